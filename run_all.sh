@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# The whole reproduction: set up, data, features, notebooks, site. A second run skips what is done.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage() {
+    cat <<'HELP'
+usage: ./run_all.sh [options]
+       ./run_all.sh --test [pytest options]
+
+Sets up .venv from requirements.lock, then data -> features -> notebooks -> site. Starts from
+nothing but Python 3.11 to 3.13 and the package registry.
+
+  --data NAME|DIR   the dataset: demo, a folder in the official VQA layout (default: demo)
+  --weights W       vision weights: imagenet, random, or a file
+                    (default: random for the demo and offline, imagenet elsewhere)
+  --image-size PX   side of the square the vision network sees
+                    (default: 64 for random weights, 512 for others)
+  --offline         random weights and the named stand-ins wherever a download would be needed;
+                    the demo implies it
+  --only GLOB       only these notebooks, such as 'Improved*'
+  --jobs N          notebooks at a time (default: 1)
+  --epochs N        default: the schedule's own
+  --seed N          default: 0
+  --test            run the tests instead; what follows goes to pytest
+  --help            this text
+
+Executed notebooks lie in runs/notebooks/<dataset>, the site in site/index.html. The Python to
+use can be named with PYTHON=python3.12 ./run_all.sh
+HELP
+}
+
+die() {
+    echo "run_all.sh: $*" >&2
+    exit 2
+}
+
+data=demo weights="" image_size="" offline="" only="" jobs=1 epochs="" seed="" test=""
+while (($#)); do
+    case "$1" in
+        --data | --weights | --image-size | --only | --jobs | --epochs | --seed)
+            (($# > 1)) || die "$1 needs a value; see ./run_all.sh --help"
+            name=${1#--}
+            printf -v "${name//-/_}" '%s' "$2"
+            shift 2
+            ;;
+        --offline) offline=yes; shift ;;
+        --test) test=yes; shift; break ;;
+        -h | --help) usage; exit 0 ;;
+        *) die "unknown option $1; see ./run_all.sh --help" ;;
+    esac
+done
+for name in jobs epochs seed image_size; do
+    [[ "${!name}" =~ ^[0-9]*$ ]] || die "--${name//_/-} needs a whole number, not '${!name}'"
+done
+if [[ "$data" == */* || -d "$data" ]]; then
+    [[ -d "$data" ]] || die "--data $data: there is no such folder"
+    data=$(cd "$data" && pwd)
+fi
+
+# Set up ----------------------------------------------------------------------------------------
+
+python=${PYTHON:-python3}
+command -v "$python" >/dev/null || die "no $python here; install Python 3.11 to 3.13"
+"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
+    die "$("$python" --version) is not 3.11 to 3.13; name another with PYTHON=python3.12 $0"
+
+venv=$PWD/.venv
+stamp="$("$python" -c 'import sys; print(sys.version)') $(cat requirements.lock pyproject.toml | cksum)"
+if [[ ! -f $venv/.stamp || "$(cat "$venv/.stamp")" != "$stamp" ]]; then
+    echo "== set-up: installing requirements.lock into .venv (some GB, a few minutes)"
+    "$python" -m venv --clear "$venv"
+    "$venv/bin/python" -m pip install --quiet --require-hashes --requirement requirements.lock
+    "$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
+    echo "$stamp" >"$venv/.stamp"
+fi
+export PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv
+
+if [[ -n "$test" ]]; then
+    exec python -m pytest -n auto "$@"
+fi
+
+# Data, features, notebooks, site ---------------------------------------------------------------
+
+failed=0
+step() { # a step that may name failed work and go on
+    local status=0
+    "$@" || status=$?
+    ((status <= 1)) || exit "$status"
+    ((status == 0)) || failed=1
+}
+
+vision=()
+parameters=()
+[[ "$data" == demo ]] || parameters+=(-p "DATA=$data")
+[[ -z "$weights" ]] || { vision+=(--weights "$weights"); parameters+=(-p "WEIGHTS=$weights"); }
+[[ -z "$image_size" ]] || {
+    vision+=(--image-size "$image_size")
+    parameters+=(-p "IMAGE_SIZE=$image_size")
+}
+[[ -z "$offline" ]] || { vision+=(--offline); parameters+=(-p "OFFLINE=True"); }
+[[ -z "$epochs" ]] || parameters+=(-p "EPOCHS=$epochs")
+[[ -z "$seed" ]] || parameters+=(-p "SEED=$seed")
+
+if [[ "$data" == demo ]]; then
+    echo "== data"
+    vqa data build demo
+fi
+if [[ -z "$only" && "$weights" =~ ^(imagenet|random|)$ ]]; then
+    for encoder in vgg16 resnet50; do
+        echo "== features: $encoder"
+        step vqa features --data "$data" --encoder "$encoder" "${vision[@]}"
+    done
+fi
+echo "== notebooks"
+out=runs/notebooks/$(basename "$data")
+step vqa batch --jobs "$jobs" --out "$out" ${only:+--only "$only"} "${parameters[@]}"
+echo "== site"
+step vqa report --notebooks "$out" --out site
+exit "$failed"

@@ -1,0 +1,100 @@
+"""A tiny dataset folder in the official layout, for tests of every room.
+
+Each image shows up to four grey marks on a ground of one colour, so that the colour and the number
+can be asked about: the answers depend on the image, not on the question alone.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (30, 180, 30),
+    "blue": (40, 60, 230),
+    "yellow": (235, 220, 40),
+    "black": (10, 10, 10),
+    "white": (250, 250, 250),
+}
+MOST_MARKS = 4
+ANSWERS_OF_NOBODY = ("something", "nothing", "unknown")  # what a lone annotator says instead
+
+
+def write_dataset(
+    folder: Path,
+    *,
+    images: int = 12,
+    questions_per_image: int = 3,
+    size_px: int = 32,
+    splits: Sequence[str] = ("train", "val", "test"),
+    answers_per_question: int = 10,
+    seed: int = 0,
+) -> Path:
+    """Write `images` images for each split, with their questions and answers, into `folder`.
+
+    Image ids start at 1 in the first split, at 1001 in the second and so on; question ids are
+    `10 * image_id + number`. Questions go round colour (other), number and yes/no; of ten
+    annotators up to three disagree.
+    """
+    generator = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for position, split in enumerate(splits):
+        questions, annotations = [], []
+        for image_id in range(1000 * position + 1, 1000 * position + images + 1):
+            colour = list(COLOURS)[int(generator.integers(len(COLOURS)))]
+            marks = int(generator.integers(1, MOST_MARKS + 1))
+            _draw(folder / "images" / f"{image_id:012d}.png", colour, marks, size_px)
+            for number in range(questions_per_image):
+                ids = {"question_id": 10 * image_id + number, "image_id": image_id}
+                question, kind, answer_type, answer = _ask(number, colour, marks, generator)
+                questions.append({**ids, "question": question})
+                odd = int(generator.integers(0, 4)) if answers_per_question == 10 else 0
+                annotations.append(
+                    {
+                        **ids,
+                        "question_type": kind,
+                        "answer_type": answer_type,
+                        "multiple_choice_answer": answer,
+                        "answers": [
+                            {
+                                "answer": ANSWERS_OF_NOBODY[i] if i < odd else answer,
+                                "answer_confidence": "yes",
+                                "answer_id": i + 1,
+                            }
+                            for i in range(answers_per_question)
+                        ],
+                    }
+                )
+        write_json(folder / f"questions_{split}.json", {"questions": questions})
+        write_json(folder / f"annotations_{split}.json", {"annotations": annotations})
+    return folder
+
+
+def write_json(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def _ask(
+    number: int, colour: str, marks: int, generator: np.random.Generator
+) -> tuple[str, str, str, str]:
+    """Question, question type, answer type, answer."""
+    if number % 3 == 0:
+        return "What color is the ground?", "what color is the", "other", colour
+    if number % 3 == 1:
+        return "How many marks are there?", "how many", "number", str(marks)
+    asked = colour if generator.random() < 0.5 else list(COLOURS)[int(generator.integers(6))]
+    return f"Is the ground {asked}?", "is the", "yes/no", "yes" if asked == colour else "no"
+
+
+def _draw(path: Path, colour: str, marks: int, size_px: int) -> None:
+    image = Image.new("RGB", (size_px, size_px), COLOURS[colour])
+    draw = ImageDraw.Draw(image)
+    step = size_px / MOST_MARKS
+    for mark in range(marks):
+        left = mark * step + step / 4
+        draw.rectangle((left, size_px / 3, left + step / 2, 2 * size_px / 3), fill=(128, 128, 128))
+    image.save(path)

@@ -1,0 +1,245 @@
+"""The embedded dataset: layout, determinism, biases, disagreement, pictures."""
+
+import json
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vqa_helpers.data.demo.asking import ANNOTATORS, PER_IMAGE, most_common
+from vqa_helpers.data.demo.dataset import ID_STRIDE, make_demo, make_image
+from vqa_helpers.data.demo.drawing import draw_scene
+from vqa_helpers.data.demo.scenes import HERO_KINDS, ITEMS, MOST, PLACES, Scene
+from vqa_helpers.data.demo.shapes import SHAPES
+from vqa_helpers.data.text import QUESTION_TYPES, question_type_of
+from vqa_helpers.errors import InputError
+
+SPLITS = ("train", "val", "test")
+SMALL = {"seed": 3, "images": 20, "size_px": 32}
+
+
+def read(folder, kind, split):
+    return json.loads((folder / f"{kind}_{split}.json").read_text(encoding="utf-8"))
+
+
+def content(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    make_demo(folder, **SMALL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """(split, scene, question) of 1,500 images, none of them drawn."""
+    made = [make_image(0, k) for k in range(1500)]
+    return [(split, scene, one) for _, split, scene, questions in made for one in questions]
+
+
+def test_same_seed_same_bytes(small, tmp_path):
+    make_demo(tmp_path / "again", **SMALL)
+    assert content(tmp_path / "again") == content(small)
+
+
+def test_another_seed_is_another_dataset(small, tmp_path):
+    make_demo(tmp_path / "other", **{**SMALL, "seed": 4})
+    assert content(tmp_path / "other") != content(small)
+
+
+def test_an_image_does_not_depend_on_how_many_there_are(small, tmp_path):
+    make_demo(tmp_path / "fewer", **{**SMALL, "images": 10})
+    fewer, more = content(tmp_path / "fewer"), content(small)
+    pictures = [name for name in fewer if name.endswith(".jpg")]
+    assert len(pictures) == 10
+    assert all(fewer[name] == more[name] for name in pictures)
+    questions = read(small, "questions", "val")["questions"]
+    assert questions[:PER_IMAGE] == read(tmp_path / "fewer", "questions", "val")["questions"]
+
+
+def test_official_layout(small):
+    for split in SPLITS:
+        questions, annotations = read(small, "questions", split), read(small, "annotations", split)
+        head = {"info", "data_type", "data_subtype", "license"}
+        assert set(questions) == head | {"task_type", "questions"}
+        assert set(annotations) == head | {"annotations"}
+        assert questions["task_type"] == "Open-Ended"
+        assert questions["data_subtype"] == annotations["data_subtype"] == split
+        for question, annotation in zip(
+            questions["questions"], annotations["annotations"], strict=True
+        ):
+            assert set(question) == {"image_id", "question", "question_id"}
+            assert question["question_id"] == annotation["question_id"]
+            assert question["question_id"] // 1000 == question["image_id"]
+            assert annotation["image_id"] == question["image_id"]
+            assert annotation["question_type"] == question_type_of(question["question"])
+            assert annotation["answer_type"] in ("yes/no", "number", "other")
+            answers = annotation["answers"]
+            assert [a["answer_id"] for a in answers] == list(range(1, ANNOTATORS + 1))
+            assert {a["answer_confidence"] for a in answers} <= {"yes", "maybe", "no"}
+            counts = Counter(a["answer"] for a in answers)
+            assert counts[annotation["multiple_choice_answer"]] == max(counts.values())
+
+
+def test_splits_share_no_image_and_each_image_has_three_questions(small):
+    seen, sizes = set(), {}
+    for split in SPLITS:
+        entries = read(small, "questions", split)["questions"]
+        per_image = defaultdict(set)
+        for entry in entries:
+            per_image[entry["image_id"]].add(entry["question"])
+        assert {len(texts) for texts in per_image.values()} == {PER_IMAGE}
+        assert not seen & set(per_image)
+        on_disk = {int(path.stem[-12:]) for path in (small / split).iterdir()}
+        assert on_disk == set(per_image)
+        seen |= set(per_image)
+        sizes[split] = len(per_image)
+    assert sizes == {"train": 16, "val": 2, "test": 2}
+
+
+def test_pictures_open_at_the_asked_size(small):
+    paths = sorted(small.rglob("DEMO_*.jpg"))
+    assert len(paths) == SMALL["images"]
+    for path in paths:
+        with Image.open(path) as picture:
+            picture.load()
+            assert picture.size == (32, 32)
+            assert picture.mode == "RGB"
+            assert np.asarray(picture).std() > 10
+
+
+def test_image_ids_are_unique_and_have_gaps():
+    ids = [make_image(0, k)[0] for k in range(300)]
+    assert len(set(ids)) == 300
+    assert max(ids) - min(ids) > 300 * (ID_STRIDE - 1)
+
+
+def test_question_types(asked):
+    types = {question_type_of(one.question) for _, _, one in asked}
+    assert types <= set(QUESTION_TYPES)
+    assert len(types) >= 15
+
+
+def test_shares_of_the_answer_types(asked):
+    counts = Counter(one.answer_type for _, _, one in asked)
+    assert 0.36 < counts["yes/no"] / len(asked) < 0.41
+    assert 0.25 < counts["number"] / len(asked) < 0.285
+
+
+def test_yes_leads_no_but_both_meet_every_usual_question(asked):
+    answers = defaultdict(Counter)
+    for _, _, one in asked:
+        if one.answer_type == "yes/no":
+            answers[one.question][one.answer] += 1
+    total = sum(answers.values(), Counter())
+    assert 0.53 < total["yes"] / total.total() < 0.61
+    usual = [counts for counts in answers.values() if counts.total() >= 30]
+    assert len(usual) >= 10
+    assert all(0.25 < counts["yes"] / counts.total() < 0.8 for counts in usual)
+
+
+def test_numbers_reach_twenty_and_one_two_three_lead(asked):
+    numbers = Counter(int(one.answer) for _, _, one in asked if one.answer_type == "number")
+    assert min(numbers) == 0
+    assert max(numbers) == MOST
+    assert [number for number, _ in numbers.most_common(3)] == [1, 2, 3]
+    assert sum(count for number, count in numbers.items() if 1 <= number <= 20) >= 1000
+    said = {int(a) for _, _, one in asked if one.answer_type == "number" for a in one.answers}
+    assert min(said) >= 0
+    assert max(said) <= MOST
+
+
+def test_no_open_question_has_one_usual_answer(asked):
+    answers = defaultdict(Counter)
+    for _, _, one in asked:
+        if one.answer_type == "other":
+            answers[one.question][one.truth] += 1
+    usual = [counts for counts in answers.values() if counts.total() >= 30]
+    assert len(usual) >= 8
+    assert all(max(counts.values()) / counts.total() < 0.75 for counts in usual)
+
+
+def test_annotators_disagree_sometimes(asked):
+    agreement = [one.answers.count(one.answer) / ANNOTATORS for _, _, one in asked]
+    assert 0.8 < np.mean(agreement) < 0.95
+    assert min(agreement) < 0.6
+    assert np.mean([one.answer == one.truth for _, _, one in asked]) > 0.95
+    sure = Counter(c for _, _, one in asked for c in one.confidences)
+    assert sure["yes"] > sure["maybe"] > sure["no"] > 0
+
+
+def test_large_counts_are_disputed_more(asked):
+    numbers = [one for _, _, one in asked if one.answer_type == "number"]
+
+    def doubt(low, high):
+        some = [one for one in numbers if low <= int(one.truth) <= high]
+        return np.mean([a != one.truth for one in some for a in one.answers])
+
+    assert doubt(10, 20) > 2 * doubt(1, 3)
+
+
+def test_how_many_tells_the_scene(asked):
+    told = 0
+    for _, scene, one in asked:
+        if one.answer_type == "number":
+            here = scene.items in one.question
+            assert one.truth == str(scene.count if here else 0)
+            told += here
+    assert told > 1000
+
+
+def test_ties_go_to_the_truth():
+    assert most_common(("a", "b", "b", "a"), "a") == "a"
+    assert most_common(("a", "b", "b", "a"), "b") == "b"
+    assert most_common(("a", "b", "b"), "a") == "b"
+
+
+def test_everything_named_can_be_drawn():
+    assert set(ITEMS) | set(HERO_KINDS) <= set(SHAPES)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_more_things_change_the_picture(place):
+    wall, sky = ("blue", "") if place in PLACES[6:] else ("", "sunny")
+
+    def drawn(count):
+        scene = Scene(place, sky, wall, "cat", "black", "left", "", "ball", "red", count)
+        return np.asarray(draw_scene(scene, np.random.default_rng(0), 48)).astype(int)
+
+    assert drawn(1).shape == (48, 48, 3)
+    assert (np.abs(drawn(MOST) - drawn(1)).sum(axis=2) > 60).mean() > 0.15
+
+
+def test_nothing_is_left_behind_when_it_fails(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no pen")
+
+    monkeypatch.setattr("vqa_helpers.data.demo.draw_scene", fail)
+    with pytest.raises(RuntimeError, match="no pen"):
+        make_demo(tmp_path / "demo", **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_is_filled_and_a_full_one_refused(tmp_path):
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    make_demo(folder, seed=0, images=10, size_px=16)
+    before = content(folder)
+    assert before
+    with pytest.raises(InputError, match="in the way"):
+        make_demo(folder, seed=1, images=10, size_px=16)
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize("wrong", [{"images": 9}, {"size_px": 15}, {"seed": -1}])
+def test_wrong_options_are_named(tmp_path, wrong):
+    with pytest.raises(InputError, match=str(next(iter(wrong.values())))):
+        make_demo(tmp_path / "demo", **{**SMALL, **wrong})

@@ -1,0 +1,125 @@
+"""Small builders of what the report reads: metrics, histories, predictions, run folders."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vqa_helpers import runs
+
+
+def score(value: float, half: float = 2.0) -> dict[str, float]:
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def scores(top1: float = 58.4, vqa: float | None = None, **types: int) -> dict[str, Any]:
+    """Scores of a split; `types` gives the question types and how many questions each has."""
+    types = types or {"what color": 120, "how many": 90, "is there": 110, "why": 3}
+
+    def part(questions: int, value: float) -> dict[str, Any]:
+        return {
+            "questions": questions,
+            "top1": value,
+            "top5": min(100.0, value + 25),
+            "vqa": None if vqa is None else value + 4,
+        }
+
+    return {
+        "questions": 380,
+        "images": 127,
+        "top1": score(top1),
+        "top5": score(91.2),
+        "vqa": None if vqa is None else score(vqa),
+        "vqa_normaliser": "2021",
+        "per_answer_type": {
+            "other": part(180, top1 - 8),
+            "number": part(90, top1 - 22),
+            "yes/no": part(110, top1 + 18),
+        },
+        "per_question_type": {
+            name.replace("_", " "): part(questions, 80.0 - 60.0 * place / len(types))
+            for place, (name, questions) in enumerate(types.items())
+        },
+        "ceiling": {"top1": 98.1, "vqa": None if vqa is None else 96.0},
+        "baselines": {
+            "most frequent answer": {"top1": 21.0, "vqa": None if vqa is None else 23.0},
+            "most frequent per question": {"top1": 41.0, "vqa": None if vqa is None else 44.0},
+        },
+    }
+
+
+def metrics(top1: float = 58.4, vqa: float | None = None, test: bool = True) -> dict[str, Any]:
+    made = {"validation": scores(top1 + 1.5, vqa)}
+    if test:
+        made["test"] = scores(top1, vqa)
+    return made
+
+
+def history_rows(epochs: int = 12) -> list[dict[str, Any]]:
+    """A run that learns, then overfits: validation is best at two thirds."""
+    best = max(1, round(epochs * 2 / 3))
+    return [
+        {
+            "epoch": epoch,
+            "train_loss": 3.2 * 0.88**epoch,
+            "train_top1": 85 * (1 - 0.8**epoch),
+            "validation_loss": 3.0 * 0.93 ** min(epoch, best) + 0.03 * max(0, epoch - best),
+            "validation_top1": 60 * (1 - 0.75 ** min(epoch, best)) - 0.4 * max(0, epoch - best),
+            "validation_vqa": None,
+            "learning_rate": 1e-3 * 0.95**epoch,
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+def prediction_rows(count: int = 12, split: str = "test") -> list[dict[str, Any]]:
+    """Hits, truths in the top five and misses in turn; question ids 1, 2, 3, …"""
+    answers = ["red", "blue", "two", "yes", "a large wooden cutting board"]
+    truths = ["red", "two", "giraffe"]
+    return [
+        {
+            "split": split,
+            "question_id": number + 1,
+            "answers": answers,
+            "probabilities": [0.52, 0.24, 0.11, 0.02, 0.001],
+            "truth": truths[number % 3],
+        }
+        for number in range(count)
+    ]
+
+
+def questions(count: int = 12) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "question_id": range(1, count + 1),
+            "image_id": [number // 3 for number in range(count)],
+            "question": [f"What color is object {n} left of the $5 note?" for n in range(count)],
+            "question_type": "what color",
+            "answer_type": ["other", "number", "yes/no"] * (count // 3) + ["other"] * (count % 3),
+            "answer": [row["truth"] for row in prediction_rows(count)],
+        }
+    )
+
+
+def write_run(
+    root: Path, preset: str = "GUSE_VGG", seed: int = 0, dataset: str = "demo", **changes: Any
+) -> Path:
+    """A finished run folder. `changes` replace `metrics`, or entries of config and timing."""
+    folder = runs.run_folder(root, dataset, preset, seed)
+    config = {
+        "preset": preset, "source": "reference study", "dataset": dataset, "seed": seed,
+        "epochs": 12, "schedule": "small", "weights": "random", "image_size_px": 64,
+        "stand_ins": ["random-weight vision", "hashed n-gram sentences"], "pieces": {},
+        "parameters": 1234,
+    }  # fmt: skip
+    timing = {"features_s": None, "train_s": 45.25, "evaluate_s": 1.5, "samples_per_s": 290.4}
+    for part in (config, timing):
+        part.update({name: changes[name] for name in part if name in changes})
+    runs.write_json(folder / runs.CONFIG, config)
+    runs.write_json(folder / runs.TIMING, timing)
+    runs.write_json(folder / runs.METRICS, changes.get("metrics", metrics()))
+    runs.write_json(folder / runs.ENVIRONMENT, {"python": "3.11"})
+    runs.write_history(folder / runs.HISTORY, history_rows())
+    runs.write_predictions(folder / runs.PREDICTIONS, prediction_rows())
+    runs.mark_done(folder)
+    return folder

@@ -1,0 +1,159 @@
+"""The house: imports go one way, the package is light, no module outgrows its page."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vqa_helpers
+
+PACKAGE = Path(vqa_helpers.__file__).parent
+ROOT = PACKAGE.parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+GROUND = {"errors", "files", "progress"}
+LEARNING = GROUND | {"data", "vision", "language", "model"}
+EXPERIMENT = LEARNING | {"training", "evaluation", "runs"}
+NOTEBOOKS = GROUND | {"notebook", "parameters", "execution"}
+
+# Room to the rooms it may look into; its own is always among them.
+MAY_IMPORT = {
+    "errors": set(),
+    "files": {"errors"},
+    "progress": {"errors"},
+    "data": GROUND,
+    "vision": GROUND | {"data"},
+    "language": GROUND | {"data"},
+    "model": GROUND | {"data", "vision", "language"},
+    "evaluation": {"errors", "files", "data"},
+    "training": LEARNING | {"evaluation"},
+    "runs": {"errors", "files"},
+    "experiment": EXPERIMENT,
+    "notebook": GROUND,
+    "parameters": GROUND,
+    "execution": NOTEBOOKS,
+    "batch": NOTEBOOKS | {"report"},
+    "report": EXPERIMENT | {"experiment", "notebook", "parameters"},
+    "cli": EXPERIMENT | NOTEBOOKS | {"experiment", "batch", "report"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+HEAVY = ("torch", "torchvision", "tensorflow", "papermill", "ray", "matplotlib", "pandas")
+OPTIONAL = (
+    "tensorflow", "tensorflow_hub", "papermill", "nbconvert", "msgspec", "ipykernel", "ray",
+    "tokenizers",
+)  # fmt: skip
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of this package that a module imports anywhere, functions included."""
+    own = name_of(path)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{own}: line {node.lineno}: imports are absolute here"
+            found.add(node.module)
+            # `from vqa_helpers.language import use_worker` imports a module too.
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    known = {name_of(other) for other in MODULES}
+    return {name for name in found if name in known}
+
+
+IMPORTS = {name_of(path): imports_of(path) for path in MODULES}
+
+
+def run(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_the_reading_of_imports_sees_them():
+    assert "vqa_helpers.language.use_worker" in IMPORTS["vqa_helpers.language.sentence"]
+    assert "vqa_helpers.experiment.prepare" in IMPORTS["vqa_helpers.cli"]  # inside a function
+
+
+def test_every_room_has_its_place():
+    assert {room_of(name) for name in IMPORTS} <= MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("module", [name for name in IMPORTS if IMPORTS[name]])
+def test_imports_go_down(module):
+    allowed = MAY_IMPORT[room_of(module)] | {room_of(module)}
+    upward = {name for name in IMPORTS[module] if room_of(name) not in allowed}
+    assert not upward
+
+
+def test_there_is_no_circle():
+    standing: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a circle: {' -> '.join((*path, module))}"
+        if module not in standing:
+            for other in sorted(IMPORTS[module]):
+                visit(other, (*path, module))
+            standing.add(module)
+
+    for module in IMPORTS:
+        visit(module, ())
+
+
+def test_only_the_top_knows_the_report():
+    readers = {
+        room_of(module)
+        for module, others in IMPORTS.items()
+        if any(room_of(other) == "report" for other in others)
+    }
+    assert readers <= {"report", "batch", "cli"}
+
+
+@pytest.mark.parametrize("module", ["vqa_helpers", "vqa_helpers.cli"])
+def test_importing_it_loads_nothing_heavy(module):
+    done = run(f"import sys, {module}; print([n for n in {HEAVY} if n in sys.modules])")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_every_module_imports_without_the_optional_libraries():
+    names = sorted(name for name in IMPORTS if not name.endswith(("__main__", "__init__")))
+    done = run(
+        f"""
+import importlib, sys
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {OPTIONAL}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Refusing())
+for name in {names}:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        print(f"{{name}}: {{error}}")
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_fits_its_page(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.stat().st_size], ids=lambda p: name_of(p))
+def test_a_module_says_what_it_does(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

@@ -1,0 +1,240 @@
+"""The run folder: exact round trips, atomic writes, damage that names its file."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vqa_helpers import runs
+from vqa_helpers.errors import InputError
+
+AWKWARD = [0.1, 1 / 3, 1e-17, 123456789.123456789, 2.0]
+
+
+def prediction(question_id: int, truth: str | None = "yes") -> dict:
+    return {
+        "split": "test",
+        "question_id": question_id,
+        "answers": ["yes", "naïve $5"],
+        "probabilities": [1 / 3, 0.1],
+        "truth": truth,
+    }
+
+
+def finish(root: Path, dataset: str, preset: str, seed: int) -> Path:
+    folder = runs.run_folder(root, dataset, preset, seed)
+    runs.mark_done(folder)
+    return folder
+
+
+def test_run_folder_is_dataset_preset_seed(tmp_path):
+    assert runs.run_folder(tmp_path, "demo", "1.f", 3) == tmp_path / "demo" / "1.f" / "3"
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", "c:"])
+def test_run_folder_refuses_names_that_leave_it(tmp_path, name):
+    with pytest.raises(InputError, match="cannot name a folder"):
+        runs.run_folder(tmp_path, "demo", name, 0)
+
+
+def test_json_comes_back_bit_for_bit(tmp_path):
+    path = tmp_path / "new" / "metrics.json"
+    runs.write_json(path, {"validation": AWKWARD, "array": np.array(AWKWARD), "n": np.int64(7)})
+    back = json.loads(path.read_text(encoding="utf-8"))
+    assert back == {"validation": AWKWARD, "array": AWKWARD, "n": 7}
+
+
+def test_json_keeps_its_key_order_and_bytes(tmp_path):
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    for path in (first, second):
+        runs.write_json(path, {"z": 1, "a": 0.1})
+    assert first.read_bytes() == second.read_bytes() == b'{\n  "z": 1,\n  "a": 0.1\n}\n'
+
+
+def test_a_number_that_json_cannot_say_is_refused_and_the_old_file_stays(tmp_path):
+    path = tmp_path / "metrics.json"
+    runs.write_json(path, {"top1": 1.0})
+    with pytest.raises(ValueError, match="metrics.json.*write None"):
+        runs.write_json(path, {"top1": float("nan")})
+    assert json.loads(path.read_text()) == {"top1": 1.0}
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "history.csv"
+    runs.write_text(path, "old")
+
+    def killed(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(OSError, match="disk full"):
+        runs.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_history_round_trips_and_leaves_the_undefined_empty(tmp_path):
+    rows = [
+        {
+            "epoch": epoch,
+            "train_loss": value,
+            "train_top1": np.float64(value),
+            "validation_loss": float("nan"),
+            "validation_top1": 100 * value,
+            "validation_vqa": None,
+            "learning_rate": value / 1000,
+            "seconds": 1.5,
+        }
+        for epoch, value in enumerate(AWKWARD, start=1)
+    ]
+    runs.write_history(tmp_path / "history.csv", rows)
+    history = runs.Run(tmp_path).history
+    assert list(history.columns) == [*runs.HISTORY_COLUMNS, "seconds"]
+    assert history["train_loss"].tolist() == AWKWARD
+    assert history["learning_rate"].tolist() == [value / 1000 for value in AWKWARD]
+    assert history["validation_vqa"].isna().all() and history["validation_loss"].isna().all()
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_history_of_no_epochs_is_an_empty_table(tmp_path):
+    runs.write_history(tmp_path / "history.csv", [])
+    history = runs.Run(tmp_path).history
+    assert history.empty and tuple(history.columns) == runs.HISTORY_COLUMNS
+
+
+def test_predictions_round_trip_with_and_without_truth(tmp_path):
+    rows = [prediction(7), prediction(2**40, truth=None)]
+    runs.write_predictions(tmp_path / "predictions.jsonl", rows)
+    table = runs.Run(tmp_path).predictions
+    assert tuple(table.columns) == runs.PREDICTION_COLUMNS
+    assert table.to_dict("records") == rows
+    assert table["truth"].iloc[1] is None
+
+
+def test_no_predictions_are_an_empty_table(tmp_path):
+    runs.write_predictions(tmp_path / "predictions.jsonl", [])
+    table = runs.Run(tmp_path).predictions
+    assert len(table) == 0 and tuple(table.columns) == runs.PREDICTION_COLUMNS
+
+
+def test_done_comes_from_mark_done_alone(tmp_path):
+    run = runs.Run(tmp_path)
+    assert not run.finished and not runs.is_done(tmp_path)
+    runs.mark_done(tmp_path)
+    assert run.finished and runs.is_done(tmp_path)
+
+
+def test_find_runs_gives_finished_ones_in_order(tmp_path):
+    for seed in (10, 9):
+        finish(tmp_path, "demo", "1.f", seed)
+    finish(tmp_path, "demo", "1.b", 0)
+    finish(tmp_path, "daquar", "1.f", 0)
+    runs.write_json(runs.run_folder(tmp_path, "demo", "1.e", 0) / "config.json", {})
+    found = [run.folder.relative_to(tmp_path).as_posix() for run in runs.find_runs(tmp_path)]
+    assert found == ["daquar/1.f/0", "demo/1.b/0", "demo/1.f/9", "demo/1.f/10"]
+    assert len(runs.find_runs(tmp_path, "demo")) == 3
+    assert runs.find_runs(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("metrics.json", b'{"validation": {', "cannot be read"),
+        ("metrics.json", b"\xff\xfe\x00", "cannot be read"),
+        ("metrics.json", b"[1, 2]", "not an object"),
+        ("metrics.json", b'{"test": {}}', "'validation' is missing"),
+        ("config.json", b'{"preset": "1.f"}', "'dataset' is missing"),
+        ("history.csv", b"", "cannot be read"),
+        ("history.csv", b"epoch,train_loss\n1,2\n", "'train_top1' is missing"),
+        ("history.csv", b"epoch,train_loss\n1,2\n3,4,5", "cannot be read"),
+        ("history.csv", b"epoch,train_loss\n1,much\n", "cannot be read"),
+        ("history.csv", b"epoch,train_loss\n,2\n", "cannot be read"),
+        ("history.csv", b"\x89PNG\r\n", "cannot be read"),
+        ("predictions.jsonl", b'{"split": "test"}\n', "line 1 is not a prediction"),
+        ("predictions.jsonl", b"3\n", "line 1 is not a prediction"),
+        ("predictions.jsonl", b"\xff\n", "cannot be read"),
+    ],
+)
+def test_damage_names_the_file_in_one_line(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        getattr(runs.Run(tmp_path), name.split(".")[0])
+    message = str(caught.value)
+    assert str(tmp_path / name) in message and said in message and "\n" not in message
+
+
+def test_a_half_written_last_prediction_names_its_line(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    runs.write_predictions(path, [prediction(1), prediction(2)])
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="line 2"):
+        _ = runs.Run(tmp_path).predictions
+
+
+def test_unequal_answers_and_probabilities_are_refused(tmp_path):
+    runs.write_predictions(tmp_path / "predictions.jsonl", [prediction(1) | {"answers": ["a"]}])
+    with pytest.raises(InputError, match="line 1"):
+        _ = runs.Run(tmp_path).predictions
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"timing.json: no such file"):
+        _ = runs.Run(tmp_path).timing
+
+
+def test_files_are_read_once(tmp_path):
+    runs.write_json(tmp_path / "timing.json", {"train_s": 1.0})
+    run = runs.Run(tmp_path)
+    assert run.timing == {"train_s": 1.0}
+    (tmp_path / "timing.json").unlink()
+    assert run.timing == {"train_s": 1.0}
+
+
+def test_environment_names_versions_and_machine(tmp_path):
+    found = runs.environment("cpu", data_sha256="abc")
+    runs.write_json(tmp_path / "environment.json", found)
+    assert runs.Run(tmp_path).environment == found
+    assert found["packages"]["pandas"] == pd.__version__
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["device"] == "cpu" and found["device_name"] and found["cpu_count"] >= 1
+    assert found["data_sha256"] == "abc" and found["date_utc"].endswith("+00:00")
+
+
+def test_the_commit_is_of_this_project_or_of_none(tmp_path):
+    package = tmp_path / "house" / "vqa_helpers"
+    package.mkdir(parents=True)
+    (package / "a.py").write_text("1\n")
+    (package.parent / "notebook.ipynb").write_text("{}")
+    assert runs._checkout(package) is None
+
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(
+            ["git", *identity, "-C", str(package.parent), *arguments], check=True,
+            capture_output=True,
+        )  # fmt: skip
+
+    git("init")
+    assert runs._checkout(package) is None  # no commit yet
+    git("add", ".")
+    git("commit", "-m", "first", "--no-verify")
+    clean = runs._checkout(package)
+    assert len(clean["commit"]) == 40 and clean["dirty"] is False
+    (package.parent / "notebook.ipynb").write_text("{ }")
+    assert runs._checkout(package) == clean
+    (package / "a.py").write_text("2\n")
+    assert runs._checkout(package)["dirty"] is True
+    inner = package / "site-packages" / "vqa_helpers"
+    inner.mkdir(parents=True)
+    assert runs._checkout(inner) is None  # installed inside somebody else's repository
+
+
+def test_reading_runs_loads_no_framework():
+    code = "import sys, vqa_helpers.runs; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

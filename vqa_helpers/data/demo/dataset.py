@@ -1,0 +1,140 @@
+"""The embedded dataset: drawn scenes and questions about them, written as COCO and VQA are.
+
+It lets every experiment run offline, in minutes, with the biases and the disagreement of the real
+data. Knows the files and their layout; what is drawn and asked is settled next door. Image k
+depends on the seed and on k alone, never on how many images there are.
+"""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from numpy.random import SeedSequence, default_rng
+
+from vqa_helpers.data.demo.asking import PER_IMAGE, Asked, ask_about
+from vqa_helpers.data.demo.drawing import draw_scene
+from vqa_helpers.data.demo.scenes import Scene, sample_scene
+from vqa_helpers.data.text import question_type_of
+from vqa_helpers.errors import InputError
+from vqa_helpers.progress import track
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+# The split of image k, by k modulo ten: 80/10/10 for any round number of images.
+_SPLIT_OF = ("train", "train", "train", "train", "val", "train", "train", "train", "train", "test")
+FEWEST_IMAGES = 10
+SMALLEST_PX = 16
+ID_STRIDE = 7
+JPEG_QUALITY = 54
+INFO = {
+    "description": "Drawn scenes with questions, made by this package.",
+    "url": "",
+    "version": "1.0",
+    "year": 2026,
+    "contributor": "vqa_helpers",
+    "date_created": "2026-01-01 00:00:00",
+}
+LICENSE = {"name": "CC0 1.0", "url": "https://creativecommons.org/publicdomain/zero/1.0/"}
+
+
+def make_demo(folder: Path, *, seed: int = 0, images: int = 1500, size_px: int = 128) -> None:
+    """Write the dataset to `folder`, which appears complete or not at all.
+
+    Args:
+        folder: a path that does not exist, or an empty folder.
+        seed: the same seed gives the same bytes (with the same Pillow and numpy).
+        images: how many, at least FEWEST_IMAGES; each has three questions.
+        size_px: side of the square pictures, at least SMALLEST_PX.
+
+    Raises:
+        InputError: too few images, too small pictures, a negative seed, or a folder in the way.
+    """
+    folder = Path(folder)
+    _check(folder, seed, images, size_px)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write(building, seed, images, size_px)
+        building.chmod(0o755)  # mkdtemp keeps others out
+        os.replace(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    log.info("drew %d images with %d questions into %s", images, images * PER_IMAGE, folder)
+
+
+def make_image(seed: int, k: int) -> tuple[int, str, Scene, tuple[Asked, ...]]:
+    """Image k without its pixels: its id, its split, its scene and its questions."""
+    rng = _stream(seed, k, 0)
+    scene = sample_scene(rng)
+    image_id = ID_STRIDE * k + int(rng.integers(1, ID_STRIDE + 1))
+    return image_id, _SPLIT_OF[k % len(_SPLIT_OF)], scene, ask_about(scene, _stream(seed, k, 1))
+
+
+def _stream(seed: int, k: int, purpose: int):
+    """Random numbers of image k; drawing and asking do not disturb each other."""
+    return default_rng(SeedSequence(seed, spawn_key=(k, purpose)))
+
+
+def _check(folder: Path, seed: int, images: int, size_px: int) -> None:
+    if images < FEWEST_IMAGES:
+        raise InputError(
+            f"demo: {images} images cannot fill three splits; ask for at least {FEWEST_IMAGES}"
+        )
+    if size_px < SMALLEST_PX:
+        raise InputError(f"demo: pictures of {size_px} px show nothing; use {SMALLEST_PX} or more")
+    if seed < 0:
+        raise InputError(f"demo: seed {seed} is negative; use 0 or more")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"demo: {folder} is in the way; remove it or choose another folder")
+
+
+def _write(folder: Path, seed: int, images: int, size_px: int) -> None:
+    questions: dict[str, list[dict]] = {split: [] for split in SPLITS}
+    annotations: dict[str, list[dict]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        (folder / split).mkdir()
+    for k in track(range(images), "drawing the demo", unit="images"):
+        image_id, split, scene, asked = make_image(seed, k)
+        picture = draw_scene(scene, _stream(seed, k, 2), size_px)
+        name = f"DEMO_{split}_{image_id:012d}.jpg"
+        picture.save(folder / split / name, quality=JPEG_QUALITY, optimize=True)
+        for index, one in enumerate(asked):
+            question_id = image_id * 1000 + index
+            questions[split].append(
+                {"image_id": image_id, "question": one.question, "question_id": question_id}
+            )
+            annotations[split].append(_annotation(image_id, question_id, one))
+    for split in SPLITS:
+        head = {
+            "info": INFO,
+            "data_type": "demo",
+            "data_subtype": split,
+            "license": LICENSE,
+        }
+        asking = {**head, "task_type": "Open-Ended", "questions": questions[split]}
+        _dump(folder / f"questions_{split}.json", asking)
+        _dump(folder / f"annotations_{split}.json", {**head, "annotations": annotations[split]})
+
+
+def _annotation(image_id: int, question_id: int, asked: Asked) -> dict:
+    """One entry of the official annotations file."""
+    told = zip(asked.answers, asked.confidences, strict=True)
+    return {
+        "question_type": question_type_of(asked.question),
+        "multiple_choice_answer": asked.answer,
+        "answers": [
+            {"answer": answer, "answer_confidence": sure, "answer_id": number}
+            for number, (answer, sure) in enumerate(told, start=1)
+        ],
+        "image_id": image_id,
+        "answer_type": asked.answer_type,
+        "question_id": question_id,
+    }
+
+
+def _dump(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")

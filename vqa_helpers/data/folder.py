@@ -1,0 +1,200 @@
+"""A dataset folder as it lies on disk, opened: its splits as tables, its images by id.
+
+The contract: `questions_<split>.json[.gz]` and `annotations_<split>.json[.gz]` (or the names of the
+official release), images anywhere below. A split without annotations is an answerless test split.
+Knows nothing of networks, vocabularies or runs.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vqa_helpers.data.formats import read_annotations, read_questions
+from vqa_helpers.data.images import find_images
+from vqa_helpers.data.splits import cut_by_image, keep_apart
+from vqa_helpers.errors import InputError
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+MANIFEST = "dataset.json"  # written by `build`: the dataset's name and where its images lie
+CUT_SHARE = 0.1  # of the train images, for each split that is missing
+
+_FILE = re.compile(
+    r"(?:(?P<kind>questions|annotations)(?:_(?P<split>.+))?"
+    r"|(?:v2_)?OpenEnded_mscoco_(?P<asked>.+)_questions"
+    r"|(?:v2_)?mscoco_(?P<answered>.+)_annotations)\.json(?:\.gz)?"
+)
+_SPLIT_NAMES = {"train": "train", "val": "validation", "valid": "validation",
+                "validation": "validation", "dev": "validation", "test": "test"}  # fmt: skip
+
+
+@dataclass
+class Dataset:
+    """A dataset in memory.
+
+    Attributes:
+        name: what its runs and features are filed under.
+        folder: where its questions lie.
+        splits: "train", "validation" and, mostly, "test" to tables of a row a question. An
+            answerless test split has no `answer` column.
+        images: image id to file; empty for a dataset of text alone.
+        image_source: the dataset whose feature store holds these images (its own name, or that of
+            the dataset it was cut from).
+        seed: of the splits that were cut.
+        notes: what was done to the splits that a reader of the results must know.
+    """
+
+    name: str
+    folder: Path
+    splits: dict[str, pd.DataFrame]
+    images: dict[int, Path]
+    image_source: str
+    seed: int
+    notes: list[str] = field(default_factory=list)
+
+    def answered(self, split: str) -> bool:
+        """Whether the split exists and its answers are known."""
+        return split in self.splits and "answer" in self.splits[split].columns
+
+    def image_ids(self) -> np.ndarray:
+        """The ids of every image asked about, ascending."""
+        return np.unique(np.concatenate([t["image_id"].to_numpy() for t in self.splits.values()]))
+
+    def missing_images(self) -> list[int]:
+        """The ids of images asked about that have no file, ascending."""
+        return [int(i) for i in self.image_ids() if int(i) not in self.images]
+
+    def split_record(self) -> dict:
+        """What `split.json` keeps: the seed, the counts, the notes and a hash of the splits."""
+        counts = {
+            name: {"questions": len(table), "images": int(table["image_id"].nunique())}
+            for name, table in self.splits.items()
+        }
+        return {"seed": self.seed, "counts": counts, "sha256": self.sha256(), "notes": self.notes}
+
+    def sha256(self) -> str:
+        """A hash of every question, its answers, its image and its split."""
+        digest = hashlib.sha256()
+        for name, table in self.splits.items():
+            digest.update(name.encode())
+            for column in ("question_id", "image_id", "question", "answer", "answers"):
+                if column in table.columns:
+                    values = pd.util.hash_pandas_object(
+                        table[column].map(str) if column == "answers" else table[column],
+                        index=False,
+                    )
+                    digest.update(values.to_numpy().tobytes())
+        return digest.hexdigest()
+
+
+def read_folder(folder: Path, seed: int = 0) -> Dataset:
+    """Open a dataset folder.
+
+    A missing validation or test split is cut from train by image, 10 % each; an image that stands
+    in two splits is kept in the later one alone. Both are logged and noted.
+
+    Raises:
+        InputError: for a folder that is no dataset, and everything malformed in it.
+    """
+    if not folder.is_dir():
+        remedy = "unpack it and name the folder" if folder.is_file() else "check the path"
+        raise InputError(f"{folder}: is not a folder; {remedy}")
+    splits = {
+        split: _read_split(files) for split, files in sorted(_find_files(folder).items(), key=_rank)
+    }
+    if "train" not in splits or "answer" not in splits["train"].columns:
+        raise InputError(
+            f"{folder}: has no train split with answers; expected questions_train.json and "
+            "annotations_train.json (or the official names)"
+        )
+    manifest = _read_manifest(folder)
+    images_folder = folder / manifest.get("images", ".")
+    notes: list[str] = list(manifest.get("notes", []))
+    notes += keep_apart(splits)
+    for split in ("validation", "test"):
+        if split not in splits:
+            splits["train"], splits[split] = cut_by_image(splits["train"], CUT_SHARE, seed, split)
+            notes.append(
+                f"the {split} split was cut from train by image: {len(splits[split]):,} questions, "
+                f"seed {seed}"
+            )
+    for note in notes:
+        log.info("%s: %s", folder, note)
+    wanted = set().union(*(table["image_id"] for table in splits.values()))
+    return Dataset(
+        name=manifest.get("name", folder.resolve().name),
+        folder=folder,
+        splits={split: splits[split] for split in SPLITS if split in splits},
+        images=find_images(images_folder, wanted),
+        image_source=manifest.get("image_source", manifest.get("name", folder.resolve().name)),
+        seed=seed,
+        notes=notes,
+    )
+
+
+def _rank(item: tuple[str, dict]) -> int:
+    return SPLITS.index(item[0])
+
+
+def _find_files(folder: Path) -> dict[str, dict[str, Path]]:
+    """Split to its files: {"train": {"questions": path, "annotations": path}, …}."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        match = _FILE.fullmatch(path.name)
+        if match is None:
+            continue
+        kind = match["kind"] or ("questions" if match["asked"] else "annotations")
+        label = match["split"] or match["asked"] or match["answered"] or "train"
+        split = _SPLIT_NAMES.get(re.sub(r"\d{4}$", "", label).lower())
+        if split is None:
+            if label.lower().startswith("test-"):
+                continue  # test-dev2015 is a part of test2015
+            raise InputError(
+                f"{path}: {label!r} is no split; name it train, val or test, or move the file away"
+            )
+        files = found.setdefault(split, {})
+        if kind in files:
+            raise InputError(
+                f"{folder}: {files[kind].name} and {path.name} are both the {kind} of the {split} "
+                "split; keep one"
+            )
+        files[kind] = path
+    if not found:
+        raise InputError(
+            f"{folder}: is not a dataset folder; expected questions_train.json and "
+            "annotations_train.json (or the official names) in it"
+        )
+    for split, files in found.items():
+        if "questions" not in files:
+            raise InputError(
+                f"{files['annotations']}: has no questions file beside it; put the questions of "
+                f"the {split} split there"
+            )
+    return found
+
+
+def _read_split(files: dict[str, Path]) -> pd.DataFrame:
+    questions = read_questions(files["questions"])
+    if "annotations" not in files:
+        return questions
+    return read_annotations(files["annotations"], questions)
+
+
+def _read_manifest(folder: Path) -> dict:
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON ({error}); build the dataset again") from None
+    if not isinstance(manifest, dict):
+        raise InputError(f"{path}: is not a JSON object; build the dataset again")
+    return manifest

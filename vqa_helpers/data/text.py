@@ -1,0 +1,83 @@
+"""Words of questions, and the official normalisation of answers: pure functions on strings.
+
+Knows nothing of files, tables or vocabularies.
+"""
+
+import re
+from functools import lru_cache
+
+from vqa_helpers.data.official import (
+    ARTICLES,
+    CONTRACTIONS,
+    NUMBER_WORDS,
+    PUNCTUATION,
+    QUESTION_TYPES,
+)
+
+NORMALISERS = ("2021", "2015")
+
+# Clitics stand apart, as in the corpora that GloVe was trained on: "isn't" is "is" + "n't",
+# "what's" is "what" + "'s".
+_WORD = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W_]+?(?=n't\b)|[^\W_]+")
+_DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
+_PERIOD = re.compile(r"\.(?!\d)")
+# The official code passes a flag where `re.sub` expects a count, and 32 is that flag's value.
+_PERIODS_AT_MOST = 32
+_TYPES = frozenset(QUESTION_TYPES[:-1])
+_LONGEST_TYPE = max(len(kind.split()) for kind in _TYPES)
+
+
+def tokenize(question: str) -> list[str]:
+    """The lower-cased words of a question, in order, without punctuation."""
+    return _WORD.findall(question.lower().replace("’", "'"))
+
+
+def question_type_of(question: str) -> str:
+    """The longest of the 65 official types that begins the question, else "none of the above"."""
+    words = question.lower().rstrip(" ?").split()[:_LONGEST_TYPE]
+    for count in range(len(words), 0, -1):
+        beginning = " ".join(words[:count])
+        if beginning in _TYPES:
+            return beginning
+    return QUESTION_TYPES[-1]
+
+
+def answer_type_of(answer: str) -> str:
+    """The official answer type, "yes/no", "number" or "other", as the answer itself tells it."""
+    if answer.lower() in ("yes", "no"):
+        return "yes/no"
+    return "number" if re.fullmatch(r"\d+([.,]\d+)?", answer) else "other"
+
+
+def clean_white_space(answer: str) -> str:
+    """New lines and tabs become spaces; the ends are stripped."""
+    return answer.replace("\n", " ").replace("\t", " ").strip()
+
+
+@lru_cache(maxsize=1 << 18)
+def strip_punctuation(answer: str) -> str:
+    """The official punctuation step.
+
+    A mark that touches a space anywhere in the answer is deleted, as are all marks when the answer
+    holds digit-comma-digit; any other mark becomes a space. Then every period not followed by a
+    digit goes.
+    """
+    digits = _DIGIT_COMMA_DIGIT.search(answer) is not None
+    stripped = answer
+    for mark in PUNCTUATION:
+        if mark in answer:
+            touches_space = f"{mark} " in answer or f" {mark}" in answer
+            stripped = stripped.replace(mark, "" if digits or touches_space else " ")
+    return _PERIOD.sub("", stripped, count=_PERIODS_AT_MOST)
+
+
+@lru_cache(maxsize=1 << 18)
+def unify_words(answer: str) -> str:
+    """The official word step: number words to digits, articles dropped, apostrophes restored."""
+    words = (NUMBER_WORDS.get(word, word) for word in answer.lower().split())
+    return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
+
+
+def normalise(answer: str) -> str:
+    """Both official steps, punctuation first."""
+    return unify_words(strip_punctuation(answer))

@@ -1,0 +1,88 @@
+"""The words and the answers a model knows, built from the train split alone.
+
+Turns questions into ids and answers into targets; knows nothing of files or tensors on devices.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+PAD, UNKNOWN = 0, 1
+_RESERVED = ("<pad>", "<unknown>")
+OUTSIDE = -1  # the target of an answer outside the vocabulary
+
+STUDY_ANSWERS = 1_000
+
+
+@dataclass(frozen=True)
+class WordVocabulary:
+    """Words in order of frequency; id 0 pads, id 1 stands for every other word."""
+
+    words: tuple[str, ...]
+    ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", {word: i for i, word in enumerate(self.words)})
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @classmethod
+    def build(cls, questions: Iterable[Sequence[str]], min_count: int = 1) -> "WordVocabulary":
+        """The words that the tokenised train questions hold at least `min_count` times."""
+        counts = Counter(word for words in questions for word in words)
+        kept = [word for word, count in counts.items() if count >= min_count]
+        kept.sort(key=lambda word: (-counts[word], word))
+        return cls(_RESERVED + tuple(kept))
+
+    def encode(
+        self, questions: Sequence[Sequence[str]], as_sorted_set: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids (N, T) int32 padded right with 0, and lengths (N,) int64, at least 1.
+
+        Args:
+            as_sorted_set: each question as the sorted set of its word ids, as two of the study's
+                notebooks have it; word order is lost.
+        """
+        ids = self.ids
+        rows = [[ids.get(word, UNKNOWN) for word in words] or [UNKNOWN] for words in questions]
+        if as_sorted_set:
+            rows = [sorted(set(row)) for row in rows]
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        tokens = np.full((len(rows), int(lengths.max(initial=1))), PAD, dtype=np.int32)
+        tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.fromiter(
+            (token for row in rows for token in row), dtype=np.int32, count=int(lengths.sum())
+        )
+        return tokens, lengths
+
+    def coverage(self, questions: Sequence[Sequence[str]]) -> float:
+        """Percent of the words of `questions` that the vocabulary knows."""
+        known = [word in self.ids for words in questions for word in words]
+        return 100 * float(np.mean(known)) if known else 0.0
+
+
+@dataclass(frozen=True)
+class AnswerVocabulary:
+    """The answers a model can give, most frequent first."""
+
+    answers: tuple[str, ...]
+    ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", {answer: i for i, answer in enumerate(self.answers)})
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    @classmethod
+    def build(cls, answers: Iterable[str], most: int = STUDY_ANSWERS) -> "AnswerVocabulary":
+        """The `most` most frequent target answers of the train split (VQA 2015, section 4)."""
+        counts = Counter(answers)
+        ranked = sorted(counts, key=lambda answer: (-counts[answer], answer))
+        return cls(tuple(ranked[:most]))
+
+    def encode(self, answers: Iterable[str]) -> np.ndarray:
+        """Targets (N,) int64; -1 where the answer is outside the vocabulary."""
+        return np.array([self.ids.get(answer, OUTSIDE) for answer in answers], dtype=np.int64)

@@ -1,0 +1,200 @@
+"""Conduct an experiment: train, choose the epoch on validation, score test once, leave a run
+folder.
+
+An interrupted run goes on where it stopped and ends in the same files; a finished one is returned
+as it is.
+"""
+
+import json
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from vqa_helpers.data.formats import write_results
+from vqa_helpers.errors import InputError
+from vqa_helpers.evaluation.baselines import measure_baselines
+from vqa_helpers.evaluation.metrics import measure
+from vqa_helpers.experiment.prepare import Experiment
+from vqa_helpers.runs import (
+    CONFIG,
+    ENVIRONMENT,
+    HISTORY,
+    METRICS,
+    PREDICTIONS,
+    TIMING,
+    Run,
+    environment,
+    is_done,
+    mark_done,
+    write_history,
+    write_json,
+    write_predictions,
+)
+from vqa_helpers.training.checkpoint import (
+    load_checkpoint,
+    load_model,
+    remove_checkpoint,
+    save_checkpoint,
+    save_model,
+)
+from vqa_helpers.training.events import open_writer
+from vqa_helpers.training.loop import Epoch, Trainer, rank
+
+log = logging.getLogger(__name__)
+
+RESULTS = "results_{split}.json"  # for the evaluation server
+SPLIT = "split.json"
+SCORED = ("validation", "test")
+
+
+def conduct(experiment: Experiment, folder: Path) -> Run:
+    """Train and measure, or return the run that `folder` already holds.
+
+    Raises:
+        InputError: when `folder` holds a finished run with other settings.
+    """
+    config = experiment.config()
+    if _finished(folder, config):
+        log.info("%s: is finished; nothing to do", folder)
+        return Run(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / CONFIG, config)
+    write_json(folder / SPLIT, experiment.dataset.split_record())
+    write_json(
+        folder / ENVIRONMENT,
+        environment(experiment.options.device, data_sha256=config["data_sha256"]),
+    )
+    experiment.vocabularies.save(folder)
+    train_s = _train(experiment, folder, config)
+    start = time.perf_counter()
+    load_model(folder, experiment.model)
+    _measure(experiment, folder)
+    answered = len(experiment.batches["train"]) * experiment.options.epochs
+    write_json(
+        folder / TIMING,
+        {
+            "features_s": experiment.features_s,
+            "train_s": train_s,
+            "evaluate_s": time.perf_counter() - start,
+            "samples_per_s": answered / train_s,
+        },
+    )
+    remove_checkpoint(folder)
+    mark_done(folder)
+    return Run(folder)
+
+
+def _finished(folder: Path, config: dict) -> bool:
+    if not is_done(folder):
+        return False
+    kept = Run(folder).config
+    wanted = json.loads(json.dumps(config))
+    different = [name for name in wanted if kept.get(name) != wanted[name]]
+    if different:
+        name = different[0]
+        raise InputError(
+            f"{folder}: holds a finished run with another {name} ({_short(kept.get(name))}, not "
+            f"{_short(wanted[name])}); choose another folder or remove this one"
+        )
+    return True
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _train(experiment: Experiment, folder: Path, config: dict) -> float:
+    """Train to the last epoch; the best epoch's model lies in the folder. Returns the seconds."""
+    trainer = Trainer(experiment.model, experiment.schedule, experiment.options.seed)
+    history: list[dict] = []
+    checkpoint = load_checkpoint(folder)
+    if checkpoint is not None and checkpoint["config"] == json.dumps(config, sort_keys=True):
+        trainer.restore(checkpoint["trainer"])
+        history = json.loads(checkpoint["history"])
+        log.info("%s: goes on after epoch %d", folder, trainer.epoch)
+    elif checkpoint is not None:
+        log.info("%s: the settings have changed; the run starts again", folder)
+    writer = open_writer(folder, trainer.epoch + 1)
+    epochs = trainer.fit(
+        experiment.batches["train"],
+        experiment.batches["validation"],
+        experiment.options.epochs,
+        experiment.score,
+    )
+    for epoch in epochs:
+        better = all(epoch.validation_top1 > row["validation_top1"] for row in history)
+        history.append(asdict(epoch))
+        if better:
+            save_model(folder, experiment.model)
+        write_history(folder / HISTORY, _without_times(history))
+        save_checkpoint(
+            folder,
+            {
+                "config": json.dumps(config, sort_keys=True),
+                "history": json.dumps(history),
+                "trainer": trainer.state(),
+            },
+        )
+        _record_events(writer, epoch)
+        log.info("%s", _line(epoch, experiment.options.epochs, better))
+    writer.close()
+    return sum(row["train_s"] for row in history)
+
+
+def _without_times(history: list[dict]) -> list[dict]:
+    # Seconds differ from run to run; the history of a resumed run must not.
+    return [{name: row[name] for name in row if name != "train_s"} for row in history]
+
+
+def _record_events(writer, epoch: Epoch) -> None:
+    for name, value in asdict(epoch).items():
+        if name != "epoch" and value is not None:
+            tag = name.replace("_", "/", 1) if name.startswith(("train", "validation")) else name
+            writer.add_scalar(tag, value, epoch.epoch)
+    writer.flush()
+
+
+def _line(epoch: Epoch, epochs: int, better: bool) -> str:
+    vqa = "" if epoch.validation_vqa is None else f", VQA {epoch.validation_vqa:.2f} %"
+    return (
+        f"epoch {epoch.epoch}/{epochs}: train loss {epoch.train_loss:.4f}, top-1 "
+        f"{epoch.train_top1:.2f} %; validation loss {epoch.validation_loss:.4f}, top-1 "
+        f"{epoch.validation_top1:.2f} %{vqa}; {epoch.train_s:.1f} s{' (best)' if better else ''}"
+    )
+
+
+def _measure(experiment: Experiment, folder: Path) -> None:
+    """Answer validation and test with the chosen epoch: predictions, metrics, results JSON."""
+    answers = experiment.vocabularies.answers
+    train = experiment.dataset.splits["train"]
+    rows: list[dict] = []
+    metrics = {}
+    for split in SCORED:
+        table = experiment.dataset.splits[split]
+        ids, probabilities = rank(experiment.model, experiment.batches[split])
+        ranked = [[answers.answers[i] for i in row] for row in ids.tolist()]
+        truths = table["answer"] if "answer" in table.columns else [None] * len(table)
+        for question_id, texts, chances, truth in zip(
+            table["question_id"], ranked, probabilities.tolist(), truths, strict=True
+        ):
+            rows.append(
+                {
+                    "split": split,
+                    "question_id": int(question_id),
+                    "answers": texts,
+                    "probabilities": [round(chance, 6) for chance in chances],
+                    "truth": truth,
+                }
+            )
+        write_results(
+            folder / RESULTS.format(split=split),
+            table["question_id"],
+            [texts[0] for texts in ranked],
+        )
+        if experiment.dataset.answered(split):
+            metrics[split] = measure(table, ranked, answers)
+            metrics[split]["baselines"] = measure_baselines(train, table)
+    write_predictions(folder / PREDICTIONS, rows)
+    write_json(folder / METRICS, metrics)

@@ -1,0 +1,100 @@
+"""What a user may choose about an experiment, and what "auto" then means.
+
+Decides weights, image size, schedule and device; computes nothing.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vqa_helpers.data.build import MOST_SEED
+from vqa_helpers.data.catalogue import DEMO
+from vqa_helpers.data.folder import Dataset
+from vqa_helpers.errors import InputError
+from vqa_helpers.model.config import Preset
+from vqa_helpers.model.presets import SMALL_DATASET
+from vqa_helpers.vision.encoders import DEFAULT_SIZE_PX
+
+RANDOM_SIZE_PX = 64  # random weights see no detail
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose about an experiment.
+
+    Attributes:
+        weights: "imagenet", "random", a file, or "auto": random for the demo and offline,
+            imagenet elsewhere.
+        image_size_px: side of the square the network sees; 0 is 64 for random weights and the
+            study's 512 for others.
+        epochs: 0 is the schedule's own.
+        schedule: "study", "small", or "auto": small below 20,000 train questions.
+        offline: use the named stand-ins wherever a download would be needed.
+        features: folder of the feature stores and sentence vectors.
+        glove: a GloVe file; else it is looked for in `data/glove`.
+        sentence_encoder: the folder of a SavedModel.
+        device: "auto", or as torch spells it.
+    """
+
+    weights: str = "auto"
+    image_size_px: int = 0
+    epochs: int = 0
+    seed: int = 0
+    schedule: str = "auto"
+    offline: bool = False
+    features: Path = Path("features")
+    glove: Path | None = None
+    sentence_encoder: Path | None = None
+    device: str = "auto"
+
+    def resolved(self, dataset: Dataset, preset: Preset | None = None) -> "Options":
+        """The same with every "auto" decided; epochs and schedule only for a preset.
+
+        Raises:
+            InputError: for a choice outside its limits.
+        """
+        offline = self.offline or dataset.image_source == DEMO
+        weights = self.weights
+        if weights == "auto":
+            weights = "random" if offline else "imagenet"
+        size = self.image_size_px or (RANDOM_SIZE_PX if weights == "random" else DEFAULT_SIZE_PX)
+        if not 32 <= size <= 2048:
+            raise InputError(f"image size {size} px: use 32 to 2048")
+        if self.epochs < 0:
+            raise InputError(f"{self.epochs} epochs: use 1 or more, or 0 for the schedule's own")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise InputError(f"seed {self.seed}: use 0 to {MOST_SEED}")
+        schedule, epochs = self.schedule, self.epochs
+        if schedule not in ("auto", "study", "small"):
+            raise InputError(f"schedule {schedule!r}: use study, small or auto")
+        if preset is not None:
+            if schedule == "auto":
+                schedule = "small" if len(dataset.splits["train"]) < SMALL_DATASET else "study"
+            epochs = epochs or preset.schedule_named(schedule).epochs
+        return dataclasses.replace(
+            self,
+            offline=offline,
+            weights=weights,
+            image_size_px=size,
+            schedule=schedule,
+            epochs=epochs,
+            device=pick_device(self.device),
+        )
+
+
+def pick_device(device: str = "auto") -> str:
+    """A GPU where there is one, or the device named.
+
+    Raises:
+        InputError: for a device this machine does not have.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.ones(1, device=device).item()  # "meta" makes tensors that hold no numbers
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"device {device!r} cannot be used ({reason}); try cpu") from None
+    return device

@@ -1,0 +1,113 @@
+"""Questions to vectors: encoders that learn.
+
+Each takes token ids and lengths, computes its own output width, and knows nothing of text.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+
+class WordLSTM(nn.Module):
+    """A learned word embedding and a one-layer LSTM (VQA 2015, section 4, "LSTM Q").
+
+    Args:
+        vocabulary_size: number of word ids, padding and unknown included.
+        words: width of the embedding.
+        hidden: width of the LSTM.
+        embedding_tanh: tanh after the embedding, as the study's original has it.
+        carry_state: start each training batch from the state the batch before left, as the
+            study's original does, though neighbours in a shuffled epoch have nothing in common.
+            An epoch starts from zero, and so does every evaluation: an answer must not depend on
+            its neighbours.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        words: int = 300,
+        hidden: int = 512,
+        embedding_tanh: bool = False,
+        carry_state: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, words, padding_idx=0)
+        self.activation = nn.Tanh() if embedding_tanh else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(words, hidden, batch_first=True)
+        self.carry_state = carry_state
+        self._state: tuple[Tensor, Tensor] | None = None
+        self.out_dim = 2 * hidden
+
+    def train(self, mode: bool = True) -> "WordLSTM":
+        """Switch to training or evaluation; either starts from a fresh state."""
+        self._state = None
+        return super().train(mode)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Encode questions.
+
+        Args:
+            tokens: word ids, (B, T), right-padded with 0.
+            lengths: true lengths, (B,), at least 1, on the CPU.
+
+        Returns:
+            (B, 2 * hidden): last hidden and last cell state side by side.
+        """
+        words = self.dropout(self.activation(self.embedding(tokens)))  # (B, T, W)
+        packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
+        _, (hidden, cell) = self.lstm(packed, self._carried(len(tokens)))  # (1, B, H) each
+        if self.carry_state and self.training:
+            self._state = hidden.detach(), cell.detach()
+        return torch.cat([hidden[-1], cell[-1]], dim=1)  # (B, 2H)
+
+    def _carried(self, batch: int) -> tuple[Tensor, Tensor] | None:
+        if self._state is None or self._state[0].shape[1] < batch:
+            return None
+        hidden, cell = self._state
+        return hidden[:, :batch].contiguous(), cell[:, :batch].contiguous()
+
+
+class GloveBiLSTM(nn.Module):
+    """Frozen word vectors and a two-layer bidirectional LSTM (reference study, GloVe + LSTM).
+
+    Args:
+        vectors: (vocabulary, D) float, the row of each word id; row 0 pads.
+        hidden: width of each direction.
+    """
+
+    def __init__(self, vectors: Tensor, hidden: int = 512) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding.from_pretrained(vectors, freeze=True, padding_idx=0)
+        self.lstm = nn.LSTM(
+            vectors.shape[1], hidden, num_layers=2, bidirectional=True, batch_first=True
+        )
+        self.out_dim = 4 * hidden
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Encode questions.
+
+        Args:
+            tokens: word ids, (B, T), right-padded with 0.
+            lengths: true lengths, (B,), at least 1, on the CPU.
+
+        Returns:
+            (B, 4 * hidden): the last hidden states of both layers and directions.
+        """
+        words = self.embedding(tokens)  # (B, T, D)
+        packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
+        _, (hidden, _) = self.lstm(packed)  # (4, B, H)
+        return hidden.transpose(0, 1).flatten(1)  # (B, 4H)
+
+
+class SentenceVectors(nn.Module):
+    """Vectors of a frozen sentence encoder, computed ahead; passed on as they are."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out_dim = width
+
+    def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, width), unchanged."""
+        return vectors

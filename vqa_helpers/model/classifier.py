@@ -1,0 +1,45 @@
+"""One vector becomes logits over the answers."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from vqa_helpers.model.fusion import ACTIVATIONS, Activation
+
+
+class Funnel(nn.Module):
+    """Fully connected layers down to the answers (reference study).
+
+    Each hidden layer is linear, activation, batch normalisation if asked, dropout if asked; the
+    last layer is linear alone.
+
+    Args:
+        in_dim: width of the fused vector.
+        hidden: widths of the hidden layers.
+        answers: number of answers.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        hidden: Sequence[int],
+        answers: int,
+        activation: Activation = "relu",
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for width in hidden:
+            layers += [nn.Linear(in_dim, width), ACTIVATIONS[activation]()]
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(width))
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            in_dim = width
+        self.layers = nn.Sequential(*layers, nn.Linear(in_dim, answers))
+        self.out_dim = answers
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """(B, in_dim) to logits (B, answers)."""
+        return self.layers(vector)

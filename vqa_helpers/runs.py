@@ -1,0 +1,327 @@
+"""A run folder, `<root>/<dataset>/<preset>/<seed>/`: how its files are written and read back.
+
+Every file is written beside its place and renamed over it, so a kill leaves the old file or the
+new one, never half of one; `DONE` comes last and is the only sign of a finished run. Knows
+nothing of models, images, texts or plots: what it moves are mappings, rows and numbers.
+"""
+
+import csv
+import io
+import json
+import logging
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import vqa_helpers
+from vqa_helpers.errors import InputError
+from vqa_helpers.files import write_text
+
+__all__ = [
+    "Run", "environment", "find_runs", "is_done", "mark_done", "run_folder", "write_history",
+    "write_json", "write_predictions", "write_text",
+]  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
+PREDICTIONS, METRICS, TIMING, DONE = "predictions.jsonl", "metrics.json", "timing.json", "DONE"
+HISTORY_COLUMNS = (
+    "epoch", "train_loss", "train_top1", "validation_loss", "validation_top1", "validation_vqa",
+    "learning_rate",
+)  # fmt: skip
+PREDICTION_COLUMNS = ("split", "question_id", "answers", "probabilities", "truth")
+PACKAGES = (
+    "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "pillow", "safetensors",
+    "tokenizers", "accelerate", "torchmetrics", "tensorflow", "tensorflow-hub", "papermill",
+)  # fmt: skip
+REMEDY = "restore the file, or delete the run folder and train again"
+
+
+# Writing
+
+
+def run_folder(root: Path, dataset: str, preset: str, seed: int) -> Path:
+    """Where the run of `preset` on `dataset` with `seed` lives; creates nothing."""
+    for field, name in (("dataset", dataset), ("preset", preset)):
+        if name in ("", ".", "..") or set(name) & set('/\\:*?"<>|\0'):
+            raise InputError(f"{field} {name!r} cannot name a folder; use letters, digits, . _ -")
+    return Path(root) / dataset / preset / str(int(seed))
+
+
+def write_json(path: Path, obj: Mapping[str, Any]) -> None:
+    """Write `obj` as indented JSON in its own key order; floats come back bit for bit.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot say; write None for "not defined".
+    """
+    write_text(path, _json(path, obj, indent=2) + "\n")
+
+
+def write_predictions(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write predictions, one JSON object a line.
+
+    Args:
+        rows: mappings with the keys of `PREDICTION_COLUMNS`; `truth` is None where the split has
+            no answers.
+    """
+    lines = [_json(path, {name: row[name] for name in PREDICTION_COLUMNS}) for row in rows]
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def write_history(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one CSV row an epoch; a value that is absent, None or NaN stays empty.
+
+    Args:
+        rows: mappings with the keys of `HISTORY_COLUMNS`; further keys become further columns.
+    """
+    rows = list(rows)
+    further = {name: None for row in rows for name in row if name not in HISTORY_COLUMNS}
+    columns = [*HISTORY_COLUMNS, *further]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_csv_cell(row.get(name)) for name in columns])
+    write_text(path, text.getvalue())
+
+
+def mark_done(folder: Path) -> None:
+    """Declare the run finished. Call it last: everything else must be on disk already."""
+    write_text(Path(folder) / DONE, "done\n")
+
+
+def is_done(folder: Path) -> bool:
+    return (Path(folder) / DONE).is_file()
+
+
+def environment(device: str, **extra: Any) -> dict[str, Any]:
+    """What a result depends on beside its config: versions, commit, machine, date.
+
+    Args:
+        device: as torch spells it, "cpu", "cuda", "cuda:1", "mps".
+        extra: further JSON-able facts, such as hashes of the data and of the features.
+    """
+    versions = {"vqa-helpers": vqa_helpers.__version__}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "date_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "git": _checkout(Path(vqa_helpers.__file__).parent),
+        "device": device,
+        "device_name": _device_name(device),
+        "cpu_count": os.cpu_count(),
+        **extra,
+    }
+
+
+def _json(path: Path, obj: Any, indent: int | None = None) -> str:
+    try:
+        return json.dumps(obj, ensure_ascii=False, allow_nan=False, indent=indent, default=_plain)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; write None where a number is not defined") from error
+
+
+def _plain(value: Any) -> Any:
+    """Turn what json does not know into what it does."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return value.as_posix()
+    raise TypeError(f"{type(value).__name__} {value!r} has no JSON form")
+
+
+def _csv_cell(value: Any) -> str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _checkout(package: Path) -> dict[str, Any] | None:
+    """Commit of the project's checkout and whether the package differs from it; None without one.
+
+    Only changes to the package count as dirty: executing a notebook rewrites the notebook.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(package), *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
+
+    try:
+        # A package installed inside somebody else's repository has no commit of its own.
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != package.parent.resolve():
+            return None
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--", ".")),
+        }
+    except (OSError, subprocess.SubprocessError) as error:
+        log.debug("no commit to record: %s", error)
+        return None
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch  # slow, and of no use to those who only read runs
+
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+# Reading
+
+
+@dataclass
+class Run:
+    """A run folder read on demand: each file once, at the first use of its property.
+
+    Every property raises `InputError` naming the file when it is missing or damaged.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.folder = Path(self.folder)
+
+    @property
+    def finished(self) -> bool:
+        return is_done(self.folder)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return _read_object(self.folder / CONFIG, required=("dataset", "preset", "seed"))
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        return _read_object(self.folder / ENVIRONMENT)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch, the columns of `HISTORY_COLUMNS` and any further ones, all numbers."""
+        path = self.folder / HISTORY
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                head, *rows = csv.reader(file)
+            # Python's float reads back every bit; how to ask pandas for it differs by version.
+            cells = [[float(cell) if cell else math.nan for cell in row] for row in rows]
+            if any(len(row) != len(head) for row in rows):
+                raise ValueError(f"not every line has {len(head)} cells")
+            table = pd.DataFrame(cells, columns=head, dtype=float).astype({"epoch": "int64"})
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            raise _damaged(path, error) from error
+        for name in HISTORY_COLUMNS:
+            if name not in table:
+                raise InputError(f"{path}: column {name!r} is missing; {REMEDY}")
+        return table
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return _read_object(self.folder / METRICS, required=("validation",))
+
+    @cached_property
+    def timing(self) -> dict[str, Any]:
+        return _read_object(self.folder / TIMING)
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row a question, the columns of `PREDICTION_COLUMNS`.
+
+        `answers` and `probabilities` hold lists, most probable first; `truth` a str or None.
+        """
+        path = self.folder / PREDICTIONS
+        rows = []
+        try:
+            with path.open(encoding="utf-8") as file:
+                for number, line in enumerate(file, start=1):
+                    rows.append(_prediction(path, number, line))
+        except (OSError, UnicodeDecodeError) as error:
+            raise _damaged(path, error) from error
+        # Objects, lest pandas 3 make a str column of them and turn None into NaN.
+        return pd.DataFrame(
+            {
+                name: pd.Series(
+                    [row[name] for row in rows],
+                    dtype="int64" if name == "question_id" else object,
+                )
+                for name in PREDICTION_COLUMNS
+            }
+        )
+
+
+def find_runs(root: Path, dataset: str | None = None) -> list[Run]:
+    """The finished runs below `root`, sorted by dataset, preset and seed.
+
+    Args:
+        root: the folder given to `run_folder`; one that does not exist holds no runs.
+        dataset: only the runs on this dataset.
+    """
+    folders = [done.parent for done in Path(root).glob("*/*/*/DONE") if done.is_file()]
+    if dataset is not None:
+        folders = [folder for folder in folders if folder.parent.parent.name == dataset]
+    return [Run(folder) for folder in sorted(folders, key=_order)]
+
+
+def _order(folder: Path) -> tuple[str, str, int, str]:
+    """Sort key of a run folder: seed 10 comes after seed 9."""
+    seed = folder.name
+    number = int(seed) if seed.lstrip("-").isdecimal() else 0
+    return folder.parent.parent.name, folder.parent.name, number, seed
+
+
+def _read_object(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
+    try:
+        obj = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(obj, dict):
+        raise InputError(f"{path}: holds a {type(obj).__name__}, not an object; {REMEDY}")
+    for name in required:
+        if name not in obj:
+            raise InputError(f"{path}: field {name!r} is missing; {REMEDY}")
+    return obj
+
+
+def _prediction(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        complete = {name: row[name] for name in PREDICTION_COLUMNS}
+        matched = len(row["answers"]) == len(row["probabilities"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: line {number} is not a prediction; {REMEDY}") from error
+    if not matched:
+        raise InputError(f"{path}: line {number} has more answers than probabilities, or fewer; "
+                         f"{REMEDY}")  # fmt: skip
+    return complete
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path}: no such file; {REMEDY}")
+    reason = " ".join(str(error).split())
+    return InputError(f"{path}: cannot be read ({reason}); {REMEDY}")

@@ -1,0 +1,166 @@
+"""Images to vectors: torchvision networks, cut where the reference study cuts them.
+
+A piece owns its normalisation and its width. Knows nothing of files, stores or configurations.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from vqa_helpers.errors import InputError
+
+WIDTHS = {"vgg16": 4096, "resnet18": 512, "resnet50": 2048}
+DEFAULT_SIZE_PX = 512  # reference study
+
+Trained = Literal["none", "last block", "all"]
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class VisionEncoder(nn.Module):
+    """A convolutional network without its classifier.
+
+    VGG16 ends after its second 4096-wide linear layer, before the ReLU; the ResNets end after
+    their average pooling (reference study, vision channel).
+
+    Args:
+        name: "vgg16", "resnet18" or "resnet50".
+        weights: "imagenet" (torchvision's, downloaded once and checked), "random" (seeded), or the
+            file of a torchvision state dict.
+        trained: which part learns; the batch-norm statistics of the rest stay frozen too.
+        seed: of random weights.
+
+    Raises:
+        InputError: for weights that cannot be had or do not fit.
+    """
+
+    def __init__(
+        self, name: str, weights: str = "random", trained: Trained = "none", seed: int = 0
+    ) -> None:
+        super().__init__()
+        if name not in WIDTHS:
+            raise InputError(f"{name!r} is no vision encoder; there are {', '.join(WIDTHS)}")
+        network = _network(name, weights, seed)
+        if name == "vgg16":
+            network.classifier = network.classifier[:4]
+            last = network.features[24:]  # the fifth block of convolutions
+        else:
+            network.fc = nn.Identity()
+            last = network.layer4
+        self.network = network
+        self.out_dim = WIDTHS[name]
+        self.trained = trained
+        self._learning = {"none": [], "last block": [last], "all": [network]}[trained]
+        network.requires_grad_(False)
+        for part in self._learning:
+            part.requires_grad_(True)
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> "VisionEncoder":
+        """Switch the learning part alone: frozen batch norms keep their statistics."""
+        super().train(False)
+        for part in self._learning:
+            part.train(mode)
+        self.training = mode
+        return self
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Encode images.
+
+        Args:
+            image: (B, 3, S, S) uint8 RGB.
+
+        Returns:
+            (B, out_dim), not normalised.
+        """
+        pixels = (image.float() / 255 - self.mean) / self.std
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trained != "none"):
+            return self.network(pixels)
+
+
+def _network(name: str, weights: str, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = torchvision.models.get_model(name, weights=None)
+    if weights == "random":
+        return network
+    if weights == "imagenet":
+        state = _imagenet(name)
+    else:
+        weights_source(name, weights)  # refuses a file that is not there
+        state = _read_weights(Path(weights))
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        what = " ".join(str(error).split()[:30])
+        raise InputError(
+            f"{weights}: does not fit {name} ({what} …); give a torchvision {name} state dict"
+        ) from None
+    return network
+
+
+def _imagenet_weights(name: str) -> torchvision.models.WeightsEnum:
+    return torchvision.models.get_model_weights(name).IMAGENET1K_V1  # those of the study's year
+
+
+def _imagenet(name: str) -> dict[str, Tensor]:
+    weights = _imagenet_weights(name)
+    try:
+        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"the ImageNet weights of {name} could not be downloaded ({error}); connect to the "
+            f"network, put {Path(weights.url).name} into {torch.hub.get_dir()}/checkpoints, or use "
+            "--weights random"
+        ) from None
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each format has its own errors; all mean the same to the user
+        raise InputError(f"{path}: is not a readable state dict ({error})".split("\n")[0]) from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: holds no state dict; save one with torch.save(net.state_dict())")
+    return state
+
+
+def weights_label(weights: str) -> str:
+    """How a store's folder names its weights: "imagenet", "random", or the file's name."""
+    return weights if weights in ("imagenet", "random") else Path(weights).stem
+
+
+def weights_source(name: str, weights: str) -> str:
+    """Which weights exactly, without building the network: what a store's identity is made of."""
+    if name not in WIDTHS:
+        raise InputError(f"{name!r} is no vision encoder; there are {', '.join(WIDTHS)}")
+    if weights == "random":
+        return f"random, seed 0, torch {torch.__version__.split('+')[0]}"
+    if weights == "imagenet":
+        return f"imagenet, {Path(_imagenet_weights(name).url).name}"
+    path = Path(weights)
+    if not path.is_file():
+        raise InputError(f"{path}: is no weights file; use imagenet, random, or a file that exists")
+    with path.open("rb") as file:
+        return f"file, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def weights_sha256(encoder: nn.Module) -> str:
+    """The sha256 of every weight, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
