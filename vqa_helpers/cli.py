@@ -196,6 +196,9 @@ def _report(commands, common) -> None:
                          help="executed notebooks (runs/notebooks)")  # fmt: skip
     command.add_argument("--out", type=Path, default=Path("site"), help="the site's folder (site)")
     command.add_argument("--table", action="store_true", help="print the table; build no site")
+    command.add_argument("--figures", type=Path, metavar="DIR",
+                         help="write the README's figures there; build no site")  # fmt: skip
+    command.add_argument("--data", default="demo", help="the dataset of the figures (demo)")
 
 
 # The work -------------------------------------------------------------------------------------
@@ -375,6 +378,13 @@ def _run_report(options: argparse.Namespace) -> int:
 
     if options.table:
         print(to_markdown(results_table(options.runs)))
+    if options.figures:
+        from vqa_helpers.data.build import open_dataset
+        from vqa_helpers.report.gallery import write_gallery
+
+        for path in write_gallery(open_dataset(options.data), options.runs, options.figures):
+            print(path)
+    if options.table or options.figures:
         return DONE
     from vqa_helpers.batch.runner import select
     from vqa_helpers.report.site import build_site

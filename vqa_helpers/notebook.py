@@ -11,6 +11,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from vqa_helpers.files import write_text
+
 log = logging.getLogger(__name__)
 
 RECORD_VARIABLE = "VQA_NOTEBOOK_RECORD"
@@ -68,9 +70,7 @@ def finish(results: dict[str, object]) -> None:
     if not record:
         return
     content = {"token": os.environ.get(TOKEN_VARIABLE, ""), "results": results}
-    partial = Path(f"{record}.partial")
-    partial.write_text(json.dumps(content, default=_plain), encoding="utf-8")
-    partial.replace(record)
+    write_text(Path(record), json.dumps(content, default=_plain))
 
 
 def _plain(value: object) -> object:

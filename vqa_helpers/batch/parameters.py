@@ -69,8 +69,9 @@ def _declared(path: Path) -> dict[str, str]:
     logging.getLogger("papermill").setLevel(logging.WARNING)
     try:
         found = papermill.inspect_notebook(literal_path(path))
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from None
+    except Exception as error:  # what is no notebook breaks papermill in many ways
+        reason = str(error).split("\n")[0]
+        raise InputError(f"{path}: cannot be read as a notebook ({reason})") from None
     return {name: _kind(entry) for name, entry in found.items()}
 
 

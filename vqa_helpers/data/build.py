@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vqa_helpers.data.catalogue import ABOUT, CUTS, DEMO, Cut
-from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder
+from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder, read_manifest
 from vqa_helpers.data.formats import write_split
 from vqa_helpers.data.splits import cut_by_image
 from vqa_helpers.errors import InputError
@@ -70,13 +70,20 @@ def cut(source: Dataset, name: str, seed: int = 0) -> Dataset:
     A source with fewer questions than the rule asks for gives all it has, and the notes say so.
 
     Raises:
-        InputError: for a name that is no cut, or a source without questions that qualify.
+        InputError: for a name that is no cut, a source without questions that qualify, or one whose
+            splits use a question id twice.
     """
     if name not in CUTS:
         raise InputError(f"{name!r} is no dataset that can be cut; there are {', '.join(CUTS)}")
     rule = CUTS[name]
     answered = [table for split, table in source.splits.items() if source.answered(split)]
     pool = pd.concat(answered, ignore_index=True)
+    twice = pool.loc[pool["question_id"].duplicated(), "question_id"]
+    if len(twice):
+        raise InputError(
+            f"{source.folder}: two splits have a question {twice.iloc[0]}; give every question an "
+            "id of its own before a dataset is cut from them"
+        )
     pool = pool.loc[_qualifies(pool["answer"], rule)].reset_index(drop=True)
     if pool["image_id"].nunique() < 3:
         raise InputError(
@@ -125,9 +132,10 @@ def write_dataset(dataset: Dataset, out: Path) -> Path:
     partial.mkdir(parents=True)
     for split, name in (("train", "train"), ("validation", "val"), ("test", "test")):
         write_split(partial, name, dataset.splits[split], dataset.notes[0])
+    images = dataset.folder / read_manifest(dataset.folder).images  # of a cut: its source's
     manifest = {
         "name": out.name,
-        "images": os.path.relpath(dataset.folder.resolve(), out.resolve()),
+        "images": os.path.relpath(images.resolve(), out.resolve()),
         "image_source": dataset.image_source,
         "notes": dataset.notes,
     }

@@ -70,7 +70,8 @@ def _check(value: Any, shape: Any, place: str) -> Any:
         if value is None and type(None) in get_args(shape):
             return None
         (of,) = (option for option in get_args(shape) if option is not type(None))
-        _expect(value, get_origin(of) or of, place, or_null=True)
+        kind = dict if dataclasses.is_dataclass(of) else get_origin(of) or of
+        _expect(value, kind, place, or_null=True)
         return _check(value, of, place)
     if origin is list:
         _expect(value, list, place)

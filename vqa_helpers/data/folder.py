@@ -6,7 +6,6 @@ Knows nothing of networks, vocabularies or runs.
 """
 
 import hashlib
-import json
 import logging
 import re
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.formats import read_annotations, read_questions
+from vqa_helpers.data.decode import DecodeError, decode
+from vqa_helpers.data.formats import read_annotations, read_bytes, read_questions
 from vqa_helpers.data.images import find_images
 from vqa_helpers.data.splits import cut_by_image, keep_apart
 from vqa_helpers.errors import InputError
@@ -33,6 +33,20 @@ _FILE = re.compile(
 )
 _SPLIT_NAMES = {"train": "train", "val": "validation", "valid": "validation",
                 "validation": "validation", "dev": "validation", "test": "test"}  # fmt: skip
+
+
+@dataclass
+class Manifest:
+    """What `build` wrote beside the questions.
+
+    Attributes:
+        images: where the images lie, as seen from the folder.
+    """
+
+    name: str | None = None
+    images: str = "."
+    image_source: str | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -114,10 +128,8 @@ def read_folder(folder: Path, seed: int = 0) -> Dataset:
             f"{folder}: has no train split with answers; expected questions_train.json and "
             "annotations_train.json (or the official names)"
         )
-    manifest = _read_manifest(folder)
-    images_folder = folder / manifest.get("images", ".")
-    notes: list[str] = list(manifest.get("notes", []))
-    notes += keep_apart(splits)
+    manifest = read_manifest(folder)
+    notes = [*manifest.notes, *keep_apart(splits)]
     for split in ("validation", "test"):
         if split not in splits:
             splits["train"], splits[split] = cut_by_image(splits["train"], CUT_SHARE, seed, split)
@@ -128,12 +140,13 @@ def read_folder(folder: Path, seed: int = 0) -> Dataset:
     for note in notes:
         log.info("%s: %s", folder, note)
     wanted = set().union(*(table["image_id"] for table in splits.values()))
+    name = manifest.name or folder.resolve().name
     return Dataset(
-        name=manifest.get("name", folder.resolve().name),
+        name=name,
         folder=folder,
         splits={split: splits[split] for split in SPLITS if split in splits},
-        images=find_images(images_folder, wanted),
-        image_source=manifest.get("image_source", manifest.get("name", folder.resolve().name)),
+        images=find_images(folder / manifest.images, wanted),
+        image_source=manifest.image_source or name,
         seed=seed,
         notes=notes,
     )
@@ -187,14 +200,16 @@ def _read_split(files: dict[str, Path]) -> pd.DataFrame:
     return read_annotations(files["annotations"], questions)
 
 
-def _read_manifest(folder: Path) -> dict:
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a folder, an empty one where a folder was not built.
+
+    Raises:
+        InputError: naming the field that is not as `build` writes it.
+    """
     path = folder / MANIFEST
     if not path.exists():
-        return {}
+        return Manifest()
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON ({error}); build the dataset again") from None
-    if not isinstance(manifest, dict):
-        raise InputError(f"{path}: is not a JSON object; build the dataset again")
-    return manifest
+        return decode(read_bytes(path), Manifest)
+    except DecodeError as error:
+        raise InputError(f"{path}: {error}; build the dataset again") from None

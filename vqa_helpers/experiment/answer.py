@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.model.config import Glove, Pieces, read_pieces
+from vqa_helpers.model.config import Glove, Images, Pieces, read_pieces
 from vqa_helpers.model.vqa import VQAModel, build_model
 from vqa_helpers.runs import Run
 from vqa_helpers.training.batches import Batches, FeatureRows, PixelRows
@@ -67,22 +67,11 @@ class Answerer:
         run = Run(folder)
         if not run.finished:
             raise InputError(f"{folder}: holds no finished run; train one with `vqa train`")
-        config = run.config
+        config = _complete(run)
         pieces = read_pieces(config["pieces"], f"{folder}/config.json")
         vocabularies = Vocabularies.load(folder)
-        weights = weights or config["weights"] or "random"
         images, words = pieces["images"], vocabularies.words
-        if images is not None and images.trained != "none":
-            weights = "random"  # what was trained lies in the run folder and replaces them
-        elif (
-            images is not None
-            and weights_source(images.encoder, weights) != config["weights_source"]
-        ):
-            raise InputError(
-                f"{folder}: was trained on vision weights ({config['weights_source']}) that are not "
-                f"these ({weights_source(images.encoder, weights)}); name the right ones with "
-                "--weights"
-            )
+        weights = _weights(images, config, weights, folder)
         vectors = None
         if isinstance(pieces["questions"], Glove):
             vectors = torch.zeros(len(words), pieces["questions"].dim)  # the saved ones replace it
@@ -156,6 +145,28 @@ class Answerer:
         without = image_ids[~features.any(axis=1)].tolist()
         self.unreadable = [image_id for image_id in without if image_id in images]
         return FeatureRows(torch.from_numpy(features), self.device)
+
+
+def _complete(run: Run) -> dict:
+    """The run's configuration, with all that answering needs in it."""
+    for name in ("pieces", "weights", "weights_source", "image_size_px"):
+        if name not in run.config:
+            raise InputError(f"{run.folder}/config.json: lacks {name!r}; train the run again")
+    return run.config
+
+
+def _weights(spec: Images | None, config: dict, named: str | None, folder: Path) -> str:
+    """The vision weights to build with: the run's own, checked."""
+    if spec is None or spec.trained != "none":
+        return "random"  # no network, or one that lies in the run folder and replaces these
+    weights = named or config["weights"]
+    source = weights_source(spec.encoder, weights)
+    if source != config["weights_source"]:
+        raise InputError(
+            f"{folder}: was trained on vision weights ({config['weights_source']}) that are not "
+            f"these ({source}); name the right ones with --weights"
+        )
+    return weights
 
 
 def ask(answerer: Answerer, image: Path, question: str, **options) -> list[Answer]:

@@ -237,7 +237,6 @@ def _refuse_missing_images(dataset: Dataset) -> None:
         log.warning("%s; their questions are answered without an image", message)
 
 
-@torch.inference_mode()
 def _loop_statistics(
     spec: Images, dataset: Dataset, train_ids: np.ndarray, options: Options
 ) -> tuple[Tensor, Tensor]:
@@ -254,10 +253,11 @@ def _loop_statistics(
             log.warning("%s: %s; its questions see black", dataset.images[image_id], error)
             continue
         pixels = torch.from_numpy(square.copy()).to(options.device).permute(2, 0, 1)[None]
-        vectors.append(network(pixels).cpu())  # (1, D)
+        with torch.inference_mode():
+            vectors.append(network(pixels).cpu().numpy())  # (1, D)
     if not vectors:
         raise InputError(f"{dataset.folder}: none of the train images can be read")
-    return train_statistics(torch.cat(vectors).numpy())
+    return train_statistics(np.concatenate(vectors))
 
 
 def _word_vectors(

@@ -29,11 +29,11 @@ _MODEL100_SMALL = Schedule("small", "adamw", 1e-3, batch=30, epochs=4)
 _GUSE = Schedule(**_STUDY_100K, optimiser="adam", learning_rate=_START, decay=0.95, decay_every=10)
 _GUSE_SMALL = Schedule(**_SMALL, epochs=15, optimiser="adam", learning_rate=_START)
 _WE_LSTM = Schedule(**_STUDY_100K, optimiser="adam", learning_rate=1e-3)
-_WE_LSTM_SMALL = Schedule(**_SMALL, epochs=8, optimiser="adam", learning_rate=1e-3)
+_WE_LSTM_SMALL = Schedule(**_SMALL, epochs=12, optimiser="adam", learning_rate=1e-3)
 _GLOVE = Schedule(
     **_STUDY_100K, optimiser="adamw", learning_rate=_START, decay=0.95, decay_every=20
 )
-_GLOVE_SMALL = Schedule(**_SMALL, epochs=8, optimiser="adamw", learning_rate=_START)
+_GLOVE_SMALL = Schedule(**_SMALL, epochs=10, optimiser="adamw", learning_rate=_START)
 
 # Pieces that several experiments share ---------------------------------------------------------
 

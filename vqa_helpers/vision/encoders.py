@@ -5,6 +5,7 @@ A piece owns its normalisation and its width. Knows nothing of files, stores or 
 
 import hashlib
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Literal
 
 import torch
@@ -86,7 +87,7 @@ class VisionEncoder(nn.Module):
 
 def _network(name: str, weights: str, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed the GPUs too
         network = torchvision.models.get_model(name, weights=None)
     if weights == "random":
         return network
@@ -113,10 +114,12 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     weights = _imagenet_weights(name)
     try:
         return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        # The last three: a file in the cache that is not whole; it is not checked there.
+        what = (str(error) or type(error).__name__).split("\n")[0]
         raise InputError(
-            f"the ImageNet weights of {name} could not be downloaded ({error}); connect to the "
-            f"network, put {Path(weights.url).name} into {torch.hub.get_dir()}/checkpoints, or use "
+            f"the ImageNet weights of {name} could not be had ({what}); connect to the network, "
+            f"put a whole {Path(weights.url).name} into {torch.hub.get_dir()}/checkpoints, or use "
             "--weights random"
         ) from None
 
@@ -132,7 +135,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: is not a readable state dict ({error})".split("\n")[0]) from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         raise InputError(f"{path}: holds no state dict; save one with torch.save(net.state_dict())")
     return state
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import write_text
 from vqa_helpers.progress import track
 from vqa_helpers.vision.encoders import (
     VisionEncoder,
@@ -82,11 +83,12 @@ def fill_store(
         shards = _usable_shards(folder, identity, images)
         known = set().union(*(shard.image_ids | shard.failed.keys() for shard in shards.values()))
         lacking = [image_id for image_id in sorted(images) if image_id not in known]
-        if lacking or not (folder / MANIFEST).exists():
+        if lacking or not _manifest_lists(folder, shards):
             network = VisionEncoder(encoder, weights).eval().to(device)
             _compute(folder, network, identity, lacking, images, shards, size_px, batch_images)
             if not any(shard.image_ids for shard in shards.values()):
-                image_id, why = min((i, w) for s in shards.values() for i, w in s.failed.items())
+                image_id = min(images)
+                why = next(s.failed[image_id] for s in shards.values() if image_id in s.failed)
                 raise InputError(
                     f"{images[image_id]}: {why}; none of the {len(images)} images could be read"
                 )
@@ -164,12 +166,29 @@ def _usable_shards(folder: Path, identity: str, images: dict[int, Path]) -> dict
     return kept
 
 
+def _manifest_lists(folder: Path, shards: dict[str, _Entry]) -> bool:
+    """Whether the manifest is whole and lists exactly these shards.
+
+    A run that added shards and was killed before its end leaves an older manifest behind.
+    """
+    try:
+        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["shards"]
+        found = {entry["file"]: entry["sha256"] for entry in listed}
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return found == {name: shard.sha256 for name, shard in shards.items()}
+
+
 def _changed(shard: Shard, images: dict[int, Path]) -> bool:
     for image_id, size in zip(shard.image_ids.tolist(), shard.file_bytes.tolist(), strict=True):
-        if image_id in images and images[image_id].stat().st_size != size:
+        if image_id in images and _file_bytes(images[image_id]) != size:
             return True
     # An image that could not be read and has been mended since.
     return any(i in images and _readable(images[i]) for i in shard.failed)
+
+
+def _file_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else -1
 
 
 def _readable(path: Path) -> bool:
@@ -264,7 +283,7 @@ def _shard(
     empty = np.zeros((0, width), dtype=np.float16)
     return Shard(
         image_ids=np.array(good, dtype=np.int64),
-        file_bytes=np.array([images[i].stat().st_size for i in good], dtype=np.int64),
+        file_bytes=np.array([_file_bytes(images[i]) for i in good], dtype=np.int64),
         features=np.concatenate(vectors) if vectors else empty,
         failed=dict(failed),
     )
@@ -280,6 +299,4 @@ def _write_manifest(folder: Path, description: dict, shards: dict[str, _Entry]) 
         ],
         "failed": {str(i): why for s in shards.values() for i, why in sorted(s.failed.items())},
     }
-    partial = folder / f".{MANIFEST}.partial"
-    partial.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    os.replace(partial, folder / MANIFEST)
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1))

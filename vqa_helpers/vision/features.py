@@ -7,7 +7,6 @@ carry a checksum of its contents and the identity of what made it. Knows nothing
 import hashlib
 import json
 import logging
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import write_bytes
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+# What reading a file raises whose bytes are not those that were written.
+_DAMAGE = (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError)
 
 
 @dataclass
@@ -50,22 +52,19 @@ class Shard:
 def write_shard(path: Path, shard: Shard, identity: str) -> str:
     """Write a shard atomically; returns its checksum."""
     checksum = shard.checksum()
-    metadata = {
+    made = {
         "identity": identity,
         "sha256": checksum,
-        "failed": json.dumps({str(image_id): why for image_id, why in shard.failed.items()}),
+        "failed": {str(image_id): why for image_id, why in sorted(shard.failed.items())},
     }
+    # One entry: safetensors writes several in an order that changes from run to run.
+    metadata = {"made": json.dumps(made)}
     tensors = {
         "image_ids": shard.image_ids,
         "file_bytes": shard.file_bytes,
         "features": np.ascontiguousarray(shard.features),
     }
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(save(tensors, metadata))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    write_bytes(path, save(tensors, metadata))
     return checksum
 
 
@@ -73,17 +72,18 @@ def read_shard(path: Path, identity: str) -> Shard | None:
     """A shard, or None (and a line in the log) where the file is damaged or of another origin."""
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+            made = json.loads((file.metadata() or {})["made"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-        failed = json.loads(metadata["failed"])
-        shard = Shard(**tensors, failed={int(image_id): why for image_id, why in failed.items()})
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        failed = {int(image_id): why for image_id, why in made["failed"].items()}
+        shard = Shard(**tensors, failed=failed)
+        origin, checksum = made["identity"], made["sha256"]
+    except _DAMAGE as error:
         log.warning("%s: is damaged (%s); its images are computed again", path, error)
         return None
-    if metadata["identity"] != identity:
+    if origin != identity:
         log.warning("%s: was made by another encoder; its images are computed again", path)
         return None
-    if metadata["sha256"] != shard.checksum():
+    if checksum != shard.checksum():
         log.warning("%s: does not match its checksum; its images are computed again", path)
         return None
     return shard
@@ -103,13 +103,13 @@ class FeatureStore:
         path = folder / MANIFEST
         try:
             self.manifest = json.loads(path.read_text(encoding="utf-8"))
+            self.failed = {int(i): why for i, why in self.manifest["failed"].items()}
         except FileNotFoundError:
             raise InputError(
                 f"{folder}: is no finished feature store; fill it with `vqa features`"
             ) from None
-        except ValueError as error:
+        except _DAMAGE as error:
             raise InputError(f"{path}: is damaged ({error}); run `vqa features` again") from None
-        self.failed = {int(i): why for i, why in self.manifest["failed"].items()}
 
     @property
     def width(self) -> int:

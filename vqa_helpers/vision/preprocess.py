@@ -6,10 +6,19 @@ Knows files and pixels; nothing of networks.
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 MOST_PIXELS = 80_000_000  # a 48 KB file can claim 400 megapixels
 DESCRIPTION = "EXIF orientation, RGB, centre square, bilinear to {size} px"
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF orientation
 
 
 class BadImage(ValueError):
@@ -31,20 +40,28 @@ def load_square(path: Path, size_px: int) -> np.ndarray:
             if image.width * image.height > MOST_PIXELS:
                 raise BadImage(f"{image.width} x {image.height} pixels are too many")
             image.draft("RGB", (2 * size_px, 2 * size_px))
-            return _square(ImageOps.exif_transpose(image), size_px)
+            return _square(_upright(image), size_px)
     except FileNotFoundError:
         raise BadImage("the file is missing") from None
     except UnidentifiedImageError:
         raise BadImage("is not an image") from None
-    except Image.DecompressionBombError as error:
-        raise BadImage(str(error)) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        # Pillow raises all three for damaged files.
+    except Exception as error:
+        # Damaged files raise OSError, SyntaxError, ValueError, struct.error and more in Pillow; one
+        # of them must not end the work on all the others.
         raise BadImage(str(error) or type(error).__name__) from None
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    # Not `ImageOps.exif_transpose`: it writes the camera's data anew, and fails where they are odd.
+    image.load()  # turns some formats by itself, and then says so
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    return image if turn is None else image.transpose(turn)
+
+
 def _square(image: Image.Image, size_px: int) -> np.ndarray:
-    if image.mode in ("P", "LA", "RGBA"):
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off at 255
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 256).astype(np.uint8))
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(ground, image)

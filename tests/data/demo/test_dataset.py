@@ -222,7 +222,7 @@ def test_nothing_is_left_behind_when_it_fails(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("no pen")
 
-    monkeypatch.setattr("vqa_helpers.data.demo.draw_scene", fail)
+    monkeypatch.setattr("vqa_helpers.data.demo.dataset.draw_scene", fail)
     with pytest.raises(RuntimeError, match="no pen"):
         make_demo(tmp_path / "demo", **SMALL)
     assert list(tmp_path.iterdir()) == []

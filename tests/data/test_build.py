@@ -1,0 +1,215 @@
+"""Named datasets: opened, cut by rule, written and read back."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from tests.builders import write_dataset
+from vqa_helpers.data import build
+from vqa_helpers.data.build import cut, draw_demo, open_dataset
+from vqa_helpers.data.build import write_dataset as write_cut
+from vqa_helpers.data.catalogue import CUTS
+from vqa_helpers.data.folder import Dataset, read_folder
+from vqa_helpers.errors import InputError
+
+
+def source_of(answers, per_image=2, tmp_path=None):
+    """A dataset in memory, one row an answer, `per_image` rows an image, all in its train split."""
+    n = len(answers)
+    table = pd.DataFrame(
+        {
+            "question_id": range(n),
+            "image_id": [row // per_image for row in range(n)],
+            "question": "q?",
+            "question_type": "none of the above",
+            "answer_type": "other",
+            "answer": pd.Series(answers, dtype=object),
+            "answers": pd.Series([(answer,) for answer in answers], dtype=object),
+        }
+    )
+    return Dataset("big", tmp_path, {"train": table}, {}, "big", seed=0)
+
+
+def parts(dataset):
+    return [dataset.splits[split] for split in ("train", "validation", "test")]
+
+
+def test_numbers_1_to_20_and_nothing_else(tmp_path):
+    odd = ["0", "21", "two", "2.5", "02", "yes", "1 cat", "-1", " 3"]
+    numbers = [str(n) for n in range(1, 21)]
+    made = cut(source_of((numbers + odd) * 10), "A")
+    rows = pd.concat(parts(made))
+    assert len(rows) == 100 and set(rows["answer"]) <= set(numbers)
+    assert len(set(rows["answer"])) > 10
+
+
+def test_shares_and_disjoint_images():
+    made = cut(source_of(["yes", "no"] * 1000), "E")  # 1,000 images
+    train, validation, test = parts(made)
+    assert [t["image_id"].nunique() for t in (train, validation, test)] == [750, 50, 200]
+    assert len(pd.concat([train, validation, test])["image_id"].unique()) == 1000
+    assert [len(t) for t in (train, validation, test)] == [1500, 100, 400]
+
+
+def test_a_small_source_is_scaled_and_says_so():
+    made = cut(source_of(["1"] * 60), "B")
+    assert sum(map(len, parts(made))) == 60
+    assert made.notes == [
+        "cut from big by the rule of dataset B (reference study, dataset B)",
+        "scaled: 60 questions qualify where the study has 1,000",
+    ]
+    assert len(cut(source_of(["1"] * 100), "A").notes) == 1
+
+
+def test_questions_are_drawn_by_the_seed():
+    source = source_of(["1"] * 500)
+    first, again, other = (
+        set(pd.concat(parts(cut(source, "A", s)))["question_id"]) for s in (0, 0, 1)
+    )
+    assert first == again != other and len(first) == len(other) == 100
+    assert max(first) > 250  # not merely the first ones
+
+
+def test_everything_is_taken_where_the_rule_has_no_number():
+    made = cut(source_of(["1", "yes", "猫"] * 40), "100k")
+    assert sum(map(len, parts(made))) == 120 and len(made.notes) == 1
+    assert made.name == "big-100k" and made.image_source == "big"
+
+
+def test_every_answered_split_of_the_source_is_used():
+    source = source_of(["yes"] * 40)
+    table = source.splits["train"]
+    later = table.assign(question_id=table["question_id"] + 100, image_id=table["image_id"] + 100)
+    source.splits["validation"] = later
+    source.splits["test"] = table.drop(columns="answer").assign(image_id=999)  # answerless
+    rows = pd.concat(parts(cut(source, "E")))
+    assert len(rows) == 80 and 999 not in set(rows["image_id"])
+
+
+def test_a_source_without_what_the_rule_wants():
+    with pytest.raises(InputError, match="0 questions answered by yes/no; dataset E needs them on"):
+        cut(source_of(["red"] * 10), "E")
+    with pytest.raises(InputError, match="at least three images"):
+        cut(source_of(["yes"] * 4), "E")
+    assert [len(t) for t in parts(cut(source_of(["yes"] * 6), "E"))] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["F", "a", "demo", ""])
+def test_a_name_that_is_no_cut(name):
+    with pytest.raises(
+        InputError, match="no dataset that can be cut; there are A, B, C, D, E, 100k"
+    ):
+        cut(source_of(["1"] * 10), name)
+
+
+def test_a_question_id_in_two_splits_is_refused():
+    # Each split is in order by itself; cut together they would make a file that cannot be read.
+    source = source_of(["yes"] * 40)
+    source.splits["validation"] = source.splits["train"].assign(image_id=lambda t: t.image_id + 100)
+    with pytest.raises(InputError, match="two splits have a question 0; give every question an id"):
+        cut(source, "E")
+
+
+def test_a_cut_of_a_folder_is_written_and_read_back(tmp_path):
+    source = read_folder(write_dataset(tmp_path / "big", images=8))
+    made = cut(source, "E", seed=2)
+    assert set(made.images) == set(made.image_ids()) < set(source.images) | {0}
+    out = write_cut(made, tmp_path / "out" / "E")
+    again = read_folder(out)
+    for split, table in made.splits.items():
+        pd.testing.assert_frame_equal(again.splits[split], table)
+    assert again.sha256() == made.sha256()
+    assert again.name == "E" and again.image_source == "big" and again.notes == made.notes
+    assert {i: p.resolve() for i, p in again.images.items()} == {
+        i: p.resolve() for i, p in made.images.items()
+    }
+    record = json.loads((out / "split.json").read_text())
+    assert record["sha256"] == again.sha256() and record["seed"] == 2
+    assert record["counts"]["train"]["questions"] == len(made.splits["train"])
+    assert [p.name for p in out.parent.iterdir()] == ["E"]  # nothing half-written is left
+
+
+def test_a_cut_of_a_cut_still_finds_its_images(tmp_path):
+    source = read_folder(write_dataset(tmp_path / "big", images=8))
+    first = read_folder(write_cut(cut(source, "100k"), tmp_path / "far" / "away" / "100k"))
+    second = read_folder(write_cut(cut(first, "E"), tmp_path / "E"))
+    assert second.missing_images() == [] and len(second.images) > 0
+    assert second.image_source == "big"
+
+
+def test_a_written_folder_may_move_with_its_source(tmp_path):
+    source = read_folder(write_dataset(tmp_path / "a" / "big", images=8))
+    write_cut(cut(source, "E"), tmp_path / "a" / "E")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert read_folder(tmp_path / "b" / "E").missing_images() == []
+
+
+def test_nothing_is_written_over(tmp_path):
+    made = cut(read_folder(write_dataset(tmp_path / "big", images=8)), "E")
+    (tmp_path / "E").mkdir()
+    with pytest.raises(InputError, match="is there already; choose another --out"):
+        write_cut(made, tmp_path / "E")
+    assert not list((tmp_path / "E").iterdir())
+
+
+def test_open_by_folder_and_by_name(tmp_path):
+    own = write_dataset(tmp_path / "own", images=8)
+    assert open_dataset(own).name == open_dataset(str(own)).name == "own"
+    write_cut(cut(open_dataset(own), "E"), tmp_path / "data" / "E")
+    assert open_dataset("E", root=tmp_path / "data").name == "E"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("A", "dataset A is not on this machine; cut it from a larger one with `vqa data build A"),
+        ("nonsense", "nonsense: is neither a folder nor a named dataset; the names are demo, A, B"),
+    ],
+)
+def test_names_that_are_not_there(tmp_path, monkeypatch, name, expected):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=expected):
+        open_dataset(name)
+
+
+def test_a_file_is_refused_with_its_remedy(tmp_path):
+    (tmp_path / "data.zip").touch()
+    with pytest.raises(InputError, match="is not a folder; unpack it"):
+        open_dataset(tmp_path / "data.zip")
+
+
+def test_the_demo_is_drawn_once(tmp_path, monkeypatch):
+    drawn = []
+
+    def make_demo(folder, seed):
+        drawn.append(seed)
+        write_dataset(folder, images=3)
+
+    monkeypatch.setattr("vqa_helpers.data.demo.dataset.make_demo", make_demo)
+    root = tmp_path / "new" / "data"
+    assert open_dataset("demo", seed=5, root=root).name == "demo"
+    assert draw_demo(root / "demo") == root / "demo"
+    assert drawn == [0]  # the splits' seed is not that of the scenes
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_that_cannot_be_used(tmp_path, seed):
+    with pytest.raises(InputError, match="use 0 to 4294967295"):
+        open_dataset(tmp_path, seed=seed)
+
+
+def test_every_cut_has_a_rule_that_can_be_applied(monkeypatch):
+    source = source_of(["1", "yes"] * 20, per_image=1)
+    for name in CUTS:
+        made = cut(source, name)
+        assert set(pd.concat(parts(made))["answer"]) == {
+            "numbers 1-20": {"1"}, "yes/no": {"yes"}, "open": {"1", "yes"}
+        }[CUTS[name].answers]  # fmt: skip
+
+
+def test_an_odd_number_of_wanted_questions(monkeypatch):
+    rule = replace(CUTS["E"], questions=7)
+    monkeypatch.setitem(build.CUTS, "E", rule)
+    assert sum(map(len, parts(cut(source_of(["yes"] * 40), "E")))) == 7

@@ -1,0 +1,68 @@
+"""What a model knows: words and answers of the train split."""
+
+import numpy as np
+import pytest
+
+from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
+
+TRAIN = [["is", "the", "cat", "in"], ["is", "the", "dog", "in"], ["the", "end"]]
+
+
+def test_words_by_frequency_then_alphabet_after_the_reserved_two():
+    words = WordVocabulary.build(TRAIN)
+    assert words.words == ("<pad>", "<unknown>", "the", "in", "is", "cat", "dog", "end")
+    assert len(words) == 8
+
+
+def test_rare_words_are_left_out():
+    assert WordVocabulary.build(TRAIN, min_count=2).words[2:] == ("the", "in", "is")
+    assert WordVocabulary.build(TRAIN, min_count=9).words == ("<pad>", "<unknown>")
+
+
+def test_tokens_are_padded_right_and_unknown_words_are_one():
+    tokens, lengths = WordVocabulary.build(TRAIN).encode(
+        [["the", "cat"], ["a", "the", "zebra", "in"], []]
+    )
+    assert tokens.tolist() == [[2, 5, 0, 0], [1, 2, 1, 3], [1, 0, 0, 0]]
+    assert lengths.tolist() == [2, 4, 1]
+    assert tokens.dtype == np.int32 and lengths.dtype == np.int64
+
+
+def test_no_question_at_all():
+    tokens, lengths = WordVocabulary.build(TRAIN).encode([])
+    assert tokens.shape == (0, 1) and lengths.shape == (0,)
+
+
+def test_sorted_set_loses_order_and_repetition():
+    words = WordVocabulary.build(TRAIN)
+    tokens, lengths = words.encode(
+        [["cat", "the", "cat", "x", "y"], ["the", "cat", "x"], []], as_sorted_set=True
+    )
+    assert tokens.tolist() == [[1, 2, 5], [1, 2, 5], [1, 0, 0]]
+    assert lengths.tolist() == [3, 3, 1]
+
+
+def test_coverage_in_percent():
+    words = WordVocabulary.build(TRAIN)
+    assert words.coverage([["the", "zebra"], ["cat", "dog"]]) == 75.0
+    assert words.coverage([[]]) == 0.0
+
+
+def test_answers_by_frequency_ties_by_alphabet():
+    answers = AnswerVocabulary.build(["no", "yes", "b", "yes", "a", "no", "c"], most=4)
+    assert answers.answers == ("no", "yes", "a", "b")
+    assert len(answers) == 4
+
+
+def test_fewer_answers_than_wanted():
+    assert AnswerVocabulary.build(["x"], most=1000).answers == ("x",)
+
+
+def test_an_answer_outside_has_the_target_minus_one():
+    targets = AnswerVocabulary.build(["yes", "no", "no"]).encode(["yes", "maybe", "no", ""])
+    assert targets.tolist() == [1, OUTSIDE, 0, OUTSIDE] and targets.dtype == np.int64
+
+
+def test_a_vocabulary_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        WordVocabulary.build(TRAIN).words = ()

@@ -1,0 +1,284 @@
+"""Official VQA accuracy and its intervals. Expected values were worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vqa_helpers.data.vocabulary import AnswerVocabulary
+from vqa_helpers.evaluation import metrics
+from vqa_helpers.evaluation.metrics import (
+    by,
+    interval,
+    measure,
+    percent,
+    vqa_score,
+    vqa_scores,
+    with_interval,
+)
+
+BOTH = ["2021", "2015"]
+
+
+def ten(**counts):
+    """Ten answers: `ten(yes=4, no=6)`."""
+    answers = [answer for answer, n in counts.items() for _ in range(n)]
+    assert len(answers) == 10
+    return answers
+
+
+@pytest.mark.parametrize("normaliser", BOTH)
+@pytest.mark.parametrize(
+    ("matches", "expected"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (9, 1), (10, 1)]
+)
+def test_the_official_ladder(normaliser, matches, expected):
+    answers = ["cat"] * matches + ["dog"] * (10 - matches)
+    assert vqa_score("cat", answers, normaliser) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_order_of_the_annotators_does_not_matter(order):
+    assert vqa_score("b", ["a", "b", "a", "b", "c", "c", "c", "c", "c", "c"][::order]) == 0.6
+
+
+def test_other_numbers_of_annotators():
+    # Of 12, two agree: they see 1 other each, ten see 2: (2 * 1/3 + 10 * 2/3) / 12 = 22/36.
+    assert vqa_score("a", ["a"] * 2 + ["b"] * 10) == pytest.approx(22 / 36)
+    assert vqa_score("a", ["a"]) == 0  # alone, nobody is left to agree
+
+
+# prediction, annotators, score by the code since 2021, score by the code before.
+CASES = [
+    # Unanimous: since 2021 the strings must be equal as they are; before, only the prediction is
+    # normalised, so that an annotators' answer that normalisation changes can never be met.
+    ("Yes", ["Yes"] * 10, 1, 0),
+    ("yes", ["Yes"] * 10, 0, 0),
+    ("Yes", ["yes"] * 10, 0, 1),
+    ("the dog", ["dog"] * 10, 0, 1),
+    ("the dog", ["the dog"] * 10, 1, 0),
+    ("2", ["two"] * 10, 0, 0),
+    ("two", ["2"] * 10, 0, 1),
+    ("two", ["two"] * 10, 1, 0),
+    ("black/white", ["black/white"] * 10, 1, 0),
+    ("dont", ["don't"] * 10, 0, 1),
+    # White space goes from the prediction always, from the annotators since 2021 only.
+    (" yes\n", ["yes"] * 10, 1, 1),
+    ("yes", ["yes\n"] * 10, 1, 0),
+    ("yes", ["yes"] * 9 + ["yes "], 1, 1),
+    ("a\tb", ["a b"] * 10, 1, 0),  # before, the article goes: "b"
+    # Not unanimous: since 2021 both sides take both steps; before, annotators take the first only.
+    ("Yes", ten(Yes=9, no=1), 1, 0),
+    ("yes", ten(Yes=9, no=1), 1, 0),
+    ("2", ["two"] * 9 + ["3"], 1, 0),
+    ("two", ["2"] * 9 + ["3"], 1, 1),
+    ("two", ["two"] * 9 + ["3"], 1, 0),
+    ("the dog", ["a dog"] * 5 + ["dog"] * 5, 1, 1),
+    ("dog", ["a dog"] * 9 + ["dog"], 1, 0.3),
+    ("black/white", ["black white"] * 2 + ["black-white"] * 2 + ["grey"] * 6, 1, 1),
+    ("1,000", ["1000"] * 3 + ["1,000"] + ["lots"] * 6, 1, 1),
+    ("st john", ["St. John"] * 9 + ["x"], 1, 0),
+    ("it's 3.5", ["it's 3.5."] * 3 + ["x"] * 7, 0.9, 0.9),
+    ("isn't", ["isnt"] * 3 + ["isn't"] * 3 + ["x"] * 4, 1, 0.9),
+    ("the", ["a"] * 3 + ["x"] * 7, 0.9, 0),  # nothing is left of either, and it agrees
+    ("", [""] * 2 + ["x"] * 8, 0.6, 0.6),
+    # Ten answers that differ in white space alone are unanimous since 2021 (the word step is not
+    # taken), and were not before (the punctuation step is).
+    ("a b.", ["a b."] * 5 + ["a b. "] * 5, 1, 0),
+]
+
+
+@pytest.mark.parametrize(("prediction", "answers", "since", "before"), CASES)
+def test_both_normalisers(prediction, answers, since, before):
+    assert vqa_score(prediction, answers, "2021") == pytest.approx(since, abs=1e-12)
+    assert vqa_score(prediction, answers, "2015") == pytest.approx(before, abs=1e-12)
+
+
+def official(prediction, answers, normaliser):
+    """The evaluation code's own loops, annotator by annotator, on answers already normalised."""
+    scores = []
+    for left_out in range(len(answers)):
+        others = answers[:left_out] + answers[left_out + 1 :]
+        scores.append(min(1, sum(other == prediction for other in others) / 3))
+    return sum(scores) / len(scores)
+
+
+def test_the_closed_form_is_the_mean_over_left_out_annotators():
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        answers = list(generator.choice(["cat", "dog", "cow", "pig"], size=10))
+        score = vqa_score("cat", answers)
+        assert score == pytest.approx(official("cat", answers, "2021"))
+
+
+def table(rows):
+    """(image, answer, answers, answer type, question type) a row."""
+    return pd.DataFrame(
+        {
+            "question_id": range(len(rows)),
+            "image_id": [row[0] for row in rows],
+            "question": "q?",
+            "answer": pd.Series([row[1] for row in rows], dtype=object),
+            "answers": pd.Series([tuple(row[2]) for row in rows], dtype=object),
+            "answer_type": [row[3] for row in rows],
+            "question_type": [row[4] for row in rows],
+        }
+    )
+
+
+ROWS = table(
+    [
+        (1, "yes", ten(yes=10), "yes/no", "is the"),
+        (1, "no", ten(no=7, yes=3), "yes/no", "is"),
+        (2, "red", ten(red=8, pink=2), "other", "what color is the"),
+        (2, "2", ["two"] * 2 + ["2"] * 6 + ["3"] * 2, "number", "how many"),
+    ]
+)
+
+
+def test_scores_need_ten_answers_everywhere():
+    assert vqa_scores(["yes", "yes", "pink", "3"], ROWS) == pytest.approx([1, 0.9, 0.6, 0.6])
+    short = ROWS.copy()
+    short.at[3, "answers"] = ("2",) * 9
+    assert vqa_scores(["yes"] * 4, short) is None
+
+
+def test_a_prediction_for_each_question():
+    with pytest.raises(ValueError, match="argument"):
+        vqa_scores(["yes"], ROWS)
+
+
+def test_percent_and_by_kind_round_as_the_official_code():
+    assert percent(np.array([1, 0, 0])) == 33.33
+    assert percent(np.array([1, 1, 0])) == 66.67
+    kinds = pd.Series(["b", "a", "b"])
+    assert by(np.array([1.0, 0.0, 0.5]), kinds) == {"a": 0.0, "b": 75.0}
+
+
+def test_measure_by_hand():
+    vocabulary = AnswerVocabulary(("yes", "red", "pink", "two"))
+    ranked = [
+        ["yes", "no"],
+        ["yes", "a", "b", "c", "no", "d"],  # the truth is fifth
+        ["pink", "a", "b", "c", "d", "red"],  # sixth: too late
+        ["two", "red"],  # the target is "2", word for word
+    ]
+    scores = measure(ROWS, ranked, vocabulary)
+    assert scores["questions"] == 4 and scores["images"] == 2
+    assert scores["top1"]["value"] == 25.0
+    assert scores["top5"]["value"] == 50.0
+    # 1; "yes" 3 times: 0.9; "pink" twice: 0.6; "two" is "2" 8 times: 1.
+    assert scores["vqa"]["value"] == 87.5
+    assert scores["vqa_normaliser"] == "2021"
+    assert scores["per_answer_type"] == {
+        "number": {"questions": 1, "top1": 0.0, "top5": 0.0, "vqa": 100.0},
+        "other": {"questions": 1, "top1": 0.0, "top5": 0.0, "vqa": 60.0},
+        "yes/no": {"questions": 2, "top1": 50.0, "top5": 100.0, "vqa": 95.0},
+    }
+    assert scores["per_question_type"]["is"] == {
+        "questions": 1, "top1": 0.0, "top5": 100.0, "vqa": 90.0
+    }  # fmt: skip
+    # Targets in the vocabulary: "yes" and "red". Best VQA: 1, "yes" 0.9, "red" 1, "two" 1.
+    assert scores["ceiling"] == {"top1": 50.0, "vqa": 97.5}
+    for name in ("top1", "top5", "vqa"):
+        assert scores[name]["low"] <= scores[name]["value"] <= scores[name]["high"]
+
+
+def test_measure_where_vqa_accuracy_is_not_defined():
+    short = ROWS.assign(answers=pd.Series([("yes",), ("no",), ("red",), ("2",)], dtype=object))
+    scores = measure(short, [["yes"], ["no"], ["red"], ["2"]], AnswerVocabulary(("yes", "no")))
+    assert scores["vqa"] is None and scores["ceiling"] == {"top1": 50.0, "vqa": None}
+    assert scores["top1"]["value"] == scores["top5"]["value"] == 100.0
+    assert scores["per_answer_type"]["other"] == {
+        "questions": 1, "top1": 100.0, "top5": 100.0, "vqa": None
+    }  # fmt: skip
+
+
+def ceiling(answers, vocabulary, normaliser):
+    one = table([(1, answers[0], answers, "other", "what"), (2, "x", ["x"] * 10, "other", "what")])
+    scores = measure(one, [["x"]] * 2, AnswerVocabulary((*vocabulary, "x")), normaliser)
+    return (2 * scores["ceiling"]["vqa"] - 100) / 100  # the second question is always answerable
+
+
+@pytest.mark.parametrize(
+    ("answers", "vocabulary", "since", "before"),
+    [
+        (ten(cat=6, dog=4), ["dog"], 1, 1),
+        (ten(cat=7, dog=3), ["dog"], 0.9, 0.9),
+        (ten(cat=7, dog=3), [], 0, 0),
+        # The vocabulary's form differs from the annotators', and scores all the same.
+        (ten(dog=5, puppy=5), ["the dog"], 1, 1),
+        (["2"] * 8 + ["3"] * 2, ["two"], 1, 1),
+        (["two"] * 8 + ["3"] * 2, ["2"], 1, 0),
+        (["two"] * 8 + ["3"] * 2, ["two"], 1, 0),
+        (["a dog"] * 10, ["dog"], 0, 0),
+        (["dog"] * 10, ["a dog"], 0, 1),
+        (["a dog"] * 10, ["a dog"], 1, 0),
+    ],
+)
+def test_the_ceiling_is_the_best_that_the_vocabulary_can_score(answers, vocabulary, since, before):
+    assert ceiling(answers, vocabulary, "2021") == pytest.approx(since)
+    assert ceiling(answers, vocabulary, "2015") == pytest.approx(before)
+
+
+@pytest.mark.parametrize("normaliser", BOTH)
+def test_no_answer_of_the_vocabulary_beats_the_ceiling(normaliser, monkeypatch):
+    monkeypatch.setattr(metrics, "RESAMPLES", 2)  # the intervals are not looked at
+    generator = np.random.default_rng(1)
+    words = ["cat", "the cat", "Cat.", "two", "2", "a", "isnt", "isn't", "a/b", "a b", " cat", "-"]
+    for _ in range(150):
+        answers = list(generator.choice(words[: generator.integers(1, 13)], size=10))
+        vocabulary = list(generator.choice(words, size=3, replace=False))
+        best = max(vqa_score(word, answers, normaliser) for word in vocabulary)
+        assert ceiling(answers, vocabulary, normaliser) == pytest.approx(best), (
+            answers,
+            vocabulary,
+        )
+
+
+def test_interval_clusters_by_image():
+    generator = np.random.default_rng(0)
+    of_image = (generator.random(100) < 0.5).astype(float)
+    scores, images = np.repeat(of_image, 5), np.repeat(np.arange(100), 5)
+    low, high = interval(scores, images)
+    naive_low, naive_high = interval(scores, np.arange(500))
+    # Five copies of each image carry the knowledge of one: wider by about the root of five.
+    assert 1.8 < (high - low) / (naive_high - naive_low) < 2.7
+    assert low < scores.mean() < high
+    # By the normal approximation 1.96 * sqrt(0.25 / 100) is 0.098 on each side.
+    assert (high - low) / 2 == pytest.approx(0.098, abs=0.012)
+
+
+def test_interval_is_deterministic_and_ignores_names_and_order():
+    generator = np.random.default_rng(0)
+    scores, images = generator.random(60), generator.integers(0, 20, 60)
+    once = interval(scores, images)
+    assert once == interval(scores, images) == interval(scores, images * 7 - 3)
+    order = generator.permutation(60)
+    assert interval(scores[order], images[order]) == pytest.approx(once)
+    assert interval(scores, images, seed=1) != once
+
+
+def test_wilson_stands_in_where_a_bootstrap_is_blind():
+    # Wilson, by its formula: the lower bound of n of n is n / (n + 1.96²) = 10 / 13.8415.
+    low, high = interval(np.ones(30), np.repeat(np.arange(10), 3))
+    assert low == pytest.approx(10 / 13.8415, abs=1e-4) and high == 1
+    low, high = interval(np.zeros(30), np.repeat(np.arange(10), 3))
+    assert low == 0 and high == pytest.approx(3.8415 / 13.8415, abs=1e-4)
+
+
+def test_one_image_says_almost_nothing():
+    low, high = interval(np.array([1.0, 1.0, 1.0]), np.array([4, 4, 4]))
+    assert low == pytest.approx(1 / 4.8415, abs=1e-4) and high == 1
+    low, high = interval(np.array([1.0, 0.0]), np.array([4, 4]))
+    assert low < 0.5 < high and high - low > 0.5
+
+
+def test_images_that_all_score_the_same_do_not_make_certainty():
+    # Each image has one right and one wrong: every resample has the mean 0.5.
+    low, high = interval(np.array([1.0, 0.0] * 8), np.repeat(np.arange(8), 2))
+    # Wilson for 4 of 8: centre 0.5, half width 1.96 * sqrt(0.25 / 8 + 3.8415 / 256) / 1.4802.
+    assert (low, high) == pytest.approx((0.2152, 0.7848), abs=1e-3)
+
+
+def test_with_interval_is_percent():
+    result = with_interval(np.array([1.0, 0.0, 1.0]), np.array([1, 2, 3]))
+    assert result["value"] == 66.67 and 0 <= result["low"] < 66.67 < result["high"] <= 100

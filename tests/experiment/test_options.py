@@ -1,0 +1,103 @@
+"""What a user may choose, what "auto" means, and what is refused."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from vqa_helpers.data.folder import Dataset
+from vqa_helpers.errors import InputError
+from vqa_helpers.experiment.options import Options, pick_device
+from vqa_helpers.model.presets import PRESETS
+
+PRESET = PRESETS["GUSE_VGG"]
+
+
+def dataset(tmp_path, questions: int = 10, image_source: str = "mine") -> Dataset:
+    splits = {"train": pd.DataFrame({"question_id": range(questions)})}
+    return Dataset("mine", tmp_path, splits, {}, image_source, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "offline", "asked", "weights", "size_px"),
+    [
+        ("mine", False, "auto", "imagenet", 512),
+        ("mine", True, "auto", "random", 64),
+        ("demo", False, "auto", "random", 64),
+        ("demo", False, "imagenet", "imagenet", 512),
+        ("mine", True, "imagenet", "imagenet", 512),
+        ("mine", False, "net.pth", "net.pth", 512),
+        ("mine", False, "random", "random", 64),
+    ],
+)
+def test_weights_and_size(tmp_path, source, offline, asked, weights, size_px):
+    options = Options(weights=asked, offline=offline, device="cpu")
+    resolved = options.resolved(dataset(tmp_path, image_source=source), PRESET)
+    assert (resolved.weights, resolved.image_size_px) == (weights, size_px)
+    assert resolved.offline == (offline or source == "demo")
+
+
+def test_a_size_that_is_named_stays(tmp_path):
+    assert Options(image_size_px=224).resolved(dataset(tmp_path)).image_size_px == 224
+
+
+@pytest.mark.parametrize("size_px", [-1, 1, 31, 2049, 10**9])
+def test_a_size_beyond_reason_is_refused(tmp_path, size_px):
+    with pytest.raises(InputError, match=f"image size {size_px} px: use 32 to 2048"):
+        Options(image_size_px=size_px).resolved(dataset(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("questions", "asked", "schedule", "epochs"),
+    [
+        (19_999, "auto", "small", PRESET.small.epochs),
+        (20_000, "auto", "study", 100),
+        (10, "study", "study", 100),
+        (20_000, "small", "small", PRESET.small.epochs),
+    ],
+)
+def test_schedule_and_epochs(tmp_path, questions, asked, schedule, epochs):
+    resolved = Options(schedule=asked).resolved(dataset(tmp_path, questions), PRESET)
+    assert (resolved.schedule, resolved.epochs) == (schedule, epochs)
+
+
+def test_epochs_that_are_named_stay(tmp_path):
+    assert Options(epochs=1).resolved(dataset(tmp_path), PRESET).epochs == 1
+
+
+def test_without_a_preset_there_is_no_schedule(tmp_path):
+    resolved = Options().resolved(dataset(tmp_path))
+    assert (resolved.schedule, resolved.epochs) == ("auto", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": -1}, "-1 epochs: use 1 or more"),
+        ({"schedule": "fast"}, "'fast': use study, small or auto"),
+        ({"seed": -1}, "seed -1: use 0 to"),
+        ({"seed": 2**32}, "seed 4294967296: use 0 to 4294967295"),
+        ({"device": "gpu"}, "device 'gpu' cannot be used"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        Options(**change).resolved(dataset(tmp_path), PRESET)
+
+
+def test_resolving_changes_nothing_that_was_decided(tmp_path):
+    once = Options(device="cpu").resolved(dataset(tmp_path), PRESET)
+    assert once.resolved(dataset(tmp_path), PRESET) == once
+    assert dataclasses.asdict(Options()) == dataclasses.asdict(Options())
+
+
+def test_auto_is_a_device_this_machine_has():
+    assert pick_device("auto") in ("cpu", "cuda")
+    assert pick_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:99", "meta", "hpu", "CPU", "privateuseone"])
+def test_a_device_that_is_not_there_is_refused_in_one_line(device):
+    with pytest.raises(InputError, match=f"device '{device}' cannot be used .*; try cpu") as error:
+        pick_device(device)
+    assert "\n" not in str(error.value)

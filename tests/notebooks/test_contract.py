@@ -1,0 +1,142 @@
+"""The static contract of the notebooks, read without running one."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from vqa_helpers.report.badges import stale
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PROMISED = {
+    "Model100", "Original_VQA2015_VGG", "Original_VQA2015_ResNet", "Improved_VQA2015_VGG",
+    "Improved_VQA2015_ResNet", "GUSE_VGG", "GUSE_ResNet", "GloVe_VGG", "GloVe_ResNet",
+    "Split_Model", "Datasets", "Results_Summary",
+}  # fmt: skip
+PARAMETERS = {"DATA": "str", "EPOCHS": "int", "SEED": "int", "RUNS": "str"}
+PLAIN = {"str", "int", "float", "bool"}
+ABSOLUTE = re.compile(r"(?<![\w:/.])/(?:root|home|work|tmp|usr|opt|mnt|content|Users)/")
+
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def code(notebook: dict) -> list[str]:
+    return ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+
+
+def lines(source: str) -> int:
+    return sum(bool(line.strip()) for line in source.splitlines())
+
+
+def test_every_experiment_has_its_notebook() -> None:
+    assert {path.stem for path in NOTEBOOKS} >= PROMISED
+
+
+@each
+def test_badge_title_and_claim_come_first(path: Path) -> None:
+    first = read(path)["cells"][0]
+    text = "".join(first["source"])
+    assert first["cell_type"] == "markdown"
+    assert f"notebooks/{path.name})" in text.split("\n")[0]
+    assert re.search(r"^# \S", text, re.M)
+    assert "stud" in text
+
+
+def test_badges_are_made_from_the_one_address() -> None:
+    assert stale(ROOT) == []
+
+
+@each
+def test_parameters_are_plain_typed_and_explained(path: Path) -> None:
+    notebook = read(path)
+    tagged = [
+        cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", [])
+    ]
+    assert len(tagged) == 1
+    source = "".join(tagged[0]["source"])
+    assert source == code(notebook)[0], "the parameters come before all other code"
+    declared = {}
+    for line in source.splitlines():
+        (statement,) = ast.parse(line).body
+        assert isinstance(statement, ast.AnnAssign) and isinstance(statement.value, ast.Constant)
+        declared[statement.target.id] = statement.annotation.id
+        assert statement.annotation.id in PLAIN
+        assert type(statement.value.value).__name__ == statement.annotation.id
+        assert re.search(r"  # \S", line), f"{line!r} has no help"
+    assert PARAMETERS.items() <= declared.items()
+
+
+def test_parameters_and_set_up_are_the_same_everywhere() -> None:
+    """One batch passes its parameters to every notebook."""
+    assert len({code(read(path))[0] for path in NOTEBOOKS}) == 1
+    assert len({code(read(path))[1] for path in NOTEBOOKS}) == 1
+
+
+@each
+def test_prose_before_every_code_cell(path: Path) -> None:
+    kinds = [cell["cell_type"] for cell in read(path)["cells"]]
+    assert all(
+        before == "markdown"
+        for before, kind in zip(kinds, kinds[1:], strict=False)
+        if kind == "code"
+    )
+
+
+@each
+def test_thin(path: Path) -> None:
+    cells = code(read(path))
+    assert sum(map(lines, cells)) <= 130
+    assert max(map(lines, cells)) <= 25
+    nodes = [node for cell in cells for node in ast.walk(ast.parse(cell))]
+    assert not any(isinstance(node, ast.ClassDef) for node in nodes)
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    assert len(functions) <= 2
+    assert all(node.end_lineno - node.lineno < 25 for node in functions)
+
+
+@each
+def test_no_shell_and_no_absolute_path(path: Path) -> None:
+    for cell in code(read(path)):
+        assert not re.search(r"^\s*[!%]", cell, re.M)
+    assert not ABSOLUTE.search(path.read_text(encoding="utf-8"))
+
+
+@each
+def test_runs_anywhere_and_is_small(path: Path) -> None:
+    assert read(path)["metadata"]["kernelspec"]["name"] == "python3"
+    assert path.stat().st_size <= 500_000
+
+
+@each
+def test_the_last_cell_checks_and_records(path: Path) -> None:
+    last = code(read(path))[-1]
+    assert "assert " in last
+    assert last.strip().splitlines()[-1].startswith("finish(")
+
+
+@each
+def test_committed_with_the_outputs_of_a_clean_run(path: Path) -> None:
+    notebook = read(path)
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert outputs
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert "papermill" not in notebook["metadata"]
+    assert "widgets" not in notebook["metadata"]
+    assert not any(
+        "injected-parameters" in cell["metadata"].get("tags", []) for cell in notebook["cells"]
+    )
+
+
+def test_the_summary_runs_after_all_others() -> None:
+    after = {path.stem: read(path)["metadata"].get("vqa", {}).get("after") for path in NOTEBOOKS}
+    assert after["Results_Summary"] == "all"
+    assert [name for name, wave in after.items() if wave] == ["Results_Summary"]

@@ -1,0 +1,49 @@
+"""The whole way, for real: a dataset folder, every notebook by papermill, the site."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.builders import write_dataset
+from vqa_helpers.runs import find_runs
+
+ROOT = Path(__file__).parents[2]
+
+
+def vqa(*words: str | Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "vqa_helpers", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_notebook_runs_on_a_folder_and_the_site_shows_them(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "mine", images=40)
+    out, runs, site = tmp_path / "executed", tmp_path / "runs", tmp_path / "site"
+    words = ["batch", "--out", out, "--jobs", "2", "-p", f"DATA={data}", "-p", f"RUNS={runs}"]
+    words += ["-p", "EPOCHS=1", "-p", "OFFLINE=True", "-p", "IMAGE_SIZE=32"]
+
+    batch = vqa(*words)
+    assert batch.returncode == 0, batch.stderr
+    names = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert {path.stem for path in out.glob("*.ipynb")} == names
+    trained = {run.config["preset"] for run in find_runs(runs)}
+    assert trained == names - {"Split_Model", "Datasets", "Results_Summary"}
+    for run in find_runs(runs):
+        assert run.config["stand_ins"]
+        assert 0 <= run.metrics["test"]["top1"]["value"] <= 100
+    summary = json.loads((out / "records" / "Results_Summary.json").read_text())
+    assert summary["results"]["runs"] == len(trained)
+
+    again = vqa(*words)
+    assert again.returncode == 0
+    assert "0 done" in again.stderr, "finished notebooks are skipped"
+
+    report = vqa("report", "--notebooks", out, "--runs", runs, "--out", site)
+    assert report.returncode == 0, report.stderr
+    index = (site / "index.html").read_text(encoding="utf-8")
+    assert all(f"{name}.html" in index for name in names)
+    assert "Improved_VQA2015_VGG" in index

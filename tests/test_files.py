@@ -1,0 +1,81 @@
+"""Files written in one step."""
+
+import os
+import threading
+
+import pytest
+
+from vqa_helpers import files
+from vqa_helpers.files import write_bytes, write_text
+
+
+def test_folders_are_made_and_nothing_is_left_beside(tmp_path):
+    path = tmp_path / "a" / "b" / "c.json"
+    write_text(path, "größer\n")
+    assert path.read_bytes() == b"gr\xc3\xb6\xc3\x9fer\n"
+    write_bytes(path, b"\x00\xff")
+    assert path.read_bytes() == b"\x00\xff"
+    assert [p.name for p in path.parent.iterdir()] == ["c.json"]
+
+
+def test_a_name_as_text(tmp_path):
+    write_text(str(tmp_path / "a"), "x")
+    assert (tmp_path / "a").read_text() == "x"
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_what_fails_half_way_leaves_the_old_file_alone(tmp_path, monkeypatch, step, error):
+    path = tmp_path / "a"
+    write_text(path, "old")
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(files.os, step, fail)
+    with pytest.raises(error):
+        write_text(path, "new")
+    monkeypatch.undo()
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_the_content_is_on_disk_before_the_name_is(tmp_path, monkeypatch):
+    steps = []
+    monkeypatch.setattr(files.os, "fsync", lambda _: steps.append("flushed"))
+    replace = os.replace
+    monkeypatch.setattr(
+        files.os, "replace", lambda a, b: (steps.append(a.read_text()), replace(a, b))
+    )
+    write_text(tmp_path / "a", "whole")
+    assert steps == ["flushed", "whole"]
+
+
+def test_text_that_cannot_be_encoded_leaves_nothing(tmp_path):
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a", "\ud800")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_the_way(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OSError):
+        write_text(tmp_path / "a", "x")
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path):
+    path, seen, done = tmp_path / "a", set(), threading.Event()
+    write_bytes(path, b"0" * 100_000)
+
+    def read():
+        while not done.is_set():
+            content = path.read_bytes()
+            seen.add((len(content), len(set(content))))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for digit in b"123456789" * 3:
+        write_bytes(path, bytes([digit]) * 100_000)
+    done.set()
+    reader.join()
+    assert seen == {(100_000, 1)}

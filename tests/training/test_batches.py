@@ -1,0 +1,170 @@
+"""Batches by index: every question once, images shared, unknown answers set aside."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vqa_helpers.training.batches import Batches, FeatureRows, PixelRows, QuestionTensors
+
+
+def split(questions: int, images: int = 3) -> QuestionTensors:
+    lengths = torch.arange(questions) % 4 + 1
+    tokens = torch.zeros(questions, 4, dtype=torch.int32)
+    for row, length in enumerate(lengths.tolist()):
+        tokens[row, :length] = row + 2
+    return QuestionTensors(
+        tokens, lengths, torch.arange(questions) % images, torch.arange(questions)
+    )
+
+
+def batches(questions: int, size: int, **rows) -> Batches:
+    return Batches(split(questions), rows.get("images"), size)
+
+
+def order(given) -> list[int]:
+    return [target for batch in given for target in batch.target.tolist()]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(("questions", "size"), [(10, 3), (10, 5), (9, 4), (2, 400), (1, 4)])
+def test_every_question_once_an_epoch(questions, size):
+    made = batches(questions, size)
+    assert order(made.in_order()) == list(range(questions))
+    assert sorted(order(made.shuffled(generator()))) == list(range(questions))
+
+
+def test_the_generator_decides_the_order_and_moves_on():
+    made, first, second = batches(20, 6), generator(), generator()
+    epochs = [order(made.shuffled(first)) for _ in range(2)]
+    assert epochs == [order(made.shuffled(second)) for _ in range(2)]
+    assert epochs[0] != epochs[1]
+    assert epochs[0] != order(made.shuffled(generator(1)))
+    assert epochs[0] == torch.randperm(20, generator=generator()).tolist()
+
+
+def test_sizes_of_batches():
+    made = batches(10, 4)
+    assert [len(batch) for batch in made.in_order()] == [4, 4, 2]
+    assert made.count() == 3
+    assert len(made) == 10
+
+
+def test_a_last_batch_of_one_joins_its_neighbour_in_training_alone():
+    made = batches(9, 4)
+    assert [len(batch) for batch in made.shuffled(generator())] == [4, 5]
+    assert [len(batch) for batch in made.in_order()] == [4, 4, 1]
+
+
+def test_rows_stay_together():
+    features = torch.arange(3).repeat_interleave(2).view(3, 2).half() * 10
+    for batch in batches(10, 4, images=FeatureRows(features)).shuffled(generator(5)):
+        for row, target in enumerate(batch.target.tolist()):
+            length = target % 4 + 1
+            assert batch.lengths[row] == length
+            assert batch.question[row].tolist()[:length] == [target + 2] * length
+            assert not batch.question[row, length:].any()
+            assert batch.image[row].tolist() == [10 * (target % 3)] * 2
+
+
+def test_a_batch_is_no_wider_than_its_longest_question():
+    widths = [batch.question.shape[1] for batch in batches(6, 2).in_order()]
+    assert widths == [2, 4, 2]
+
+
+def test_questions_about_one_image_share_its_row():
+    features = FeatureRows(torch.randn(3, 5).half())
+    batch = next(batches(6, 6, images=features).in_order())
+    assert torch.equal(batch.image[:3], batch.image[3:])
+    assert not torch.equal(batch.image[0], batch.image[1])
+    assert features.features.shape == (3, 5)  # one row an image, not one a question
+
+
+def test_sentence_vectors_have_no_lengths():
+    tensors = QuestionTensors(torch.randn(5, 7), None, torch.zeros(5).long(), torch.arange(5))
+    made = list(Batches(tensors, None, 2).in_order())
+    assert all(batch.lengths is None and batch.image is None for batch in made)
+    assert torch.equal(torch.cat([batch.question for batch in made]), tensors.question)
+
+
+def test_only_questions_with_a_known_answer_teach():
+    tensors = split(6)
+    tensors.target[[1, 4]] = -1
+    kept = tensors.learnable()
+    assert kept.target.tolist() == [0, 2, 3, 5]
+    assert kept.lengths.tolist() == [1, 3, 4, 2]
+    assert kept.image_row.tolist() == [0, 2, 0, 2]
+    assert kept.question[:, 0].tolist() == [2, 4, 5, 7]
+    assert len(tensors) == 6  # the whole split stays for evaluation
+
+
+def test_sentence_vectors_with_unknown_answers():
+    tensors = QuestionTensors(torch.randn(3, 2), None, torch.arange(3), torch.tensor([-1, 1, -1]))
+    kept = tensors.learnable()
+    assert kept.lengths is None
+    assert torch.equal(kept.question, tensors.question[1:2])
+
+
+# Pixels ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    paths = []
+    for number, colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255)]):
+        paths.append(tmp_path / f"{number}.png")
+        Image.new("RGB", (12, 9), colour).save(paths[-1])
+    return paths
+
+
+def test_pixels_are_decoded_to_the_rows_asked_for(photographs):
+    pixels = PixelRows(photographs, 8)[torch.tensor([2, 0, 2])]
+    assert pixels.shape == (3, 3, 8, 8)
+    assert pixels.dtype == torch.uint8
+    assert pixels[:, :, 4, 4].tolist() == [[0, 0, 255], [255, 0, 0], [0, 0, 255]]
+
+
+def test_a_photograph_is_decoded_once_where_there_is_room(photographs):
+    rows = PixelRows(photographs, 8)
+    rows[torch.tensor([0])]
+    photographs[0].unlink()
+    assert rows[torch.tensor([0])][0, 0].eq(255).all()
+    assert rows.unreadable == {}
+
+
+def test_without_room_nothing_is_kept(photographs, monkeypatch):
+    monkeypatch.setattr("vqa_helpers.training.batches.CACHED_BYTES", 3 * 8 * 8)
+    rows = PixelRows(photographs, 8)
+    rows[torch.tensor([0])], rows[torch.tensor([1])]
+    for path in photographs[:2]:
+        path.unlink()
+    pixels = rows[torch.tensor([0, 1])]
+    assert pixels[0].any() and not pixels[1].any()
+
+
+def test_a_broken_photograph_is_black_and_named_once(photographs, caplog):
+    photographs[1].write_bytes(photographs[1].read_bytes()[:40])
+    rows = PixelRows(photographs, 8)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            pixels = rows[torch.tensor([1, 0])]
+    assert not pixels[0].any() and pixels[1].any()
+    assert [str(photographs[1]) in message for message in caplog.messages] == [True]
+    assert list(rows.unreadable) == [1]
+
+
+def test_a_missing_photograph_is_black(photographs):
+    pixels = PixelRows([None, *photographs], 8)[torch.tensor([0, 1])]
+    assert not pixels[0].any() and pixels[1].any()
+
+
+def test_cached_pixels_are_not_changed_by_their_reader(photographs):
+    rows = PixelRows(photographs, 8)
+    first = rows[torch.tensor([0])]
+    first.zero_()
+    assert np.array_equal(rows[torch.tensor([0])][0, 0].numpy(), np.full((8, 8), 255))

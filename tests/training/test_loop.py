@@ -1,0 +1,214 @@
+"""The loop: losses worked by hand, the schedule, what counts as right, exact resume."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from vqa_helpers.model.config import Schedule
+from vqa_helpers.training.batches import Batches, QuestionTensors
+from vqa_helpers.training.loop import Trainer, evaluate, rank
+
+SCHEDULE = Schedule("study", "adam", 0.1, batch=3, epochs=5)
+
+
+class Table(nn.Module):
+    """Logits that are looked up: (question id) to a row of a table that learns."""
+
+    def __init__(self, logits: list[list[float]], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+        self.frozen = nn.Parameter(torch.ones(1), requires_grad=False)
+        self.dropout = nn.Dropout(dropout)
+        self.was_training: list[bool] = []
+
+    def forward(self, image, question, lengths):
+        self.was_training.append(self.training)
+        return self.dropout(self.logits)[question[:, 0].long()]
+
+
+def batches(ids: list[int], targets: list[int], size: int = 2) -> Batches:
+    question = torch.tensor(ids).view(-1, 1)
+    lengths = torch.ones(len(ids), dtype=torch.int64)
+    rows = torch.zeros(len(ids), dtype=torch.int64)
+    return Batches(QuestionTensors(question, lengths, rows, torch.tensor(targets)), None, size)
+
+
+def nats(*logits: float) -> float:
+    """The loss of choosing the first of some logits."""
+    return -math.log(math.exp(logits[0]) / sum(math.exp(x) for x in logits))
+
+
+THREE = [[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 3.0]]
+
+
+def test_the_loss_worked_by_hand():
+    # Three questions in batches of two and one: every question weighs the same.
+    loss, predictions, hits = evaluate(Table(THREE), batches([0, 1, 2], [0, 2, 2]))
+    expected = (nats(2, 0, 0) + nats(0, 0, 1) + nats(3, 0, 0)) / 3
+    assert loss == pytest.approx(expected, rel=1e-6)
+    assert predictions.tolist() == [0, 1, 2]
+    assert hits == 2
+
+
+def test_unknown_answers_leave_the_loss_but_not_the_accuracy():
+    loss, predictions, hits = evaluate(Table(THREE), batches([0, 1, 2], [0, -1, -1]))
+    assert loss == pytest.approx(nats(2, 0, 0), rel=1e-6)
+    assert (len(predictions), hits) == (3, 1)
+    trainer = Trainer(Table(THREE), SCHEDULE, 0)
+    epoch = next(trainer.fit(batches([0], [0]), batches([0, 1, 2], [0, -1, -1]), 1))
+    assert epoch.validation_top1 == pytest.approx(100 / 3)
+
+
+def test_a_loss_without_any_known_answer_is_not_a_number():
+    loss, _, hits = evaluate(Table(THREE), batches([0, 1], [-1, -1]))
+    assert math.isnan(loss)
+    assert hits == 0
+
+
+def test_training_loss_and_accuracy_are_those_on_the_way():
+    model = Table(THREE)
+    trainer = Trainer(model, SCHEDULE, 0)
+    epoch = next(trainer.fit(batches([0, 1], [0, 2], size=2), batches([0], [0]), 1))
+    assert epoch.train_loss == pytest.approx((nats(2, 0, 0) + nats(0, 0, 1)) / 2, rel=1e-6)
+    assert epoch.train_top1 == 50.0
+
+
+@pytest.mark.parametrize(("optimiser", "shrink"), [("adam", 1.0), ("adamw", 1 - 0.1 * 0.01)])
+def test_the_first_step_of_the_optimiser(optimiser, shrink):
+    # Adam's first step is the learning rate against the gradient's sign; AdamW decays first.
+    model = Table([[1.0, -1.0]])
+    trainer = Trainer(model, Schedule("study", optimiser, 0.1, batch=2, epochs=1), 0)
+    next(trainer.fit(batches([0, 0], [1, 1]), batches([0], [0]), 1))
+    expected = torch.tensor([[1.0 * shrink - 0.1, -1.0 * shrink + 0.1]])
+    assert_close(model.logits.detach(), expected, atol=1e-5, rtol=0)
+    assert model.frozen.item() == 1.0
+
+
+def test_the_learning_rate_falls_as_the_schedule_says():
+    schedule = Schedule(
+        "study", "adam", 1e-3 / 0.95**3, batch=2, epochs=45, decay=0.95, decay_every=10
+    )
+    trainer = Trainer(Table(THREE), schedule, 0)
+    rates = [e.learning_rate for e in trainer.fit(batches([0, 1], [0, 1]), batches([0], [0]), 45)]
+    expected = [1e-3 / 0.95**3 * 0.95 ** (epoch // 10) for epoch in range(45)]
+    assert rates == pytest.approx(expected)
+    assert rates[30] == pytest.approx(1e-3)  # which three decays bring it to
+
+
+def test_without_decay_the_rate_stays():
+    trainer = Trainer(Table(THREE), SCHEDULE, 0)
+    rates = [e.learning_rate for e in trainer.fit(batches([0], [0]), batches([0], [0]), 3)]
+    assert rates == [0.1] * 3
+
+
+def test_epochs_are_numbered_from_one_and_end():
+    trainer = Trainer(Table(THREE), SCHEDULE, 0)
+    numbers = [e.epoch for e in trainer.fit(batches([0, 1], [0, 1]), batches([0], [0]), 3)]
+    assert numbers == [1, 2, 3]
+    assert list(trainer.fit(batches([0], [0]), batches([0], [0]), 3)) == []
+
+
+def test_the_score_sees_predictions_in_the_order_of_the_table():
+    seen = []
+
+    def score(predictions):
+        seen.append(predictions.tolist())
+        return 12.5
+
+    trainer = Trainer(Table(THREE), Schedule("s", "adam", 1e-9, 2, 1), 0)
+    epoch = next(trainer.fit(batches([0], [0]), batches([2, 0, 1, 2, 0], [0] * 5), 1, score))
+    assert seen == [[2, 0, 1, 2, 0]]
+    assert epoch.validation_vqa == 12.5
+
+
+def test_no_score_is_none():
+    trainer = Trainer(Table(THREE), SCHEDULE, 0)
+    assert next(trainer.fit(batches([0], [0]), batches([0], [0]), 1)).validation_vqa is None
+
+
+def test_training_trains_and_evaluation_evaluates():
+    model = Table(THREE)
+    trainer = Trainer(model, SCHEDULE, 0)
+    list(trainer.fit(batches([0, 1], [0, 1]), batches([0, 1, 2], [0, 1, 2]), 2))
+    assert model.was_training == [True, False, False] * 2
+
+
+def test_it_learns():
+    trainer = Trainer(Table([[0.0] * 3 for _ in range(3)]), SCHEDULE, 0)
+    data = batches([0, 1, 2], [2, 0, 1])
+    epochs = list(trainer.fit(data, data, 20))
+    assert epochs[-1].validation_top1 == 100.0
+    assert epochs[-1].train_loss < epochs[0].train_loss
+
+
+# Resume ---------------------------------------------------------------------------------------
+
+
+def made(seed: int = 0) -> tuple[Trainer, Batches]:
+    torch.manual_seed(9)
+    model = Table(torch.randn(30, 4).tolist(), dropout=0.5)
+    schedule = Schedule("study", "adamw", 0.05, batch=4, epochs=6, decay=0.5, decay_every=2)
+    return Trainer(model, schedule, seed), batches(list(range(30)), [i % 4 for i in range(30)], 4)
+
+
+def facts(epoch) -> tuple:
+    return epoch.epoch, epoch.train_loss, epoch.validation_loss, epoch.learning_rate
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_resumed_fit_is_the_uninterrupted_one_bit_for_bit(tmp_path, stop):
+    whole, data = made()
+    expected = [facts(epoch) for epoch in whole.fit(data, data, 6)]
+    first, data = made()
+    begun = first.fit(data, data, 6)
+    got = [facts(next(begun)) for _ in range(stop)]
+    torch.save(first.state(), tmp_path / "state")
+    torch.manual_seed(12345)  # another process knows nothing of the first one's random numbers
+    second, data = made()
+    torch.rand(77)
+    second.restore(torch.load(tmp_path / "state", weights_only=True))
+    got += [facts(epoch) for epoch in second.fit(data, data, 6)]
+    assert got == expected
+    assert torch.equal(second.model.logits, whole.model.logits)
+
+
+def test_seeds_differ_and_repeat():
+    runs = []
+    for seed in (0, 0, 1):
+        trainer, data = made(seed)
+        torch.rand(seed + len(runs))  # whatever was drawn since must not matter
+        runs.append([facts(epoch) for epoch in trainer.fit(data, data, 2)])
+    assert runs[0] != runs[2]
+
+
+def test_what_is_drawn_between_building_and_training_does_not_matter():
+    results = []
+    for drawn in (0, 50):
+        torch.manual_seed(4)
+        torch.rand(drawn)
+        model = Table([[0.1 * i, 0.2, -0.1 * i] for i in range(12)], dropout=0.5)
+        trainer = Trainer(model, SCHEDULE, seed=3)
+        data = batches(list(range(12)), [i % 3 for i in range(12)])
+        results.append([facts(epoch) for epoch in trainer.fit(data, data, 2)])
+    assert results[0] == results[1]
+
+
+# Ranking --------------------------------------------------------------------------------------
+
+
+def test_rank_gives_the_most_probable_first():
+    model = Table([[0.0, 3.0, 1.0, 2.0, -1.0, 5.0], [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]], dropout=0.9)
+    ids, probabilities = rank(model, batches([0, 1, 0], [-1, -1, -1]))
+    assert ids.tolist() == [[5, 1, 3, 2, 0], [0, 1, 2, 3, 4], [5, 1, 3, 2, 0]]
+    expected = torch.tensor([5.0, 3.0, 2.0, 1.0, 0.0]).exp()
+    expected /= expected.sum() + math.exp(-1)
+    assert_close(probabilities[0], expected)
+
+
+def test_rank_of_a_small_vocabulary_gives_what_there_is():
+    ids, probabilities = rank(Table([[0.5]]), batches([0, 0], [0, -1]))
+    assert ids.tolist() == [[0], [0]]
+    assert probabilities.tolist() == [[1.0], [1.0]]
