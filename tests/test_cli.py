@@ -29,17 +29,12 @@ COMMANDS = [
 @pytest.fixture(scope="module", autouse=True)
 def place(tmp_path_factory):
     """A folder of our own to work in; nothing of this machine is found by chance."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("place")
         patch.chdir(folder)
-        patch.delenv("VQA_GLOVE", raising=False)
-        patch.delenv("VQA_SENTENCE_ENCODER", raising=False)
         patch.setenv("TFHUB_CACHE_DIR", str(folder / "hub"))
         patch.setenv("PYTHONPATH", str(ROOT))
         yield folder
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

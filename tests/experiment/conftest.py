@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.builders import write_dataset
 from vqa_helpers.data.folder import read_folder
@@ -15,18 +14,13 @@ from vqa_helpers.model.config import Preset
 from vqa_helpers.model.presets import find_preset
 
 
-@pytest.fixture(scope="session", autouse=True)
-def alone(tmp_path_factory):
-    """One thread, so that sums come out the same; nothing of this machine is found by chance."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+@pytest.fixture(scope="package", autouse=True)
+def elsewhere(tmp_path_factory):
+    """A working folder without data, and an empty cache of TensorFlow Hub."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("elsewhere"))
-        patch.delenv("VQA_GLOVE", raising=False)
-        patch.delenv("VQA_SENTENCE_ENCODER", raising=False)
         patch.setenv("TFHUB_CACHE_DIR", str(tmp_path_factory.mktemp("hub")))
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

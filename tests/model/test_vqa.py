@@ -59,15 +59,6 @@ def batch_for(vision: str, language: str) -> tuple:
     return image, TOKENS, LENGTHS
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads on a busy machine wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 FITTING = [
     combination
     for combination in itertools.product(VISION, LANGUAGE, FUSION, CLASSIFIER)

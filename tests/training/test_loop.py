@@ -24,6 +24,9 @@ class Table(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.was_training: list[bool] = []
 
+    saved_state = nn.Module.state_dict
+    load_saved_state = nn.Module.load_state_dict
+
     def forward(self, image, question, lengths):
         self.was_training.append(self.training)
         return self.dropout(self.logits)[question[:, 0].long()]

@@ -312,7 +312,8 @@ def test_a_few_images_in_memory(tmp_path, images, caplog):
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from vqa_helpers.vision import extract, features
+from vqa_helpers import files
+from vqa_helpers.vision import extract
 folder, stop = Path(sys.argv[1]), sys.argv[2]
 replace = os.replace
 def slow(source, target):
@@ -321,7 +322,7 @@ def slow(source, target):
         while not (folder / "go").exists():
             time.sleep(0.02)
     replace(source, target)
-features.os.replace = slow
+files.os.replace = slow
 extract.SHARD_IMAGES = 4
 images = {int(path.stem): path for path in (folder / "images").glob("*.png")}
 store = extract.fill_store(folder / "stores", images, encoder="resnet18", weights="random",

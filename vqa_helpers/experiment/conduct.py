@@ -80,8 +80,8 @@ def conduct(experiment: Experiment, folder: Path) -> Run:
             "samples_per_s": answered / train_s,
         },
     )
-    remove_checkpoint(folder)
     mark_done(folder)
+    remove_checkpoint(folder)  # after: a kill in between must not cost the whole training
     return Run(folder)
 
 

@@ -5,6 +5,7 @@ schedule, stand-ins) is written into the run's configuration.
 """
 
 import dataclasses
+import hashlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class Experiment:
         stand_ins: what took the place of something that had to be downloaded.
         features_s: how long the features took; None where the store was full already.
         score: VQA accuracy of validation predictions; None where it is not defined.
+        question_source: which frozen vectors questions were read with; None where all are learnt.
     """
 
     preset: Preset
@@ -69,6 +71,7 @@ class Experiment:
     stand_ins: list[str] = field(default_factory=list)
     features_s: float | None = None
     score: Score | None = None
+    question_source: str | None = None
 
     def config(self) -> dict:
         """What `config.json` keeps."""
@@ -86,6 +89,7 @@ class Experiment:
             "weights_source": self._weights_source() if sees else None,
             "image_size_px": self.options.image_size_px if sees else None,
             "standardised": sees and _is_standardised(self.preset.images, self.options),
+            "question_source": self.question_source,
             "stand_ins": self.stand_ins,
             "pieces": self.preset.pieces(),
             "answers": len(self.vocabularies.answers),
@@ -113,10 +117,12 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
     vocabularies = Vocabularies.build(train, preset.questions, _sentence_encoder(options))
     if vocabularies.sentence_encoder == HASHED_NGRAMS:
         stand_ins.append(HASHED_SENTENCES)
-    word_vectors = None
+    word_vectors, question_source = None, vocabularies.sentence_encoder
     if isinstance(preset.questions, Glove):
         word_vectors, learned = _word_vectors(preset.questions, dataset, vocabularies, options)
         stand_ins += [LEARNED_WORDS] if learned else []
+        digest = hashlib.sha256(word_vectors.numpy().data).hexdigest()
+        question_source = f"word vectors, sha256 {digest}"
     schedule = preset.schedule_named(options.schedule)
     tables = dataset.splits
     # One call for all splits: a sentence encoder costs a process of its own each time.
@@ -148,7 +154,7 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
     ).to(options.device)
     return Experiment(
         preset, dataset, options, schedule, vocabularies, batches, model, stand_ins, features_s,
-        _score(dataset, vocabularies),
+        _score(dataset, vocabularies), question_source,
     )  # fmt: skip
 
 

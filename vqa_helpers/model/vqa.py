@@ -77,6 +77,18 @@ class VQAModel(nn.Module):
             if not (frozen and name.startswith("vision.0."))
         }
 
+    def load_saved_state(self, state: dict[str, Tensor]) -> None:
+        """Take back what `saved_state` gave.
+
+        Raises:
+            ValueError: for the state of another model.
+        """
+        expected = self.saved_state().keys()
+        if state.keys() != expected:
+            odd = sorted(state.keys() ^ expected)[0]
+            raise ValueError(f"tensor {odd!r} is in one of the two alone")
+        self.load_state_dict(state, strict=False)
+
 
 def build_model(
     pieces: Pieces,

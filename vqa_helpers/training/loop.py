@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from vqa_helpers.data.vocabulary import OUTSIDE
 from vqa_helpers.model.config import Schedule
+from vqa_helpers.model.vqa import VQAModel
 from vqa_helpers.progress import track
 from vqa_helpers.training.batches import Batches
 
@@ -22,7 +23,8 @@ Score = Callable[[Tensor], float | None]
 
 @dataclass
 class Epoch:
-    """What one epoch gave: losses in nats, accuracies in percent of all questions."""
+    """What one epoch gave: losses in nats, accuracies in percent, of the questions that can be learnt
+    (train) and of all of them (validation)."""
 
     epoch: int
     train_loss: float
@@ -42,7 +44,7 @@ class Trainer:
         seed: of the shuffling and of dropout.
     """
 
-    def __init__(self, model: nn.Module, schedule: Schedule, seed: int) -> None:
+    def __init__(self, model: VQAModel, schedule: Schedule, seed: int) -> None:
         self.model = model
         self.schedule = schedule
         learning = [p for p in model.parameters() if p.requires_grad]
@@ -58,7 +60,7 @@ class Trainer:
     def state(self) -> dict:
         """Everything that the next epoch depends on."""
         return {
-            "model": self.model.state_dict(),
+            "model": self.model.saved_state(),
             "optimiser": self.optimiser.state_dict(),
             "decay": self.decay.state_dict(),
             "shuffling": self.shuffling.get_state(),
@@ -69,7 +71,7 @@ class Trainer:
 
     def restore(self, state: dict) -> None:
         """Go on from `state` as if there had been no interruption."""
-        self.model.load_state_dict(state["model"])
+        self.model.load_saved_state(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.decay.load_state_dict(state["decay"])
         self.shuffling.set_state(state["shuffling"])
