@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole reproduction: set up, data, features, notebooks, site. A second run skips what is done.
 set -euo pipefail
+called_from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
@@ -53,9 +54,15 @@ done
 for name in jobs epochs seed image_size; do
     [[ "${!name}" =~ ^[0-9]*$ ]] || die "--${name//_/-} needs a whole number, not '${!name}'"
 done
-if [[ "$data" == */* || -d "$data" ]]; then
-    [[ -d "$data" ]] || die "--data $data: there is no such folder"
-    data=$(cd "$data" && pwd)
+# Paths are the caller's, not this script's.
+if folder=$(cd "$called_from" && cd "$data" 2>/dev/null && pwd); then
+    data=$folder
+elif [[ "$data" == */* ]]; then
+    die "--data $data: there is no such folder"
+fi
+if [[ -n "$weights" && "$weights" != imagenet && "$weights" != random ]]; then
+    [[ "$weights" == /* ]] || weights=$called_from/$weights
+    [[ -f "$weights" ]] || die "--weights $weights: there is no such file; or use imagenet, random"
 fi
 
 # Set up ----------------------------------------------------------------------------------------

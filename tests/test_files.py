@@ -1,7 +1,10 @@
 """Files written in one step."""
 
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +82,22 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     done.set()
     reader.join()
     assert seen == {(100_000, 1)}
+
+
+def test_a_lock_is_held_by_one_process_at_a_time(tmp_path):
+    program = """
+import sys, time
+from pathlib import Path
+from vqa_helpers.files import locked
+place = Path(sys.argv[1])
+for _ in range(5):
+    with locked(place / "lock"):
+        (place / "inside").mkdir()  # fails if another is inside
+        time.sleep(0.01)
+        (place / "inside").rmdir()
+"""
+    root = Path(__file__).parents[1]
+    workers = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=root) for _ in range(3)
+    ]
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]

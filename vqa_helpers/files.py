@@ -1,10 +1,17 @@
-"""Files written in one step: beside their place, flushed to disk, renamed over it.
+"""Files written in one step, and work that one process does at a time.
 
-A kill leaves the old file or the new one, never half of one.
+A file is written beside its place, flushed to disk and renamed over it: a kill leaves the old file
+or the new one, never half of one.
 """
 
+import fcntl
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -27,3 +34,19 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 `text` to `path` in one step."""
     write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; a second process waits for the first.
+
+    The lock goes with the process that held it, however that ended.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            log.info("%s: another process is at work here; waiting for it", path.parent)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -17,6 +17,7 @@ from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder, read_manifes
 from vqa_helpers.data.formats import write_split
 from vqa_helpers.data.splits import cut_by_image
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import locked
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +59,10 @@ def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
     """The folder of the embedded dataset, drawn if there is nothing yet."""
     from vqa_helpers.data.demo.dataset import make_demo
 
-    if not (folder / "questions_train.json").exists():
-        log.info("drawing the demo dataset into %s", folder)
-        make_demo(folder, seed=seed)
+    with locked(folder.with_name(f".{folder.name}.lock")):  # notebooks that start together
+        if not (folder / "questions_train.json").exists():
+            log.info("drawing the demo dataset into %s", folder)
+            make_demo(folder, seed=seed)
     return folder
 
 

@@ -4,14 +4,12 @@ Decoding runs in threads while the network computes; memory holds a shard and tw
 many images there are.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import numpy as np
 import torch
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import write_text
+from vqa_helpers.files import locked, write_text
 from vqa_helpers.progress import track
 from vqa_helpers.vision.encoders import (
     VisionEncoder,
@@ -79,7 +77,7 @@ def fill_store(
         "preprocessing": DESCRIPTION.format(size=size_px),
     }
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
-    with _locked(folder):
+    with locked(folder / ".lock"):
         shards = _usable_shards(folder, identity, images)
         known = set().union(*(shard.image_ids | shard.failed.keys() for shard in shards.values()))
         lacking = [image_id for image_id in sorted(images) if image_id not in known]
@@ -133,18 +131,6 @@ class _Entry:
     image_ids: frozenset[int]
     failed: dict[int, str]
     sha256: str
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time fills a store; the lock goes with the process that held it."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            log.info("%s: another process fills this store; waiting for it", folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _usable_shards(folder: Path, identity: str, images: dict[int, Path]) -> dict[str, _Entry]:
