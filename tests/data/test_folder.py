@@ -308,3 +308,15 @@ def test_text_alone():
     assert set(dataset.splits["train"]["answer_type"]) == {"yes/no", "number", "other"}
     lost = 48061 - len(dataset.splits["train"]) - len(dataset.splits["test"])
     assert lost == 0 or any("left out of train" in note for note in dataset.notes)
+
+
+def test_the_only_answered_split_is_learnt_from(folder):
+    """The study's 100k is all of val2014, and nothing else."""
+    for name in ("train", "test"):
+        (folder / f"questions_{name}.json").unlink()
+        (folder / f"annotations_{name}.json").unlink()
+    rows = len(json.loads((folder / "questions_val.json").read_text())["questions"])
+    dataset = read_folder(folder)
+    assert list(dataset.splits) == ["train", "validation", "test"]
+    assert sum(map(len, dataset.splits.values())) == rows
+    assert dataset.notes[0].startswith("the validation split alone has answers")

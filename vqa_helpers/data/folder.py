@@ -123,13 +123,14 @@ def read_folder(folder: Path, seed: int = 0) -> Dataset:
     splits = {
         split: _read_split(files) for split, files in sorted(_find_files(folder).items(), key=_rank)
     }
+    notes = _sole_split_as_train(splits)
     if "train" not in splits or "answer" not in splits["train"].columns:
         raise InputError(
             f"{folder}: has no train split with answers; expected questions_train.json and "
             "annotations_train.json (or the official names)"
         )
     manifest = read_manifest(folder)
-    notes = [*manifest.notes, *keep_apart(splits)]
+    notes = [*manifest.notes, *notes, *keep_apart(splits)]
     for split in ("validation", "test"):
         if split not in splits:
             splits["train"], splits[split] = cut_by_image(splits["train"], CUT_SHARE, seed, split)
@@ -191,6 +192,15 @@ def _find_files(folder: Path) -> dict[str, dict[str, Path]]:
                 f"the {split} split there"
             )
     return found
+
+
+def _sole_split_as_train(splits: dict[str, pd.DataFrame]) -> list[str]:
+    """Where one split alone has answers it is the one to learn from, whatever its name."""
+    answered = [name for name, table in splits.items() if "answer" in table.columns]
+    if "train" in splits or len(answered) != 1:
+        return []
+    splits["train"] = splits.pop(answered[0])
+    return [f"the {answered[0]} split alone has answers: it is used as the train split"]
 
 
 def _read_split(files: dict[str, Path]) -> pd.DataFrame:
