@@ -20,7 +20,7 @@ nothing but Python 3.11 to 3.13 and the package registry.
   --offline         random weights and the named stand-ins wherever a download would be needed;
                     the demo implies it
   --only GLOB       only these notebooks, such as 'Improved*'
-  --jobs N          notebooks at a time (default: 1)
+  --jobs N          notebooks at a time (default: 1 with a GPU, else as many as cores, at most 4)
   --epochs N        default: the schedule's own
   --seed N          default: 0
   --test            run the tests instead; what follows goes to pytest
@@ -36,7 +36,7 @@ die() {
     exit 2
 }
 
-data=demo weights="" image_size="" offline="" only="" jobs=1 epochs="" seed="" test=""
+data=demo weights="" image_size="" offline="" only="" jobs="" epochs="" seed="" test=""
 while (($#)); do
     case "$1" in
         --data | --weights | --image-size | --only | --jobs | --epochs | --seed)
@@ -119,9 +119,13 @@ if [[ -z "$only" && "$weights" =~ ^(imagenet|random|)$ ]]; then
         step vqa features --data "$data" --encoder "$encoder" "${vision[@]}"
     done
 fi
+# Many small steps: on a CPU one thread each for several notebooks beats several threads for one.
+if [[ -z "$jobs" ]] && ! command -v nvidia-smi >/dev/null; then
+    jobs=$(python -c 'import os; print(min(4, os.cpu_count() or 1))')
+fi
 echo "== notebooks"
 out=runs/notebooks/$(basename "$data")
-step vqa batch --jobs "$jobs" --out "$out" ${only:+--only "$only"} "${parameters[@]}"
+step vqa batch --jobs "${jobs:-1}" --out "$out" ${only:+--only "$only"} "${parameters[@]}"
 echo "== site"
 step vqa report --notebooks "$out" --out site
 exit "$failed"
