@@ -133,7 +133,17 @@ def _train(commands, common) -> None:
     )  # fmt: skip
     _add_vision(command)
     _add_language(command)
+    command.add_argument(
+        "--word-order", choices=["asked", "sorted-set"], default="asked",
+        help="sorted-set: words as the study's notebooks fed them, their order lost (asked)",
+    )  # fmt: skip
     command.add_argument("--glove", type=Path, metavar="FILE", help="GloVe text file, .gz or .zip")
+
+
+def _add_answering(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--weights", metavar="FILE", help="if the run's weights file has moved")
+    command.add_argument("--device", default="auto", help="cpu, cuda, … (default: a GPU if any)")
+    _add_language(command)
 
 
 def _predict(commands, common) -> None:
@@ -144,11 +154,9 @@ def _predict(commands, common) -> None:
     command.add_argument("--questions", type=Path, required=True, help="official questions JSON")
     command.add_argument("--images", type=Path, metavar="DIR", help="images anywhere below it")
     command.add_argument("--out", type=Path, required=True, help="results JSON to write")
-    command.add_argument("--weights", metavar="FILE", help="if the run's weights file has moved")
     command.add_argument("--features", type=Path, metavar="DIR",
                          help="keep the features there (default: in memory only)")  # fmt: skip
-    command.add_argument("--device", default="auto", help="cpu, cuda, … (default: a GPU if any)")
-    _add_language(command)
+    _add_answering(command)
 
 
 def _evaluate(commands, common) -> None:
@@ -169,9 +177,7 @@ def _ask(commands, common) -> None:
     command.add_argument("run_folder", type=Path, metavar="RUN", help="a finished run")
     command.add_argument("image", type=Path, help="a photograph")
     command.add_argument("question", help="in quotes")
-    command.add_argument("--weights", metavar="FILE", help="if the run's weights file has moved")
-    command.add_argument("--device", default="auto", help="cpu, cuda, … (default: a GPU if any)")
-    _add_language(command)
+    _add_answering(command)
 
 
 def _batch(commands, common) -> None:
@@ -209,8 +215,7 @@ def _run_data_list(options: argparse.Namespace) -> int:
     from vqa_helpers.data.catalogue import ABOUT
 
     for name, about in ABOUT.items():
-        state = "on this machine" if (DATA / name).is_dir() else "not built"
-        print(f"{name:5} {state:16} {about}")
+        print(f"{name:5} {'on this machine' if (DATA / name).is_dir() else 'not built':16} {about}")
     return DONE
 
 
@@ -243,6 +248,8 @@ def _run_features(options: argparse.Namespace) -> int:
         offline=options.offline,
         device=options.device,
     ).resolved(dataset)
+    if not dataset.images:
+        raise InputError(f"{dataset.folder}: has no images, or none whose name ends in an image id")
     store = fill_store(
         options.features / dataset.image_source,
         dataset.images,
@@ -251,14 +258,16 @@ def _run_features(options: argparse.Namespace) -> int:
         size_px=chosen.image_size_px,
         device=chosen.device,
     )
-    missing = dataset.missing_images()
-    for image_id in missing:
-        print(
-            f"vqa: {dataset.folder}: image {image_id} has no file; its name must end in the id",
-            file=sys.stderr,
-        )
+    missing = _name_missing(dataset.folder, dataset.missing_images())
     print(store.folder)
     return SOME_FAILED if missing or store.failed else DONE
+
+
+def _name_missing(folder: Path, image_ids: list[int]) -> list[int]:
+    for image_id in image_ids:
+        print(f"vqa: {folder}: image {image_id} has no file, whose name must end in the id; its "
+              "questions are answered without it", file=sys.stderr)  # fmt: skip
+    return image_ids
 
 
 def _run_train(options: argparse.Namespace) -> int:
@@ -282,15 +291,17 @@ def _run_train(options: argparse.Namespace) -> int:
         features=options.features,
         glove=options.glove,
         sentence_encoder=options.sentence_encoder,
+        word_order=options.word_order.replace("-", " "),
         device=options.device,
     )
     out = options.out or run_folder(Path("runs"), dataset.name, preset.name, options.seed)
-    run = conduct(prepare(preset, dataset, chosen), out)
+    experiment = prepare(preset, dataset, chosen)
+    run = conduct(experiment, out, set_aside=False)
     if run.config["stand_ins"]:
         print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
     print(to_markdown(score_table(run.metrics)))
     print(run.folder)
-    return DONE
+    return SOME_FAILED if experiment.unseen() else DONE
 
 
 def _run_predict(options: argparse.Namespace) -> int:
@@ -317,13 +328,7 @@ def _run_predict(options: argparse.Namespace) -> int:
     print(options.out)
     if answerer.pieces["images"] is None:
         return DONE
-    missing = sorted(set(table["image_id"]) - images.keys())
-    for image_id in missing:
-        print(
-            f"vqa: {options.images}: image {image_id} has no file; its questions were answered "
-            "without it",
-            file=sys.stderr,
-        )
+    missing = _name_missing(options.images, sorted(set(table["image_id"]) - images.keys()))
     return SOME_FAILED if missing or answerer.unreadable else DONE
 
 
@@ -376,6 +381,8 @@ def _run_batch(options: argparse.Namespace) -> int:
 def _run_report(options: argparse.Namespace) -> int:
     from vqa_helpers.report.tables import results_table, to_markdown
 
+    if not options.runs.is_dir():
+        raise InputError(f"{options.runs}: is no folder of runs; train a preset first")
     if options.table:
         print(to_markdown(results_table(options.runs)))
     if options.figures:

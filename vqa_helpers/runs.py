@@ -44,7 +44,7 @@ HISTORY_COLUMNS = (
 PREDICTION_COLUMNS = ("split", "question_id", "answers", "probabilities", "truth")
 PACKAGES = (
     "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "pillow", "safetensors",
-    "tokenizers", "accelerate", "torchmetrics", "tensorflow", "tensorflow-hub", "papermill",
+    "msgspec", "tensorboard", "tensorflow", "tensorflow-hub", "papermill",
 )  # fmt: skip
 REMEDY = "restore the file, or delete the run folder and train again"
 
@@ -282,16 +282,16 @@ def find_runs(root: Path, dataset: str | None = None) -> list[Run]:
         dataset: only the runs on this dataset.
     """
     folders = [done.parent for done in Path(root).glob("*/*/*/DONE") if done.is_file()]
+    # `0.1` is a run that was set aside for one with other settings.
+    folders = [folder for folder in folders if folder.name.isdecimal()]
     if dataset is not None:
         folders = [folder for folder in folders if folder.parent.parent.name == dataset]
     return [Run(folder) for folder in sorted(folders, key=_order)]
 
 
-def _order(folder: Path) -> tuple[str, str, int, str]:
+def _order(folder: Path) -> tuple[str, str, int]:
     """Sort key of a run folder: seed 10 comes after seed 9."""
-    seed = folder.name
-    number = int(seed) if seed.lstrip("-").isdecimal() else 0
-    return folder.parent.parent.name, folder.parent.name, number, seed
+    return folder.parent.parent.name, folder.parent.name, int(folder.name)
 
 
 def _read_object(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:

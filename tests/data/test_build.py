@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from tests.builders import write_dataset
+from tests.builders import write_dataset, write_json
 from vqa_helpers.data import build
 from vqa_helpers.data.build import cut, draw_demo, open_dataset
 from vqa_helpers.data.build import write_dataset as write_cut
@@ -186,12 +186,22 @@ def test_the_demo_is_drawn_once(tmp_path, monkeypatch):
     def make_demo(folder, seed):
         drawn.append(seed)
         write_dataset(folder, images=3)
+        write_json(folder / "dataset.json", {"drawn": seed})
 
     monkeypatch.setattr("vqa_helpers.data.demo.dataset.make_demo", make_demo)
     root = tmp_path / "new" / "data"
     assert open_dataset("demo", seed=5, root=root).name == "demo"
     assert draw_demo(root / "demo") == root / "demo"
     assert drawn == [0]  # the splits' seed is not that of the scenes
+    with pytest.raises(InputError, match="holds the demo of seed 0; choose another --out"):
+        draw_demo(root / "demo", seed=1)
+
+
+def test_another_dataset_is_not_taken_for_the_demo(tmp_path):
+    folder = write_dataset(tmp_path / "demo", images=3)
+    with pytest.raises(InputError, match="holds another dataset; choose another --out"):
+        draw_demo(folder)
+    assert open_dataset(folder).drawn is None
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

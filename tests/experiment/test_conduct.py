@@ -17,7 +17,7 @@ from vqa_helpers.experiment.conduct import conduct
 from vqa_helpers.experiment.prepare import HASHED_SENTENCES, RANDOM_VISION
 from vqa_helpers.model.config import Images
 from vqa_helpers.model.presets import find_preset
-from vqa_helpers.runs import HISTORY_COLUMNS, Run
+from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs
 from vqa_helpers.training.checkpoint import CHECKPOINT
 
 SAME = ("model.safetensors", "history.csv", "predictions.jsonl", "metrics.json", "config.json")
@@ -247,16 +247,26 @@ def test_a_finished_run_with_other_settings_is_refused(ready, trained, change, f
     folder = trained("Question_Only")
     before = changed_at(folder)
     with pytest.raises(InputError, match=f"finished run with another {field} .*choose another"):
-        conduct(ready("Question_Only", **change), folder)
+        conduct(ready("Question_Only", **change), folder, set_aside=False)
     assert changed_at(folder) == before
 
 
 def test_a_finished_run_on_other_data_or_of_another_preset_is_refused(ready, trained, tmp_path):
     other = write_dataset(tmp_path / "tiny", images=24, seed=1)
     with pytest.raises(InputError, match="another data_sha256"):
-        conduct(ready("Question_Only", other), trained("Question_Only"))
+        conduct(ready("Question_Only", other), trained("Question_Only"), set_aside=False)
     with pytest.raises(InputError, match="another preset .*Question_Only"):
-        conduct(ready("1.e"), trained("Question_Only"))
+        conduct(ready("1.e"), trained("Question_Only"), set_aside=False)
+
+
+def test_a_run_with_other_settings_is_set_aside_for_the_new_one(ready, tmp_path):
+    folder = tmp_path / "runs" / "tiny" / "Question_Only" / "0"
+    assert conduct(ready("Question_Only", epochs=1), folder).config["epochs"] == 1
+    kept = (folder / "model.safetensors").read_bytes()
+    new = conduct(ready("Question_Only", epochs=2), folder)
+    assert new.config["epochs"] == 2
+    assert (folder.with_name("0.1") / "model.safetensors").read_bytes() == kept
+    assert [run.folder for run in find_runs(tmp_path / "runs")] == [folder]
 
 
 def test_seeds_give_different_models(ready, trained, tmp_path):

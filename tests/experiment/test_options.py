@@ -13,28 +13,28 @@ from vqa_helpers.model.presets import PRESETS
 PRESET = PRESETS["GUSE_VGG"]
 
 
-def dataset(tmp_path, questions: int = 10, image_source: str = "mine") -> Dataset:
+def dataset(tmp_path, questions: int = 10, drawn: int | None = None) -> Dataset:
     splits = {"train": pd.DataFrame({"question_id": range(questions)})}
-    return Dataset("mine", tmp_path, splits, {}, image_source, 0)
+    return Dataset("mine", tmp_path, splits, {}, "mine", 0, drawn)
 
 
 @pytest.mark.parametrize(
     ("source", "offline", "asked", "weights", "size_px"),
     [
-        ("mine", False, "auto", "imagenet", 512),
-        ("mine", True, "auto", "random", 64),
-        ("demo", False, "auto", "random", 64),
-        ("demo", False, "imagenet", "imagenet", 512),
-        ("mine", True, "imagenet", "imagenet", 512),
-        ("mine", False, "net.pth", "net.pth", 512),
-        ("mine", False, "random", "random", 64),
+        (None, False, "auto", "imagenet", 512),
+        (None, True, "auto", "random", 64),
+        (0, False, "auto", "random", 64),
+        (0, False, "imagenet", "imagenet", 512),
+        (None, True, "imagenet", "imagenet", 512),
+        (None, False, "net.pth", "net.pth", 512),
+        (None, False, "random", "random", 64),
     ],
 )
 def test_weights_and_size(tmp_path, source, offline, asked, weights, size_px):
     options = Options(weights=asked, offline=offline, device="cpu")
-    resolved = options.resolved(dataset(tmp_path, image_source=source), PRESET)
+    resolved = options.resolved(dataset(tmp_path, drawn=source), PRESET)
     assert (resolved.weights, resolved.image_size_px) == (weights, size_px)
-    assert resolved.offline == (offline or source == "demo")
+    assert resolved.offline == (offline or source is not None)
 
 
 def test_a_size_that_is_named_stays(tmp_path):

@@ -134,7 +134,7 @@ def test_an_image_store_is_filled_once(ready, tmp_path):
     assert (tmp_path / "tiny" / "resnet18-random-32" / "manifest.json").is_file()
     features = [e.batches["train"].images.features for e in (first, second)]
     assert torch.equal(*features)
-    assert second.features_s < first.features_s
+    assert second.seen.seconds < first.seen.seconds
 
 
 def test_vqa_accuracy_is_scored_with_ten_answers(ready):

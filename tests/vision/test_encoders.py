@@ -240,7 +240,7 @@ def test_labels_and_sources_tell_weights_apart(tmp_path):
     path = tmp_path / "mine.v2.pth"
     path.write_bytes(b"abc")
     assert weights_label("imagenet") == "imagenet" and weights_label("random") == "random"
-    assert weights_label(str(path)) == "mine.v2"
+    assert weights_label(str(path)) == "mine.v2-ba7816bf"
     # sha256 of "abc", from the standard's own example.
     assert weights_source("resnet18", str(path)) == (
         "file, sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

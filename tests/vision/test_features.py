@@ -41,7 +41,7 @@ def store(tmp_path):
 
 
 def same(a, b):
-    arrays = ("image_ids", "file_bytes", "features")
+    arrays = ("image_ids", "marks", "features")
     return a.failed == b.failed and all(
         np.array_equal(getattr(a, n), getattr(b, n)) and getattr(a, n).dtype == getattr(b, n).dtype
         for n in arrays
@@ -78,8 +78,8 @@ def test_the_checksum_sees_every_part():
         shard([1, 3], {3: "x"}),
         shard([1, 2], {3: "y"}),
         shard([1, 2]),
-        Shard(whole.image_ids, whole.file_bytes + 1, whole.features, whole.failed),
-        Shard(whole.image_ids, whole.file_bytes, whole.features + 1, whole.failed),
+        Shard(whole.image_ids, whole.marks + 1, whole.features, whole.failed),
+        Shard(whole.image_ids, whole.marks, whole.features + 1, whole.failed),
     ]
     assert len({part.checksum() for part in [whole, *others]}) == 6
 

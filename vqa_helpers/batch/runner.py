@@ -1,6 +1,6 @@
 """Run many notebooks unattended: parameters checked first, several at a time, resumable.
 
-What a batch leaves in its folder: `<name>.ipynb` for each notebook whose last run succeeded,
+What a batch leaves in its folder: `<name>.ipynb` as its last good run left it,
 `failed/<name>.ipynb` for the others, `logs/<name>.log`, `records/<name>.json`. A notebook is
 skipped while its record matches its source cells and parameters; changes of the package or of the
 data are not seen (`force` runs everything again).
@@ -215,7 +215,6 @@ def _keep(execution: Execution, fingerprint: dict[str, object], plan: _Plan) -> 
     # The record goes first and comes last: it never stands beside an output it does not describe.
     record.unlink(missing_ok=True)
     if reason:
-        good.unlink(missing_ok=True)
         if execution.partial.exists():
             execution.partial.replace(bad)
         return Outcome(path, "failed", seconds, reason)

@@ -63,6 +63,10 @@ def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
         if not (folder / "questions_train.json").exists():
             log.info("drawing the demo dataset into %s", folder)
             make_demo(folder, seed=seed)
+    drawn = read_manifest(folder).drawn
+    if drawn != seed:
+        what = "another dataset" if drawn is None else f"the demo of seed {drawn}"
+        raise InputError(f"{folder}: holds {what}; choose another --out or remove it")
     return folder
 
 
@@ -113,6 +117,7 @@ def cut(source: Dataset, name: str, seed: int = 0) -> Dataset:
         images={i: path for i, path in source.images.items() if i in wanted},
         image_source=source.image_source,
         seed=seed,
+        drawn=source.drawn,
         notes=notes,
     )
 
@@ -139,6 +144,7 @@ def write_dataset(dataset: Dataset, out: Path) -> Path:
         "name": out.name,
         "images": os.path.relpath(images.resolve(), out.resolve()),
         "image_source": dataset.image_source,
+        "drawn": dataset.drawn,
         "notes": dataset.notes,
     }
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")

@@ -41,11 +41,13 @@ class Manifest:
 
     Attributes:
         images: where the images lie, as seen from the folder.
+        drawn: the seed of the embedded dataset.
     """
 
     name: str | None = None
     images: str = "."
     image_source: str | None = None
+    drawn: int | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -62,6 +64,7 @@ class Dataset:
         image_source: the dataset whose feature store holds these images (its own name, or that of
             the dataset it was cut from).
         seed: of the splits that were cut.
+        drawn: the seed of the embedded dataset, or of the one this was cut from; None for others.
         notes: what was done to the splits that a reader of the results must know.
     """
 
@@ -71,6 +74,7 @@ class Dataset:
     images: dict[int, Path]
     image_source: str
     seed: int
+    drawn: int | None = None
     notes: list[str] = field(default_factory=list)
 
     def answered(self, split: str) -> bool:
@@ -149,6 +153,7 @@ def read_folder(folder: Path, seed: int = 0) -> Dataset:
         images=find_images(folder / manifest.images, wanted),
         image_source=manifest.image_source or name,
         seed=seed,
+        drawn=manifest.drawn,
         notes=notes,
     )
 

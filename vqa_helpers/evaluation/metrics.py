@@ -128,7 +128,7 @@ def measure(
 
     Returns:
         questions, images, top1, top5 and vqa with their intervals (vqa None where it is not
-        defined), the same per answer type and per question type, and the ceiling: what a model
+        defined), the same without intervals per answer type and per question type, and the ceiling: what a model
         that always chose right within the vocabulary would reach.
     """
     truths = table["answer"].to_numpy()

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.language.sentence import encoder_source
 from vqa_helpers.model.config import Glove, Images, Pieces, read_pieces
 from vqa_helpers.model.vqa import VQAModel, build_model
 from vqa_helpers.runs import Run
@@ -91,7 +92,7 @@ class Answerer:
         images: dict[int, Path],
         *,
         stores: Path | None = None,
-        cache: Path = Path("features/sentences"),
+        cache: Path | None = None,
         sentence_encoder: Path | None = None,
         offline: bool = False,
         most: int = 5,
@@ -102,15 +103,25 @@ class Answerer:
             table: question_id, image_id and question, (N) rows.
             images: image id to file; a question whose image is not there sees none.
             stores: where the images' features are kept and resumed; None computes them in memory.
-            cache: folder that keeps sentence vectors.
+            cache: folder that keeps sentence vectors; the one that training filled if None.
+
+        Raises:
+            InputError: when the sentence encoder is not the one the run was trained with.
         """
+        encoder = self.vocabularies.sentence_encoder
+        if encoder and encoder_source(encoder, sentence_encoder) != self.config["question_source"]:
+            raise InputError(
+                f"the run was trained with the sentence encoder {self.config['question_source']}, "
+                f"not {encoder_source(encoder, sentence_encoder)}; name its folder with "
+                "--sentence-encoder"
+            )
         image_ids = np.unique(table["image_id"].to_numpy())
         wanted = {int(i): images[int(i)] for i in image_ids if int(i) in images}
         encoded = encode_questions(
             list(table["question"]),
             self.pieces["questions"],
             self.vocabularies,
-            cache=cache,
+            cache=cache or Path("features") / self.config["dataset"] / "sentences",
             model_folder=sentence_encoder,
             offline=offline,
         )
@@ -149,7 +160,7 @@ class Answerer:
 
 def _complete(run: Run) -> dict:
     """The run's configuration, with all that answering needs in it."""
-    for name in ("pieces", "weights", "weights_source", "image_size_px"):
+    for name in ("pieces", "weights", "weights_source", "image_size_px", "question_source"):
         if name not in run.config:
             raise InputError(f"{run.folder}/config.json: lacks {name!r}; train the run again")
     return run.config

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 
 from vqa_helpers.data.formats import write_results
@@ -48,14 +49,21 @@ SPLIT = "split.json"
 SCORED = ("validation", "test")
 
 
-def conduct(experiment: Experiment, folder: Path) -> Run:
+def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run:
     """Train and measure, or return the run that `folder` already holds.
 
+    Args:
+        set_aside: a finished run with other settings is kept beside, as `<folder>.1`, `.2`, …;
+            otherwise it is an error.
+
     Raises:
-        InputError: when `folder` holds a finished run with other settings.
+        InputError: when `folder` holds a finished run with other settings, and that may not be
+            moved.
     """
     config = experiment.config()
-    if _finished(folder, config):
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; name a folder for the run")
+    if _finished(folder, config, set_aside):
         log.info("%s: is finished; nothing to do", folder)
         return Run(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +71,11 @@ def conduct(experiment: Experiment, folder: Path) -> Run:
     write_json(folder / SPLIT, experiment.dataset.split_record())
     write_json(
         folder / ENVIRONMENT,
-        environment(experiment.options.device, data_sha256=config["data_sha256"]),
+        environment(
+            experiment.options.device,
+            data_sha256=config["data_sha256"],
+            features_sha256=experiment.seen.sha256,
+        ),
     )
     experiment.vocabularies.save(folder)
     train_s = _train(experiment, folder, config)
@@ -74,7 +86,7 @@ def conduct(experiment: Experiment, folder: Path) -> Run:
     write_json(
         folder / TIMING,
         {
-            "features_s": experiment.features_s,
+            "features_s": experiment.seen.seconds,
             "train_s": train_s,
             "evaluate_s": time.perf_counter() - start,
             "samples_per_s": answered / train_s,
@@ -85,12 +97,18 @@ def conduct(experiment: Experiment, folder: Path) -> Run:
     return Run(folder)
 
 
-def _finished(folder: Path, config: dict) -> bool:
+def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
     if not is_done(folder):
         return False
     kept = Run(folder).config
     wanted = json.loads(json.dumps(config))
     different = [name for name in wanted if kept.get(name) != wanted[name]]
+    if different and set_aside:
+        names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
+        beside = next(name for name in names if not name.exists())
+        folder.rename(beside)
+        log.info("%s: the run with another %s is kept as %s", folder, different[0], beside)
+        return False
     if different:
         name = different[0]
         raise InputError(

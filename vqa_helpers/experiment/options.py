@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from vqa_helpers.data.build import MOST_SEED
-from vqa_helpers.data.catalogue import DEMO
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.model.config import Preset
@@ -35,6 +34,8 @@ class Options:
         features: folder of the feature stores and sentence vectors.
         glove: a GloVe file; else it is looked for in `data/glove`.
         sentence_encoder: the folder of a SavedModel.
+        word_order: "asked", or "sorted set": each question as the sorted set of its word ids, as
+            two of the study's notebooks have it (for presets that learn words).
         device: "auto", or as torch spells it.
     """
 
@@ -47,6 +48,7 @@ class Options:
     features: Path = Path("features")
     glove: Path | None = None
     sentence_encoder: Path | None = None
+    word_order: str = "asked"
     device: str = "auto"
 
     def resolved(self, dataset: Dataset, preset: Preset | None = None) -> "Options":
@@ -55,7 +57,7 @@ class Options:
         Raises:
             InputError: for a choice outside its limits.
         """
-        offline = self.offline or dataset.image_source == DEMO
+        offline = self.offline or dataset.drawn is not None
         weights = self.weights
         if weights == "auto":
             weights = "random" if offline else "imagenet"

@@ -7,11 +7,9 @@ schedule, stand-ins) is written into the run's configuration.
 import dataclasses
 import hashlib
 import logging
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +18,9 @@ from vqa_helpers.data.formats import has_official_answers
 from vqa_helpers.data.text import tokenize
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import percent, vqa_scores
+from vqa_helpers.experiment.images import ImageSide, is_standardised, open_images
 from vqa_helpers.experiment.options import Options
-from vqa_helpers.language.sentence import HASHED_NGRAMS, USE, encoder_is_local
+from vqa_helpers.language.sentence import HASHED_NGRAMS, USE, encoder_is_local, encoder_source
 from vqa_helpers.language.word_vectors import (
     STAND_IN_NAME,
     find_glove,
@@ -29,24 +28,18 @@ from vqa_helpers.language.word_vectors import (
     read_glove,
     require_glove,
 )
-from vqa_helpers.model.config import Glove, Images, Preset, Schedule
+from vqa_helpers.model.config import Glove, Preset, Schedule, Words
 from vqa_helpers.model.vqa import VQAModel, build_model
-from vqa_helpers.training.batches import Batches, FeatureRows, PixelRows
+from vqa_helpers.training.batches import Batches, PixelRows
 from vqa_helpers.training.loop import Score
 from vqa_helpers.training.tensors import Vocabularies, encode_questions, split_tensors
-from vqa_helpers.vision.encoders import VisionEncoder, weights_source
-from vqa_helpers.vision.extract import fill_store
-from vqa_helpers.vision.normalise import train_statistics
-from vqa_helpers.vision.preprocess import BadImage, load_square
+from vqa_helpers.vision.encoders import weights_source
 
 log = logging.getLogger(__name__)
 
 RANDOM_VISION = "random-weight vision"
 HASHED_SENTENCES = "hashed n-grams for the Universal Sentence Encoder"
 LEARNED_WORDS = f"{STAND_IN_NAME}, for GloVe"
-
-STATISTICS_IMAGES = 256  # enough for a mean, where the network runs inside the loop
-MOST_UNREADABLE = 0.1  # of the images, beyond which a score would mean nothing
 
 
 @dataclass
@@ -55,8 +48,8 @@ class Experiment:
 
     Attributes:
         batches: "train" (answerable questions alone) and every other split, whole.
+        seen: the image side.
         stand_ins: what took the place of something that had to be downloaded.
-        features_s: how long the features took; None where the store was full already.
         score: VQA accuracy of validation predictions; None where it is not defined.
         question_source: which frozen vectors questions were read with; None where all are learnt.
     """
@@ -68,8 +61,8 @@ class Experiment:
     vocabularies: Vocabularies
     batches: dict[str, Batches]
     model: VQAModel
+    seen: ImageSide
     stand_ins: list[str] = field(default_factory=list)
-    features_s: float | None = None
     score: Score | None = None
     question_source: str | None = None
 
@@ -88,14 +81,28 @@ class Experiment:
             "weights": self.options.weights if sees else None,
             "weights_source": self._weights_source() if sees else None,
             "image_size_px": self.options.image_size_px if sees else None,
-            "standardised": sees and _is_standardised(self.preset.images, self.options),
+            "standardised": sees and is_standardised(self.preset.images, self.options),
             "question_source": self.question_source,
             "stand_ins": self.stand_ins,
             "pieces": self.preset.pieces(),
             "answers": len(self.vocabularies.answers),
             "words": len(self.vocabularies.words) if self.vocabularies.words else None,
+            "word_coverage": self._word_coverage(),
             "parameters": self.model.parameter_count(),
         }
+
+    def unseen(self) -> list[int]:
+        """The images that are missing or could not be read, so far as was noticed."""
+        rows = self.seen.rows
+        dark = rows.unreadable if isinstance(rows, PixelRows) else ()
+        return sorted({*self.seen.unseen, *(int(self.seen.ids[row]) for row in dark)})
+
+    def _word_coverage(self) -> float | None:
+        """Percent of the validation words that the vocabulary knows."""
+        if self.vocabularies.words is None:
+            return None
+        questions = self.dataset.splits["validation"]["question"]
+        return round(self.vocabularies.words.coverage(list(map(tokenize, questions))), 2)
 
     def _weights_source(self) -> str:
         return weights_source(self.preset.images.encoder, self.options.weights)
@@ -109,22 +116,21 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
     """
     options = (options or Options()).resolved(dataset, preset)
     _refuse_unanswered(dataset)
-    train = dataset.splits["train"]
-    stand_ins: list[str] = []
-    image_ids, image_rows, statistics, features_s = _images(preset.images, dataset, options)
-    if preset.images and options.weights == "random":
-        stand_ins.append(RANDOM_VISION)
-    vocabularies = Vocabularies.build(train, preset.questions, _sentence_encoder(options))
-    if vocabularies.sentence_encoder == HASHED_NGRAMS:
-        stand_ins.append(HASHED_SENTENCES)
-    word_vectors, question_source = None, vocabularies.sentence_encoder
+    if options.word_order == "sorted set" and isinstance(preset.questions, Words):
+        words = dataclasses.replace(preset.questions, sorted_set=True)
+        preset = dataclasses.replace(preset, questions=words)
+    tables, stand_ins = dataset.splits, []
+    # Questions first: what is wrong with their encoder shows before hours of feature extraction.
+    vocabularies = Vocabularies.build(tables["train"], preset.questions, _sentence_encoder(options))
+    word_vectors, question_source = None, None
     if isinstance(preset.questions, Glove):
         word_vectors, learned = _word_vectors(preset.questions, dataset, vocabularies, options)
         stand_ins += [LEARNED_WORDS] if learned else []
         digest = hashlib.sha256(word_vectors.numpy().data).hexdigest()
         question_source = f"word vectors, sha256 {digest}"
-    schedule = preset.schedule_named(options.schedule)
-    tables = dataset.splits
+    if vocabularies.sentence_encoder:
+        question_source = encoder_source(vocabularies.sentence_encoder, options.sentence_encoder)
+        stand_ins += [HASHED_SENTENCES] if question_source == HASHED_NGRAMS else []
     # One call for all splits: a sentence encoder costs a process of its own each time.
     question, lengths = encode_questions(
         [text for table in tables.values() for text in table["question"]],
@@ -134,13 +140,17 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
         model_folder=options.sentence_encoder,
         offline=options.offline,
     )
+    seen = open_images(preset.images, dataset, options)
+    if preset.images and options.weights == "random":
+        stand_ins.insert(0, RANDOM_VISION)
+    schedule = preset.schedule_named(options.schedule)
     batches, start = {}, 0
     for name, table in tables.items():
         rows = slice(start, start := start + len(table))
         encoded = question[rows], None if lengths is None else lengths[rows]
-        tensors = split_tensors(table, encoded, image_ids, vocabularies.answers)
+        tensors = split_tensors(table, encoded, seen.ids, vocabularies.answers)
         tensors = tensors.learnable() if name == "train" else tensors
-        batches[name] = Batches(tensors, image_rows, schedule.batch, options.device)
+        batches[name] = Batches(tensors, seen.rows, schedule.batch, options.device)
     if len(batches["train"]) < 2:
         raise InputError(f"{dataset.folder}: training needs at least two questions with answers")
     torch.manual_seed(options.seed)
@@ -149,11 +159,11 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
         answers=len(vocabularies.answers),
         vocabulary_size=len(vocabularies.words or ()),
         word_vectors=word_vectors,
-        statistics=statistics,
+        statistics=seen.statistics,
         weights=options.weights,
     ).to(options.device)
     return Experiment(
-        preset, dataset, options, schedule, vocabularies, batches, model, stand_ins, features_s,
+        preset, dataset, options, schedule, vocabularies, batches, model, seen, stand_ins,
         _score(dataset, vocabularies), question_source,
     )  # fmt: skip
 
@@ -171,99 +181,6 @@ def _sentence_encoder(options: Options) -> str:
     if options.offline and not encoder_is_local(options.sentence_encoder):
         return HASHED_NGRAMS
     return USE
-
-
-def _images(
-    spec: Images | None, dataset: Dataset, options: Options
-) -> tuple[np.ndarray, FeatureRows | PixelRows | None, tuple[Tensor, Tensor] | None, float | None]:
-    """Image ids in the order of their rows, the rows, train statistics, seconds of extraction."""
-    image_ids = dataset.image_ids()
-    if spec is None:
-        return image_ids, None, None, None
-    _refuse_missing_images(dataset)
-    train_ids = np.unique(dataset.splits["train"]["image_id"].to_numpy())
-    if spec.in_loop:
-        paths = [dataset.images.get(int(image_id)) for image_id in image_ids]
-        rows = PixelRows(paths, options.image_size_px, options.device)
-        statistics = None
-        if _is_standardised(spec, options):
-            statistics = _loop_statistics(spec, dataset, train_ids, options)
-        return image_ids, rows, statistics, None
-    start = time.perf_counter()
-    asked_about = set(image_ids.tolist())
-    store = fill_store(
-        options.features / dataset.image_source,
-        {i: path for i, path in dataset.images.items() if i in asked_about},
-        encoder=spec.encoder,
-        weights=options.weights,
-        size_px=options.image_size_px,
-        device=options.device,
-    )
-    features_s = time.perf_counter() - start
-    unreadable = store.failed.keys() & asked_about
-    if len(unreadable) > MOST_UNREADABLE * len(image_ids):
-        first = min(unreadable)
-        raise InputError(
-            f"{dataset.folder}: {len(unreadable)} of {len(image_ids)} images cannot be read, the "
-            f"first is {dataset.images[first]}: {store.failed[first]}; mend or remove them"
-        )
-    features, found = store.read(image_ids)
-    statistics = None
-    if _is_standardised(spec, options):
-        statistics = train_statistics(features[np.isin(image_ids, train_ids) & found])
-    return (
-        image_ids,
-        FeatureRows(torch.from_numpy(features), options.device),
-        statistics,
-        features_s,
-    )
-
-
-def _is_standardised(spec: Images, options: Options) -> bool:
-    """Whether the features are centred and scaled: a network that learns needs no such help."""
-    return options.weights == "random" and spec.trained == "none"
-
-
-def _refuse_missing_images(dataset: Dataset) -> None:
-    if not dataset.images:
-        raise InputError(
-            f"{dataset.folder}: has no images, or none whose name ends in an image id; a preset "
-            "without vision is Question_Only"
-        )
-    missing = dataset.missing_images()
-    if missing:
-        named = ", ".join(map(str, missing[:5])) + (" …" if len(missing) > 5 else "")
-        asked = len(dataset.image_ids())
-        message = (
-            f"{dataset.folder}: no file for {len(missing)} of {asked} images ({named}); "
-            "image names must end in the image id"
-        )
-        if len(missing) > MOST_UNREADABLE * asked:
-            raise InputError(message)
-        log.warning("%s; their questions are answered without an image", message)
-
-
-def _loop_statistics(
-    spec: Images, dataset: Dataset, train_ids: np.ndarray, options: Options
-) -> tuple[Tensor, Tensor]:
-    """Feature statistics of some train images, for a random network inside the loop."""
-    network = VisionEncoder(spec.encoder, options.weights).eval().to(options.device)
-    drawn = np.random.default_rng(options.seed).permutation(train_ids)[:STATISTICS_IMAGES]
-    vectors = []
-    for image_id in drawn.tolist():
-        if image_id not in dataset.images:
-            continue
-        try:
-            square = load_square(dataset.images[image_id], options.image_size_px)
-        except BadImage as error:
-            log.warning("%s: %s; its questions see black", dataset.images[image_id], error)
-            continue
-        pixels = torch.from_numpy(square.copy()).to(options.device).permute(2, 0, 1)[None]
-        with torch.inference_mode():
-            vectors.append(network(pixels).cpu().numpy())  # (1, D)
-    if not vectors:
-        raise InputError(f"{dataset.folder}: none of the train images can be read")
-    return train_statistics(np.concatenate(vectors))
 
 
 def _word_vectors(

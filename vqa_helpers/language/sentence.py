@@ -143,6 +143,14 @@ def encoder_is_local(model_folder: Path | None = None) -> bool:
     return (folder / "saved_model.pb").is_file()
 
 
+def encoder_source(encoder: str, model_folder: Path | None = None) -> str:
+    """Which encoder exactly: a stand-in's name, a named folder's fingerprint, or the handle."""
+    if encoder != USE:
+        return encoder
+    folder = named_encoder_folder(model_folder)
+    return f"{USE}, {USE_HANDLE if folder is None else _fingerprint(folder)}"
+
+
 def _fingerprint(folder: Path) -> str:
     """Which model a folder holds: its graph and the checksums of its weights."""
     digest = hashlib.sha256((folder / "saved_model.pb").read_bytes())

@@ -186,7 +186,7 @@ PRESETS = {
             questions=Words(words=300, hidden=512, min_count=5, dropout=0.5),
             fusion=None,
             classifier=Classifier((1024,), dropout=0.5),
-            schedule=Schedule("study", "adam", 1e-3, batch=400, epochs=12),
+            schedule=Schedule("study", "adam", 1e-3, batch=400, epochs=12, decay=0.9),
             small=Schedule("small", "adam", 1e-3, batch=64, epochs=8),
         ),
     )

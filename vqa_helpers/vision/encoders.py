@@ -141,8 +141,10 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_label(weights: str) -> str:
-    """How a store's folder names its weights: "imagenet", "random", or the file's name."""
-    return weights if weights in ("imagenet", "random") else Path(weights).stem
+    """How a store's folder names its weights: "imagenet", "random", or a file's name and hash."""
+    if weights in ("imagenet", "random"):
+        return weights
+    return f"{Path(weights).stem}-{_file_sha256(Path(weights))[:8]}"
 
 
 def weights_source(name: str, weights: str) -> str:
@@ -156,8 +158,12 @@ def weights_source(name: str, weights: str) -> str:
     path = Path(weights)
     if not path.is_file():
         raise InputError(f"{path}: is no weights file; use imagenet, random, or a file that exists")
+    return f"file, sha256 {_file_sha256(path)}"
+
+
+def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return f"file, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def weights_sha256(encoder: nn.Module) -> str:

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 SHARD_IMAGES = 1024
 BATCH_IMAGES = 32
+_SAMPLE_BYTES = 4096
 
 
 def store_folder(stores: Path, encoder: str, weights: str, size_px: int) -> Path:
@@ -69,13 +70,12 @@ def fill_store(
     """
     if not images:
         raise InputError("there is no image to compute features of; check the dataset's folder")
-    folder = store_folder(stores, encoder, weights, size_px)
-    folder.mkdir(parents=True, exist_ok=True)
     description = {
         "encoder": encoder,
         "weights": weights_source(encoder, weights),
         "preprocessing": DESCRIPTION.format(size=size_px),
     }
+    folder = store_folder(stores, encoder, weights, size_px)
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
     with locked(folder / ".lock"):
         shards = _usable_shards(folder, identity, images)
@@ -94,7 +94,11 @@ def fill_store(
             _write_manifest(folder, {**description, "identity": identity}, shards)
     store = FeatureStore(folder)
     for image_id in sorted(store.failed.keys() & images.keys()):
-        log.warning("%s: %s; it gets no features", images[image_id], store.failed[image_id])
+        log.warning(
+            "%s: %s; it gets no features, its questions stay; mend the file and run again",
+            images[image_id],
+            store.failed[image_id],
+        )
     return store
 
 
@@ -166,15 +170,29 @@ def _manifest_lists(folder: Path, shards: dict[str, _Entry]) -> bool:
 
 
 def _changed(shard: Shard, images: dict[int, Path]) -> bool:
-    for image_id, size in zip(shard.image_ids.tolist(), shard.file_bytes.tolist(), strict=True):
-        if image_id in images and _file_bytes(images[image_id]) != size:
+    for image_id, mark in zip(shard.image_ids.tolist(), shard.marks.tolist(), strict=True):
+        if image_id in images and _mark(images[image_id]) != mark:
             return True
     # An image that could not be read and has been mended since.
     return any(i in images and _readable(images[i]) for i in shard.failed)
 
 
-def _file_bytes(path: Path) -> int:
-    return path.stat().st_size if path.exists() else -1
+def _mark(path: Path) -> int:
+    """What tells a file from another: its size and samples of its bytes, hashed; -1 if not there.
+
+    Reading every byte would cost minutes on a large set; any change of a compressed image moves
+    all that follows it.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=7)
+            for place in (0, size // 3, 2 * size // 3, max(0, size - _SAMPLE_BYTES)):
+                file.seek(place)
+                digest.update(file.read(_SAMPLE_BYTES))
+    except OSError:
+        return -1
+    return int.from_bytes(digest.digest(), "little")
 
 
 def _readable(path: Path) -> bool:
@@ -269,7 +287,7 @@ def _shard(
     empty = np.zeros((0, width), dtype=np.float16)
     return Shard(
         image_ids=np.array(good, dtype=np.int64),
-        file_bytes=np.array([_file_bytes(images[i]) for i in good], dtype=np.int64),
+        marks=np.array([_mark(images[i]) for i in good], dtype=np.int64),
         features=np.concatenate(vectors) if vectors else empty,
         failed=dict(failed),
     )

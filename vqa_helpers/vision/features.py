@@ -30,20 +30,20 @@ class Shard:
 
     Attributes:
         image_ids: (n,) ascending.
-        file_bytes: (n,) size of each image file; a row whose file has changed is stale.
+        marks: (n,) what each image file was told by; a row whose file has changed is stale.
         features: (n, …) half floats.
         failed: image id to the reason it has no row.
     """
 
     image_ids: np.ndarray
-    file_bytes: np.ndarray
+    marks: np.ndarray
     features: np.ndarray
     failed: dict[int, str] = field(default_factory=dict)
 
     def checksum(self) -> str:
         """sha256 of the contents."""
         digest = hashlib.sha256()
-        for array in (self.image_ids, self.file_bytes, self.features):
+        for array in (self.image_ids, self.marks, self.features):
             digest.update(np.ascontiguousarray(array).data)
         digest.update(json.dumps(sorted(self.failed.items())).encode())
         return digest.hexdigest()
@@ -61,7 +61,7 @@ def write_shard(path: Path, shard: Shard, identity: str) -> str:
     metadata = {"made": json.dumps(made)}
     tensors = {
         "image_ids": shard.image_ids,
-        "file_bytes": shard.file_bytes,
+        "marks": shard.marks,
         "features": np.ascontiguousarray(shard.features),
     }
     write_bytes(path, save(tensors, metadata))

@@ -118,6 +118,7 @@ def _write(folder: Path, seed: int, images: int, size_px: int) -> None:
         asking = {**head, "task_type": "Open-Ended", "questions": questions[split]}
         _dump(folder / f"questions_{split}.json", asking)
         _dump(folder / f"annotations_{split}.json", {**head, "annotations": annotations[split]})
+    _dump(folder / "dataset.json", {"drawn": seed})
 
 
 def _annotation(image_id: int, question_id: int, asked: Asked) -> dict:
