@@ -230,8 +230,7 @@ def _run_data_build(options: argparse.Namespace) -> int:
         raise InputError(f"dataset {options.name} is cut from another; name it with --from")
     dataset = cut(open_dataset(options.source, options.seed), options.name, options.seed)
     out = write_dataset(dataset, options.out or DATA / dataset.name)
-    for note in dataset.notes:
-        print(note, file=sys.stderr)
+    print(*dataset.notes, sep="\n", file=sys.stderr)
     print(out)
     return DONE
 
@@ -265,8 +264,8 @@ def _run_features(options: argparse.Namespace) -> int:
 
 def _name_missing(folder: Path, image_ids: list[int]) -> list[int]:
     for image_id in image_ids:
-        print(f"vqa: {folder}: image {image_id} has no file, whose name must end in the id; its "
-              "questions are answered without it", file=sys.stderr)  # fmt: skip
+        what = "has no file, whose name must end in the id; its questions see none"
+        print(f"vqa: {folder}: image {image_id} {what}", file=sys.stderr)
     return image_ids
 
 
