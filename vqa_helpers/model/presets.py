@@ -33,7 +33,7 @@ _WE_LSTM_SMALL = Schedule(**_SMALL, epochs=12, optimiser="adam", learning_rate=1
 _GLOVE = Schedule(
     **_STUDY_100K, optimiser="adamw", learning_rate=_START, decay=0.95, decay_every=20
 )
-_GLOVE_SMALL = Schedule(**_SMALL, epochs=8, optimiser="adamw", learning_rate=_START)
+_GLOVE_SMALL = Schedule(**_SMALL, epochs=10, optimiser="adamw", learning_rate=_START)
 
 # Pieces that several experiments share ---------------------------------------------------------
 
