@@ -224,7 +224,7 @@ WHOLE = gzip.compress(json.dumps({"questions": QUESTIONS}).encode())
         ("q.json", b" \n\t ", "is empty"),
         ("q.json", b"\xef\xbb\xbf", "is empty"),
         ("q.json.gz", b"", "is empty"),
-        ("q.json.gz", gzip.compress(b""), "is empty"),
+        ("q.json.gz", gzip.compress(b"", mtime=0), "is empty"),
         ("q.json", b"question_id,image_id\n", "JSON is malformed"),
         ("q.json", b'{"questions": [', ""),
         ("q.json", WHOLE, "JSON is malformed"),
