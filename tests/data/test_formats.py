@@ -214,7 +214,7 @@ def test_questions_and_annotations_swapped(tmp_path, decoder):
     assert "missing required field `questions`" in refusal(read_questions, path)
 
 
-WHOLE = gzip.compress(json.dumps({"questions": QUESTIONS}).encode())
+WHOLE = gzip.compress(json.dumps({"questions": QUESTIONS}).encode(), mtime=0)
 
 
 @pytest.mark.parametrize(
