@@ -246,7 +246,12 @@ def test_a_signal_ends_every_child_and_leaves_no_part(tmp_path: Path, number: in
     )
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     batch = subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for(pids)
     with pytest.raises(InputError, match="another batch"):
