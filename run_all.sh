@@ -55,10 +55,12 @@ for name in jobs epochs seed image_size; do
     [[ "${!name}" =~ ^[0-9]*$ ]] || die "--${name//_/-} needs a whole number, not '${!name}'"
 done
 # Paths are the caller's, not this script's.
-if folder=$(cd "$called_from" && cd "$data" 2>/dev/null && pwd); then
-    data=$folder
-elif [[ "$data" == */* ]]; then
-    die "--data $data: there is no such folder"
+if [[ "$data" != demo ]]; then
+    if folder=$(cd "$called_from" && cd "$data" 2>/dev/null && pwd); then
+        data=$folder
+    elif [[ ! -d "data/$data" ]]; then
+        die "--data $data: there is no such folder, and no dataset of that name in data/"
+    fi
 fi
 if [[ -n "$weights" && "$weights" != imagenet && "$weights" != random ]]; then
     [[ "$weights" == /* ]] || weights=$called_from/$weights
