@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from vqa_helpers import files
-from vqa_helpers.files import write_bytes, write_text
+from vqa_helpers.errors import InputError
+from vqa_helpers.files import require_space, write_bytes, write_text
 
 
 def test_folders_are_made_and_nothing_is_left_beside(tmp_path):
@@ -101,3 +102,18 @@ for _ in range(5):
         subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=root) for _ in range(3)
     ]
     assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+
+
+def test_room_on_the_disk_of_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
+    asked = []
+    usage = files.shutil.disk_usage(tmp_path)._replace(free=2_000_000_000)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda place: asked.append(place) or usage)
+    folder = tmp_path / "a" / "b"
+    require_space(folder, 2_000_000_000, "the archive")
+    with pytest.raises(InputError) as caught:
+        require_space(folder, 13_500_000_000, "the archive")
+    assert str(caught.value) == (
+        f"{folder}: the archive needs 13.50 GB and 2.00 GB are free; "
+        "free some space, or choose a folder on another disk"
+    )
+    assert asked == [tmp_path] * 2

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from vqa_helpers import progress
-from vqa_helpers.progress import track
+from vqa_helpers.progress import meter, track
 
 
 class Terminal(io.StringIO):
@@ -72,4 +72,27 @@ def test_a_bar_on_a_terminal(monkeypatch, caplog):
     with caplog.at_level(logging.INFO):
         assert list(track(range(3), "work", unit="images")) == [0, 1, 2]
     assert "work" in terminal.getvalue() and "/3" in terminal.getvalue()
+    assert not caplog.records
+
+
+def test_bytes_are_told_in_megabytes(caplog, clock):
+    with caplog.at_level(logging.INFO), meter("train2014.zip", 500_000_000, 100_000_000) as advance:
+        for _ in range(3):
+            clock[0] += 6.0
+            advance(60_000_000)
+    with caplog.at_level(logging.INFO), meter("use.tar.gz") as advance:
+        clock[0] += 10.0
+        advance(5_000_000)
+    assert [record.getMessage() for record in caplog.records] == [
+        "train2014.zip: 220 of 500 (44 %) MB, 10.0 MB a second",
+        "use.tar.gz: 5 MB, 0.5 MB a second",
+    ]
+
+
+def test_a_bar_of_bytes_on_a_terminal(monkeypatch, caplog):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with caplog.at_level(logging.INFO), meter("a.zip", 2_000_000, 1_000_000) as advance:
+        advance(500_000)
+    assert "a.zip" in terminal.getvalue() and "1.00M/2.00M" in terminal.getvalue()
     assert not caplog.records

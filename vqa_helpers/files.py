@@ -7,9 +7,12 @@ or the new one, never half of one.
 import fcntl
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from vqa_helpers.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -50,3 +53,23 @@ def locked(path: Path) -> Iterator[None]:
             log.info("%s: another process is at work here; waiting for it", path.parent)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def require_space(folder: Path, needed: int, purpose: str) -> None:
+    """Refuse work that the disk has no room for.
+
+    Args:
+        folder: where the bytes will go; it may not exist yet.
+        needed: bytes.
+        purpose: what they are, for the message.
+
+    Raises:
+        InputError: when fewer bytes are free.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: {purpose} needs {needed / 1e9:.2f} GB and {free / 1e9:.2f} GB are free; "
+            "free some space, or choose a folder on another disk"
+        )

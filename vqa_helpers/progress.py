@@ -6,7 +6,8 @@ Notebook widgets are never used: run headless they leave metadata that breaks re
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -39,3 +40,33 @@ def track(
             share = f"/{total} ({100 * done / total:.0f} %)" if total else ""
             log.info("%s: %d%s %s, %.1f a second", label, done, share, unit, done / (now - start))
         yield item
+
+
+@contextmanager
+def meter(label: str, total: int | None = None, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """Show how many bytes have gone by; yields the function that is told of more.
+
+    Args:
+        total: bytes, where known.
+        done: bytes that were there before.
+    """
+    if sys.stderr.isatty():
+        with tqdm(
+            desc=label, total=total, initial=done, unit="B", unit_scale=True, leave=False
+        ) as bar:
+            yield bar.update
+        return
+    start = last = time.monotonic()
+    came = 0
+
+    def advance(count: int) -> None:
+        nonlocal came, last
+        came += count
+        now = time.monotonic()
+        if now - last >= LINE_EVERY_S:
+            last = now
+            share = f" of {total / 1e6:.0f} ({100 * (done + came) / total:.0f} %)" if total else ""
+            rate = came / 1e6 / (now - start)
+            log.info("%s: %.0f%s MB, %.1f MB a second", label, (done + came) / 1e6, share, rate)
+
+    yield advance

@@ -1,0 +1,218 @@
+"""A real web server on 127.0.0.1 whose behaviour is scripted, address by address."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from vqa_helpers.data.public.sources import File
+from vqa_helpers.data.public.web import Patience
+
+# Waits for nothing that a test does not want waited for.
+QUICK = Patience(attempts=3, first_pause_s=0.0, longest_pause_s=0.0, timeout_s=5.0)
+
+Reply = Callable[["Handler", bytes], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        server = self.server.owner
+        path = self.path.partition("?")[0]
+        server.asked.append((path, dict(self.headers)))
+        script = server.scripts.get(path, [])
+        try:
+            if script:
+                script.pop(0)(self, server.files.get(path, b""))
+            elif path in server.files:
+                well(self, server.files[path])
+            else:
+                status(404)(self, b"")
+        except OSError:  # the client has gone
+            self.close_connection = True
+
+    def start(self, code, length=None, **headers):
+        self.send_response(code)
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def hang_up(self):
+        self.wfile.flush()
+        self.close_connection = True
+
+    def first_byte(self):
+        asked = self.headers.get("Range")
+        return int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
+
+    def log_message(self, *_):
+        pass
+
+
+class Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """A client that goes away in the middle is no news here."""
+
+
+class Server:
+    """Serves `files` by path; the replies of `scripts` come first, one a request."""
+
+    def __init__(self):
+        self.files: dict[str, bytes] = {}
+        self.scripts: dict[str, list[Reply]] = {}
+        self.asked: list[tuple[str, dict]] = []
+        self._http = Http(("127.0.0.1", 0), Handler)
+        self._http.owner = self
+        self.base = f"http://127.0.0.1:{self._http.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._http.shutdown()
+        self._http.server_close()
+
+    def file(self, path, content, *replies, told=True, mirrors=(), **fields) -> File:
+        """Serve `content` at `path`, after `replies`; the file as a catalogue would list it.
+
+        Args:
+            told: whether the catalogue knows length and sum.
+        """
+        self.files[path] = content
+        self.scripts[path] = list(replies)
+        known = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        known = known if told else {"bytes": None, "sha256": None}
+        return File(self.base + path, **(known | fields), mirrors=tuple(mirrors))
+
+    def ranges(self, path=None):
+        """The Range headers so far, None where there was none."""
+        return [h.get("Range") for p, h in self.asked if path in (None, p)]
+
+
+def etag(content):
+    return f'"{hashlib.md5(content).hexdigest()}"'
+
+
+# ---------------------------------------------------------------- replies
+
+
+def well(handler, content):
+    """As it should be: Range and If-Range are honoured."""
+    first, tag = handler.first_byte(), etag(content)
+    if first >= len(content) > 0 and handler.headers.get("If-Range", tag) == tag:
+        handler.start(416, 0, Content_Range=f"bytes */{len(content)}")
+    elif first and handler.headers.get("If-Range", tag) == tag:
+        said = f"bytes {first}-{len(content) - 1}/{len(content)}"
+        handler.start(206, len(content) - first, Content_Range=said, ETag=tag)
+        handler.wfile.write(content[first:])
+    else:
+        whole(handler, content)
+
+
+def whole(handler, content):
+    """Everything, whatever was asked for."""
+    handler.start(200, len(content), ETag=etag(content))
+    handler.wfile.write(content)
+
+
+def cut(count):
+    """A good beginning, then the connection is cut after `count` more bytes."""
+
+    def reply(handler, content):
+        first = handler.first_byte()
+        if first:
+            said = f"bytes {first}-{len(content) - 1}/{len(content)}"
+            handler.start(206, len(content) - first, Content_Range=said, ETag=etag(content))
+        else:
+            handler.start(200, len(content), ETag=etag(content))
+        handler.wfile.write(content[first : first + count])
+        handler.hang_up()
+
+    return reply
+
+
+def status(code, body=b"", **headers):
+    def reply(handler, _):
+        handler.start(code, len(body), **headers)
+        handler.wfile.write(body)
+
+    return reply
+
+
+def declares(length):
+    """The content under another Content-Length, and the end of the connection."""
+
+    def reply(handler, content):
+        handler.start(200, length, ETag=etag(content), Connection="close")
+        handler.wfile.write(content[:length])
+        handler.hang_up()
+
+    return reply
+
+
+def claims_range(said):
+    """An answer 206 with this Content-Range."""
+
+    def reply(handler, content):
+        rest = content[handler.first_byte() :]
+        handler.start(206, len(rest), Content_Range=said, ETag=etag(content))
+        handler.wfile.write(rest)
+
+    return reply
+
+
+def other(content):
+    """Another content altogether."""
+    return lambda handler, _: well(handler, content)
+
+
+def chunked(handler, content):
+    """The whole without a length."""
+    handler.start(200, Transfer_Encoding="chunked")
+    handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
+
+
+def endless(handler, _):
+    """A body without a length and without an end."""
+    handler.start(200, Connection="close")
+    while True:
+        handler.wfile.write(bytes(1 << 16))
+
+
+def silent(seconds):
+    """Nothing, for so long."""
+
+    def reply(handler, _):
+        time.sleep(seconds)
+        handler.hang_up()
+
+    return reply
+
+
+def crawling(handler, content):
+    """A byte now and then."""
+    handler.start(200, len(content))
+    for number in range(len(content)):
+        handler.wfile.write(content[number : number + 1])
+        handler.wfile.flush()
+        time.sleep(0.02)
+
+
+def stalls_after(count, seconds=60.0):
+    """A good beginning, then nothing."""
+
+    def reply(handler, content):
+        handler.start(200, len(content), ETag=etag(content))
+        handler.wfile.write(content[:count])
+        handler.wfile.flush()
+        time.sleep(seconds)
+        handler.hang_up()
+
+    return reply
