@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from vqa_helpers.data.decode import DecodeError, decode
+from vqa_helpers.data.decode import DecodeError, decode, decode_entries
 
 
 @dataclass
@@ -121,3 +121,65 @@ def test_a_bottomless_nest_is_refused_without_a_crash(decoder):
 def test_both_halves_of_a_surrogate_pair_are_one_character(decoder):
     text = b'{"id": 1, "text": "\\ud83d\\ude00"}'
     assert decode(text, Leaf).text == "\N{GRINNING FACE}"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"a": 1, "leaves": [{"id": 1, "text": "a"}, {"id": 2, "text": "b", "x": []}]}', "leaves"),
+        ('[{"id": 1, "text": "a"}, {"id": 2, "text": "b", "note": null}]', None),
+    ],
+)
+def test_entries_arrive_one_by_one(decoder, text, field):
+    assert list(decode_entries(text.encode(), field, Leaf)) == [Leaf(1, "a"), Leaf(2, "b")]
+
+
+def test_a_broken_entry_names_all_its_faults_and_hides_no_other(decoder):
+    text = b"""{"leaves": [{"id": "1", "text": null, "note": 5}, 7, {"id": 3, "text": "c"},
+        {"note": "n"}, {"id": 5, "text": "e"}]}"""
+    first, second, third, fourth, fifth = decode_entries(text, "leaves", Leaf)
+    assert str(first) == first.faults[0] == "leaves[0].id: Expected `int`, got `str`"
+    assert first.faults[1:] == [
+        "leaves[0].text: Expected `str`, got `null`",
+        "leaves[0].note: Expected `str | null`, got `int`",
+    ]
+    assert second.faults == ["leaves[1]: Expected `object`, got `int`"]
+    assert third == Leaf(3, "c") and fifth == Leaf(5, "e")
+    assert fourth.faults == [
+        "leaves[3]: Object missing required field `id`",
+        "leaves[3]: Object missing required field `text`",
+    ]
+
+
+def test_the_list_without_a_name(decoder):
+    (error,) = decode_entries(b'[{"id": 1}]', None, Leaf)
+    assert str(error) == "[0]: Object missing required field `text`"
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "expected"),
+    [
+        ("[]", "leaves", "Expected `object`, got `array`"),
+        ("{}", "leaves", "Object missing required field `leaves`"),
+        ('{"leaves": 1}', "leaves", "leaves: Expected `array`, got `int`"),
+        ("{}", None, "Expected `array`, got `object`"),
+        ('{"leaves": [}', "leaves", "JSON is malformed: "),
+        ('{"leaves": [' + "[" * 200_000, "leaves", "JSON is malformed: nested too deeply"),
+    ],
+)
+def test_no_list_is_refused_before_the_first_entry(decoder, text, field, expected):
+    with pytest.raises(DecodeError) as caught:
+        decode_entries(text.encode(), field, Leaf)
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize("text", [b'"\\ud800"', b'"\xff"', b'"a', b"01", b"NaN", b'"\\x"'])
+def test_oddities_within_an_entry_are_refused_in_one_way_or_the_other(decoder, text):
+    """Before the first entry or as that entry: what is no text or number never arrives."""
+    whole = b'[{"id": 1, "text": "a"}, {"id": ' + text + b', "text": ' + text + b"}]"
+    try:
+        sound, broken = decode_entries(whole, None, Leaf)
+    except DecodeError as error:
+        assert str(error)
+    else:
+        assert sound == Leaf(1, "a") and isinstance(broken, DecodeError)

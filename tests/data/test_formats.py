@@ -84,6 +84,7 @@ def test_the_table(tmp_path, decoder):
         10, 1, "How many cats?", "how many", "number", "2", ("2",) * 10
     ]  # fmt: skip
     assert table["question_id"].dtype == table["image_id"].dtype == "int64"
+    assert {str(dtype) for dtype in table.dtypes[2:]} == {"object"}
     assert has_official_answers(table)
 
 
@@ -104,6 +105,7 @@ def test_absent_fields_are_derived(tmp_path):
     ]  # fmt: skip
     assert table.loc[0, "answers"] == ("3", "2", "2", "3", "1")
     assert table.loc[1, "answers"] == ("yes",) and table.loc[1, "question_type"] == "is the"
+    assert table["question_type"].dtype == object
     assert not has_official_answers(table)
 
 

@@ -79,3 +79,10 @@ def test_a_folder_that_may_not_be_read_is_passed_over(tmp_path):
         assert found(tmp_path, [1, 2]) == {2: "2.jpg"}
     finally:
         (tmp_path / "shut").chmod(0o755)
+
+
+def test_coco_s_tests_overlap(tmp_path):
+    put(tmp_path, "test2014/COCO_test2014_000000000005.jpg")
+    put(tmp_path, "test2015/COCO_test2015_000000000005.jpg", "test2015/6.jpg")
+    found = find_images(tmp_path, [5, 6])
+    assert found[5].parent.name == "test2014" and found[6].parent.name == "test2015"

@@ -1,10 +1,14 @@
 """Words, question types and the official normalisation. Expected values were derived on paper from
 the rules of the evaluation code, not from this code."""
 
+import random
+import string
+
 import pytest
 
 from vqa_helpers.data.official import ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION
 from vqa_helpers.data.text import (
+    _WORD,
     QUESTION_TYPES,
     answer_type_of,
     clean_white_space,
@@ -12,6 +16,7 @@ from vqa_helpers.data.text import (
     question_type_of,
     strip_punctuation,
     tokenize,
+    tokenize_all,
     unify_words,
 )
 
@@ -36,6 +41,22 @@ from vqa_helpers.data.text import (
 )  # fmt: skip
 def test_words(question, words):
     assert tokenize(question) == words
+
+
+def test_words_without_apostrophes_are_those_of_the_expression():
+    """The short way and the regular expression agree on every character and on drawn texts."""
+    generator = random.Random(0)
+    texts = [f"a{chr(code)}b" for code in range(0x3000)]
+    signs = string.printable + "’éßİKſ"
+    texts += ["".join(generator.choices(signs, k=12)) for _ in range(5000)]
+    for text in texts:
+        assert tokenize(text) == _WORD.findall(text.lower().replace("’", "'"))
+
+
+def test_many_questions_share_the_words_of_those_asked_again():
+    words = tokenize_all(["Is it red?", "???", "Isn't it?", "Is it red?", "???"])
+    assert words == [("is", "it", "red"), (), ("is", "n't", "it"), ("is", "it", "red"), ()]
+    assert words[0] is words[3]
 
 
 @pytest.mark.parametrize(

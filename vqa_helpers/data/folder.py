@@ -22,7 +22,8 @@ from vqa_helpers.errors import InputError
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "validation", "test")
+# "export": questions whose answers only an evaluation server knows; answered and written, no more.
+SPLITS = ("train", "validation", "test", "export")
 MANIFEST = "dataset.json"  # written by `build`: the dataset's name and where its images lie
 CUT_SHARE = 0.1  # of the train images, for each split that is missing
 
@@ -32,7 +33,8 @@ _FILE = re.compile(
     r"|(?:v2_)?mscoco_(?P<answered>.+)_annotations)\.json(?:\.gz)?"
 )
 _SPLIT_NAMES = {"train": "train", "val": "validation", "valid": "validation",
-                "validation": "validation", "dev": "validation", "test": "test"}  # fmt: skip
+                "validation": "validation", "dev": "validation", "test": "test",
+                "export": "export"}  # fmt: skip
 
 
 @dataclass
@@ -42,12 +44,16 @@ class Manifest:
     Attributes:
         images: where the images lie, as seen from the folder.
         drawn: the seed of the embedded dataset.
+        rule: how the splits were cut: "by-image", or "study", by row.
+        seed: the splits were cut with.
     """
 
     name: str | None = None
     images: str = "."
     image_source: str | None = None
     drawn: int | None = None
+    rule: str = "by-image"
+    seed: int | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -58,13 +64,16 @@ class Dataset:
     Attributes:
         name: what its runs and features are filed under.
         folder: where its questions lie.
-        splits: "train", "validation" and, mostly, "test" to tables of a row a question. An
-            answerless test split has no `answer` column.
+        splits: "train", "validation" and, mostly, "test" to tables of a row a question; "export"
+            where there are questions for an evaluation server. A split without answers has no
+            `answer` column.
         images: image id to file; empty for a dataset of text alone.
+        image_folder: the folder that the images lie below.
         image_source: the dataset whose feature store holds these images (its own name, or that of
             the dataset it was cut from).
         seed: of the splits that were cut.
         drawn: the seed of the embedded dataset, or of the one this was cut from; None for others.
+        rule: "by-image", or "study": cut by row, so that splits share images.
         notes: what was done to the splits that a reader of the results must know.
     """
 
@@ -74,7 +83,9 @@ class Dataset:
     images: dict[int, Path]
     image_source: str
     seed: int
+    image_folder: Path | None = None
     drawn: int | None = None
+    rule: str = "by-image"
     notes: list[str] = field(default_factory=list)
 
     def answered(self, split: str) -> bool:
@@ -95,7 +106,13 @@ class Dataset:
             name: {"questions": len(table), "images": int(table["image_id"].nunique())}
             for name, table in self.splits.items()
         }
-        return {"seed": self.seed, "counts": counts, "sha256": self.sha256(), "notes": self.notes}
+        return {
+            "rule": self.rule,
+            "seed": self.seed,
+            "counts": counts,
+            "sha256": self.sha256(),
+            "notes": self.notes,
+        }
 
     def sha256(self) -> str:
         """A hash of every question, its answers, its image and its split."""
@@ -105,7 +122,7 @@ class Dataset:
             for column in ("question_id", "image_id", "question", "answer", "answers"):
                 if column in table.columns:
                     values = pd.util.hash_pandas_object(
-                        table[column].map(str) if column == "answers" else table[column],
+                        table[column].map("\x1f".join) if column == "answers" else table[column],
                         index=False,
                     )
                     digest.update(values.to_numpy().tobytes())
@@ -124,24 +141,12 @@ def read_folder(folder: Path, seed: int = 0) -> Dataset:
     if not folder.is_dir():
         remedy = "unpack it and name the folder" if folder.is_file() else "check the path"
         raise InputError(f"{folder}: is not a folder; {remedy}")
-    splits = {
-        split: _read_split(files) for split, files in sorted(_find_files(folder).items(), key=_rank)
-    }
-    notes = _sole_split_as_train(splits)
-    if "train" not in splits or "answer" not in splits["train"].columns:
-        raise InputError(
-            f"{folder}: has no train split with answers; expected questions_train.json and "
-            "annotations_train.json (or the official names)"
-        )
+    files, problems = find_files(folder)
+    if problems:
+        raise InputError(problems[0])
+    splits = {split: _read_split(of_split) for split, of_split in files.items()}
     manifest = read_manifest(folder)
-    notes = [*manifest.notes, *notes, *keep_apart(splits)]
-    for split in ("validation", "test"):
-        if split not in splits:
-            splits["train"], splits[split] = cut_by_image(splits["train"], CUT_SHARE, seed, split)
-            notes.append(
-                f"the {split} split was cut from train by image: {len(splits[split]):,} questions, "
-                f"seed {seed}"
-            )
+    notes = [*manifest.notes, *arrange(folder, splits, manifest.rule, seed)]
     for note in notes:
         log.info("%s: %s", folder, note)
     wanted = set().union(*(table["image_id"] for table in splits.values()))
@@ -152,19 +157,23 @@ def read_folder(folder: Path, seed: int = 0) -> Dataset:
         splits={split: splits[split] for split in SPLITS if split in splits},
         images=find_images(folder / manifest.images, wanted),
         image_source=manifest.image_source or name,
-        seed=seed,
+        seed=seed if manifest.seed is None else manifest.seed,
+        image_folder=folder / manifest.images,
         drawn=manifest.drawn,
+        rule=manifest.rule,
         notes=notes,
     )
 
 
-def _rank(item: tuple[str, dict]) -> int:
-    return SPLITS.index(item[0])
+def find_files(folder: Path) -> tuple[dict[str, dict[str, Path]], list[str]]:
+    """The files of each split, and all that is wrong with their names.
 
-
-def _find_files(folder: Path) -> dict[str, dict[str, Path]]:
-    """Split to its files: {"train": {"questions": path, "annotations": path}, …}."""
+    Returns:
+        {"train": {"questions": path, "annotations": path}, …} in the order of `SPLITS`, and a line
+        for each problem; of two files of one kind the first is taken.
+    """
     found: dict[str, dict[str, Path]] = {}
+    problems = []
     for path in sorted(folder.iterdir()):
         match = _FILE.fullmatch(path.name)
         if match is None:
@@ -173,30 +182,61 @@ def _find_files(folder: Path) -> dict[str, dict[str, Path]]:
         label = match["split"] or match["asked"] or match["answered"] or "train"
         split = _SPLIT_NAMES.get(re.sub(r"\d{4}$", "", label).lower())
         if split is None:
-            if label.lower().startswith("test-"):
-                continue  # test-dev2015 is a part of test2015
-            raise InputError(
-                f"{path}: {label!r} is no split; name it train, val or test, or move the file away"
-            )
-        files = found.setdefault(split, {})
-        if kind in files:
-            raise InputError(
-                f"{folder}: {files[kind].name} and {path.name} are both the {kind} of the {split} "
+            if not label.lower().startswith("test-"):  # test-dev2015 is a part of test2015
+                problems.append(
+                    f"{path}: {label!r} is no split; name it train, val or test, or move the file "
+                    "away"
+                )
+            continue
+        first = found.setdefault(split, {}).setdefault(kind, path)
+        if first != path:
+            problems.append(
+                f"{folder}: {first.name} and {path.name} are both the {kind} of the {split} "
                 "split; keep one"
             )
-        files[kind] = path
-    if not found:
-        raise InputError(
+    if not found and not problems:
+        problems.append(
             f"{folder}: is not a dataset folder; expected questions_train.json and "
             "annotations_train.json (or the official names) in it"
         )
-    for split, files in found.items():
-        if "questions" not in files:
-            raise InputError(
-                f"{files['annotations']}: has no questions file beside it; put the questions of "
-                f"the {split} split there"
+    problems += [
+        f"{files['annotations']}: has no questions file beside it; put the questions of "
+        f"the {split} split there"
+        for split, files in found.items()
+        if "questions" not in files
+    ]
+    whole = {s: found[s] for s in SPLITS if s in found and "questions" in found[s]}
+    return whole, problems
+
+
+def arrange(folder: Path, splits: dict[str, pd.DataFrame], rule: str, seed: int) -> list[str]:
+    """Make the splits of a folder's files, in place, the splits that a run sees.
+
+    Args:
+        rule: "by-image", or "study": splits that may share images.
+
+    Returns:
+        A note for each thing done.
+
+    Raises:
+        InputError: where there is no train split with answers, or too little to cut.
+    """
+    notes = _sole_split_as_train(splits)
+    if "train" not in splits or "answer" not in splits["train"].columns:
+        raise InputError(
+            f"{folder}: has no train split with answers; expected questions_train.json and "
+            "annotations_train.json (or the official names)"
+        )
+    if rule != "study":
+        notes += keep_apart(splits)
+    for split in ("validation", "test"):
+        if split not in splits:
+            splits["train"], splits[split] = cut_by_image(splits["train"], CUT_SHARE, seed, split)
+            notes.append(
+                f"the {split} split was cut from train by image: {len(splits[split]):,} questions, "
+                f"seed {seed}"
             )
-    return found
+    return notes
 
 
 def _sole_split_as_train(splits: dict[str, pd.DataFrame]) -> list[str]:

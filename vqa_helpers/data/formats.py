@@ -8,19 +8,21 @@ import codecs
 import gzip
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.decode import DecodeError, decode
+from vqa_helpers.data.decode import DecodeError, decode_entries
 from vqa_helpers.data.text import answer_type_of, question_type_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_text
 
 OFFICIAL_ANSWERS = 10
+Entry = TypeVar("Entry")
 
 
 @dataclass(slots=True)
@@ -28,11 +30,6 @@ class Question:
     question_id: int
     image_id: int
     question: str
-
-
-@dataclass(slots=True)
-class QuestionFile:
-    questions: list[Question]
 
 
 @dataclass(slots=True)
@@ -48,11 +45,6 @@ class Annotation:
     question_type: str | None = None
     answer_type: str | None = None
     answers: list[Answer] | None = None
-
-
-@dataclass(slots=True)
-class AnnotationFile:
-    annotations: list[Annotation]
 
 
 @dataclass(slots=True)
@@ -75,16 +67,58 @@ def read_bytes(path: Path) -> bytes:
                 f"{path}: is not a whole gzip file ({error}); copy or download it again"
             ) from None
     data = data.removeprefix(codecs.BOM_UTF8)  # some editors begin a file with it
-    if not data.strip():
+    if not data or data.isspace():
         raise InputError(f"{path}: is empty; copy or download it again")
     return data
 
 
-def _decode_file(path: Path, shape: type) -> object:
+def _read_entries(path: Path, field: str | None, shape: type[Entry]) -> Iterator[Entry]:
+    """The entries of a file, one by one; the first that breaks the format ends it."""
     try:
-        return decode(read_bytes(path), shape)
+        for entry in decode_entries(read_bytes(path), field, shape):
+            if isinstance(entry, DecodeError):
+                raise entry
+            yield entry
     except DecodeError as error:
         raise InputError(f"{path}: {error}; the official VQA JSON layout is expected") from None
+
+
+def question_columns(entries: Iterable[Question]) -> dict[str, list]:
+    """question_id, image_id and question of each entry."""
+    columns = {"question_id": [], "image_id": [], "question": []}
+    once: dict[str, str] = {}  # one copy of each text, however often it is asked
+    for entry in entries:
+        columns["question_id"].append(entry.question_id)
+        columns["image_id"].append(entry.image_id)
+        columns["question"].append(once.setdefault(entry.question, entry.question))
+    return columns
+
+
+def annotation_columns(entries: Iterable[Annotation]) -> dict[str, list]:
+    """question_id, image_id, question_type, answer_type, answer and answers of each entry.
+
+    The target is the most frequent of the answers where it is absent, and None where they are
+    absent too; an absent answer type is derived from the target. An absent question type is None.
+    """
+    ids, image_ids, types, answer_types, targets, answers = [], [], [], [], [], []
+    once: dict[str, str] = {}  # answers repeat millions of times
+    for entry in entries:
+        given = tuple([once.setdefault(a.answer, a.answer) for a in entry.answers or ()])
+        target = entry.multiple_choice_answer
+        if target is None and given:
+            target = max(given, key=given.count)  # the first of the most frequent
+        kind = entry.question_type or None
+        answer_type = entry.answer_type or (answer_type_of(target) if target is not None else None)
+        ids.append(entry.question_id)
+        image_ids.append(entry.image_id)
+        types.append(once.setdefault(kind, kind))
+        answer_types.append(once.setdefault(answer_type, answer_type))
+        targets.append(once.setdefault(target, target))
+        answers.append(given or (target,))
+    return {
+        "question_id": ids, "image_id": image_ids, "question_type": types,
+        "answer_type": answer_types, "answer": targets, "answers": answers,
+    }  # fmt: skip
 
 
 def read_questions(path: Path) -> pd.DataFrame:
@@ -93,19 +127,19 @@ def read_questions(path: Path) -> pd.DataFrame:
     Raises:
         InputError: naming the file, the entry and the field that breaks the format.
     """
-    questions = _decode_file(path, QuestionFile).questions
+    columns = question_columns(_read_entries(path, "questions", Question))
     table = pd.DataFrame(
         {
-            "question_id": _ids(path, "questions", [q.question_id for q in questions]),
-            "image_id": _ids(path, "questions", [q.image_id for q in questions]),
-            "question": _text_column([q.question for q in questions]),
+            "question_id": _ids(path, "questions", columns["question_id"]),
+            "image_id": _ids(path, "questions", columns["image_id"]),
+            "question": object_column(columns["question"]),
         }
     )
     if table.empty:
         raise InputError(f"{path}: holds no question; `questions` must list at least one")
     _refuse_duplicates(path, "questions", table["question_id"].to_numpy())
-    for entry, text in enumerate(table["question"]):
-        if not text.strip():
+    for entry, text in enumerate(columns["question"]):
+        if not text or text.isspace():
             raise InputError(f"{path}: questions[{entry}].question is empty; write the question")
     return table
 
@@ -123,36 +157,29 @@ def read_annotations(path: Path, questions: pd.DataFrame) -> pd.DataFrame:
         InputError: naming the file and entry; also for an annotation without its question, a
             question without its annotation, and two files that name different images.
     """
-    annotations = _decode_file(path, AnnotationFile).annotations
-    ids = _ids(path, "annotations", [a.question_id for a in annotations])
+    columns = annotation_columns(_read_entries(path, "annotations", Annotation))
+    ids = _ids(path, "annotations", columns.pop("question_id"))
+    image_ids = _ids(path, "annotations", columns.pop("image_id"))
     _refuse_duplicates(path, "annotations", ids)
     order = _match(path, questions["question_id"].to_numpy(), ids)
-    image_ids = _ids(path, "annotations", [a.image_id for a in annotations])[order]
-    wrong = np.flatnonzero(image_ids != questions["image_id"].to_numpy())
+    wrong = np.flatnonzero(image_ids[order] != questions["image_id"].to_numpy())
     if wrong.size:
         entry, row = order[wrong[0]], questions.iloc[wrong[0]]
         raise InputError(
-            f"{path}: annotations[{entry}] says image {image_ids[wrong[0]]} but its question "
+            f"{path}: annotations[{entry}] says image {image_ids[entry]} but its question "
             f"{row.question_id} is about image {row.image_id}; are the two files of one release?"
         )
-    pool: dict[str, str] = {}  # one copy of each distinct text: answers repeat millions of times
-    targets, types, answer_types, answers = [], [], [], []
-    for entry, question in zip(order, questions["question"], strict=True):
-        annotation = annotations[entry]
-        given = tuple(pool.setdefault(a.answer, a.answer) for a in annotation.answers or ())
-        target = _target(path, entry, annotation, given)
-        targets.append(pool.setdefault(target, target))
-        kind = annotation.question_type or question_type_of(question)
-        types.append(pool.setdefault(kind, kind))
-        kind = annotation.answer_type or answer_type_of(target)
-        answer_types.append(pool.setdefault(kind, kind))
-        answers.append(given or (targets[-1],))
-    return questions.assign(
-        question_type=_text_column(types),
-        answer_type=_text_column(answer_types),
-        answer=_text_column(targets),
-        answers=pd.Series(answers, dtype=object),
+    table = questions.assign(
+        **{name: object_column(values, order) for name, values in columns.items()}
     )
+    for row in np.flatnonzero(table["answer"].isna())[:1]:
+        raise InputError(
+            f"{path}: annotations[{order[row]}] has neither multiple_choice_answer nor answers; "
+            "leave the whole file away if the split has no answers"
+        )
+    untyped = table["question_type"].isna()
+    derived = table["question"][untyped].map(question_type_of)
+    return table.assign(question_type=table["question_type"].where(~untyped, derived))
 
 
 def read_results(path: Path) -> pd.DataFrame:
@@ -161,10 +188,14 @@ def read_results(path: Path) -> pd.DataFrame:
     Raises:
         InputError: naming the entry; also for two answers to one question.
     """
-    results = _decode_file(path, list[Result])
-    ids = _ids(path, "results", [r.question_id for r in results])
-    _refuse_duplicates(path, "results", ids)
-    return pd.DataFrame({"question_id": ids, "answer": _text_column([r.answer for r in results])})
+    ids, answers = [], []
+    once: dict[str, str] = {}
+    for entry in _read_entries(path, None, Result):
+        ids.append(entry.question_id)
+        answers.append(once.setdefault(entry.answer, entry.answer))
+    question_ids = _ids(path, "results", ids)
+    _refuse_duplicates(path, "results", question_ids)
+    return pd.DataFrame({"question_id": question_ids, "answer": object_column(answers)})
 
 
 def write_results(path: Path, question_ids: Iterable[int], answers: Iterable[str]) -> None:
@@ -177,27 +208,42 @@ def write_results(path: Path, question_ids: Iterable[int], answers: Iterable[str
 
 
 def write_split(folder: Path, split: str, table: pd.DataFrame, description: str) -> None:
-    """Write the rows of a table as `questions_<split>.json` and `annotations_<split>.json`."""
-    questions, annotations = [], []
-    for row in table.itertuples(index=False):
-        ids = {"question_id": int(row.question_id), "image_id": int(row.image_id)}
-        questions.append({**ids, "question": row.question})
-        annotations.append(
-            {
-                **ids,
-                "question_type": row.question_type,
-                "answer_type": row.answer_type,
-                "multiple_choice_answer": row.answer,
-                "answers": [
-                    {"answer": answer, "answer_confidence": "yes", "answer_id": number}
-                    for number, answer in enumerate(row.answers, start=1)
-                ],
-            }
-        )
+    """Write the rows of a table as `questions_<split>.json` and, where they are answered,
+    `annotations_<split>.json`; a row at a time, since a full release is large."""
     info = {"info": {"description": description}, "data_subtype": split}
-    for name, rows in (("questions", questions), ("annotations", annotations)):
-        text = json.dumps({**info, name: rows}, ensure_ascii=False)
-        (folder / f"{name}_{split}.json").write_text(text, encoding="utf-8")
+    kinds = {"questions": _question_entry}
+    if "answer" in table.columns:
+        kinds["annotations"] = _annotation_entry
+    for name, entry in kinds.items():
+        with (folder / f"{name}_{split}.json").open("w", encoding="utf-8") as file:
+            head = json.dumps({**info, name: []}, ensure_ascii=False)
+            file.write(head.removesuffix("]}"))
+            for number, row in enumerate(table.itertuples(index=False)):
+                file.write(",\n" if number else "\n")
+                file.write(json.dumps(entry(row), ensure_ascii=False))
+            file.write("]}")
+
+
+def _question_entry(row: tuple) -> dict:
+    return {
+        "question_id": int(row.question_id),
+        "image_id": int(row.image_id),
+        "question": row.question,
+    }
+
+
+def _annotation_entry(row: tuple) -> dict:
+    return {
+        "question_id": int(row.question_id),
+        "image_id": int(row.image_id),
+        "question_type": row.question_type,
+        "answer_type": row.answer_type,
+        "multiple_choice_answer": row.answer,
+        "answers": [
+            {"answer": answer, "answer_id": number}
+            for number, answer in enumerate(row.answers, start=1)
+        ],
+    }
 
 
 def has_official_answers(table: pd.DataFrame) -> bool:
@@ -205,9 +251,10 @@ def has_official_answers(table: pd.DataFrame) -> bool:
     return bool((table["answers"].map(len) >= OFFICIAL_ANSWERS).all())
 
 
-def _text_column(values: list[str]) -> pd.Series:
-    # One dtype under pandas 2 and 3.
-    return pd.Series(values, dtype=object)
+def object_column(values: list, order: np.ndarray | None = None) -> pd.Series:
+    """Texts or tuples, as they are or in another order, in one dtype under pandas 2 and 3."""
+    array = np.fromiter(values, dtype=object, count=len(values))
+    return pd.Series(array if order is None else array[order], dtype=object)
 
 
 def _ids(path: Path, field: str, values: list[int]) -> np.ndarray:
@@ -245,14 +292,3 @@ def _match(path: Path, question_ids: np.ndarray, ids: np.ndarray) -> np.ndarray:
             "are the two files of one release?"
         )
     return order
-
-
-def _target(path: Path, entry: int, annotation: Annotation, given: tuple[str, ...]) -> str:
-    if annotation.multiple_choice_answer is not None:
-        return annotation.multiple_choice_answer
-    if given:
-        return max(given, key=given.count)  # the first of the most frequent
-    raise InputError(
-        f"{path}: annotations[{entry}] has neither multiple_choice_answer nor answers; "
-        "leave the whole file away if the split has no answers"
-    )

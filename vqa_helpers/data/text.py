@@ -4,6 +4,7 @@ Knows nothing of files, tables or vocabularies.
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from vqa_helpers.data.official import (
@@ -19,6 +20,7 @@ NORMALISERS = ("2021", "2015")
 # Clitics stand apart, as in the corpora that GloVe was trained on: "isn't" is "is" + "n't",
 # "what's" is "what" + "'s".
 _WORD = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W_]+?(?=n't\b)|[^\W_]+")
+_MARKS_AS_SPACES = "".join(c if c.isalnum() else " " for c in map(chr, range(128)))
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
 _PERIOD = re.compile(r"\.(?!\d)")
 # The official code passes a flag where `re.sub` expects a count, and 32 is that flag's value.
@@ -29,7 +31,24 @@ _LONGEST_TYPE = max(len(kind.split()) for kind in _TYPES)
 
 def tokenize(question: str) -> list[str]:
     """The lower-cased words of a question, in order, without punctuation."""
-    return _WORD.findall(question.lower().replace("’", "'"))
+    text = question.lower().replace("’", "'")
+    if text.isascii() and "'" not in text:  # as most are: the same words without the expression
+        return text.translate(_MARKS_AS_SPACES).split()
+    return _WORD.findall(text)
+
+
+def tokenize_all(questions: Iterable[str]) -> list[tuple[str, ...]]:
+    """The words of each question; a question asked again shares the words of the first."""
+    known: dict[str, tuple[str, ...]] = {}
+    once: dict[str, str] = {}  # one copy of each word: less memory, and its hash is at hand
+    rows = []
+    for text in questions:
+        words = known.get(text)
+        if words is None:
+            words = tuple([once.setdefault(word, word) for word in tokenize(text)])
+            known[text] = words
+        rows.append(words)
+    return rows
 
 
 def question_type_of(question: str) -> str:

@@ -6,6 +6,7 @@ Turns questions into ids and answers into targets; knows nothing of files or ten
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class WordVocabulary:
     @classmethod
     def build(cls, questions: Iterable[Sequence[str]], min_count: int = 1) -> "WordVocabulary":
         """The words that the tokenised train questions hold at least `min_count` times."""
-        counts = Counter(word for words in questions for word in words)
+        counts = Counter(chain.from_iterable(questions))
         kept = [word for word, count in counts.items() if count >= min_count]
         kept.sort(key=lambda word: (-counts[word], word))
         return cls(_RESERVED + tuple(kept))
@@ -46,16 +47,19 @@ class WordVocabulary:
             as_sorted_set: each question as the sorted set of its word ids, as two of the study's
                 notebooks have it; word order is lost.
         """
-        ids = self.ids
-        rows = [[ids.get(word, UNKNOWN) for word in words] or [UNKNOWN] for words in questions]
+        known = self.ids.get
         if as_sorted_set:
-            rows = [sorted(set(row)) for row in rows]
-        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-        tokens = np.full((len(rows), int(lengths.max(initial=1))), PAD, dtype=np.int32)
+            questions = [sorted({known(word, UNKNOWN) for word in words}) for words in questions]
+            ids = chain.from_iterable(questions)
+        else:
+            ids = map(known, chain.from_iterable(questions), repeat(UNKNOWN))
+        lengths = np.fromiter(map(len, questions), dtype=np.int64, count=len(questions))
+        tokens = np.full((len(questions), int(lengths.max(initial=1))), PAD, dtype=np.int32)
         tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.fromiter(
-            (token for row in rows for token in row), dtype=np.int32, count=int(lengths.sum())
+            ids, dtype=np.int32, count=int(lengths.sum())
         )
-        return tokens, lengths
+        tokens[lengths == 0, 0] = UNKNOWN  # a question without a word
+        return tokens, np.maximum(lengths, 1)
 
     def coverage(self, questions: Sequence[Sequence[str]]) -> float:
         """Percent of the words of `questions` that the vocabulary knows."""
