@@ -12,7 +12,8 @@ usage: ./run_all.sh [options]
 Sets up .venv from requirements.lock, then data -> features -> notebooks -> site. Starts from
 nothing but Python 3.11 to 3.13 and the package registry.
 
-  --data NAME|DIR   the dataset: demo, a folder in the official VQA layout (default: demo)
+  --data NAME|DIR   the dataset: demo (the default), a folder in the official VQA layout, or one
+                    that is downloaded and built first: A, B, C, D, E, 100k, v1, v2
   --weights W       vision weights: imagenet, random, or a file
                     (default: random for the demo and offline, imagenet elsewhere)
   --image-size PX   side of the square the vision network sees
@@ -36,6 +37,7 @@ die() {
     exit 2
 }
 
+named="A B C D E 100k v1 v2"
 data=demo weights="" image_size="" offline="" only="" jobs="" epochs="" seed="" test=""
 while (($#)); do
     case "$1" in
@@ -58,7 +60,7 @@ done
 if [[ "$data" != demo ]]; then
     if folder=$(cd "$called_from" && cd "$data" 2>/dev/null && pwd); then
         data=$folder
-    elif [[ ! -d "data/$data" ]]; then
+    elif [[ ! -d "data/$data" && " $named " != *" $data "* ]]; then
         die "--data $data: there is no such folder, and no dataset of that name in data/"
     fi
 fi
@@ -111,11 +113,18 @@ parameters=()
 [[ -z "$epochs" ]] || parameters+=(-p "EPOCHS=$epochs")
 [[ -z "$seed" ]] || parameters+=(-p "SEED=$seed")
 
-if [[ "$data" == demo ]]; then
+if [[ "$data" == demo || " $named " == *" $data "* ]]; then
     echo "== data"
-    vqa data build demo
+    vqa data build "$data" ${offline:+--offline}
 fi
-if [[ -z "$only" && "$weights" =~ ^(imagenet|random|)$ ]]; then
+if [[ " $named " == *" $data "* && -z "$offline" ]]; then
+    vqa data download glove use
+fi
+# A dataset of text alone has no features; what cannot be opened is left to the next command.
+images=$(python -c 'import sys
+from vqa_helpers.data.build import open_dataset
+print(len(open_dataset(sys.argv[1]).images))' "$data" 2>/dev/null || true)
+if [[ -z "$only" && "$weights" =~ ^(imagenet|random|)$ && "$images" != 0 ]]; then
     for encoder in vgg16 resnet50; do
         echo "== features: $encoder"
         step vqa features --data "$data" --encoder "$encoder" "${vision[@]}"

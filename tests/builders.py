@@ -5,6 +5,7 @@ can be asked about: the answers depend on the image, not on the question alone.
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,3 +99,41 @@ def _draw(path: Path, colour: str, marks: int, size_px: int) -> None:
         left = mark * step + step / 4
         draw.rectangle((left, size_px / 3, left + step / 2, 2 * size_px / 3), fill=(128, 128, 128))
     image.save(path)
+
+
+def write_release(
+    folder: Path,
+    release: str = "v1",
+    subsets: Sequence[str] = ("train2014", "val2014", "test2015"),
+    *,
+    images: int = 12,
+    size_px: int = 32,
+) -> Path:
+    """Write an official release cut small, photographs included, under the official names.
+
+    Answers of `test2015` are not published. VQA v1 holds multiple-choice files too; they are
+    there to be left alone.
+    """
+    prefix = {"v1": "", "v2": "v2_"}[release]
+    made = write_dataset(folder / "made", images=images, splits=subsets, size_px=size_px)
+    for subset in subsets:
+        questions = made / f"questions_{subset}.json"
+        if release == "v1":
+            shutil.copy(questions, folder / f"MultipleChoice_mscoco_{subset}_questions.json")
+        questions.rename(folder / f"{prefix}OpenEnded_mscoco_{subset}_questions.json")
+        if subset != "test2015":
+            annotations = folder / f"{prefix}mscoco_{subset}_annotations.json"
+            (made / f"annotations_{subset}.json").rename(annotations)
+        (folder / subset).mkdir()
+        for entry in read_json(folder / f"{prefix}OpenEnded_mscoco_{subset}_questions.json")[
+            "questions"
+        ]:
+            name = f"{entry['image_id']:012d}"
+            photograph = folder / subset / f"COCO_{subset}_{name}.jpg"
+            Image.open(made / "images" / f"{name}.png").convert("RGB").save(photograph)
+    shutil.rmtree(made)
+    return folder
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,17 +1,20 @@
 """Named datasets: opened, cut by rule, written and read back."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from tests.builders import write_dataset, write_json
+from tests.builders import read_json, write_dataset, write_json, write_release
 from vqa_helpers.data import build
+from vqa_helpers.data.build import build as make
 from vqa_helpers.data.build import cut, draw_demo, open_dataset
 from vqa_helpers.data.build import write_dataset as write_cut
-from vqa_helpers.data.catalogue import CUTS
+from vqa_helpers.data.catalogue import CUTS, ENTRIES
 from vqa_helpers.data.folder import Dataset, read_folder
+from vqa_helpers.data.release import Fetching
 from vqa_helpers.errors import InputError
 
 
@@ -164,7 +167,8 @@ def test_open_by_folder_and_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("A", "dataset A is not on this machine; cut it from a larger one with `vqa data build A"),
+        ("A", "dataset A is not on this machine; `vqa data build A` makes it"),
+        ("v2", "dataset v2 is not on this machine; `vqa data build v2` makes it"),
         ("nonsense", "nonsense: is neither a folder nor a named dataset; the names are demo, A, B"),
     ],
 )
@@ -223,3 +227,125 @@ def test_an_odd_number_of_wanted_questions(monkeypatch):
     rule = replace(CUTS["E"], questions=7)
     monkeypatch.setitem(build.CUTS, "E", rule)
     assert sum(map(len, parts(cut(source_of(["yes"] * 40), "E")))) == 7
+
+
+# By row, as the study did ---------------------------------------------------------------------
+
+
+def test_the_study_cuts_rows_in_the_order_of_the_file():
+    source = source_of(["1", "yes", "red"] * 40, per_image=3)
+    train, validation, test = parts(cut(source, "100k", rule="study"))
+    assert [len(t) for t in (train, validation, test)] == [90, 6, 24]
+    assert list(pd.concat([train, validation, test])["question_id"]) == list(range(120))
+
+
+def test_the_study_cuts_its_own_sizes():
+    rows = source_of(["1"] * 121_512, per_image=3)
+    assert [len(t) for t in parts(cut(rows, "100k", rule="study"))] == [91_134, 6_076, 24_302]
+    assert len(cut(rows, "B", rule="study").splits["train"]) == 750
+    assert len(cut(rows, "D", rule="study").splits["train"]) == 7_500
+
+
+def test_the_study_s_splits_share_images_and_say_so(tmp_path):
+    source = read_folder(write_dataset(tmp_path / "big", images=40))
+    made = cut(source, "E", seed=1, rule="study")
+    images = [set(t["image_id"]) for t in parts(made)]
+    shared = len((images[0] & images[1]) | (images[0] & images[2]) | (images[1] & images[2]))
+    assert shared == 0  # one yes/no question an image: nothing to share
+    made = cut(source, "A", seed=1, rule="study")
+    made.splits["train"].loc[0, "image_id"] = made.splits["test"]["image_id"].iloc[0]
+    out = write_cut(made, tmp_path / "A")
+    again = read_folder(out)  # the rule is believed: nothing is kept apart
+    assert again.rule == "study" and len(again.splits["train"]) == len(made.splits["train"])
+    assert "split by row, as the study did" in again.notes[-1]
+
+
+# Made from a release --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    """Both releases cut small, photographs included."""
+    folder = tmp_path_factory.mktemp("official")
+    (folder / "v1").mkdir()
+    (folder / "v2").mkdir()
+    write_release(folder / "v1", "v1", images=40)
+    write_release(folder / "v2", "v2", images=40)
+    return folder
+
+
+def test_the_study_s_datasets_come_from_val2014_alone(official, tmp_path):
+    out = make("100k", source=official / "v1", out=tmp_path / "100k")
+    made = read_folder(out)
+    val2014 = read_json(official / "v1" / "OpenEnded_mscoco_val2014_questions.json")["questions"]
+    rows = pd.concat(parts(made))
+    assert sorted(rows["question_id"]) == sorted(q["question_id"] for q in val2014)
+    assert made.missing_images() == []
+    record = read_json(out / "split.json")
+    assert record["files"].keys() == {
+        "OpenEnded_mscoco_val2014_questions.json", "mscoco_val2014_annotations.json"
+    }  # fmt: skip
+    assert record["built"]["rule"] == "by-image" and record["counts"]["test"]["images"] == 8
+
+
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_the_field_s_protocol(official, tmp_path, name):
+    made = read_folder(make(name, source=official / name, out=tmp_path / name))
+    folder, prefix = official / name, {"v1": "", "v2": "v2_"}[name]
+
+    def asked(subset):
+        file = folder / f"{prefix}OpenEnded_mscoco_{subset}_questions.json"
+        return {q["question_id"] for q in read_json(file)["questions"]}
+
+    ids = {split: set(table["question_id"]) for split, table in made.splits.items()}
+    assert list(ids) == ["train", "validation", "test", "export"]
+    assert ids["train"] | ids["validation"] == asked("train2014")
+    assert ids["test"] == asked("val2014") and ids["export"] == asked("test2015")
+    assert made.splits["validation"]["image_id"].nunique() == 2  # 5 % of 40
+    assert not set(made.splits["train"]["image_id"]) & set(made.splits["validation"]["image_id"])
+    assert not made.answered("export") and made.missing_images() == []
+    assert any("test2015 is answered and exported" in note for note in made.notes)
+
+
+def test_without_its_photographs_the_server_s_test_is_left_out(official, tmp_path):
+    folder = tmp_path / "v2"
+    shutil.copytree(official / "v2", folder)
+    shutil.rmtree(folder / "test2015")
+    made = read_folder(make("v2", source=folder, out=tmp_path / "out"))
+    assert "export" not in made.splits
+    assert any("test2015 is not exported" in note for note in made.notes)
+    text = make("v2", source=folder, out=tmp_path / "text", fetching=Fetching(photographs=False))
+    assert "export" in read_folder(text).splits
+
+
+def test_a_built_dataset_is_not_built_again(official, tmp_path):
+    fetching = Fetching(root=tmp_path)
+    out = make("E", source=official / "v1", fetching=fetching)
+    assert out == tmp_path / "v1-E"
+    before = (out / "split.json").stat().st_mtime_ns
+    assert make("E", source=official / "v1", fetching=fetching) == out
+    assert (out / "split.json").stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="is there already"):
+        make("E", source=official / "v1", seed=1, fetching=fetching)
+    study = make("E", source=official / "v1", rule="study", fetching=fetching)
+    assert study == tmp_path / "v1-E-study" and read_folder(study).rule == "study"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("F", {}, "'F' is no named dataset"),
+        ("A", {"rule": "by-hand"}, "split rule 'by-hand'"),
+        ("v1", {"rule": "study"}, "splits of its own"),
+        ("v2", {}, "has no v2_OpenEnded_mscoco_train2014_questions.json"),
+    ],
+)
+def test_wishes_that_cannot_be_met(official, tmp_path, name, options, message):
+    with pytest.raises(InputError, match=message):
+        make(name, source=official / "v1", out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_named_dataset_is_known(official, tmp_path):
+    for name in ENTRIES.keys() - {"demo", "v2"}:
+        assert make(name, source=official / "v1", out=tmp_path / name).is_dir()

@@ -1,6 +1,6 @@
-"""A catalogue entry becomes a dataset folder with image-disjoint splits.
+"""A catalogue entry becomes a dataset folder.
 
-Knows the rules and the folders; nothing of models.
+Knows the rules and the folders; nothing of models, and of the network only whom to ask.
 """
 
 import json
@@ -12,10 +12,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.catalogue import ABOUT, CUTS, DEMO, Cut
+from vqa_helpers.data.catalogue import CUT_FROM, CUTS, DEMO, ENTRIES, RELEASES, RULES, Cut, Rule
 from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder, read_manifest
 from vqa_helpers.data.formats import write_split
-from vqa_helpers.data.splits import cut_by_image
+from vqa_helpers.data.images import find_images
+from vqa_helpers.data.public.fetch import sha256_of
+from vqa_helpers.data.release import (
+    PHOTOGRAPHS,
+    Fetching,
+    find_subset,
+    provide_archives,
+    provide_photographs,
+    read_subset,
+    release_folder,
+)
+from vqa_helpers.data.splits import cut_by_image, cut_by_row, keep_apart, shared_images
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked
 
@@ -23,6 +34,8 @@ log = logging.getLogger(__name__)
 
 DATA = Path("data")
 MOST_SEED = 2**32 - 1  # that scikit-learn takes
+VALIDATION_SHARE = 0.05  # of the train images of a release: more would be lost to training
+MOST_ABSENT = 0.1  # of the photographs, beyond which a test set is not worth exporting
 
 
 def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA) -> Dataset:
@@ -43,15 +56,12 @@ def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA) -> Dataset:
         return read_folder(Path(data), seed)
     if (root / name / MANIFEST).exists():
         return read_folder(root / name, seed)
-    if name in CUTS:
-        raise InputError(
-            f"dataset {name} is not on this machine; cut it from a larger one with "
-            f"`vqa data build {name} --from FOLDER --out {root / name}`"
-        )
+    if name in ENTRIES:
+        raise InputError(f"dataset {name} is not on this machine; `vqa data build {name}` makes it")
     if Path(data).exists():
         return read_folder(Path(data), seed)  # a file: refused with its remedy
     raise InputError(
-        f"{name}: is neither a folder nor a named dataset; the names are {', '.join(ABOUT)}"
+        f"{name}: is neither a folder nor a named dataset; the names are {', '.join(ENTRIES)}"
     )
 
 
@@ -70,10 +80,166 @@ def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
     return folder
 
 
-def cut(source: Dataset, name: str, seed: int = 0) -> Dataset:
-    """Cut dataset `name` from a larger one by the study's rule, split by image.
+def build(
+    name: str,
+    *,
+    source: str | Path | None = None,
+    rule: Rule = "by-image",
+    seed: int = 0,
+    out: Path | None = None,
+    fetching: Fetching | None = None,
+) -> Path:
+    """Make a named dataset, downloading what it needs; one that is built already is returned.
+
+    Args:
+        source: a dataset, or a folder with a release, to make it from; without it the release the
+            study used is downloaded.
+        rule: how a cut is split: "by-image", or "study", by row.
+        out: the new folder; without it `<data>/[<source>-]<name>[-study]`.
+
+    Raises:
+        InputError: for an unknown name or rule, and for a source that lacks what is needed.
+    """
+    fetching = fetching or Fetching()
+    if name not in ENTRIES:
+        raise InputError(f"{name!r} is no named dataset; the names are {', '.join(ENTRIES)}")
+    if rule not in RULES:
+        raise InputError(f"split rule {rule!r}: use {' or '.join(RULES)}")
+    if name == DEMO:
+        return draw_demo(out or fetching.root / DEMO, seed)
+    default = out is None
+    out = out or fetching.root / _folder_name(name, source, rule)
+    asked = {
+        "dataset": name,
+        "rule": rule,
+        "seed": seed,
+        "from": None if source is None else str(source),
+    }
+    if default and _is_built(out, asked):
+        log.info("%s: is built; nothing to do", out)
+        return out
+    if out.exists():
+        raise InputError(f"{out}: is there already; choose another --out or remove it")
+    if name in RELEASES:
+        if rule != "by-image":
+            raise InputError(f"{name} is an official release with splits of its own; leave --split")
+        dataset, files = _protocol(name, source, seed, fetching)
+    else:
+        pool, files = _pool(source, fetching)
+        dataset = cut(pool, name, seed, rule)
+        if source is None and fetching.photographs and ENTRIES[name].whole:
+            provide_archives(ENTRIES[name].subsets, fetching)
+        elif source is None and fetching.photographs:
+            provide_photographs(CUT_FROM[1], dataset.image_ids(), fetching)
+    return write_dataset(dataset, out, asked, files)
+
+
+def _folder_name(name: str, source: str | Path | None, rule: Rule) -> str:
+    parts = [Path(source).resolve().name] if source is not None else []
+    return "-".join([*parts, name] + (["study"] if rule == "study" else []))
+
+
+def _is_built(out: Path, asked: dict) -> bool:
+    try:
+        record = json.loads((out / "split.json").read_text(encoding="utf-8"))
+        return record["built"] == asked
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _pool(source: str | Path | None, fetching: Fetching) -> tuple[Dataset, list[Path]]:
+    """What the study's datasets are cut from, and the files it was read from."""
+    release, subset = CUT_FROM
+    if source is None:
+        folder = release_folder(release, fetching)
+    elif Path(source).is_dir() and len(find_subset(Path(source), release, subset)) == 2:
+        folder = Path(source)  # the release itself, wherever the user keeps it
+    else:
+        return open_dataset(source, root=fetching.root), []
+    table = read_subset(folder, release, subset)
+    if "answer" not in table.columns:
+        raise InputError(f"{folder}: {release} {subset} has no annotations; put them there")
+    images = folder if source is not None else fetching.root / PHOTOGRAPHS
+    pool = Dataset(
+        name=f"{release} {subset}",
+        folder=folder,
+        splits={"train": table},
+        images={},
+        image_source=Path(source).resolve().name if source is not None else PHOTOGRAPHS.name,
+        seed=0,
+        image_folder=images,
+    )
+    return pool, list(find_subset(folder, release, subset).values())
+
+
+def _protocol(
+    name: str, source: str | Path | None, seed: int, fetching: Fetching
+) -> tuple[Dataset, list[Path]]:
+    """The field's protocol: train on train2014, choose on a part of it, report on val2014, export
+    test2015 where its questions and photographs are here."""
+    release = RELEASES[name]
+    folder = release_folder(name, fetching) if source is None else Path(source)
+    subsets = [release.train, release.test]
+    if find_subset(folder, name, release.export):
+        subsets.append(release.export)
+    tables = {subset: read_subset(folder, name, subset) for subset in subsets}
+    for subset in (release.train, release.test):
+        if "answer" not in tables[subset].columns:
+            raise InputError(f"{folder}: {name} {subset} has no annotations; put them there")
+    images = folder
+    if source is None:
+        images = fetching.root / PHOTOGRAPHS
+        if fetching.photographs:
+            provide_archives(ENTRIES[name].subsets, fetching)
+    splits = {"train": tables[release.train], "test": tables[release.test]}
+    notes = [f"VQA {name}: learnt on {release.train}, reported on {release.test}"]
+    notes += _add_export(splits, tables.get(release.export), images, release.export, fetching)
+    notes += keep_apart(splits)
+    splits["train"], validation = cut_by_image(
+        splits["train"], VALIDATION_SHARE, seed, "validation"
+    )
+    splits = {"train": splits.pop("train"), "validation": validation, **splits}
+    notes.append(
+        f"the validation split was cut from {release.train} by image: {len(validation):,} "
+        f"questions, seed {seed}"
+    )
+    dataset = Dataset(
+        name=name,
+        folder=folder,
+        splits=splits,
+        images={},
+        image_source=folder.resolve().name if source is not None else PHOTOGRAPHS.name,
+        seed=seed,
+        image_folder=images,
+        notes=notes,
+    )
+    return dataset, [f for s in subsets for f in find_subset(folder, name, s).values()]
+
+
+def _add_export(
+    splits: dict, table: pd.DataFrame | None, images: Path, subset: str, fetching: Fetching
+) -> list[str]:
+    if table is None:
+        return []
+    asked = set(table["image_id"].tolist())
+    here = len(find_images(images, asked)) if images.is_dir() else 0
+    if fetching.photographs and len(asked) - here > MOST_ABSENT * len(asked):
+        return [
+            f"{subset} is not exported: its photographs are not here (`vqa data download "
+            f"coco-{subset}` fetches them)"
+        ]
+    splits["export"] = table.drop(columns=["answer"], errors="ignore")
+    return [f"{subset} is answered and exported for the evaluation server, not scored"]
+
+
+def cut(source: Dataset, name: str, seed: int = 0, rule: Rule = "by-image") -> Dataset:
+    """Cut dataset `name` from a larger one by the study's rule.
 
     A source with fewer questions than the rule asks for gives all it has, and the notes say so.
+
+    Args:
+        rule: "by-image" keeps every image in one split; "study" cuts the rows as they come, as the
+            study did, for the sake of comparison.
 
     Raises:
         InputError: for a name that is no cut, a source without questions that qualify, or one whose
@@ -81,7 +247,7 @@ def cut(source: Dataset, name: str, seed: int = 0) -> Dataset:
     """
     if name not in CUTS:
         raise InputError(f"{name!r} is no dataset that can be cut; there are {', '.join(CUTS)}")
-    rule = CUTS[name]
+    conditions = CUTS[name]
     answered = [table for split, table in source.splits.items() if source.answered(split)]
     pool = pd.concat(answered, ignore_index=True)
     twice = pool.loc[pool["question_id"].duplicated(), "question_id"]
@@ -90,65 +256,95 @@ def cut(source: Dataset, name: str, seed: int = 0) -> Dataset:
             f"{source.folder}: two splits have a question {twice.iloc[0]}; give every question an "
             "id of its own before a dataset is cut from them"
         )
-    pool = pool.loc[_qualifies(pool["answer"], rule)].reset_index(drop=True)
+    pool = pool.loc[_qualifies(pool["answer"], conditions)].reset_index(drop=True)
     if pool["image_id"].nunique() < 3:
         raise InputError(
-            f"{source.folder}: has {len(pool)} questions answered by {rule.answers}; "
+            f"{source.folder}: has {len(pool)} questions answered by {conditions.answers}; "
             f"dataset {name} needs them on at least three images"
         )
-    notes = [f"cut from {source.name} by the rule of dataset {name} ({rule.source})"]
-    if rule.questions is not None and len(pool) < rule.questions:
+    notes = [f"cut from {source.name} by the rule of dataset {name} ({conditions.source})"]
+    wanted = conditions.questions
+    if wanted is not None and len(pool) < wanted:
+        notes.append(f"scaled: {len(pool):,} questions qualify where the study has {wanted:,}")
+    if wanted is not None:
+        most = min(wanted, len(pool))
+        rows = np.random.default_rng(seed).choice(len(pool), most, replace=False)
+        pool = pool.iloc[rows if rule == "study" else np.sort(rows)].reset_index(drop=True)
+    splits = _shared_out(pool, conditions, seed, rule)
+    if rule == "study":
         notes.append(
-            f"scaled: {len(pool):,} questions qualify where the study has {rule.questions:,}"
+            f"split by row, as the study did: {shared_images(splits):,} of "
+            f"{pool['image_id'].nunique():,} images stand in more than one split, so its scores "
+            "are partly memory"
         )
-    elif rule.questions is not None:
-        rows = np.random.default_rng(seed).choice(len(pool), rule.questions, replace=False)
-        pool = pool.iloc[np.sort(rows)].reset_index(drop=True)
-    train_share, validation_share, test_share = rule.shares
-    rest, test = cut_by_image(pool, test_share, seed, "test")
-    share = validation_share / (train_share + validation_share)
-    train, validation = cut_by_image(rest, share, seed, "validation")
-    splits = {"train": train, "validation": validation, "test": test}
-    wanted = set(pool["image_id"])
+    asked_about = set(pool["image_id"])
     return Dataset(
         name=f"{source.name}-{name}",
         folder=source.folder,
         splits=splits,
-        images={i: path for i, path in source.images.items() if i in wanted},
+        images={i: path for i, path in source.images.items() if i in asked_about},
         image_source=source.image_source,
         seed=seed,
+        image_folder=source.image_folder,
         drawn=source.drawn,
+        rule=rule,
         notes=notes,
     )
 
 
-def _qualifies(answers: pd.Series, rule: Cut) -> pd.Series:
-    if rule.answers == "numbers 1-20":
+def _shared_out(
+    pool: pd.DataFrame, conditions: Cut, seed: int, rule: Rule
+) -> dict[str, pd.DataFrame]:
+    if rule == "study":
+        train, validation, test = cut_by_row(pool, conditions.shares)
+    else:
+        train_share, validation_share, test_share = conditions.shares
+        rest, test = cut_by_image(pool, test_share, seed, "test")
+        share = validation_share / (train_share + validation_share)
+        train, validation = cut_by_image(rest, share, seed, "validation")
+    return {"train": train, "validation": validation, "test": test}
+
+
+def _qualifies(answers: pd.Series, conditions: Cut) -> pd.Series:
+    if conditions.answers == "numbers 1-20":
         return answers.isin([str(number) for number in range(1, 21)])
-    if rule.answers == "yes/no":
+    if conditions.answers == "yes/no":
         return answers.isin(["yes", "no"])
     return pd.Series(True, index=answers.index)
 
 
-def write_dataset(dataset: Dataset, out: Path) -> Path:
-    """Write a dataset that was cut as a folder of its own; the images stay where they are."""
+def write_dataset(
+    dataset: Dataset, out: Path, built: dict | None = None, files: list[Path] = ()
+) -> Path:
+    """Write a dataset that was made as a folder of its own; the images stay where they are.
+
+    Args:
+        built: what was asked for, so that the same wish finds it again.
+        files: what it was read from; their sha256 go into `split.json`.
+    """
     if out.exists():
         raise InputError(f"{out}: is there already; choose another --out or remove it")
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for split, name in (("train", "train"), ("validation", "val"), ("test", "test")):
-        write_split(partial, name, dataset.splits[split], dataset.notes[0])
-    images = dataset.folder / read_manifest(dataset.folder).images  # of a cut: its source's
+    for split, table in dataset.splits.items():
+        write_split(partial, "val" if split == "validation" else split, table, dataset.notes[0])
+    images = (dataset.image_folder or dataset.folder).resolve()
     manifest = {
         "name": out.name,
-        "images": os.path.relpath(images.resolve(), out.resolve()),
+        "images": os.path.relpath(images, out.resolve()),
         "image_source": dataset.image_source,
         "drawn": dataset.drawn,
+        "rule": dataset.rule,
+        "seed": dataset.seed,
         "notes": dataset.notes,
     }
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    record = json.dumps(dataset.split_record(), indent=1)
-    (partial / "split.json").write_text(record, encoding="utf-8")
+    record = {
+        "built": built,
+        **dataset.split_record(),
+        "files": {path.name: sha256_of(path) for path in files},
+    }
+    (partial / "split.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     os.replace(partial, out)
     return out

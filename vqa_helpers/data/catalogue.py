@@ -1,9 +1,45 @@
-"""The named datasets, as data: what each is and by which rule it is cut. No input, no output."""
+"""The named datasets, as data: what each is, where it comes from and by which rule it is cut.
+
+No input, no output.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Answers = Literal["numbers 1-20", "yes/no", "open"]
+Rule = Literal["by-image", "study"]
+
+RULES: tuple[Rule, ...] = ("by-image", "study")
+COCO = "images Flickr's"
+ANNOTATIONS = "questions CC BY 4.0"
+
+
+@dataclass(frozen=True)
+class Release:
+    """An official release of questions, one file a subset of COCO.
+
+    Attributes:
+        prefix: of its file names.
+        train, test: the subsets whose answers are published: learn on one, report on the other,
+            as papers without a server submission do.
+        export: the subset whose answers only the evaluation server knows.
+    """
+
+    prefix: str
+    train: str = "train2014"
+    test: str = "val2014"
+    export: str = "test2015"
+
+    def questions(self, subset: str) -> str:
+        """The official name of a subset's questions."""
+        return f"{self.prefix}OpenEnded_mscoco_{subset}_questions.json"
+
+    def annotations(self, subset: str) -> str:
+        """The official name of a subset's annotations."""
+        return f"{self.prefix}mscoco_{subset}_annotations.json"
+
+
+RELEASES = {"v1": Release(""), "v2": Release("v2_")}
 
 
 @dataclass(frozen=True)
@@ -12,7 +48,7 @@ class Cut:
 
     Attributes:
         answers: which questions qualify, by their target answer.
-        questions: how many are drawn at random; None takes all.
+        questions: how many are drawn at random; None takes all, in the order of the file.
         shares: train, validation, test.
     """
 
@@ -22,8 +58,8 @@ class Cut:
     source: str
 
 
-# The study cut A-E for training and validation alone; a fifth is kept for the test that an honest
-# score needs, in the proportions of its own largest dataset.
+# The study cut A-E for training and validation alone; of the quarter it held out, a fifth is for
+# choosing the epoch and the rest for the test, in the proportions of its own largest dataset.
 _SHARES = (0.75, 0.05, 0.20)
 
 CUTS = {
@@ -34,15 +70,47 @@ CUTS = {
     "E": Cut("yes/no", 10_000, _SHARES, "reference study, dataset E"),
     "100k": Cut("open", None, _SHARES, "reference study, dataset 100k: all of VQA v1 val2014"),
 }
+CUT_FROM = ("v1", "val2014")  # what the study cut all of them from
 
 DEMO = "demo"
 
-ABOUT = {
-    DEMO: "drawn scenes with questions about them; made on this machine in seconds",
-    "A": "100 questions with the answers 1 to 20",
-    "B": "1,000 questions with the answers 1 to 20",
-    "C": "5,000 questions with the answers 1 to 20",
-    "D": "10,000 questions with the answers 1 to 20",
-    "E": "10,000 yes/no questions",
-    "100k": "every question of VQA v1 val2014 (121,512)",
-}
+
+@dataclass(frozen=True)
+class Entry:
+    """A named dataset, as a list shows it.
+
+    Attributes:
+        questions, images: how many; images at most, where questions are drawn.
+        release: the official release it is made of; None for the embedded one.
+        subsets: of COCO, that its photographs come from.
+        whole: whether it needs all of them: one archive, where others fetch image by image.
+    """
+
+    about: str
+    questions: int
+    images: int
+    release: str | None = None
+    subsets: tuple[str, ...] = ()
+    whole: bool = False
+    licence: str = f"{ANNOTATIONS}; {COCO}"
+
+
+def _cut(about: str, questions: int, images: int, whole: bool = False) -> Entry:
+    return Entry(about, questions, images, CUT_FROM[0], CUT_FROM[1:], whole)
+
+
+_ALL = ("train2014", "val2014")
+ENTRIES = {
+    DEMO: Entry(
+        "drawn scenes with questions about them; made on this machine in seconds", 4_500, 1_500,
+        licence="this project's own",
+    ),
+    "A": _cut("100 questions with the answers 1 to 20", 100, 100),
+    "B": _cut("1,000 questions with the answers 1 to 20", 1_000, 1_000),
+    "C": _cut("5,000 questions with the answers 1 to 20", 5_000, 5_000),
+    "D": _cut("10,000 questions with the answers 1 to 20", 10_000, 10_000),
+    "E": _cut("10,000 yes/no questions", 10_000, 10_000),
+    "100k": _cut("every question of VQA v1 val2014", 121_512, 40_504, whole=True),
+    "v1": Entry("VQA v1: train on train2014, report on val2014", 369_861, 123_287, "v1", _ALL, True),
+    "v2": Entry("VQA v2: train on train2014, report on val2014", 658_111, 123_287, "v2", _ALL, True),
+}  # fmt: skip

@@ -37,6 +37,28 @@ def cut_by_image(
     )
 
 
+def cut_by_row(
+    table: pd.DataFrame, shares: tuple[float, float, float]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Cut a table in its own order into train, validation and test, as the study did.
+
+    The questions about one image fall on both sides; `shared_images` counts how often.
+    """
+    train = round(shares[0] * len(table))
+    validation = round(shares[1] * len(table))
+    return (
+        table.iloc[:train].reset_index(drop=True),
+        table.iloc[train : train + validation].reset_index(drop=True),
+        table.iloc[train + validation :].reset_index(drop=True),
+    )
+
+
+def shared_images(splits: dict[str, pd.DataFrame]) -> int:
+    """How many images stand in more than one split."""
+    images = pd.concat([table["image_id"].drop_duplicates() for table in splits.values()])
+    return int(images.duplicated().groupby(images).any().sum())
+
+
 def keep_apart(splits: dict[str, pd.DataFrame]) -> list[str]:
     """Drop from each split, in place, the questions whose image a later split holds too.
 
@@ -45,7 +67,7 @@ def keep_apart(splits: dict[str, pd.DataFrame]) -> list[str]:
     Returns:
         A note for each split that lost questions.
     """
-    order = [name for name in ("train", "validation", "test") if name in splits]
+    order = [name for name in ("train", "validation", "test", "export") if name in splits]
     notes = []
     for position, name in enumerate(order):
         for later in order[position + 1 :]:
