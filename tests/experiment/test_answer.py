@@ -14,6 +14,7 @@ from vqa_helpers.data.folder import read_folder
 from vqa_helpers.errors import InputError
 from vqa_helpers.experiment.answer import Answerer, ask
 from vqa_helpers.experiment.conduct import conduct
+from vqa_helpers.model.config import LOSSES
 from vqa_helpers.runs import Run
 
 
@@ -29,10 +30,40 @@ def same_answers(folder, dataset, split="test", **options) -> None:
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-@pytest.mark.parametrize("preset", ["1.e", "Original_VQA2015_ResNet", "Question_Only"])
+@pytest.mark.parametrize(
+    "preset", ["1.e", "Original_VQA2015_ResNet", "Question_Only", "Bag_Of_Words"]
+)
 def test_predictions_are_repeated(trained, folder, options, preset, split):
     stores = options.features / "tiny"
     same_answers(trained(preset), read_folder(folder), split, stores=stores)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_predictions_are_repeated_whatever_the_loss(ready, folder, tmp_path, loss):
+    run = conduct(ready("Question_Only", loss=loss, epochs=1), tmp_path / "run")
+    same_answers(run.folder, read_folder(folder))
+    table = read_folder(folder).splits["test"].head(1)
+    [every] = Answerer.load(run.folder).answer(table, {}, most=1000)
+    total = sum(answer.probability for answer in every)
+    assert (total != pytest.approx(1)) == (loss == "binary cross entropy")
+
+
+def test_a_run_from_before_there_were_losses_answers(trained, folder, tmp_path):
+    copy = shutil.copytree(trained("Question_Only"), tmp_path / "run")
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    assert config.pop("loss") == "cross entropy"
+    (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    same_answers(copy, read_folder(folder))
+
+
+@pytest.mark.slow
+def test_a_model_that_reads_no_question_answers(trained, folder, options, tmp_path):
+    dataset = read_folder(folder)
+    same_answers(trained("Image_Only"), dataset, stores=options.features / "tiny")
+    answerer = Answerer.load(trained("Image_Only"))
+    image = dataset.images[int(dataset.splits["test"]["image_id"].iloc[0])]
+    answers = ask(answerer, image, "What color is the ground?", offline=True)
+    assert answers == ask(answerer, image, "How many?", offline=True)
 
 
 def test_glove_vectors_lie_in_the_run(trained, folder, options):

@@ -71,6 +71,27 @@ def test_probabilities_fall_and_are_a_part_of_one(trained):
         assert 0 < sum(row.probabilities) <= 1.00001
 
 
+def test_predictions_are_enough_to_score_and_compare_the_run(trained):
+    run = Run(trained("1.e"))
+    for split, rows in run.predictions.groupby("split"):
+        scores = run.metrics[split]
+        assert rows["image_id"].nunique() == scores["images"]
+        assert 100 * rows["vqa"].mean() == pytest.approx(scores["vqa"]["value"], abs=0.005)
+        against = scores["against_blind"]
+        blind = 100 * (rows["blind"] == rows["truth"]).mean()
+        assert blind == pytest.approx(scores["baselines"][against["baseline"]]["top1"], abs=0.005)
+        assert blind == pytest.approx(
+            max(b["top1"] for b in scores["baselines"].values()), abs=0.005
+        )
+        gain = against["difference"]
+        assert gain["value"] == pytest.approx(scores["top1"]["value"] - blind, abs=0.02)
+        assert (against["verdict"] == "better") == (gain["low"] > 0)
+        sure = sum(row["questions"] * (row["confidence"] or 0)
+                   for row in scores["calibration"]["bins"])  # fmt: skip
+        first = rows["probabilities"].str[0].astype(float)
+        assert sure / len(rows) == pytest.approx(100 * first.mean(), abs=0.01)
+
+
 def test_metrics_stand_beside_ceiling_and_blind_guesses(trained):
     for scores in Run(trained("1.e")).metrics.values():
         assert scores["questions"] == 72 and scores["images"] == 24
@@ -158,6 +179,7 @@ def interrupt(monkeypatch, name: str, at: int) -> None:
         ("Original_VQA2015_ResNet", "_record_events", 1),  # the LSTM carries its state
         ("Original_VQA2015_ResNet", "save_checkpoint", 3),
         ("GloVe_ResNet", "_record_events", 2),
+        ("Bag_Of_Words", "save_checkpoint", 2),
     ],
 )
 def test_an_interrupted_run_ends_in_the_same_bytes(
@@ -240,6 +262,29 @@ def test_a_finished_run_is_not_computed_again(ready, tmp_path, trained, monkeypa
     monkeypatch.setattr(conducting, "Trainer", None)  # nothing may train
     assert conduct(ready("Question_Only"), folder).finished
     assert changed_at(folder) == before
+
+
+def test_a_finished_run_from_before_there_were_losses_is_kept(ready, tmp_path, trained):
+    folder = shutil.copytree(trained("Question_Only"), tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["loss"]
+    write_json(folder / "config.json", config)
+    before = changed_at(folder)
+    conduct(ready("Question_Only", loss="cross entropy"), folder, set_aside=False)
+    assert changed_at(folder) == before
+    with pytest.raises(InputError, match="another preset .*soft-cross-entropy"):
+        conduct(ready("Question_Only", loss="soft cross entropy"), folder, set_aside=False)
+
+
+@pytest.mark.parametrize("loss", ["weighted cross entropy", "binary cross entropy"])
+def test_an_interrupted_run_of_another_loss_resumes_too(ready, tmp_path, monkeypatch, loss):
+    whole = conduct(ready("Question_Only", loss=loss), tmp_path / "whole").folder
+    with monkeypatch.context() as patch:
+        interrupt(patch, "_record_events", 2)
+        with pytest.raises(Interrupted):
+            conduct(ready("Question_Only", loss=loss), tmp_path / "run")
+    conduct(ready("Question_Only", loss=loss), tmp_path / "run")
+    assert contents(tmp_path / "run") == contents(whole)
 
 
 @pytest.mark.parametrize(("change", "field"), [({"epochs": 5}, "epochs"), ({"seed": 3}, "seed")])

@@ -15,7 +15,7 @@ PRESET = PRESETS["GUSE_VGG"]
 
 def dataset(tmp_path, questions: int = 10, drawn: int | None = None) -> Dataset:
     splits = {"train": pd.DataFrame({"question_id": range(questions)})}
-    return Dataset("mine", tmp_path, splits, {}, "mine", 0, drawn)
+    return Dataset("mine", tmp_path, splits, {}, "mine", 0, drawn=drawn)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Everything in place for training: features, vocabularies, stand-ins, and clear refusals."""
 
+import json
 import logging
 import shutil
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.builders import write_dataset
+from tests.builders import write_dataset, write_json
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.experiment.prepare import HASHED_SENTENCES, LEARNED_WORDS, RANDOM_VISION
 from vqa_helpers.language.word_vectors import read_glove
+from vqa_helpers.model.config import LOSSES
 
 
 def write_glove(path, words, dim=50, spoil=None):
@@ -135,6 +137,79 @@ def test_an_image_store_is_filled_once(ready, tmp_path):
     features = [e.batches["train"].images.features for e in (first, second)]
     assert torch.equal(*features)
     assert second.seen.seconds < first.seen.seconds
+
+
+@pytest.mark.slow
+def test_a_model_without_questions_has_no_words_to_tell(ready):
+    experiment = ready("Image_Only")
+    config = experiment.config()
+    told = ("words", "word_coverage", "question_source")
+    assert [config[name] for name in told] == [None] * 3
+    assert config["pieces"]["questions"] is None
+    batch = next(experiment.batches["test"].in_order())
+    assert batch.question is None and batch.lengths is None and batch.image is not None
+
+
+# Losses ---------------------------------------------------------------------------------------
+
+
+def test_a_loss_is_told_by_config_and_name(ready):
+    plain, soft = ready("Question_Only"), ready("Question_Only", loss="soft cross entropy")
+    assert plain.config()["loss"] == "cross entropy"
+    assert soft.config()["loss"] == "soft cross entropy"
+    assert soft.config()["preset"] == "Question_Only-soft-cross-entropy"
+    assert ready("Question_Only", loss="cross entropy").config() == plain.config()
+    with pytest.raises(InputError, match="loss 'hinge': use one of"):
+        ready("Question_Only", loss="hinge")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_only_soft_losses_have_soft_scores(ready, loss):
+    experiment = ready("Question_Only", loss=loss)
+    soft = loss in ("soft cross entropy", "binary cross entropy")
+    for batches in experiment.batches.values():
+        assert (batches.soft is not None) == soft
+        if soft:  # at least seven annotators of ten gave the target
+            assert (batches.soft.ids[:, 0] == batches.target).all()
+            assert (batches.soft.scores.sum(1) == 1).all()
+
+
+def test_with_soft_scores_a_question_teaches_by_any_of_its_answers(ready, tmp_path):
+    data = write_dataset(tmp_path / "d", images=6)
+    path = data / "annotations_train.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for number, annotation in enumerate(content["annotations"]):
+        annotation["multiple_choice_answer"] = "rare" if number == 0 else "yes"
+        annotation["answers"] = [{"answer": "yes"}] * 2 + [{"answer": "rare"}] * 8
+    write_json(path, content)
+    build = AnswerVocabulary.build
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AnswerVocabulary, "build", classmethod(lambda cls, a: build(a, most=1)))
+        hard, soft = (ready("Question_Only", data, loss=name) for name in (None, LOSSES[2]))
+    assert len(hard.batches["train"]) == 17
+    assert len(soft.batches["train"]) == 18
+    assert soft.batches["train"].soft.scores.tolist() == [[pytest.approx(0.6)]] * 18
+
+
+def test_class_weights_are_those_of_the_train_answers(ready):
+    experiment = ready("Question_Only", loss="weighted cross entropy")
+    counts = experiment.dataset.splits["train"]["answer"].value_counts()
+    answers = experiment.vocabularies.answers.answers
+    assert experiment.class_weights.tolist() == pytest.approx([72 / counts[a] for a in answers])
+    assert ready("Question_Only").class_weights is None
+
+
+def test_only_sigmoids_begin_at_the_prior(ready):
+    experiment = ready("Question_Only", loss="binary cross entropy")
+    answers = experiment.vocabularies.answers.answers
+    train = experiment.dataset.splits["train"]["answer"]
+    bias = experiment.model.classifier.layers[-1].bias.sigmoid()
+    expected = [(train == answer).mean() for answer in answers]  # all but unanimous annotators
+    assert bias.tolist() == pytest.approx(expected, abs=1e-5)
+    assert ready("Question_Only").model.classifier.layers[-1].bias.abs().max() < 0.1
+
+
+# VQA accuracy ---------------------------------------------------------------------------------
 
 
 def test_vqa_accuracy_is_scored_with_ten_answers(ready):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from vqa_helpers.language.encoders import GloveBiLSTM, SentenceVectors, WordLSTM
+from vqa_helpers.language.encoders import BagOfWords, GloveBiLSTM, SentenceVectors, WordLSTM
 
 TOKENS = torch.tensor([[2, 3, 4, 5], [6, 7, 0, 0], [8, 0, 0, 0]], dtype=torch.int32)
 LENGTHS = torch.tensor([4, 2, 1])
@@ -22,14 +22,20 @@ def glove() -> GloveBiLSTM:
     return GloveBiLSTM(vectors, hidden=3)
 
 
-@pytest.mark.parametrize(("encoder", "width"), [(word_lstm(), 14), (glove(), 12)])
+def bag(**changes) -> BagOfWords:
+    torch.manual_seed(0)
+    return BagOfWords(**{"vocabulary_size": 9, "words": 5, "first": 3, "first_words": 2, **changes})
+
+
+@pytest.mark.parametrize(("encoder", "width"), [(word_lstm(), 14), (glove(), 12), (bag(), 11)])
 def test_the_width_is_what_it_says(encoder, width):
     assert encoder.out_dim == width
     assert encoder(TOKENS, LENGTHS).shape == (3, width)
 
 
 @pytest.mark.parametrize(
-    "encoder", [word_lstm(), word_lstm(embedding_tanh=True), word_lstm(carry_state=True), glove()]
+    "encoder",
+    [word_lstm(), word_lstm(embedding_tanh=True), word_lstm(carry_state=True), glove(), bag()],
 )
 def test_padding_changes_nothing(encoder):
     encoder.eval()
@@ -137,6 +143,39 @@ def test_glove_vectors_are_frozen_and_the_rest_learns():
     encoder(TOKENS, LENGTHS).sum().backward()
     assert not encoder.embedding.weight.requires_grad
     assert all(parameter.grad.any() for parameter in encoder.lstm.parameters())
+
+
+def test_a_bag_is_the_sum_of_its_words_beside_the_first_three():
+    encoder = bag()
+    given = encoder(TOKENS, LENGTHS)
+    for row, ids in enumerate(([2, 3, 4, 5], [6, 7], [8])):
+        assert_close(given[row, :5], encoder.bag.weight[ids].sum(0))
+        for place in range(3):
+            expected = torch.zeros(2)  # of a word that is not there
+            if place < len(ids):
+                expected = encoder.first[place].weight[ids[place]]
+            assert_close(given[row, 5 + 2 * place : 7 + 2 * place], expected)
+
+
+def test_a_bag_forgets_the_order_after_the_first_words():
+    encoder = bag(first=1)
+    turned = TOKENS[:1, [0, 3, 1, 2]]
+    assert_close(encoder(turned), encoder(TOKENS[:1]))
+    assert not torch.allclose(encoder(TOKENS[:1].flip(1)), encoder(TOKENS[:1]))
+    assert bag(first=0)(TOKENS).shape == (3, 5)
+
+
+def test_the_padding_of_a_bag_never_learns():
+    encoder = bag()
+    encoder(TOKENS).sum().backward()
+    for table in (encoder.bag, *encoder.first):
+        assert not table.weight.grad[0].any() and not table.weight[0].any()
+    assert encoder.bag.weight.grad[2:].any(dim=1).all()
+
+
+def test_the_dropout_of_a_bag_acts_in_training_alone():
+    encoder = bag(dropout=0.5)
+    assert (encoder(TOKENS) == 0).sum() > (encoder.eval()(TOKENS) == 0).sum()
 
 
 def test_sentence_vectors_pass_as_they_are():

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.language import use_worker
+from vqa_helpers.language import sentence, use_worker
 from vqa_helpers.language.sentence import (
     HASHED_NGRAMS,
     USE,
     USE_HANDLE,
     embed_sentences,
     encoder_is_local,
+    encoder_source,
     hub_encoder_folder,
     sentence_width,
 )
@@ -30,7 +31,8 @@ needs_tensorflow = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def empty_machine(monkeypatch, tmp_path):
-    """No encoder in the environment, and none in TensorFlow Hub's cache."""
+    """No encoder in the environment, none downloaded, and none in TensorFlow Hub's cache."""
+    monkeypatch.setattr(sentence, "DOWNLOADED", tmp_path / "data" / "use")
     monkeypatch.delenv("VQA_SENTENCE_ENCODER", raising=False)
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub"))
 
@@ -189,6 +191,25 @@ def test_hub_cache_is_used_before_the_network_and_not_needed_again(tmp_path, ask
     assert len(asked) == 1
 
 
+def test_the_downloaded_encoder_is_used_before_the_hubs_and_is_the_same(tmp_path, asked):
+    cache = tmp_path / "cache"
+    folder = tmp_path / "data" / "use"
+    folder.mkdir(parents=True)
+    assert not encoder_is_local()  # a download that has only begun
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    saved_model(hub_encoder_folder(), b"another")
+    assert encoder_is_local()
+    first = embed_sentences(QUESTIONS, USE, cache=cache, offline=True)
+    assert [source for source, _ in asked] == [str(folder)]
+    assert encoder_source(USE) == f"{USE}, {USE_HANDLE}"
+    shutil.rmtree(folder)
+    np.testing.assert_array_equal(embed_sentences(QUESTIONS, USE, cache=cache), first)
+    assert len(asked) == 1
+    named = saved_model(tmp_path / "named", b"named")
+    embed_sentences(QUESTIONS, USE, cache=cache, model_folder=named)
+    assert asked[-1][0] == str(named)
+
+
 def test_network_is_the_last_resort(tmp_path, asked):
     embed_sentences(QUESTIONS, USE, cache=tmp_path / "cache")
     assert [source for source, _ in asked] == [USE_HANDLE]
@@ -209,7 +230,13 @@ def test_offline_without_a_model_names_the_remedies(tmp_path, monkeypatch):
         embed_sentences(QUESTIONS, USE, cache=tmp_path / "cache", offline=True)
     message = str(caught.value)
     assert "\n" not in message
-    remedies = ("--sentence-encoder", "VQA_SENTENCE_ENCODER", "TFHUB_CACHE_DIR", "network")
+    remedies = (
+        "vqa data download use",
+        "--sentence-encoder",
+        "VQA_SENTENCE_ENCODER",
+        "TFHUB_CACHE_DIR",
+        "network",
+    )
     for remedy in (*remedies, USE_HANDLE, "--offline", str(hub_encoder_folder())):
         assert remedy in message
 

@@ -33,3 +33,11 @@ def test_logits_have_a_column_an_answer():
 
 def test_one_answer_is_legal():
     assert Funnel(6, (5,), 1)(torch.randn(2, 6)).shape == (2, 1)
+
+
+def test_a_funnel_begins_where_it_is_told():
+    funnel = Funnel(5, (4,), 3)
+    funnel.start_from(torch.tensor([1.0, -2.0, 0.5]))
+    weight = funnel.layers[-1].weight.detach().zero_()
+    assert funnel(torch.randn(2, 5)).tolist() == [[1.0, -2.0, 0.5]] * 2
+    assert not weight.any() and funnel.layers[-1].bias.requires_grad

@@ -6,6 +6,8 @@ import pytest
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.model.config import (
+    LOSSES,
+    BagOfWords,
     Classifier,
     Glove,
     Images,
@@ -33,6 +35,30 @@ def test_fields_that_are_not_the_defaults_survive():
     preset = PRESETS["1.b"]
     changed = type(preset)(**{**vars(preset), **records})
     assert read_pieces(json.loads(json.dumps(changed.pieces())), "here") == records
+
+
+def test_a_bag_of_words_survives():
+    record = BagOfWords(7, 2, 5, 3, 0.25)
+    changed = type(PRESETS["Image_Only"])(**{**vars(PRESETS["Bag_Of_Words"]), "questions": record})
+    assert read_pieces(json.loads(json.dumps(changed.pieces())), "here")["questions"] == record
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_another_loss_is_told_by_the_name(loss):
+    preset = PRESETS["Question_Only"].with_loss(loss)
+    assert preset.loss == loss
+    if loss == "cross entropy":
+        assert preset is PRESETS["Question_Only"]  # a run keeps its name
+    else:
+        assert preset.name == f"Question_Only-{loss.replace(' ', '-')}"
+        assert preset.with_loss(loss) is preset
+        assert preset.records() == PRESETS["Question_Only"].records()
+
+
+@pytest.mark.parametrize("loss", ["", "hinge", "cross-entropy", "Cross entropy", None])
+def test_a_loss_that_is_none_is_refused(loss):
+    with pytest.raises(InputError, match="use one of cross entropy, weighted"):
+        PRESETS["Question_Only"].with_loss(loss)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 from torch.testing import assert_close
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.model.fusion import Concatenation, PlainProduct, ProjectedProduct, QuestionAlone
+from vqa_helpers.model.fusion import Concatenation, OneSide, PlainProduct, ProjectedProduct
 
 IMAGE, QUESTION = torch.randn(4, 5), torch.randn(4, 3)
 
@@ -49,7 +49,13 @@ def test_dropout_on_the_product_acts_in_training_alone():
     assert not (piece.eval()(IMAGE, QUESTION) == 0).any()
 
 
-def test_the_question_alone_never_sees_the_image():
-    piece = QuestionAlone(0, 3)
-    assert piece(None, QUESTION) is QUESTION
-    assert piece.out_dim == 3
+def test_one_side_passes_as_it_is():
+    assert OneSide(0, 3)(None, QUESTION) is QUESTION
+    assert OneSide(5, 0)(IMAGE, None) is IMAGE
+    assert (OneSide(0, 3).out_dim, OneSide(5, 0).out_dim) == (3, 5)
+
+
+@pytest.mark.parametrize(("image", "question"), [(5, 3), (0, 0)])
+def test_one_side_is_neither_both_nor_none(image, question):
+    with pytest.raises(InputError, match="choose a fusion"):
+        OneSide(image, question)

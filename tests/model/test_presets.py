@@ -4,6 +4,7 @@ import pytest
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.model.config import (
+    BagOfWords,
     Classifier,
     Concat,
     Glove,
@@ -20,11 +21,13 @@ STUDY = [
     "Original_VQA2015_VGG", "Original_VQA2015_ResNet", "Improved_VQA2015_VGG",
     "Improved_VQA2015_ResNet", "GloVe_VGG", "GloVe_ResNet",
 ]  # fmt: skip
+# Those that see one side only, after VQA 2015.
+BLIND = ["Question_Only", "Bag_Of_Words", "Image_Only"]
 START = 0.001166350779997084  # 0.001 / 0.95 / 0.95 / 0.95
 
 
 def test_every_experiment_is_there_and_knows_its_name():
-    assert [*STUDY, "Question_Only"] == list(PRESETS)
+    assert [*STUDY, *BLIND] == list(PRESETS)
     assert all(preset.name == name and preset.source for name, preset in PRESETS.items())
 
 
@@ -47,6 +50,8 @@ def test_every_experiment_is_there_and_knows_its_name():
         ("GloVe_VGG", Images("vgg16", in_loop=False, trained="none")),
         ("GloVe_ResNet", Images("resnet50", in_loop=False, trained="none")),
         ("Question_Only", None),
+        ("Bag_Of_Words", None),
+        ("Image_Only", Images("vgg16", in_loop=False, trained="none")),
     ],
 )
 def test_vision(name, images):
@@ -65,6 +70,8 @@ IMPROVED_WORDS = Words(300, 512, 5, embedding_tanh=False, carry_state=False)
         (("Original_VQA2015_VGG", "Original_VQA2015_ResNet"), ORIGINAL_WORDS),
         (("Improved_VQA2015_VGG", "Improved_VQA2015_ResNet"), IMPROVED_WORDS),
         (("GloVe_VGG", "GloVe_ResNet"), Glove(50, 512)),
+        (("Bag_Of_Words",), BagOfWords(300, first=3, first_words=100, min_count=5, dropout=0.5)),
+        (("Image_Only",), None),
     ],
 )
 def test_language(names, questions):
@@ -90,6 +97,8 @@ BRANCHED_FUNNEL = Classifier((1024,), "relu", batch_norm=True, dropout=0.5)
         (("1.c",), Product(None), Classifier((4096, 1024), "relu", False, 0.0)),
         (("1.e", "1.f", "1.fB", "1.fC"), Concat(), Classifier((4096, 1024), "relu", True, 0.5)),
         (("GUSE_VGG", "GUSE_ResNet", "GloVe_VGG", "GloVe_ResNet"), BRANCHED, BRANCHED_FUNNEL),
+        (("Question_Only", "Bag_Of_Words"), None, Classifier((1024,), "relu", False, 0.5)),
+        (("Image_Only",), None, Classifier((1000, 1000), "relu", False, 0.5)),
         (
             ("Original_VQA2015_VGG", "Original_VQA2015_ResNet"),
             Product(1024, "tanh", normalise=False, dropout=0.0),
@@ -142,6 +151,16 @@ def test_small_schedules_are_smaller_and_named():
         assert preset.small.name == "small"
         assert preset.small.batch <= preset.schedule.batch
         assert preset.small.epochs < preset.schedule.epochs
+
+
+def test_the_study_and_its_blind_models_learn_by_cross_entropy():
+    assert {preset.loss for preset in PRESETS.values()} == {"cross entropy"}
+
+
+def test_a_model_of_one_side_has_nothing_to_fuse():
+    for name, preset in PRESETS.items():
+        one_sided = preset.images is None or preset.questions is None
+        assert one_sided == (name in BLIND) == (preset.fusion is None)
 
 
 def test_datasets():

@@ -9,10 +9,10 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.language.encoders import GloveBiLSTM, SentenceVectors, WordLSTM
+from vqa_helpers.language.encoders import BagOfWords, GloveBiLSTM, SentenceVectors, WordLSTM
 from vqa_helpers.model.classifier import Funnel
 from vqa_helpers.model.config import Classifier, Concat, Glove, Images, Product, Sentences, Words
-from vqa_helpers.model.fusion import Concatenation, PlainProduct, ProjectedProduct, QuestionAlone
+from vqa_helpers.model.fusion import Concatenation, OneSide, PlainProduct, ProjectedProduct
 from vqa_helpers.model.presets import PRESETS
 from vqa_helpers.model.vqa import VQAModel, build_model
 from vqa_helpers.vision.normalise import FeatureNormaliser, train_statistics
@@ -26,7 +26,9 @@ LANGUAGE = {
     "words": lambda: WordLSTM(WORDS, words=5, hidden=7),  # 14 wide
     "carried": lambda: WordLSTM(WORDS, words=4, hidden=5, carry_state=True),  # 10, as the image
     "glove": lambda: GloveBiLSTM(torch.randn(WORDS, 6), hidden=4),  # 16
+    "bag": lambda: BagOfWords(WORDS, words=6, first=2, first_words=1),  # 8
     "sentences": lambda: SentenceVectors(11),
+    "none": lambda: None,
 }
 FUSION = {
     "concat": Concatenation,
@@ -35,7 +37,7 @@ FUSION = {
     "normalised": lambda image, question: ProjectedProduct(
         image, question, 12, "tanh", normalise=True, dropout=0.1
     ),
-    "alone": QuestionAlone,
+    "one side": OneSide,
 }
 CLASSIFIER = {
     "linear": lambda width: Funnel(width, (), ANSWERS),
@@ -47,22 +49,29 @@ CLASSIFIER = {
 def join(vision: str, language: str, fusion: str, classifier: str) -> VQAModel:
     torch.manual_seed(0)
     see, read = VISION[vision](), LANGUAGE[language]()
-    fuse = FUSION[fusion](see.out_dim if see else 0, read.out_dim)
+    fuse = FUSION[fusion](see.out_dim if see else 0, read.out_dim if read else 0)
     return VQAModel(see, read, fuse, CLASSIFIER[classifier](fuse.out_dim))
 
 
 def batch_for(vision: str, language: str) -> tuple:
     torch.manual_seed(1)
     image = None if vision == "none" else torch.randn(4, IMAGE_DIM).half()
+    if language == "none":
+        return image, None, None
     if language == "sentences":
         return image, torch.randn(4, 11), None
     return image, TOKENS, LENGTHS
 
 
+def take(part: torch.Tensor | None, rows: slice) -> torch.Tensor | None:
+    return None if part is None else part[rows]
+
+
 FITTING = [
     combination
     for combination in itertools.product(VISION, LANGUAGE, FUSION, CLASSIFIER)
-    if (combination[0] == "none") == (combination[2] == "alone")
+    if ("none" in combination[:2]) == (combination[2] == "one side")
+    and combination[:2] != ("none", "none")
     and (combination[2] != "plain" or combination[1] == "carried")
 ]
 NAMED = [" + ".join(combination) for combination in FITTING]
@@ -100,8 +109,8 @@ def test_an_answer_depends_on_its_own_question_and_image_alone(pieces):
     for row in range(4):
         one = slice(row, row + 1)
         alone = model(
-            None if image is None else image[one],
-            question[one] if lengths is None else question[one, : lengths[row]],
+            take(image, one),
+            question[one, : lengths[row]] if lengths is not None else take(question, one),
             None if lengths is None else lengths[one],
         )
         assert_close(alone, together[one])
@@ -212,7 +221,9 @@ class Sample:
         self.target = torch.arange(8)
         self.pixels = torch.randint(0, 255, (8, 3, 32, 32), dtype=torch.uint8)
         self.in_loop = preset.images is not None and preset.images.in_loop
-        if isinstance(preset.questions, Sentences):
+        if preset.questions is None:
+            self.question, self.lengths = None, None
+        elif isinstance(preset.questions, Sentences):
             self.question, self.lengths = nn.functional.normalize(torch.randn(8, 512)), None
         else:
             self.question = torch.stack([torch.randperm(10)[:4] + 2 for _ in range(8)]).int()
@@ -260,6 +271,8 @@ def funnel_widths(model: VQAModel) -> list[tuple[int, int]]:
         ("GloVe_VGG", 2048, (4096, 2048), [(1024, 1024), (1024, 8)]),
         ("GloVe_ResNet", 2048, (2048, 2048), [(1024, 1024), (1024, 8)]),
         ("Question_Only", 1024, None, [(1024, 1024), (1024, 8)]),
+        ("Bag_Of_Words", 600, None, [(600, 1024), (1024, 8)]),
+        ("Image_Only", None, None, [(4096, 1000), (1000, 1000), (1000, 8)]),
     ],
 )  # fmt: skip
 def test_a_preset_has_the_studys_widths_and_learns_eight_samples(
@@ -268,7 +281,7 @@ def test_a_preset_has_the_studys_widths_and_learns_eight_samples(
     preset = PRESETS[name]
     sample = Sample(preset)
     model = sample.build(preset)
-    assert model.language.out_dim == question_width
+    assert getattr(model.language, "out_dim", None) == question_width
     assert funnel_widths(model) == funnel
     if projections is not None:
         image, question = model.fusion.image[0], model.fusion.question[0]

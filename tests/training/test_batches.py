@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from vqa_helpers.training.batches import Batches, FeatureRows, PixelRows, QuestionTensors
+from vqa_helpers.training.losses import SoftScores
 
 
 def split(questions: int, images: int = 3) -> QuestionTensors:
@@ -101,6 +102,34 @@ def test_only_questions_with_a_known_answer_teach():
     assert kept.image_row.tolist() == [0, 2, 0, 2]
     assert kept.question[:, 0].tolist() == [2, 4, 5, 7]
     assert len(tensors) == 6  # the whole split stays for evaluation
+
+
+def test_images_alone_have_no_questions():
+    tensors = QuestionTensors(None, None, torch.tensor([1, 0, 1]), torch.tensor([-1, 1, 2]))
+    images = FeatureRows(torch.tensor([[1.0], [2.0]]))
+    made = list(Batches(tensors.learnable(), images, 1).in_order())
+    assert all(batch.question is None and batch.lengths is None for batch in made)
+    assert [batch.image.tolist() for batch in made] == [[[1.0]], [[2.0]]]
+
+
+def test_with_soft_scores_any_known_answer_teaches():
+    tensors = split(6)
+    tensors.target[[1, 4]] = -1
+    ids = torch.arange(12).view(6, 2)
+    tensors.soft = SoftScores(ids, torch.tensor([[1, 0], [0.3, 0], [0, 0], [1, 1], [0, 0], [1, 0]]))
+    kept = tensors.learnable()
+    assert kept.target.tolist() == [0, -1, 3, 5]
+    assert kept.soft.ids.tolist() == [[0, 1], [2, 3], [6, 7], [10, 11]]
+    assert kept.lengths.tolist() == [1, 2, 4, 2]
+
+
+def test_soft_scores_stay_with_their_question():
+    tensors = split(7)
+    scores = torch.linspace(0.1, 0.7, 7)[:, None]
+    tensors.soft = SoftScores(torch.arange(7)[:, None], scores)
+    for batch in Batches(tensors, None, 3).shuffled(torch.Generator().manual_seed(0)):
+        assert batch.soft.ids[:, 0].tolist() == batch.target.tolist()
+        assert torch.equal(batch.soft.scores[:, 0], scores[batch.target, 0])
 
 
 def test_sentence_vectors_with_unknown_answers():

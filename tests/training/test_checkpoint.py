@@ -11,7 +11,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.language.encoders import GloveBiLSTM
 from vqa_helpers.model.classifier import Funnel
 from vqa_helpers.model.config import Classifier, Concat, Images, Sentences
-from vqa_helpers.model.fusion import QuestionAlone
+from vqa_helpers.model.fusion import OneSide
 from vqa_helpers.model.vqa import VQAModel, build_model
 from vqa_helpers.training.checkpoint import (
     CHECKPOINT,
@@ -33,7 +33,7 @@ STATE = {
 def small_model(hidden: int = 3, answers: int = 4) -> VQAModel:
     vectors = torch.randn(6, 5)
     language = GloveBiLSTM(vectors, hidden)
-    fusion = QuestionAlone(0, language.out_dim)
+    fusion = OneSide(0, language.out_dim)
     return VQAModel(None, language, fusion, Funnel(fusion.out_dim, (3,), answers, batch_norm=True))
 
 

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from vqa_helpers.model.config import Schedule
 from vqa_helpers.training.batches import Batches, QuestionTensors
 from vqa_helpers.training.loop import Trainer, evaluate, rank
+from vqa_helpers.training.losses import SoftScores, loss_function
 
 SCHEDULE = Schedule("study", "adam", 0.1, batch=3, epochs=5)
 
@@ -215,3 +216,60 @@ def test_rank_of_a_small_vocabulary_gives_what_there_is():
     ids, probabilities = rank(Table([[0.5]]), batches([0, 0], [0, -1]))
     assert ids.tolist() == [[0], [0]]
     assert probabilities.tolist() == [[1.0], [1.0]]
+
+
+# Losses ---------------------------------------------------------------------------------------
+
+
+def softly(ids: list[int], targets: list[int], soft: list[list[float]], size: int = 2) -> Batches:
+    """Batches whose soft scores are given for every one of three answers."""
+    made = batches(ids, targets, size)
+    made.soft = SoftScores(torch.arange(3).repeat(len(ids), 1), torch.tensor(soft))
+    return made
+
+
+def test_a_weighted_loss_is_over_the_sum_of_weights_whatever_the_batches():
+    loss = loss_function("weighted cross entropy", torch.tensor([1.0, 2.0, 5.0]))
+    expected = (nats(2, 0, 0) + 5 * nats(0, 0, 1) + 5 * nats(3, 0, 0)) / 11
+    for size in (1, 2, 3):
+        found, _, hits = evaluate(Table(THREE), batches([0, 1, 2], [0, 2, 2], size), loss)
+        assert found == pytest.approx(expected, rel=1e-6)
+        assert hits == 2
+    frozen = Schedule("s", "adam", 0.0, batch=2, epochs=1)
+    trainer = Trainer(Table(THREE), frozen, 0, loss)
+    data = batches([0, 1, 2], [0, 2, 2])
+    epoch = next(trainer.fit(data, data, 1))
+    assert epoch.train_loss == pytest.approx(expected, rel=1e-6) == epoch.validation_loss
+
+
+def test_questions_without_any_soft_score_leave_the_loss():
+    loss = loss_function("binary cross entropy")
+    data = softly([0, 1, 2], [0, -1, -1], [[1, 0, 0.3], [0, 0, 0], [0.6, 0, 0]])
+    found, predictions, hits = evaluate(Table(THREE), data, loss)
+
+    def by_hand(logits, truths):
+        pairs = zip(logits, truths, strict=True)
+        return sum(math.log1p(math.exp(x)) - t * x for x, t in pairs)
+
+    expected = (by_hand(THREE[0], [1, 0, 0.3]) + by_hand(THREE[2], [0.6, 0, 0])) / 2
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert (len(predictions), hits) == (3, 1)
+
+
+@pytest.mark.parametrize("name", ["soft cross entropy", "binary cross entropy"])
+def test_it_learns_what_most_annotators_say(name):
+    # The targets say 0; the soft scores, which alone are learnt, say 2.
+    model = Table([[0.0] * 3 for _ in range(3)])
+    data = softly([0, 1, 2], [0, 0, 0], [[0.3, 0, 0.9]] * 3)
+    epochs = list(Trainer(model, SCHEDULE, 0, loss_function(name)).fit(data, data, 60))
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    expected = [0.3, 0, 0.9] if name == "binary cross entropy" else [0.25, 0, 0.75]
+    _, found = rank(model, data, most=3, loss=name)
+    assert_close(found[0], torch.tensor(sorted(expected, reverse=True)), atol=0.05, rtol=0)
+
+
+def test_sigmoids_are_ranked_and_need_not_sum_to_one():
+    logits = [[1.0, 3.0, -2.0]]
+    ids, found = rank(Table(logits), batches([0], [0]), loss="binary cross entropy")
+    assert ids.tolist() == [[1, 0, 2]]
+    assert_close(found, torch.tensor([[3.0, 1.0, -2.0]]).sigmoid())

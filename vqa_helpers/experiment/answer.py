@@ -14,7 +14,7 @@ import torch
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.language.sentence import encoder_source
-from vqa_helpers.model.config import Glove, Images, Pieces, read_pieces
+from vqa_helpers.model.config import DEFAULT_LOSS, Glove, Images, Pieces, read_pieces
 from vqa_helpers.model.vqa import VQAModel, build_model
 from vqa_helpers.runs import Run
 from vqa_helpers.training.batches import Batches, FeatureRows, PixelRows
@@ -129,7 +129,8 @@ class Answerer:
         tensors = split_tensors(unanswered, encoded, image_ids, self.vocabularies.answers)
         rows = self._image_rows(image_ids, wanted, stores)
         batches = Batches(tensors, rows, BATCH, self.device)
-        ids, probabilities = rank(self.model, batches, most)
+        loss = self.config.get("loss", DEFAULT_LOSS)  # runs of old versions had no other
+        ids, probabilities = rank(self.model, batches, most, loss)
         if isinstance(rows, PixelRows):
             self.unreadable = [int(image_ids[row]) for row in sorted(rows.unreadable)]
         texts = self.vocabularies.answers.answers

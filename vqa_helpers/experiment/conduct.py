@@ -14,14 +14,20 @@ from pathlib import Path
 
 from vqa_helpers.data.formats import write_results
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.baselines import measure_baselines
-from vqa_helpers.evaluation.metrics import measure
+from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
+from vqa_helpers.evaluation.calibration import calibrate
+from vqa_helpers.evaluation.compare import against
+from vqa_helpers.evaluation.metrics import measure, score
+from vqa_helpers.experiment.guesses import blind_guesses
+from vqa_helpers.experiment.leaks import find_leaks
 from vqa_helpers.experiment.prepare import Experiment
+from vqa_helpers.model.config import DEFAULT_LOSS
 from vqa_helpers.runs import (
     CONFIG,
     ENVIRONMENT,
     HISTORY,
     METRICS,
+    PREDICTION_COLUMNS,
     PREDICTIONS,
     TIMING,
     Run,
@@ -41,12 +47,12 @@ from vqa_helpers.training.checkpoint import (
 )
 from vqa_helpers.training.events import open_writer
 from vqa_helpers.training.loop import Epoch, Trainer, rank
+from vqa_helpers.training.losses import loss_function
 
 log = logging.getLogger(__name__)
 
 RESULTS = "results_{split}.json"  # for the evaluation server
 SPLIT = "split.json"
-SCORED = ("validation", "test")
 
 
 def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run:
@@ -58,7 +64,7 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
 
     Raises:
         InputError: when `folder` holds a finished run with other settings, and that may not be
-            moved.
+            moved; when the experiment knows anything of validation or test.
     """
     config = experiment.config()
     if folder.exists() and not folder.is_dir():
@@ -66,6 +72,11 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
     if _finished(folder, config, set_aside):
         log.info("%s: is finished; nothing to do", folder)
         return Run(folder)
+    if leaks := find_leaks(experiment):
+        raise InputError(
+            f"{experiment.dataset.folder}: what is trained would know more than the train split "
+            f"({'; '.join(leaks)}); mend the splits or prepare the experiment anew"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / CONFIG, config)
     write_json(folder / SPLIT, experiment.dataset.split_record())
@@ -102,6 +113,8 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
         return False
     kept = Run(folder).config
     wanted = json.loads(json.dumps(config))
+    kept.setdefault("loss", DEFAULT_LOSS)  # runs of old versions had no other
+    kept.setdefault("split_rule", "by-image")
     different = [name for name in wanted if kept.get(name) != wanted[name]]
     if different and set_aside:
         names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
@@ -125,7 +138,12 @@ def _short(value: object) -> str:
 
 def _train(experiment: Experiment, folder: Path, config: dict) -> float:
     """Train to the last epoch; the best epoch's model lies in the folder. Returns the seconds."""
-    trainer = Trainer(experiment.model, experiment.schedule, experiment.options.seed)
+    trainer = Trainer(
+        experiment.model,
+        experiment.schedule,
+        experiment.options.seed,
+        loss_function(experiment.preset.loss, experiment.class_weights),
+    )
     history: list[dict] = []
     checkpoint = load_checkpoint(folder)
     if checkpoint is not None and checkpoint["config"] == json.dumps(config, sort_keys=True):
@@ -184,35 +202,46 @@ def _line(epoch: Epoch, epochs: int, better: bool) -> str:
 
 
 def _measure(experiment: Experiment, folder: Path) -> None:
-    """Answer validation and test with the chosen epoch: predictions, metrics, results JSON."""
-    answers = experiment.vocabularies.answers
-    train = experiment.dataset.splits["train"]
+    """Answer every split but train with the chosen epoch: results JSON, and where the answers are
+    known predictions and metrics."""
+    dataset, vocabulary = experiment.dataset, experiment.vocabularies.answers
+    answered = [split for split in ("validation", "test") if dataset.answered(split)]
+    kept = experiment.options.features / dataset.name / "guesses"
+    guesses = blind_guesses(dataset, answered, kept)
     rows: list[dict] = []
     metrics = {}
-    for split in SCORED:
-        table = experiment.dataset.splits[split]
-        ids, probabilities = rank(experiment.model, experiment.batches[split])
-        ranked = [[answers.answers[i] for i in row] for row in ids.tolist()]
-        truths = table["answer"] if "answer" in table.columns else [None] * len(table)
-        for question_id, texts, chances, truth in zip(
-            table["question_id"], ranked, probabilities.tolist(), truths, strict=True
-        ):
-            rows.append(
-                {
-                    "split": split,
-                    "question_id": int(question_id),
-                    "answers": texts,
-                    "probabilities": [round(chance, 6) for chance in chances],
-                    "truth": truth,
-                }
-            )
-        write_results(
-            folder / RESULTS.format(split=split),
-            table["question_id"],
-            [texts[0] for texts in ranked],
+    for split, table in dataset.splits.items():
+        if split == "train":
+            continue
+        ids, probabilities = rank(
+            experiment.model, experiment.batches[split], loss=experiment.preset.loss
         )
-        if experiment.dataset.answered(split):
-            metrics[split] = measure(table, ranked, answers)
-            metrics[split]["baselines"] = measure_baselines(train, table)
+        ranked = [[vocabulary.answers[i] for i in row] for row in ids.tolist()]
+        first = [row[0] for row in ranked]
+        write_results(folder / RESULTS.format(split=split), table["question_id"], first)
+        if split == "export":
+            continue  # for the evaluation server alone
+        columns = dict.fromkeys(PREDICTION_COLUMNS, [None] * len(table)) | {
+            "split": [split] * len(table),
+            "question_id": table["question_id"].tolist(),
+            "image_id": table["image_id"].tolist(),
+            "answers": ranked,
+            "probabilities": [[round(p, 6) for p in row] for row in probabilities.tolist()],
+        }
+        if split in answered:
+            scores = score(table, ranked, vocabulary)
+            best = best_guesser(guesses[split], table)
+            blind = guesses[split][best]
+            metrics[split] = {
+                **measure(table, scores, vocabulary),
+                "calibration": calibrate(probabilities[:, 0].numpy(), scores.top1),
+                "baselines": measure_guesses(guesses[split], table),
+                "against_blind": against(best, scores.top1, hits(blind, table), table["image_id"]),
+            }
+            columns |= {"truth": table["answer"].tolist(), "blind": blind}
+            if scores.vqa is not None:
+                columns["vqa"] = scores.vqa.round(6).tolist()
+        entries = zip(*columns.values(), strict=True)
+        rows += [dict(zip(columns, entry, strict=True)) for entry in entries]
     write_predictions(folder / PREDICTIONS, rows)
     write_json(folder / METRICS, metrics)

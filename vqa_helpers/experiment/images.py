@@ -60,9 +60,9 @@ def open_images(spec: Images | None, dataset: Dataset, options: Options) -> Imag
     if spec is None:
         return ImageSide(ids)
     missing = _refuse_missing_images(dataset)
-    train_ids = np.unique(dataset.splits["train"]["image_id"].to_numpy())
+    train_ids = dataset.splits["train"]["image_id"].to_numpy()
     if spec.in_loop:
-        return _photographs(spec, dataset, options, ids, train_ids, missing)
+        return _photographs(spec, dataset, options, ids, missing)
     start = time.perf_counter()
     asked_about = set(ids.tolist())
     store = fill_store(
@@ -97,14 +97,30 @@ def is_standardised(spec: Images, options: Options) -> bool:
 
 
 def _photographs(
-    spec: Images,
-    dataset: Dataset,
-    options: Options,
-    ids: np.ndarray,
-    train_ids: np.ndarray,
-    missing: list[int],
+    spec: Images, dataset: Dataset, options: Options, ids: np.ndarray, missing: list[int]
 ) -> ImageSide:
     """Images for a network inside the loop; some are tried first, and give the statistics."""
+    squares, unreadable = _try_photographs(dataset, options)
+    _refuse_unreadable_images(dataset, unreadable, len(squares) + len(unreadable))
+    statistics = None
+    if is_standardised(spec, options):
+        statistics = train_statistics(_vectors(spec, squares, options))
+    paths = [dataset.images.get(int(image_id)) for image_id in ids]
+    rows = PixelRows(paths, options.image_size_px, options.device)
+    return ImageSide(ids, rows, statistics, unseen=tuple(missing))
+
+
+def photograph_statistics(
+    spec: Images, dataset: Dataset, options: Options
+) -> tuple[Tensor, Tensor]:
+    """The statistics of a network inside the loop, (D,) each, over some of the train images."""
+    squares, _ = _try_photographs(dataset, options)
+    return train_statistics(_vectors(spec, squares, options))
+
+
+def _try_photographs(dataset: Dataset, options: Options) -> tuple[list[np.ndarray], dict[int, str]]:
+    """Some train images, (S, S, 3) each, and why others could not be read."""
+    train_ids = np.unique(dataset.splits["train"]["image_id"].to_numpy())
     drawn = np.random.default_rng(options.seed).permutation(train_ids)[:STATISTICS_IMAGES]
     tried, unreadable = [], {}
     for image_id in drawn.tolist():
@@ -114,13 +130,7 @@ def _photographs(
             tried.append(load_square(dataset.images[image_id], options.image_size_px))
         except BadImage as error:
             unreadable[image_id] = str(error)
-    _refuse_unreadable_images(dataset, unreadable, len(drawn))
-    statistics = None
-    if is_standardised(spec, options):
-        statistics = train_statistics(_vectors(spec, tried, options))
-    paths = [dataset.images.get(int(image_id)) for image_id in ids]
-    rows = PixelRows(paths, options.image_size_px, options.device)
-    return ImageSide(ids, rows, statistics, unseen=tuple(missing))
+    return tried, unreadable
 
 
 @torch.inference_mode()

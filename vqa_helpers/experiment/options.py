@@ -12,7 +12,7 @@ import torch
 from vqa_helpers.data.build import MOST_SEED
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
-from vqa_helpers.model.config import Preset
+from vqa_helpers.model.config import Loss, Preset
 from vqa_helpers.model.presets import SMALL_DATASET
 from vqa_helpers.vision.encoders import DEFAULT_SIZE_PX
 
@@ -37,6 +37,7 @@ class Options:
         word_order: "asked", or "sorted set": each question as the sorted set of its word ids, as
             two of the study's notebooks have it (for presets that learn words).
         device: "auto", or as torch spells it.
+        loss: in place of the preset's, whose name then tells it.
     """
 
     weights: str = "auto"
@@ -50,6 +51,7 @@ class Options:
     sentence_encoder: Path | None = None
     word_order: str = "asked"
     device: str = "auto"
+    loss: Loss | None = None
 
     def resolved(self, dataset: Dataset, preset: Preset | None = None) -> "Options":
         """The same with every "auto" decided; epochs and schedule only for a preset.

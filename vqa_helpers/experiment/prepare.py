@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.data.formats import has_official_answers
-from vqa_helpers.data.text import tokenize
+from vqa_helpers.data.text import tokenize_all
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import percent, vqa_scores
 from vqa_helpers.experiment.images import ImageSide, is_standardised, open_images
@@ -32,6 +32,7 @@ from vqa_helpers.model.config import Glove, Preset, Schedule, Words
 from vqa_helpers.model.vqa import VQAModel, build_model
 from vqa_helpers.training.batches import Batches, PixelRows
 from vqa_helpers.training.loop import Score
+from vqa_helpers.training.losses import SOFT_LOSSES, inverse_frequencies, prior_logits
 from vqa_helpers.training.tensors import Vocabularies, encode_questions, split_tensors
 from vqa_helpers.vision.encoders import weights_source
 
@@ -52,6 +53,7 @@ class Experiment:
         stand_ins: what took the place of something that had to be downloaded.
         score: VQA accuracy of validation predictions; None where it is not defined.
         question_source: which frozen vectors questions were read with; None where all are learnt.
+        class_weights: (A,) of "weighted cross entropy"; None for other losses.
     """
 
     preset: Preset
@@ -65,6 +67,7 @@ class Experiment:
     stand_ins: list[str] = field(default_factory=list)
     score: Score | None = None
     question_source: str | None = None
+    class_weights: Tensor | None = None
 
     def config(self) -> dict:
         """What `config.json` keeps."""
@@ -74,6 +77,7 @@ class Experiment:
             "source": self.preset.source,
             "dataset": self.dataset.name,
             "data_sha256": self.dataset.sha256(),
+            "split_rule": self.dataset.rule,
             "seed": self.options.seed,
             "epochs": self.options.epochs,
             "schedule": self.schedule.name,
@@ -85,6 +89,7 @@ class Experiment:
             "question_source": self.question_source,
             "stand_ins": self.stand_ins,
             "pieces": self.preset.pieces(),
+            "loss": self.preset.loss,
             "answers": len(self.vocabularies.answers),
             "words": len(self.vocabularies.words) if self.vocabularies.words else None,
             "word_coverage": self._word_coverage(),
@@ -102,7 +107,7 @@ class Experiment:
         if self.vocabularies.words is None:
             return None
         questions = self.dataset.splits["validation"]["question"]
-        return round(self.vocabularies.words.coverage(list(map(tokenize, questions))), 2)
+        return round(self.vocabularies.words.coverage(tokenize_all(questions)), 2)
 
     def _weights_source(self) -> str:
         return weights_source(self.preset.images.encoder, self.options.weights)
@@ -115,6 +120,7 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
         InputError: when the dataset lacks what the preset needs.
     """
     options = (options or Options()).resolved(dataset, preset)
+    preset = preset.with_loss(options.loss or preset.loss)
     _refuse_unanswered(dataset)
     if options.word_order == "sorted set" and isinstance(preset.questions, Words):
         words = dataclasses.replace(preset.questions, sorted_set=True)
@@ -144,11 +150,11 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
     if preset.images and options.weights == "random":
         stand_ins.insert(0, RANDOM_VISION)
     schedule = preset.schedule_named(options.schedule)
-    batches, start = {}, 0
+    batches, start, soft = {}, 0, preset.loss in SOFT_LOSSES
     for name, table in tables.items():
         rows = slice(start, start := start + len(table))
-        encoded = question[rows], None if lengths is None else lengths[rows]
-        tensors = split_tensors(table, encoded, seen.ids, vocabularies.answers)
+        encoded = tuple(None if part is None else part[rows] for part in (question, lengths))
+        tensors = split_tensors(table, encoded, seen.ids, vocabularies.answers, soft)
         tensors = tensors.learnable() if name == "train" else tensors
         batches[name] = Batches(tensors, seen.rows, schedule.batch, options.device)
     if len(batches["train"]) < 2:
@@ -162,10 +168,21 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
         statistics=seen.statistics,
         weights=options.weights,
     ).to(options.device)
+    if preset.loss == "binary cross entropy":
+        model.classifier.start_from(prior_logits(batches["train"].soft, len(vocabularies.answers)))
     return Experiment(
         preset, dataset, options, schedule, vocabularies, batches, model, seen, stand_ins,
-        _score(dataset, vocabularies), question_source,
+        _score(dataset, vocabularies), question_source, _class_weights(preset, batches, vocabularies),
     )  # fmt: skip
+
+
+def _class_weights(
+    preset: Preset, batches: dict[str, Batches], vocabularies: Vocabularies
+) -> Tensor | None:
+    if preset.loss != "weighted cross entropy":
+        return None
+    train = batches["train"].target
+    return inverse_frequencies(train, len(vocabularies.answers)).to(train.device)
 
 
 def _refuse_unanswered(dataset: Dataset) -> None:
@@ -196,7 +213,7 @@ def _word_vectors(
         path = options.features / dataset.name / "words" / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            learn_vectors([tokenize(text) for text in train["question"]], path, spec.dim)
+            learn_vectors(tokenize_all(train["question"]), path, spec.dim)
     elif path is None:
         path = require_glove(options.glove, downloads, spec.dim)
     matrix, found = read_glove(path, vocabularies.words.words, spec.dim)

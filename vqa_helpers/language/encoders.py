@@ -5,6 +5,7 @@ Each takes token ids and lengths, computes its own output width, and knows nothi
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pack_padded_sequence
 
 
@@ -67,6 +68,53 @@ class WordLSTM(nn.Module):
             return None
         hidden, cell = self._state
         return hidden[:, :batch].contiguous(), cell[:, :batch].contiguous()
+
+
+class BagOfWords(nn.Module):
+    """The sum of word embeddings beside those of the first words (VQA 2015, section 4, "BoW Q").
+
+    The paper counts the 1,000 most frequent words, and apart from them the 10 most frequent first,
+    second and third words, since the beginning of a question says most about its answer. Here
+    every known word has a vector of its own in the bag, and another for each of the first places:
+    a linear layer on top can say all that one on the counts could.
+
+    Args:
+        vocabulary_size: number of word ids, padding and unknown included.
+        words: width of the bag.
+        first: how many of the first words are also told apart by place.
+        first_words: width of each of them.
+        dropout: on the whole vector.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        words: int = 300,
+        first: int = 3,
+        first_words: int = 100,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.bag = nn.EmbeddingBag(vocabulary_size, words, mode="sum", padding_idx=0)
+        self.first = nn.ModuleList(
+            nn.Embedding(vocabulary_size, first_words, padding_idx=0) for _ in range(first)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.out_dim = words + first * first_words
+
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode questions.
+
+        Args:
+            tokens: word ids, (B, T), right-padded with 0, which adds nothing.
+
+        Returns:
+            (B, words + first * first_words): the bag, then the first words in order; zeros for
+            those that a short question lacks.
+        """
+        beginning = pad(tokens, (0, max(0, len(self.first) - tokens.shape[1])))
+        placed = [table(beginning[:, place]) for place, table in enumerate(self.first)]
+        return self.dropout(torch.cat([self.bag(tokens), *placed], dim=1))
 
 
 class GloveBiLSTM(nn.Module):

@@ -1,7 +1,7 @@
 """Frozen sentence vectors: one per question, computed once and kept.
 
-The Universal Sentence Encoder 4 is looked for in a local folder, then in TensorFlow Hub's cache,
-then on the network; what it computed is kept in a folder so that neither TensorFlow nor the
+The Universal Sentence Encoder 4 is looked for in a local folder, then where it is downloaded to,
+then in TensorFlow Hub's cache, then on the network; what it computed is kept in a folder so that neither TensorFlow nor the
 network is needed again. The hashed n-grams are its named stand-in where it cannot be had. Knows
 nothing of datasets, models or training, and never chooses the stand-in by itself.
 """
@@ -32,6 +32,7 @@ HASHED_NGRAMS = "hashed-ngrams"
 USE = "universal-sentence-encoder-4"
 USE_HANDLE = "https://tfhub.dev/google/universal-sentence-encoder/4"
 FOLDER_VARIABLE = "VQA_SENTENCE_ENCODER"
+DOWNLOADED = Path("data", "use")  # where `vqa data download use` unpacks it
 
 _WIDTHS = {HASHED_NGRAMS: 512, USE: 512}
 
@@ -63,7 +64,7 @@ def embed_sentences(
         cache: folder where the vectors of the Universal Sentence Encoder are kept. The n-grams
             are not: hashing them again is faster than checking what was kept.
         model_folder: an unpacked SavedModel of the encoder; without it the environment's
-            VQA_SENTENCE_ENCODER, then TensorFlow Hub's cache.
+            VQA_SENTENCE_ENCODER, then `DOWNLOADED`, then TensorFlow Hub's cache.
         offline: do not try the network.
 
     Returns:
@@ -137,14 +138,23 @@ def hub_encoder_folder() -> Path:
     return Path(cache).expanduser().resolve() / name
 
 
+def _published_encoder_folder() -> Path | None:
+    """Where the encoder of `USE_HANDLE` lies on this machine, if it does."""
+    places = (DOWNLOADED.resolve(), hub_encoder_folder())
+    return next((place for place in places if (place / "saved_model.pb").is_file()), None)
+
+
 def encoder_is_local(model_folder: Path | None = None) -> bool:
     """Whether the Universal Sentence Encoder can be loaded without the network."""
-    folder = named_encoder_folder(model_folder) or hub_encoder_folder()
-    return (folder / "saved_model.pb").is_file()
+    return bool(named_encoder_folder(model_folder) or _published_encoder_folder())
 
 
 def encoder_source(encoder: str, model_folder: Path | None = None) -> str:
-    """Which encoder exactly: a stand-in's name, a named folder's fingerprint, or the handle."""
+    """Which encoder exactly: a stand-in's name, a named folder's fingerprint, or the handle.
+
+    What was downloaded, by whichever of the three ways, is the handle's: a model trained with one
+    answers with another.
+    """
     if encoder != USE:
         return encoder
     folder = named_encoder_folder(model_folder)
@@ -163,8 +173,9 @@ def _fingerprint(folder: Path) -> str:
 def _unavailable(reason: str) -> InputError:
     return InputError(
         f"the Universal Sentence Encoder cannot be had ({reason}). Three remedies: "
-        f"download {USE_HANDLE}?tf-hub-format=compressed, unpack it and name the folder with "
-        f"--sentence-encoder DIR or {FOLDER_VARIABLE}; or fill TFHUB_CACHE_DIR (looked for "
+        f"`vqa data download use`, or unpack {USE_HANDLE}?tf-hub-format=compressed yourself and "
+        f"name the folder with --sentence-encoder DIR or {FOLDER_VARIABLE}; or fill "
+        f"TFHUB_CACHE_DIR (looked for "
         f"{hub_encoder_folder()}); or connect to the network. "
         "Or use --offline for the hashed n-gram stand-in"
     )
@@ -184,8 +195,8 @@ def _universal(
     if not missing:
         return vectors
 
-    source = named or hub_encoder_folder()
-    if not named and not (source / "saved_model.pb").is_file():
+    source = named or _published_encoder_folder()
+    if source is None:
         # A machine without TensorFlow may have been given the vectors another one computed.
         others = [folder for folder in cache.glob(f"{USE}-*") if folder != store]
         if len(others) == 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from vqa_helpers.model.fusion import ACTIVATIONS, Activation
@@ -39,6 +40,11 @@ class Funnel(nn.Module):
             in_dim = width
         self.layers = nn.Sequential(*layers, nn.Linear(in_dim, answers))
         self.out_dim = answers
+
+    @torch.no_grad()
+    def start_from(self, logits: Tensor) -> None:
+        """Begin with these logits (answers,) for a vector of which nothing is known yet."""
+        self.layers[-1].bias.copy_(logits)
 
     def forward(self, vector: Tensor) -> Tensor:
         """(B, in_dim) to logits (B, answers)."""

@@ -6,7 +6,7 @@ passes plain arguments on.
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from vqa_helpers.errors import InputError
 
@@ -46,6 +46,22 @@ class Words:
 
 
 @dataclass(frozen=True)
+class BagOfWords:
+    """The sum of word embeddings, and the first words by their place.
+
+    Attributes:
+        min_count: words the train questions hold less often are unknown; the other fields are
+            those of `language.encoders.BagOfWords`.
+    """
+
+    words: int = 300
+    first: int = 3
+    first_words: int = 100
+    min_count: int = 1
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
 class Glove:
     """Frozen GloVe vectors + two-layer bidirectional LSTM."""
 
@@ -56,6 +72,9 @@ class Glove:
 @dataclass(frozen=True)
 class Sentences:
     """Frozen sentence vectors: the Universal Sentence Encoder, or its offline stand-in."""
+
+
+Questions = Words | BagOfWords | Glove | Sentences | None
 
 
 @dataclass(frozen=True)
@@ -102,6 +121,14 @@ class Schedule:
     decay_every: int = 1
 
 
+# What a model learns to make small; `training.losses` says what each is.
+Loss = Literal[
+    "cross entropy", "weighted cross entropy", "soft cross entropy", "binary cross entropy"
+]
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+DEFAULT_LOSS: Loss = "cross entropy"
+
+
 @dataclass(frozen=True)
 class Preset:
     """A whole experiment: the pieces, how they are trained, and where the numbers come from.
@@ -109,6 +136,8 @@ class Preset:
     Attributes:
         source: the place in the study that the numbers copy.
         images: None for a model that sees none.
+        questions: None for a model that reads none.
+        fusion: None where one of the two sides is missing.
         schedule: the study's own.
         small: the named schedule for data sets far smaller than the study's.
         dataset: the catalogue's name of the dataset the study used.
@@ -117,12 +146,26 @@ class Preset:
     name: str
     source: str
     images: Images | None
-    questions: Words | Glove | Sentences
+    questions: Questions
     fusion: Concat | Product | None
     classifier: Classifier
     schedule: Schedule
     small: Schedule
     dataset: str = "100k"
+    loss: Loss = DEFAULT_LOSS
+
+    def with_loss(self, loss: Loss) -> "Preset":
+        """The same with another loss, which its name then tells.
+
+        Raises:
+            InputError: for a loss that is none.
+        """
+        if loss not in LOSSES:
+            raise InputError(f"loss {loss!r}: use one of {', '.join(LOSSES)}")
+        if loss == self.loss:
+            return self
+        name = f"{self.name}-{loss.replace(' ', '-')}"
+        return dataclasses.replace(self, name=name, loss=loss)
 
     def schedule_named(self, name: str) -> Schedule:
         """The study's own schedule, or the small one."""
@@ -142,7 +185,7 @@ Pieces = dict[str, object]
 _PIECE_FIELDS = ("images", "questions", "fusion", "classifier")
 _RECORDS = {
     record.__name__: record
-    for record in (Images, Words, Glove, Sentences, Concat, Product, Classifier)
+    for record in (Images, Words, BagOfWords, Glove, Sentences, Concat, Product, Classifier)
 }
 
 

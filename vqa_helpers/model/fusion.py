@@ -79,13 +79,22 @@ class ProjectedProduct(nn.Module):
         return self.dropout(image * question)
 
 
-class QuestionAlone(nn.Module):
-    """The question vector as it is: what a model without an image knows (VQA 2015, "LSTM Q")."""
+class OneSide(nn.Module):
+    """The one vector there is, as it is: what a model without an image, or without a question,
+    knows (VQA 2015, "LSTM Q" and "I").
+
+    The width of the side that is missing is 0, and its vector None.
+    """
 
     def __init__(self, image_dim: int, question_dim: int) -> None:
         super().__init__()
-        self.out_dim = question_dim
+        if (image_dim == 0) == (question_dim == 0):
+            raise InputError(
+                "a model of one side has an image or a question; with both, choose a fusion "
+                "(Concat, Product)"
+            )
+        self.out_dim = image_dim or question_dim
 
-    def forward(self, image: Tensor | None, question: Tensor) -> Tensor:
-        """(B, question_dim), unchanged."""
-        return question
+    def forward(self, image: Tensor | None, question: Tensor | None) -> Tensor:
+        """(B, image_dim) or (B, question_dim), unchanged."""
+        return question if image is None else image

@@ -7,6 +7,7 @@ import difflib
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.model.config import (
+    BagOfWords,
     Classifier,
     Concat,
     Glove,
@@ -188,6 +189,26 @@ PRESETS = {
             classifier=Classifier((1024,), dropout=0.5),
             schedule=Schedule("study", "adam", 1e-3, batch=400, epochs=12, decay=0.9),
             small=Schedule("small", "adam", 1e-3, batch=64, epochs=8),
+        ),
+        Preset(
+            name="Bag_Of_Words",
+            source="VQA 2015, section 4, 'BoW Q': no image; not an experiment of the study",
+            images=None,
+            questions=BagOfWords(words=300, first=3, first_words=100, min_count=5, dropout=0.5),
+            fusion=None,
+            classifier=Classifier((1024,), dropout=0.5),
+            schedule=Schedule("study", "adam", 1e-3, batch=400, epochs=12, decay=0.9),
+            small=Schedule("small", "adam", 1e-3, batch=64, epochs=10),
+        ),
+        Preset(
+            name="Image_Only",
+            source="VQA 2015, section 4, 'I': no question; not an experiment of the study",
+            images=Images("vgg16"),
+            questions=None,
+            fusion=None,
+            classifier=Classifier((1000, 1000), dropout=0.5),
+            schedule=Schedule("study", "adam", 1e-3, batch=400, epochs=12),
+            small=Schedule("small", "adam", 1e-3, batch=64, epochs=6),
         ),
     )
 }  # fmt: skip

@@ -5,20 +5,22 @@
 
 from torch import Tensor, nn
 
-from vqa_helpers.language.encoders import GloveBiLSTM, SentenceVectors, WordLSTM
+from vqa_helpers.language import encoders
 from vqa_helpers.language.sentence import USE, sentence_width
 from vqa_helpers.model.classifier import Funnel
 from vqa_helpers.model.config import (
+    BagOfWords,
     Classifier,
     Concat,
     Glove,
     Images,
     Pieces,
     Product,
+    Questions,
     Sentences,
     Words,
 )
-from vqa_helpers.model.fusion import Concatenation, PlainProduct, ProjectedProduct, QuestionAlone
+from vqa_helpers.model.fusion import Concatenation, OneSide, PlainProduct, ProjectedProduct
 from vqa_helpers.vision.encoders import WIDTHS, VisionEncoder
 from vqa_helpers.vision.normalise import FeatureNormaliser
 
@@ -28,7 +30,7 @@ class VQAModel(nn.Module):
 
     Args:
         vision: image (B, …) to (B, D); None for a model that sees no image.
-        language: question and lengths to (B, Q).
+        language: question and lengths to (B, Q); None for a model that reads no question.
         fusion: (B, D) and (B, Q) to (B, F).
         classifier: (B, F) to logits (B, A).
     """
@@ -36,7 +38,7 @@ class VQAModel(nn.Module):
     def __init__(
         self,
         vision: nn.Module | None,
-        language: nn.Module,
+        language: nn.Module | None,
         fusion: nn.Module,
         classifier: nn.Module,
     ) -> None:
@@ -46,20 +48,24 @@ class VQAModel(nn.Module):
         self.fusion = fusion
         self.classifier = classifier
 
-    def forward(self, image: Tensor | None, question: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(
+        self, image: Tensor | None, question: Tensor | None, lengths: Tensor | None
+    ) -> Tensor:
         """Answer questions about images.
 
         Args:
             image: stored features (B, D), or pixels (B, 3, S, S) uint8 where the vision network
-                runs inside the loop.
-            question: token ids (B, T), or sentence vectors (B, S).
-            lengths: true lengths of the questions, (B,), on the CPU; None for sentence vectors.
+                runs inside the loop; None without vision.
+            question: token ids (B, T), or sentence vectors (B, S); None without language.
+            lengths: true lengths of tokenised questions, (B,), on the CPU; else None.
 
         Returns:
             Logits (B, A).
         """
         image_vector = None if self.vision is None else self.vision(image)  # (B, D)
-        question_vector = self.language(question, lengths)  # (B, Q)
+        question_vector = (
+            None if self.language is None else self.language(question, lengths)
+        )  # (B, Q)
         return self.classifier(self.fusion(image_vector, question_vector))  # (B, A)
 
     def parameter_count(self) -> int:
@@ -112,7 +118,8 @@ def build_model(
     vision = _vision(pieces["images"], statistics, weights)
     image_dim = WIDTHS[pieces["images"].encoder] if pieces["images"] else 0
     language = _language(pieces["questions"], vocabulary_size, word_vectors)
-    fusion = _fusion(pieces["fusion"], image_dim, language.out_dim)
+    question_dim = language.out_dim if language else 0
+    fusion = _fusion(pieces["fusion"], image_dim, question_dim)
     spec: Classifier = pieces["classifier"]
     classifier = Funnel(
         fusion.out_dim, spec.hidden, answers, spec.activation, spec.batch_norm, spec.dropout
@@ -132,11 +139,13 @@ def _vision(
 
 
 def _language(
-    spec: Words | Glove | Sentences, vocabulary_size: int, word_vectors: Tensor | None
-) -> nn.Module:
+    spec: Questions, vocabulary_size: int, word_vectors: Tensor | None
+) -> nn.Module | None:
     match spec:
+        case None:
+            return None
         case Words():
-            return WordLSTM(
+            return encoders.WordLSTM(
                 vocabulary_size,
                 spec.words,
                 spec.hidden,
@@ -144,16 +153,20 @@ def _language(
                 spec.carry_state,
                 spec.dropout,
             )
+        case BagOfWords():
+            return encoders.BagOfWords(
+                vocabulary_size, spec.words, spec.first, spec.first_words, spec.dropout
+            )
         case Glove():
-            return GloveBiLSTM(word_vectors, spec.hidden)
+            return encoders.GloveBiLSTM(word_vectors, spec.hidden)
         case Sentences():
-            return SentenceVectors(sentence_width(USE))
+            return encoders.SentenceVectors(sentence_width(USE))
 
 
 def _fusion(spec: Concat | Product | None, image_dim: int, question_dim: int) -> nn.Module:
     match spec:
         case None:
-            return QuestionAlone(image_dim, question_dim)
+            return OneSide(image_dim, question_dim)
         case Concat():
             return Concatenation(image_dim, question_dim)
         case Product(width=None):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vqa_helpers.data.vocabulary import OUTSIDE
+from vqa_helpers.training.losses import SoftScores
 from vqa_helpers.vision.preprocess import BadImage, load_square
 
 log = logging.getLogger(__name__)
@@ -82,16 +83,18 @@ class Batch:
     """Some questions.
 
     Attributes:
-        question: token ids (B, T), or sentence vectors (B, S).
-        lengths: (B,) on the CPU; None for sentence vectors.
+        question: token ids (B, T), or sentence vectors (B, S); None without questions.
+        lengths: (B,) on the CPU; None where there are no tokens.
         image: features (B, D) or pixels (B, 3, S, S); None without images.
         target: (B,) the answer's id, -1 where it is outside the vocabulary.
+        soft: (B) soft scores, for the losses that want them.
     """
 
-    question: Tensor
+    question: Tensor | None
     lengths: Tensor | None
     image: Tensor | None
     target: Tensor
+    soft: SoftScores | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -102,29 +105,30 @@ class QuestionTensors:
     """A split as tensors.
 
     Attributes:
-        question: token ids (N, T), or sentence vectors (N, S).
-        lengths: (N,); None for sentence vectors.
+        question: token ids (N, T), or sentence vectors (N, S); None without questions.
+        lengths: (N,); None where there are no tokens.
         image_row: (N,) which row of the images each question is about.
         target: (N,) the answer's id, -1 where it is outside the vocabulary.
+        soft: (N) soft scores, for the losses that want them.
     """
 
-    question: Tensor
+    question: Tensor | None
     lengths: Tensor | None
     image_row: Tensor
     target: Tensor
+    soft: SoftScores | None = None
 
     def __len__(self) -> int:
         return len(self.target)
 
     def learnable(self) -> "QuestionTensors":
-        """The questions whose answer the model can give: the others teach it nothing."""
-        kept = self.target != OUTSIDE
-        return QuestionTensors(
-            self.question[kept],
-            None if self.lengths is None else self.lengths[kept],
-            self.image_row[kept],
-            self.target[kept],
-        )
+        """The questions that teach: the model can give their answer, or with soft scores one of
+        their answers."""
+        kept = self.target != OUTSIDE if self.soft is None else self.soft.total() > 0
+        return QuestionTensors(*(None if part is None else part[kept] for part in self._parts()))
+
+    def _parts(self) -> tuple[Tensor | SoftScores | None, ...]:
+        return self.question, self.lengths, self.image_row, self.target, self.soft
 
 
 class Batches:
@@ -143,10 +147,11 @@ class Batches:
         size: int,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.question = split.question.to(device)
+        self.question = None if split.question is None else split.question.to(device)
         self.lengths = split.lengths  # packing wants them on the CPU
         self.image_row = split.image_row
         self.target = split.target.to(device)
+        self.soft = None if split.soft is None else split.soft.to(device)
         self.images = images
         self.size = size
 
@@ -176,9 +181,10 @@ class Batches:
 
     def _batch(self, rows: Tensor) -> Batch:
         on_device = rows.to(self.target.device)
-        question, lengths = self.question[on_device], None
-        if self.lengths is not None:
-            lengths = self.lengths[rows]
+        question = None if self.question is None else self.question[on_device]
+        lengths = None if self.lengths is None else self.lengths[rows]
+        if lengths is not None:
             question = question[:, : int(lengths.max())]
         image = None if self.images is None else self.images[self.image_row[rows]]
-        return Batch(question, lengths, image, self.target[on_device])
+        soft = None if self.soft is None else self.soft[on_device]
+        return Batch(question, lengths, image, self.target[on_device], soft)

@@ -10,21 +10,20 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from vqa_helpers.data.vocabulary import OUTSIDE
-from vqa_helpers.model.config import Schedule
+from vqa_helpers.model.config import DEFAULT_LOSS, Loss, Schedule
 from vqa_helpers.model.vqa import VQAModel
 from vqa_helpers.progress import track
-from vqa_helpers.training.batches import Batches
+from vqa_helpers.training.batches import Batch, Batches
+from vqa_helpers.training.losses import LossFunction, cross_entropy, probabilities
 
 Score = Callable[[Tensor], float | None]
 
 
 @dataclass
 class Epoch:
-    """What one epoch gave: losses in nats, accuracies in percent, of the questions that can be learnt
-    (train) and of all of them (validation)."""
+    """What one epoch gave: losses in nats, of the questions that can be learnt; accuracies in
+    percent, of those (train) and of all (validation)."""
 
     epoch: int
     train_loss: float
@@ -44,9 +43,16 @@ class Trainer:
         seed: of the shuffling and of dropout.
     """
 
-    def __init__(self, model: VQAModel, schedule: Schedule, seed: int) -> None:
+    def __init__(
+        self,
+        model: VQAModel,
+        schedule: Schedule,
+        seed: int,
+        loss: LossFunction = cross_entropy,
+    ) -> None:
         self.model = model
         self.schedule = schedule
+        self.loss = loss
         learning = [p for p in model.parameters() if p.requires_grad]
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[schedule.optimiser]
         self.optimiser = kind(learning, lr=schedule.learning_rate, fused=True)
@@ -95,14 +101,14 @@ class Trainer:
             label = f"epoch {self.epoch + 1}/{epochs}"
             loss, hits = self._train_epoch(train, label)
             train_s = time.perf_counter() - start
-            logits_loss, predictions, validation_hits = evaluate(self.model, validation)
+            held_out, predictions, validation_hits = evaluate(self.model, validation, self.loss)
             self.decay.step()
             self.epoch += 1
             yield Epoch(
                 epoch=self.epoch,
                 train_loss=loss,
                 train_top1=100 * hits / len(train),
-                validation_loss=logits_loss,
+                validation_loss=held_out,
                 validation_top1=100 * validation_hits / len(validation),
                 validation_vqa=score(predictions) if score else None,
                 learning_rate=rate,
@@ -114,52 +120,65 @@ class Trainer:
         self.model.train()
         device = train.target.device
         # Summed on the device: reading a number back at each step would make the device wait.
-        total, hits = torch.zeros((), device=device), torch.zeros((), device=device)
+        total, weight, hits = torch.zeros(3, device=device)
         batches = train.shuffled(self.shuffling)
         for batch in track(batches, label, total=train.count(), unit="batches"):
-            logits = self.model(batch.image, batch.question, batch.lengths)  # (B, A)
-            loss = cross_entropy(logits, batch.target)
+            logits = _logits(self.model, batch)
+            losses, weights = self.loss(logits, batch.target, batch.soft)  # (B,) each
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            (losses.sum() / weights.sum()).backward()
             self.optimiser.step()
-            total += loss.detach() * len(batch)
+            total += losses.detach().sum()
+            weight += weights.sum()
             hits += (logits.detach().argmax(1) == batch.target).sum()
-        return total.item() / len(train), int(hits.item())
+        return (total / weight).item(), int(hits.item())
+
+
+def _logits(model: nn.Module, batch: Batch) -> Tensor:
+    return model(batch.image, batch.question, batch.lengths)  # (B, A)
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Batches) -> tuple[float, Tensor, int]:
+def evaluate(
+    model: nn.Module, batches: Batches, loss: LossFunction = cross_entropy
+) -> tuple[float, Tensor, int]:
     """Answer every question of a split.
 
     Returns:
-        The mean loss over the questions whose answer is known (nan without one), the predictions
+        The mean loss over the questions that could be learnt (nan without one), the predictions
         (N,), and the number of hits among all questions.
     """
     model.eval()
-    losses, predictions = [], []
+    sums, predictions = [], []
     for batch in batches.in_order():
-        logits = model(batch.image, batch.question, batch.lengths)  # (B, A)
-        losses.append(cross_entropy(logits, batch.target, ignore_index=OUTSIDE, reduction="sum"))
+        logits = _logits(model, batch)
+        losses, weights = loss(logits, batch.target, batch.soft)  # (B,) each
+        sums.append(torch.stack([losses.sum(), weights.sum()]))
         predictions.append(logits.argmax(1))
     predicted = torch.cat(predictions)
-    known = int((batches.target != OUTSIDE).sum())
-    loss = torch.stack(losses).sum().item() / known if known else float("nan")
-    return loss, predicted.cpu(), int((predicted == batches.target).sum())
+    total, weight = torch.stack(sums).sum(0).tolist()
+    mean = total / weight if weight else float("nan")
+    return mean, predicted.cpu(), int((predicted == batches.target).sum())
 
 
 @torch.inference_mode()
-def rank(model: nn.Module, batches: Batches, most: int = 5) -> tuple[Tensor, Tensor]:
+def rank(
+    model: nn.Module, batches: Batches, most: int = 5, loss: Loss = DEFAULT_LOSS
+) -> tuple[Tensor, Tensor]:
     """The most probable answers of every question.
+
+    Args:
+        loss: the one the model was trained with, which says how its logits are read.
 
     Returns:
         Answer ids (N, K) and probabilities (N, K), best first; K is `most`, or the number of
         answers where that is smaller.
     """
     model.eval()
-    ids, probabilities = [], []
+    ids, chances = [], []
     for batch in batches.in_order():
-        logits = model(batch.image, batch.question, batch.lengths)  # (B, A)
-        top = logits.float().softmax(1).topk(min(most, logits.shape[1]), dim=1)
+        logits = _logits(model, batch)
+        top = probabilities(logits, loss).topk(min(most, logits.shape[1]), dim=1)
         ids.append(top.indices.cpu())
-        probabilities.append(top.values.cpu())
-    return torch.cat(ids), torch.cat(probabilities)
+        chances.append(top.values.cpu())
+    return torch.cat(ids), torch.cat(chances)

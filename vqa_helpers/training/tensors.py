@@ -6,8 +6,9 @@ The only place where text meets numbers; the loop after it knows numbers alone.
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,20 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vqa_helpers.data.text import tokenize
-from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
+from vqa_helpers.data.text import clean_white_space, normalise, tokenize_all
+from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_text
 from vqa_helpers.language.sentence import embed_sentences
-from vqa_helpers.model.config import Glove, Sentences, Words
+from vqa_helpers.model.config import Glove, Questions, Sentences, Words
 from vqa_helpers.training.batches import QuestionTensors
+from vqa_helpers.training.losses import SoftScores
 
 log = logging.getLogger(__name__)
 
 VOCABULARY = "vocabulary.json"
+
+Encoded = tuple[Tensor | None, Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Vocabularies:
 
     Attributes:
         answers: what the model can answer.
-        words: what it can read; None where a sentence encoder reads for it.
-        sentence_encoder: its name; None where the model learns words.
+        words: what it can read; None where a sentence encoder reads for it, or nothing does.
+        sentence_encoder: its name; None where the model learns words, or reads nothing.
     """
 
     answers: AnswerVocabulary
@@ -43,15 +47,15 @@ class Vocabularies:
     sentence_encoder: str | None = None
 
     @classmethod
-    def build(
-        cls, train: pd.DataFrame, spec: Words | Glove | Sentences, sentence_encoder: str
-    ) -> "Vocabularies":
+    def build(cls, train: pd.DataFrame, spec: Questions, sentence_encoder: str) -> "Vocabularies":
         """Learn the vocabularies that a language piece needs."""
         answers = AnswerVocabulary.build(train["answer"])
         if isinstance(spec, Sentences):
             return cls(answers, sentence_encoder=sentence_encoder)
-        min_count = spec.min_count if isinstance(spec, Words) else 1
-        return cls(answers, WordVocabulary.build(map(tokenize, train["question"]), min_count))
+        if spec is None:
+            return cls(answers)
+        min_count = 1 if isinstance(spec, Glove) else spec.min_count
+        return cls(answers, WordVocabulary.build(tokenize_all(train["question"]), min_count))
 
     def save(self, folder: Path) -> None:
         """Write `vocabulary.json`."""
@@ -80,13 +84,13 @@ class Vocabularies:
 
 def encode_questions(
     questions: Sequence[str],
-    spec: Words | Glove | Sentences,
+    spec: Questions,
     vocabularies: Vocabularies,
     *,
     cache: Path,
     model_folder: Path | None = None,
     offline: bool = False,
-) -> tuple[Tensor, Tensor | None]:
+) -> Encoded:
     """Questions as a language piece takes them.
 
     Args:
@@ -94,8 +98,11 @@ def encode_questions(
         model_folder: of the sentence encoder.
 
     Returns:
-        Token ids (N, T) int and lengths (N,), or sentence vectors (N, S) and None.
+        Token ids (N, T) int and lengths (N,), or sentence vectors (N, S) and None, or None twice
+        where no question is read.
     """
+    if spec is None:
+        return None, None
     if isinstance(spec, Sentences):
         vectors = embed_sentences(
             questions,
@@ -106,26 +113,84 @@ def encode_questions(
         )
         return torch.from_numpy(vectors), None
     sorted_set = isinstance(spec, Words) and spec.sorted_set
-    tokens, lengths = vocabularies.words.encode(list(map(tokenize, questions)), sorted_set)
+    tokens, lengths = vocabularies.words.encode(tokenize_all(questions), sorted_set)
     return torch.from_numpy(tokens), torch.from_numpy(lengths)
 
 
 def split_tensors(
     table: pd.DataFrame,
-    encoded: tuple[Tensor, Tensor | None],
+    encoded: Encoded,
     image_ids: np.ndarray,
     answers: AnswerVocabulary,
+    soft: bool = False,
 ) -> QuestionTensors:
     """A table's questions with the rows of their images and their targets.
 
     Args:
         encoded: as `encode_questions` returns it.
         image_ids: (I,) ascending: the image of each row.
+        soft: whether the soft scores are wanted too.
     """
     question, lengths = encoded
     rows = np.searchsorted(image_ids, table["image_id"].to_numpy())
-    if "answer" in table.columns:
+    answered = "answer" in table.columns
+    if answered:
         target = answers.encode(table["answer"])
     else:
-        target = np.full(len(table), -1, dtype=np.int64)
-    return QuestionTensors(question, lengths, torch.from_numpy(rows), torch.from_numpy(target))
+        target = np.full(len(table), OUTSIDE, dtype=np.int64)
+    return QuestionTensors(
+        question,
+        lengths,
+        torch.from_numpy(rows),
+        torch.from_numpy(target),
+        soft_scores(table["answers"], answers) if soft and answered else None,
+    )
+
+
+def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) -> SoftScores:
+    """How much of the official accuracy each answer would earn, question by question.
+
+    What an annotator wrote counts for the answer of the vocabulary that is the same text, or else
+    for the most frequent one that is the same after the official normalisation of both. An answer
+    that m of ten annotators gave scores 0.3, 0.6, 0.9, and 1 from m = 4 on (see `metrics.vqa_score`);
+    where n annotators answered, m is scaled to ten, 10 m / n, so that a lone answer scores 1.
+
+    Args:
+        given: (N) what the annotators of each question wrote.
+    """
+    given = list(given)
+    people = np.fromiter(map(len, given), dtype=np.int64, count=len(given))
+    known = _Reader(vocabulary)
+    ids = np.fromiter(map(known.__getitem__, chain.from_iterable(given)), dtype=np.int64)
+    questions = np.repeat(np.arange(len(given)), people)[ids != OUTSIDE]
+    pairs, agreeing = np.unique(
+        questions * len(vocabulary) + ids[ids != OUTSIDE], return_counts=True
+    )  # (P,) each: a question and an answer that somebody gave
+    questions, ids = np.divmod(pairs, len(vocabulary))
+    scores = _agreement(10 * agreeing / people[questions])
+    place = np.arange(len(pairs)) - np.searchsorted(questions, questions)  # within its question
+    shape = len(given), int(place.max(initial=0)) + 1
+    padded = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.float32)
+    for kept, values in zip(padded, (ids, scores), strict=True):
+        kept[questions, place] = values
+    return SoftScores(*map(torch.from_numpy, padded))
+
+
+class _Reader(dict[str, int]):
+    """What an annotator wrote to the answer it counts for, each text normalised once."""
+
+    def __init__(self, vocabulary: AnswerVocabulary) -> None:
+        super().__init__(vocabulary.ids)
+        self._normal: dict[str, int] = {}
+        for text, answer_id in vocabulary.ids.items():
+            self._normal.setdefault(normalise(clean_white_space(text)), answer_id)
+
+    def __missing__(self, text: str) -> int:
+        self[text] = self._normal.get(normalise(clean_white_space(text)), OUTSIDE)
+        return self[text]
+
+
+def _agreement(matches: np.ndarray) -> np.ndarray:
+    """The official accuracy of an answer with that many matches among ten, not always whole."""
+    left_out = matches * np.clip((matches - 1) / 3, 0, 1)
+    return (left_out + (10 - matches) * np.clip(matches / 3, 0, 1)) / 10

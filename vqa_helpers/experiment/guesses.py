@@ -1,0 +1,49 @@
+"""What blind guessers answer on a dataset, computed once for all its runs and kept.
+
+On a full release the nearest questions take minutes; every run is compared with them.
+"""
+
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from vqa_helpers.data.folder import Dataset
+from vqa_helpers.evaluation.baselines import GUESSERS
+from vqa_helpers.files import locked, write_text
+from vqa_helpers.progress import track
+
+log = logging.getLogger(__name__)
+
+Guesses = dict[str, list[str]]
+
+
+def blind_guesses(dataset: Dataset, splits: Iterable[str], folder: Path) -> dict[str, Guesses]:
+    """Split to guesser to its answers, in the order of the table.
+
+    Args:
+        splits: answered ones.
+        folder: where guesses are kept; files are named by the dataset's hash and the guesser.
+    """
+    stem = dataset.sha256()[:16]
+    answers: dict[str, Guesses] = {split: {} for split in splits}
+    with locked(folder / ".lock"):  # notebooks that end together
+        for name, learn in track(GUESSERS.items(), "blind guesses", unit="guessers"):
+            path = folder / f"{stem}-{name.replace(' ', '-')}.json"
+            kept = _read(path, dataset, answers)
+            if kept is None:
+                guess = learn(dataset.splits["train"])
+                kept = {split: guess(dataset.splits[split]) for split in answers}
+                write_text(path, json.dumps(kept, ensure_ascii=False))
+            for split in answers:
+                answers[split][name] = kept[split]
+    return answers
+
+
+def _read(path: Path, dataset: Dataset, splits: Iterable[str]) -> Guesses | None:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        whole = all(len(kept[split]) == len(dataset.splits[split]) for split in splits)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return kept if whole else None
