@@ -20,9 +20,12 @@ def prediction(question_id: int, truth: str | None = "yes") -> dict:
     return {
         "split": "test",
         "question_id": question_id,
+        "image_id": 42,
         "answers": ["yes", "naïve $5"],
         "probabilities": [1 / 3, 0.1],
         "truth": truth,
+        "vqa": None if truth is None else 0.3,
+        "blind": None if truth is None else "no",
     }
 
 
@@ -116,6 +119,52 @@ def test_predictions_round_trip_with_and_without_truth(tmp_path):
     assert table["truth"].iloc[1] is None
 
 
+def test_predictions_of_old_versions_lack_the_later_columns(tmp_path):
+    later = {"image_id", "vqa", "blind"}
+    row = {name: value for name, value in prediction(7).items() if name not in later}
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    table = runs.Run(tmp_path).predictions
+    assert tuple(table.columns) == runs.PREDICTION_COLUMNS
+    assert table.to_dict("records") == [prediction(7) | dict.fromkeys(later)]
+
+
+INTERVAL = {"value": 50.0, "low": 40.0, "high": 60.0}
+KIND = {"questions": 3, "top1": INTERVAL, "top5": 70.0, "vqa": None}
+SCORES = {
+    "questions": 3, "images": 2, "top1": INTERVAL, "top5": INTERVAL, "vqa": None,
+    "ceiling": {"top1": 90.0, "vqa": None}, "baselines": {"one": {"top1": 10.0, "vqa": None}},
+    "per_answer_type": {"other": KIND}, "per_question_type": {},
+}  # fmt: skip
+
+
+def test_metrics_with_all_that_reports_show(tmp_path):
+    whole = {"validation": SCORES, "test": SCORES | {"vqa": INTERVAL, "further": 1}}
+    runs.write_json(tmp_path / "metrics.json", whole)
+    assert runs.Run(tmp_path).metrics == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "absent") for name in SCORES),
+        ("questions", None), ("images", "2"), ("questions", True),
+        ("top1", 50.0), ("top1", None), ("top1", {"value": 50.0}), ("top5", {}),
+        ("vqa", {"value": 50.0, "low": None, "high": 60.0}),
+        ("ceiling", 90.0), ("ceiling", {"vqa": 3.0}),
+        ("baselines", []), ("baselines", {"one": {"top1": None, "vqa": None}}), ("baselines", {"one": 3}),
+        ("per_answer_type", {"other": KIND | {"top1": None}}), ("per_answer_type", None),
+        ("per_question_type", {"is": {"questions": 3}}), ("per_question_type", {"is": 3}),
+    ],
+)  # fmt: skip
+def test_metrics_without_something_that_reports_show(tmp_path, name, value):
+    damaged = SCORES | {name: value}
+    if value == "absent":
+        del damaged[name]
+    runs.write_json(tmp_path / "metrics.json", {"validation": SCORES, "test": damaged})
+    with pytest.raises(InputError, match=rf"metrics.json: test.{name} is missing or malformed; "):
+        _ = runs.Run(tmp_path).metrics
+
+
 def test_no_predictions_are_an_empty_table(tmp_path):
     runs.write_predictions(tmp_path / "predictions.jsonl", [])
     table = runs.Run(tmp_path).predictions
@@ -148,6 +197,9 @@ def test_find_runs_gives_finished_ones_in_order(tmp_path):
         ("metrics.json", b"\xff\xfe\x00", "cannot be read"),
         ("metrics.json", b"[1, 2]", "not an object"),
         ("metrics.json", b'{"test": {}}', "'validation' is missing"),
+        ("metrics.json", b'{"validation": {}}', "validation.questions is missing"),
+        ("metrics.json", b'{"validation": 3}', "validation.questions is missing"),
+        ("predictions.jsonl", b"[]\n", "line 1 is not a prediction"),
         ("config.json", b'{"preset": "1.f"}', "'dataset' is missing"),
         ("history.csv", b"", "cannot be read"),
         ("history.csv", b"epoch,train_loss\n1,2\n", "'train_top1' is missing"),

@@ -13,7 +13,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -29,7 +29,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_text
 
 __all__ = [
-    "Run", "environment", "find_runs", "is_done", "mark_done", "run_folder", "write_history",
+    "Run", "environment", "find_runs", "is_done", "mark_done", "run_folder", "runs_at", "write_history",
     "write_json", "write_predictions", "write_text",
 ]  # fmt: skip
 
@@ -41,7 +41,11 @@ HISTORY_COLUMNS = (
     "epoch", "train_loss", "train_top1", "validation_loss", "validation_top1", "validation_vqa",
     "learning_rate",
 )  # fmt: skip
-PREDICTION_COLUMNS = ("split", "question_id", "answers", "probabilities", "truth")
+PREDICTION_COLUMNS = (
+    "split", "question_id", "image_id", "answers", "probabilities", "truth", "vqa", "blind",
+)  # fmt: skip
+LATER_COLUMNS = frozenset({"image_id", "vqa", "blind"})  # runs of old versions lack them
+INTERVALS = ("top1", "top5", "vqa")
 PACKAGES = (
     "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "pillow", "safetensors",
     "msgspec", "tensorboard", "tensorflow", "tensorflow-hub", "papermill",
@@ -73,8 +77,9 @@ def write_predictions(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write predictions, one JSON object a line.
 
     Args:
-        rows: mappings with the keys of `PREDICTION_COLUMNS`; `truth` is None where the split has
-            no answers.
+        rows: mappings with the keys of `PREDICTION_COLUMNS`: `vqa` is the official accuracy of
+            the first answer, 0 to 1, and `blind` what the best blind guesser says. `truth` and
+            `blind` are None where the split has no answers, `vqa` where it is not defined.
     """
     lines = [_json(path, {name: row[name] for name in PREDICTION_COLUMNS}) for row in rows]
     write_text(path, "".join(line + "\n" for line in lines))
@@ -242,7 +247,12 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        return _read_object(self.folder / METRICS, required=("validation",))
+        """Split to its scores, in percent; each has at least what every report shows."""
+        path = self.folder / METRICS
+        metrics = _read_object(path, required=("validation",))
+        for split, scores in metrics.items():
+            _check_scores(path, split, scores)
+        return metrics
 
     @cached_property
     def timing(self) -> dict[str, Any]:
@@ -252,7 +262,7 @@ class Run:
     def predictions(self) -> pd.DataFrame:
         """One row a question, the columns of `PREDICTION_COLUMNS`.
 
-        `answers` and `probabilities` hold lists, most probable first; `truth` a str or None.
+        `answers` and `probabilities` hold lists, most probable first; what is not known is None.
         """
         path = self.folder / PREDICTIONS
         rows = []
@@ -289,6 +299,22 @@ def find_runs(root: Path, dataset: str | None = None) -> list[Run]:
     return [Run(folder) for folder in sorted(folders, key=_order)]
 
 
+def runs_at(folder: Path) -> list[Run]:
+    """The finished run that `folder` is, or those of several seeds that it holds.
+
+    Raises:
+        InputError: when it is neither.
+    """
+    if is_done(folder):
+        return [Run(folder)]
+    seeds = [done.parent for done in Path(folder).glob("*/DONE") if done.parent.name.isdecimal()]
+    if not seeds:
+        raise InputError(
+            f"{folder}: is no finished run, and holds none of several seeds; train one first"
+        )
+    return [Run(seed) for seed in sorted(seeds, key=lambda path: int(path.name))]
+
+
 def _order(folder: Path) -> tuple[str, str, int]:
     """Sort key of a run folder: seed 10 comes after seed 9."""
     return folder.parent.parent.name, folder.parent.name, int(folder.name)
@@ -307,12 +333,50 @@ def _read_object(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
     return obj
 
 
+def _check_scores(path: Path, split: str, scores: Any) -> None:
+    """Refuse scores of a split without what every report shows."""
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    def is_score(value: Any) -> bool:
+        names = ("value", "low", "high")
+        return isinstance(value, dict) and all(is_number(value.get(name)) for name in names)
+
+    def is_kind(value: Any) -> bool:
+        return isinstance(value, dict) and is_number(value.get("questions")) and all(
+            name in value
+            and (value[name] is None and name == "vqa" or is_number(value[name])
+                 or is_score(value[name]))
+            for name in INTERVALS
+        )  # fmt: skip
+
+    def has_top1(value: Any) -> bool:
+        return isinstance(value, dict) and is_number(value.get("top1")) and "vqa" in value
+
+    def each(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+        return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+    checks = {
+        "questions": is_number, "images": is_number, "top1": is_score, "top5": is_score,
+        "vqa": lambda value: value is None or is_score(value),
+        "ceiling": has_top1, "baselines": each(has_top1),
+        "per_answer_type": each(is_kind), "per_question_type": each(is_kind),
+    }  # fmt: skip
+    for name, check in checks.items():
+        if not isinstance(scores, dict) or name not in scores or not check(scores[name]):
+            raise InputError(f"{path}: {split}.{name} is missing or malformed; {REMEDY}")
+
+
 def _prediction(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-        complete = {name: row[name] for name in PREDICTION_COLUMNS}
+        complete = {
+            name: row.get(name) if name in LATER_COLUMNS else row[name]
+            for name in PREDICTION_COLUMNS
+        }
         matched = len(row["answers"]) == len(row["probabilities"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: line {number} is not a prediction; {REMEDY}") from error
     if not matched:
         raise InputError(f"{path}: line {number} has more answers than probabilities, or fewer; "

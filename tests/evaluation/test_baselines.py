@@ -5,7 +5,12 @@ import pytest
 
 from vqa_helpers.evaluation.baselines import (
     GUESSERS,
+    always_yes,
+    best_guesser,
+    hits,
+    learn_guessers,
     measure_baselines,
+    measure_guesses,
     most_frequent,
     most_frequent_per_question,
     most_frequent_per_question_type,
@@ -55,15 +60,23 @@ def test_per_question_without_regard_to_case():
 
 def test_frequency_goes_before_the_alphabet():
     train = table([("q", "t", "a"), ("q", "t", "z"), ("q", "t", "z"), ("r", "u", "b")])
-    for learn in GUESSERS.values():
-        assert learn(train)(train.iloc[:1]) == ["z"]
+    for name in GUESSERS.keys() - {"always yes"}:
+        assert GUESSERS[name](train)(train.iloc[:1]) == ["z"], name
+
+
+def test_always_yes_needs_no_yes_in_train():
+    train = table([("q", "t", "a")])
+    assert always_yes(train)(TEST) == ["yes"] * 4
 
 
 def test_measured():
     expected = {
         "most frequent answer": 25.0,
+        "always yes": 0.0,
         "most frequent per question type": 50.0,
         "most frequent per question": 75.0,
+        # The six rows are four texts, so all are among the four nearest, and 2 beats 3.
+        "nearest questions": 25.0,
     }
     # Unanimous annotators: the VQA accuracy is that of the target.
     assert measure_baselines(TRAIN, TEST) == {
@@ -100,3 +113,22 @@ def test_rows_with_any_index():
     assert measure_baselines(TRAIN, shuffled)["most frequent per question"]["top1"] == (
         pytest.approx(66.67)
     )
+
+
+def test_the_best_guesser_is_the_first_of_equals():
+    guesses = {
+        "one": ["x", "2", "x", "x"],
+        "two": ["3", "2", "no", "x"],
+        "three": ["3", "2", "no", "y"],
+    }
+    assert best_guesser(guesses, TEST) == "two"
+    assert hits(guesses["two"], TEST).tolist() == [1, 1, 1, 0]
+    assert measure_guesses(guesses, TEST)["two"] == {"top1": 75.0, "vqa": 75.0}
+
+
+def test_what_is_learnt_once_answers_every_split():
+    guessers = learn_guessers(TRAIN)
+    assert list(guessers) == list(GUESSERS)
+    for name, guess in guessers.items():
+        assert guess(TEST) == GUESSERS[name](TRAIN)(TEST)
+        assert len(guess(TRAIN)) == len(TRAIN)

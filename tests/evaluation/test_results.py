@@ -1,11 +1,15 @@
 """A results file against annotations: the official report, and results that do not fit."""
 
+import importlib.util
+import json
+import sys
+
 import pytest
 
 from tests.builders import write_json
 from vqa_helpers.data.formats import write_results
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.results import evaluate_results
+from vqa_helpers.evaluation.results import evaluate_results, validate_results
 
 ROWS = [  # question, type, answer type, target, ten answers
     (5, "is it", "yes/no", "yes", ["yes"] * 10),
@@ -70,16 +74,96 @@ def test_fewer_than_ten_answers_have_no_vqa_accuracy(files):
     assert report["top1"] == 66.67
 
 
+def refusal(files, content) -> str:
+    """The one line with which results are refused, by validation and evaluation alike."""
+    text = content if isinstance(content, str) else json.dumps(content)
+    files[2].write_text(text, encoding="utf-8")
+    lines = []
+    for refuse in (lambda: validate_results(files[2], files[0]), lambda: evaluate_results(*files)):
+        with pytest.raises(InputError) as caught:
+            refuse()
+        lines.append(str(caught.value))
+    assert lines[0] == lines[1] and "\n" not in lines[0] and lines[0].startswith(str(files[2]))
+    return lines[0]
+
+
+def rows(*ids):
+    return [{"question_id": number, "answer": "yes"} for number in ids]
+
+
 @pytest.mark.parametrize(
-    ("ids", "expected"),
+    ("content", "expected"),
     [
-        ([5, 6], "r.json: has no answer to question 7 \\(1 are missing\\)"),
-        ([], "r.json: has no answer to question 5 \\(3 are missing\\)"),
-        ([5, 6, 7, 8], "r.json: answers question 8, which .*q.json does not ask"),
-        ([5, 6, 7, 7], "results\\[3\\] repeats question_id 7"),
+        (rows(5, 6), "has no answer to question 7; every question needs one"),
+        ([], "has no answer to question 5 (and 2 more like it); every"),
+        (rows(5, 6, 7, 8, 9), "answers question 8, which"),
+        (rows(5, 6, 7, 8, 9), "q.json does not ask (and 1 more like it); are they of one split?"),
+        (rows(5, 6, 7, 7), "results[3] repeats question_id 7; every question takes one answer"),
+        (rows(5, 6, 7, 7, 5, 7), "results[3] repeats question_id 7 (and 2 more like it)"),
     ],
 )
-def test_results_that_do_not_fit(files, ids, expected):
-    write_results(files[2], ids, ["yes"] * len(ids))
-    with pytest.raises(InputError, match=expected):
-        evaluate_results(*files)
+def test_results_that_do_not_fit(files, content, expected):
+    assert expected in refusal(files, content)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"question_id": 6}, "required field `answer`"),
+        ({"answer": "yes"}, "required field `question_id`"),
+        (
+            {"question_id": "6", "answer": "yes"},
+            "results[1].question_id: Expected `int`, got `str`",
+        ),
+        ({"question_id": 6.5, "answer": "yes"}, "results[1].question_id: Expected `int`"),
+        ({"question_id": True, "answer": "yes"}, "results[1].question_id: Expected `int`"),
+        ({"question_id": None, "answer": "yes"}, "results[1].question_id: Expected `int`"),
+        ({"question_id": 6, "answer": 2}, "results[1].answer: Expected `str`, got `int`"),
+        ({"question_id": 6, "answer": None}, "results[1].answer: Expected `str`, got `null`"),
+        ({"question_id": 6, "answer": ["yes"]}, "results[1].answer: Expected `str`, got `array`"),
+        ("yes", "results[1]: Expected `object`, got `str`"),
+        (None, "results[1]: Expected `object`, got `null`"),
+    ],
+)
+@pytest.mark.parametrize("plainly", [False, True], ids=["msgspec", "plain"])
+def test_entries_of_another_form(files, entry, expected, plainly, monkeypatch):
+    if plainly:
+        monkeypatch.setitem(sys.modules, "msgspec", None)
+    elif importlib.util.find_spec("msgspec") is None:
+        pytest.skip("msgspec is not installed")
+    line = refusal(files, [*rows(5), entry, *rows(7)])
+    assert expected in line and "is expected" in line and "more like it" not in line
+    assert "(and 1 more like it)" in refusal(files, [*rows(5), entry, entry, *rows(7)])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"question_id": 5, "answer": "yes"}', "Expected `array`, got `object`"),
+        ('"yes"', "Expected `array`"),
+        ("null", "Expected `array`"),
+        ("", "is empty"),
+        ('[{"question_id": 5, "answer": "yes"', "is expected"),
+        ('[{"question_id": NaN, "answer": "yes"}]', "malformed"),
+        ('[{"question_id": 5, "answer": Infinity}]', "malformed"),
+        (
+            '[{"question_id": 99999999999999999999999, "answer": "yes"}]',
+            "answers question 99999999999999999999999, which",
+        ),
+        ("[" * 100_000, "malformed"),
+    ],
+)
+def test_what_is_no_list_of_results(files, content, expected):
+    assert expected in refusal(files, content)
+
+
+def test_what_the_package_writes_is_valid(files):
+    write_results(files[2], [7, 5, 6], ['naïve "no"', "", "yes"])
+    assert validate_results(files[2], files[0]) == 3
+    files[2].write_bytes(b"\xef\xbb\xbf" + files[2].read_bytes())  # as some editors begin
+    assert validate_results(files[2], files[0]) == 3
+
+
+def test_keys_beyond_the_two_are_ignored(files):
+    write_json(files[2], [row | {"confidence": 0.5} for row in rows(5, 6, 7)])
+    assert validate_results(files[2], files[0]) == 3

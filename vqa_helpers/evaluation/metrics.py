@@ -1,27 +1,20 @@
-"""How often the answers are right: official VQA accuracy, top-k, and their intervals.
+"""How often the answers are right: official VQA accuracy, top-k, their intervals and kinds.
 
 Works on tables of questions and lists of answers; knows nothing of models.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from vqa_helpers.data.formats import has_official_answers
-from vqa_helpers.data.text import (
-    clean_white_space,
-    normalise,
-    strip_punctuation,
-)
+from vqa_helpers.data.text import clean_white_space, normalise, strip_punctuation
 from vqa_helpers.data.vocabulary import AnswerVocabulary
+from vqa_helpers.evaluation.annotators import Annotators, Normaliser
+from vqa_helpers.evaluation.bootstrap import bounds, group, interval, resample, totals, wilson
 
-Normaliser = Literal["2021", "2015"]
-
-RESAMPLES = 1_000
-CONFIDENCE = 0.95
 TOP = 5
 
 
@@ -62,123 +55,172 @@ def vqa_scores(
     """`vqa_score` of each row, (N,); None where a question has fewer than ten answers."""
     if not has_official_answers(table):
         return None
-    pairs = zip(predictions, table["answers"], strict=True)
-    return np.array([vqa_score(prediction, answers, normaliser) for prediction, answers in pairs])
+    return Annotators(table["answers"], normaliser).score(predictions)
 
 
-def interval(scores: np.ndarray, images: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of a mean score, by a bootstrap that resamples images.
+@dataclass(frozen=True)
+class Scores:
+    """What each question of a split got, 0 to 1.
 
-    Questions about one image are not independent, so whole images are drawn. Where every image has
-    the same score a bootstrap is blind; Wilson's interval over the images stands in.
-
-    Args:
-        scores: (N,) each 0 to 1.
-        images: (N,) the image of each.
-
-    Returns:
-        The lower and the upper bound, 0 to 1.
+    Attributes:
+        top1: (N,) the first answer is the target, word for word.
+        top5: (N,) the target is among the first five.
+        vqa: (N,) the official accuracy of the first answer; None where it is not defined.
+        best: (N,) the highest official accuracy within the vocabulary; None where not defined.
+        normaliser: of both official accuracies.
     """
-    _, groups = np.unique(images, return_inverse=True)
-    sums = np.bincount(groups, weights=scores)
-    counts = np.bincount(groups)
-    if np.ptp(sums / counts) < 1e-9:
-        hits = round(float(np.mean(scores)) * len(counts))
-        wilson = binomtest(hits, len(counts)).proportion_ci(CONFIDENCE, method="wilson")
-        return float(wilson.low), float(wilson.high)
-    generator = np.random.default_rng(seed)
-    means = np.empty(RESAMPLES)
-    for resample in range(RESAMPLES):
-        drawn = generator.integers(len(counts), size=len(counts))
-        means[resample] = sums[drawn].sum() / counts[drawn].sum()
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+
+    top1: np.ndarray
+    top5: np.ndarray
+    vqa: np.ndarray | None
+    best: np.ndarray | None
+    normaliser: Normaliser
 
 
-def with_interval(scores: np.ndarray, images: np.ndarray) -> dict[str, float]:
-    """The mean of the scores and its 95 % interval, in percent."""
-    low, high = interval(scores, images)
-    return {"value": percent(scores), "low": round(100 * low, 2), "high": round(100 * high, 2)}
-
-
-def percent(scores: np.ndarray) -> float:
-    """The mean in percent, two decimals as the official code rounds it."""
-    return round(100 * float(np.mean(scores)), 2)
-
-
-def by(scores: np.ndarray, kinds: pd.Series) -> dict[str, float]:
-    """The mean score of each kind, in percent."""
-    values = kinds.to_numpy()
-    return {kind: percent(scores[values == kind]) for kind in sorted(set(values))}
-
-
-def measure(
+def score(
     table: pd.DataFrame,
     ranked: Sequence[Sequence[str]],
     vocabulary: AnswerVocabulary,
     normaliser: Normaliser = "2021",
-) -> dict:
-    """Every score of a split.
+) -> Scores:
+    """Score every question of an answered split.
+
+    Args:
+        table: the split, (N) rows.
+        ranked: for each question the most probable answers, best first.
+        vocabulary: the answers the model can give.
+    """
+    pairs = list(zip(ranked, table["answer"].tolist(), strict=True))
+    vqa = best = None
+    if has_official_answers(table):
+        annotators = Annotators(table["answers"], normaliser)
+        vqa = annotators.score([answers[0] for answers in ranked])
+        best = annotators.best(vocabulary.answers)
+    return Scores(
+        np.array([float(answers[0] == truth) for answers, truth in pairs]),
+        np.array([float(truth in answers[:TOP]) for answers, truth in pairs]),
+        vqa,
+        best,
+        normaliser,
+    )
+
+
+def measure(table: pd.DataFrame, scores: Scores, vocabulary: AnswerVocabulary) -> dict:
+    """Every score of a split, in percent.
 
     Args:
         table: an answered split, (N) rows.
-        ranked: for each question the most probable answers, best first.
+        scores: of its questions.
         vocabulary: the answers the model can give.
 
     Returns:
-        questions, images, top1, top5 and vqa with their intervals (vqa None where it is not
-        defined), the same without intervals per answer type and per question type, and the ceiling: what a model
-        that always chose right within the vocabulary would reach.
+        questions, images; top1, top5 and vqa, each with its 95 % interval (vqa None where it is
+        not defined), over all questions and per answer type and question type; and the ceiling:
+        what a model that always chose right within the vocabulary would reach.
     """
-    truths = table["answer"].to_numpy()
-    images = table["image_id"].to_numpy()
-    pairs = list(zip(ranked, truths, strict=True))
-    scores: dict[str, np.ndarray | None] = {
-        "top1": np.array([float(answers[0] == truth) for answers, truth in pairs]),
-        "top5": np.array([float(truth in answers[:TOP]) for answers, truth in pairs]),
-        "vqa": vqa_scores([answers[0] for answers in ranked], table, normaliser),
-    }
-    known = np.array([float(truth in vocabulary.ids) for truth in truths])
-    best = _best_scores(table, vocabulary, normaliser)
+    known = table["answer"].isin(vocabulary.answers).to_numpy()
+    whole = pd.Series("all", index=table.index)
+    overall, answer_types, question_types = per_kind(
+        {"top1": scores.top1, "top5": scores.top5, "vqa": scores.vqa},
+        [whole, table["answer_type"], table["question_type"]],
+        table["image_id"].to_numpy(),
+    )
     return {
         "questions": len(table),
         "images": int(table["image_id"].nunique()),
-        **{
-            name: None if values is None else with_interval(values, images)
-            for name, values in scores.items()
+        **{name: overall["all"][name] for name in ("top1", "top5", "vqa")},
+        "vqa_normaliser": scores.normaliser,
+        "per_answer_type": answer_types,
+        "per_question_type": question_types,
+        "ceiling": {
+            "top1": percent(known),
+            "vqa": None if scores.best is None else percent(scores.best),
         },
-        "vqa_normaliser": normaliser,
-        "per_answer_type": _per_kind(scores, table["answer_type"]),
-        "per_question_type": _per_kind(scores, table["question_type"]),
-        "ceiling": {"top1": percent(known), "vqa": None if best is None else percent(best)},
     }
 
 
-def _per_kind(scores: dict[str, np.ndarray | None], kinds: pd.Series) -> dict[str, dict]:
-    result = {kind: {"questions": int(n)} for kind, n in sorted(kinds.value_counts().items())}
-    for name, values in scores.items():
-        means = {} if values is None else by(values, kinds)
-        for kind, row in result.items():
-            row[name] = means.get(kind)
-    return result
+def per_kind(
+    scores: dict[str, np.ndarray | None], partitions: Sequence[pd.Series], images: np.ndarray
+) -> list[dict[str, dict]]:
+    """The mean of each score within each kind of each partition, on one set of resamples.
+
+    Args:
+        scores: names to (N,) scores, 0 to 1; None where a score is not defined.
+        partitions: (N,) the kind of each question, by answer type, by question type, ….
+        images: (N,) the image of each question.
+
+    Returns:
+        For each partition: kind to its questions and, for each score, value, low and high in
+        percent. A kind that few images ask about has a wide interval; below some ten images it is
+        still too narrow.
+    """
+    groups, count = group(images)
+    defined = {name: values for name, values in scores.items() if values is not None}
+    coded = [pd.factorize(kinds, sort=True) for kinds in partitions]
+    blocks = [  # for each partition its counts and then each score, (images, kinds) each
+        [totals(values, groups, count, codes)
+         for values in (np.ones(len(images)), *defined.values())]
+        for codes, _ in coded
+    ]  # fmt: skip
+    columns = resample(np.hstack([block for partition in blocks for block in partition]))
+    results, start = [], 0
+    for (_, kinds), partition in zip(coded, blocks, strict=True):
+        width = len(kinds)
+        drawn = [columns[:, start + i * width :][:, :width] for i in range(len(partition))]
+        start += width * len(partition)
+        results.append(
+            {
+                str(kind): _kind_row(list(scores), list(defined), k, partition, drawn)
+                for k, kind in enumerate(kinds)
+            }
+        )
+    return results
 
 
-def _best_scores(
-    table: pd.DataFrame, vocabulary: AnswerVocabulary, normaliser: Normaliser
-) -> np.ndarray | None:
-    """For each question the best VQA score that an answer of the vocabulary can get."""
-    if not has_official_answers(table):
-        return None
-    # What can be answered, by all the forms in which an annotator's answer can meet it.
-    known = {normalise(clean_white_space(word)): word for word in vocabulary.answers}
-    known |= {clean_white_space(word): word for word in vocabulary.answers}
-    best = []
-    for answers in table["answers"]:
-        distinct = {clean_white_space(answer) for answer in answers}
-        distinct |= {strip_punctuation(answer) for answer in answers}
-        forms = distinct | {normalise(answer) for answer in distinct}
-        candidates = {known[form] for form in forms if form in known}
-        scores = (vqa_score(candidate, answers, normaliser) for candidate in candidates)
-        best.append(max(scores, default=0.0))
-    return np.array(best)
+def _kind_row(
+    names: list[str], defined: list[str], k: int, of_image: list[np.ndarray],
+    drawn: list[np.ndarray],
+) -> dict:  # fmt: skip
+    """The entry of kind `k`: `of_image` and `drawn` hold its counts, then each defined score."""
+    asked = of_image[0][:, k] > 0  # the images with such a question
+    questions = of_image[0][asked, k]
+    row = {"questions": int(questions.sum()), **dict.fromkeys(names)}
+    with np.errstate(invalid="ignore"):  # a resample without such a question: 0 / 0
+        for name, sums, resampled in zip(defined, of_image[1:], drawn[1:], strict=True):
+            value = sums[asked, k].sum() / questions.sum()
+            if np.ptp(sums[asked, k] / questions) < 1e-9:
+                low, high = wilson(value, len(questions))
+            else:
+                low, high = bounds(resampled[:, k] / drawn[0][:, k])
+            row[name] = _in_percent(value, low, high)
+    return row
+
+
+def with_interval(scores: np.ndarray, images: np.ndarray) -> dict[str, float]:
+    """The mean of the scores and its 95 % interval, in percent.
+
+    Args:
+        scores: (N,), or (S, N) for S training seeds.
+    """
+    return _in_percent(float(np.mean(scores)), *interval(scores, images))
+
+
+def percent(scores: np.ndarray) -> float:
+    """The mean in percent, two decimals as the official code rounds it."""
+    return _rounded(float(np.mean(scores)))
+
+
+def by(scores: np.ndarray, kinds: pd.Series) -> dict[str, float]:
+    """The mean score of each kind, in percent."""
+    codes, names = pd.factorize(kinds, sort=True)
+    means = np.bincount(codes, weights=scores) / np.bincount(codes)
+    return {str(name): _rounded(mean) for name, mean in zip(names, means, strict=True)}
+
+
+def _in_percent(value: float, low: float, high: float) -> dict[str, float]:
+    return {"value": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
+
+
+def _rounded(share: float) -> float:
+    # Twice: the order of a sum decides its last bits, and must not decide which way a tie goes.
+    return round(round(100 * float(share), 9), 2)

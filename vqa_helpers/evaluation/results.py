@@ -1,10 +1,22 @@
-"""Scores a results JSON against annotations, as the evaluation server does."""
+"""A results JSON: whether the evaluation server would take it, and what it would score."""
 
 from pathlib import Path
 
-from vqa_helpers.data.formats import read_annotations, read_questions, read_results
+import numpy as np
+
+from vqa_helpers.data.decode import DecodeError, decode_entries
+from vqa_helpers.data.formats import (
+    Result,
+    has_official_answers,
+    read_annotations,
+    read_bytes,
+    read_questions,
+)
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.metrics import Normaliser, by, percent, vqa_scores
+from vqa_helpers.evaluation.annotators import Annotators, Normaliser
+from vqa_helpers.evaluation.metrics import by, percent
+
+SHAPE = 'a list of {"question_id": number, "answer": text} is expected'
 
 
 def evaluate_results(
@@ -16,26 +28,13 @@ def evaluate_results(
     None, and `top1` (the answer is the target, word for word) is all there is.
 
     Raises:
-        InputError: for a malformed file, a question without a result or a result without its
-            question.
+        InputError: for a malformed file, or results that `validate_results` refuses.
     """
     table = read_annotations(annotations, read_questions(questions))
-    given = read_results(results).set_index("question_id")["answer"]
-    without = table.loc[~table["question_id"].isin(given.index), "question_id"]
-    if len(without):
-        raise InputError(
-            f"{results}: has no answer to question {without.iloc[0]} ({len(without)} are missing); "
-            "every question needs one"
-        )
-    unasked = given.index[~given.index.isin(table["question_id"])]
-    if len(unasked):
-        raise InputError(
-            f"{results}: answers question {unasked[0]}, which {questions} does not ask; are they "
-            "of one split?"
-        )
-    answers = given.loc[table["question_id"]].to_numpy()
-    scores = vqa_scores(answers, table, normaliser)
-    defined = scores is not None
+    given = _read_valid(results, table["question_id"].tolist(), questions)
+    answers = np.array([given[number] for number in table["question_id"].tolist()], dtype=object)
+    defined = has_official_answers(table)
+    scores = Annotators(table["answers"], normaliser).score(answers) if defined else None
     return {
         "overall": percent(scores) if defined else None,
         "per_answer_type": by(scores, table["answer_type"]) if defined else None,
@@ -44,3 +43,48 @@ def evaluate_results(
         "questions": len(table),
         "normaliser": normaliser,
     }
+
+
+def validate_results(path: Path, questions: Path) -> int:
+    """Refuse a results file that the evaluation server would not take; how many answers it has.
+
+    Raises:
+        InputError: for anything but a list of objects with a whole `question_id` and a text
+            `answer`, exactly one for every question of the file `questions`. One line names the
+            first of the offending entries and how many more there are.
+    """
+    asked = read_questions(questions)["question_id"].tolist()
+    return len(_read_valid(path, asked, questions))
+
+
+def _read_valid(path: Path, asked: list[int], questions: Path) -> dict[int, str]:
+    """The answer to each question of `asked`, which the file `questions` holds."""
+    given: dict[int, str] = {}
+    ill_formed, repeated = [], []
+    try:
+        for number, entry in enumerate(decode_entries(read_bytes(path), None, Result)):
+            if isinstance(entry, DecodeError):
+                ill_formed.append(f"results{entry}")
+            elif entry.question_id in given:
+                repeated.append(f"results[{number}] repeats question_id {entry.question_id}")
+            else:
+                given[entry.question_id] = entry.answer
+    except DecodeError as error:  # no list at all
+        raise InputError(f"{path}: {error}; {SHAPE}") from None
+    _refuse(path, ill_formed, SHAPE)
+    _refuse(path, repeated, "every question takes one answer")
+    unasked = set(given).difference(asked)
+    _refuse(
+        path,
+        [f"answers question {n}, which {questions} does not ask" for n in given if n in unasked],
+        "are they of one split?",
+    )
+    without = [f"has no answer to question {number}" for number in asked if number not in given]
+    _refuse(path, without, "every question needs one")
+    return given
+
+
+def _refuse(path: Path, problems: list[str], remedy: str) -> None:
+    if problems:
+        more = f" (and {len(problems) - 1:,} more like it)" if len(problems) > 1 else ""
+        raise InputError(f"{path}: {problems[0]}{more}; {remedy}")

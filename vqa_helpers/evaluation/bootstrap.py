@@ -1,0 +1,125 @@
+"""95 % intervals by a bootstrap that draws whole images, and training seeds where there are several.
+
+Questions about one image are not independent, so images are drawn and each brings its questions.
+Works on arrays of scores; knows nothing of questions, answers or models.
+"""
+
+import numpy as np
+from scipy.stats import binomtest
+
+RESAMPLES = 1_000
+CONFIDENCE = 0.95
+CHUNK = 50  # resamples held at a time: 40,000 images are 16 MB of weights
+
+
+def interval(scores: np.ndarray, images: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of a mean score.
+
+    Where every image has the same score a bootstrap is blind; Wilson's interval over the images
+    stands in.
+
+    Args:
+        scores: (N,) each 0 to 1, or (S, N) for S training seeds, which are drawn as well.
+        images: (N,) the image of each question.
+        seed: of the draws.
+
+    Returns:
+        The lower and the upper bound, 0 to 1.
+    """
+    runs = np.atleast_2d(scores)
+    groups, count = group(images)
+    of_image = totals(runs.mean(axis=0), groups, count)[:, 0] / np.bincount(groups)
+    if np.ptp(of_image) < 1e-9:
+        return wilson(float(runs.mean()), count)
+    (means,) = resampled_means([runs], images, seed)
+    return bounds(means)
+
+
+def resampled_means(
+    runs: list[np.ndarray], images: np.ndarray, seed: int = 0
+) -> list[np.ndarray]:  # fmt: skip
+    """The mean score of each resample, for several models on the same draws of images.
+
+    Args:
+        runs: for each model its scores (S, N): a row a training seed. Seeds are drawn too, each
+            model's on their own, since they are separate trainings; one seed stays as it is.
+        images: (N,) the image of each question.
+
+    Returns:
+        For each model (RESAMPLES,).
+    """
+    groups, count = group(images)
+    columns = [totals(row, groups, count) for run in runs for row in _widened(run)]
+    columns.append(totals(np.ones(len(images)), groups, count))
+    sums = resample(np.hstack(columns), seed)  # (R, seeds of all models + 1)
+    generator = np.random.default_rng([seed, 1])
+    means, start = [], 0
+    for run in runs:
+        of_seed = sums[:, start : start + len(run)] / sums[:, -1:]  # (R, S)
+        start += len(run)
+        drawn = generator.integers(len(run), size=of_seed.shape)
+        means.append(np.take_along_axis(of_seed, drawn, axis=1).mean(axis=1))
+    return means
+
+
+def _widened(run: np.ndarray) -> np.ndarray:
+    """`run` (S, N) with its seeds sqrt(S / (S - 1)) times as far from their mean.
+
+    Drawing S seeds from S understates their variance by (S - 1) / S, by half for two seeds.
+    """
+    if len(run) < 2:
+        return run
+    middle = run.mean(axis=0)
+    return middle + (run - middle) * np.sqrt(len(run) / (len(run) - 1))
+
+
+def group(images: np.ndarray) -> tuple[np.ndarray, int]:
+    """Each question's image as a number from 0 (N,), and how many images there are."""
+    distinct, groups = np.unique(images, return_inverse=True)
+    return groups, len(distinct)
+
+
+def totals(
+    values: np.ndarray, groups: np.ndarray, count: int, kinds: np.ndarray | None = None
+) -> np.ndarray:
+    """Sums of `values` (N,) for each image and kind, (count, K); all one kind by default.
+
+    Args:
+        kinds: (N,) each question's kind, numbered from 0.
+    """
+    if kinds is None:
+        return np.bincount(groups, weights=values, minlength=count)[:, None]
+    width = int(kinds.max(initial=0)) + 1
+    sums = np.bincount(groups * width + kinds, weights=values, minlength=count * width)
+    return sums.reshape(count, width)
+
+
+def resample(of_image: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Totals of each resample, (RESAMPLES, C), from totals of each image, (I, C).
+
+    Every column sees the same draws, so that their ratios and differences are paired.
+    """
+    images = len(of_image)
+    generator = np.random.default_rng(seed)
+    sums = np.empty((RESAMPLES, of_image.shape[1]))
+    for start in range(0, RESAMPLES, CHUNK):
+        rows = min(CHUNK, RESAMPLES - start)
+        drawn = np.stack(  # (rows, I): how often each image was drawn
+            [np.bincount(generator.integers(images, size=images), minlength=images)
+             for _ in range(rows)]
+        )  # fmt: skip
+        sums[start : start + rows] = drawn.astype(float) @ of_image
+    return sums
+
+
+def bounds(means: np.ndarray) -> tuple[float, float]:
+    """The percentile interval of resampled means (R,); those without a question are NaN."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(means[~np.isnan(means)], [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def wilson(mean: float, count: int) -> tuple[float, float]:
+    """Wilson's interval of a share seen in `count` independent images."""
+    low, high = binomtest(round(mean * count), count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(low), float(high)

@@ -1,0 +1,57 @@
+"""Does a model know when it is right: the probability of its first answer against the share of hits.
+
+Works on arrays of probabilities and hits; knows nothing of models or figures.
+"""
+
+import numpy as np
+
+BINS = 15  # Guo et al., On Calibration of Modern Neural Networks, 2017
+
+
+def calibrate(probabilities: np.ndarray, hits: np.ndarray) -> dict:
+    """Expected calibration error, and what it is made of, all in percent.
+
+    The error is the mean distance between the probability of the first answer and its share of
+    hits, within bins of similar probability (Guo et al., 2017, section 2).
+
+    Args:
+        probabilities: (N,) of the first answer, 0 to 1.
+        hits: (N,) 1 where the first answer is right, else 0.
+
+    Returns:
+        `ece` and `bins` for 15 bins of equal width (confidence and accuracy are None where no
+        question falls), and `equal_mass` with the same for bins of as equal counts as ties allow.
+    """
+    probabilities = np.asarray(probabilities, dtype=float)
+    wide = np.linspace(0, 1, BINS + 1)
+    full = np.unique(np.quantile(probabilities, np.linspace(0, 1, BINS + 1)[1:-1]))
+    full = np.concatenate([[0.0], full[(full > 0) & (full < 1)], [1.0]])
+    return {
+        **_binned(probabilities, hits, wide),
+        "equal_mass": _binned(probabilities, hits, full),
+    }
+
+
+def _binned(probabilities: np.ndarray, hits: np.ndarray, edges: np.ndarray) -> dict:
+    """The error and its bins between `edges` (K + 1,): each holds its upper edge, not its lower."""
+    count = len(edges) - 1
+    place = np.clip(np.searchsorted(edges, probabilities, side="left") - 1, 0, count - 1)
+    questions = np.bincount(place, minlength=count)
+    confidence = np.bincount(place, weights=probabilities, minlength=count)
+    accuracy = np.bincount(place, weights=hits, minlength=count)
+    error = np.abs(confidence - accuracy).sum() / len(probabilities)
+    bins = [
+        {
+            "low": _percent(edges[k]),
+            "high": _percent(edges[k + 1]),
+            "questions": int(questions[k]),
+            "confidence": _percent(confidence[k] / questions[k]) if questions[k] else None,
+            "accuracy": _percent(accuracy[k] / questions[k]) if questions[k] else None,
+        }
+        for k in range(count)
+    ]
+    return {"ece": _percent(error), "bins": bins}
+
+
+def _percent(share: float) -> float:
+    return round(100 * float(share), 2)

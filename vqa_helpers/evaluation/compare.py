@@ -1,0 +1,105 @@
+"""Two models on the same questions: is one better, or can it not be told?
+
+Both answer the same questions about the same images, so their difference is measured question by
+question; it is far more certain than two intervals that overlap suggest. Works on arrays of
+scores; knows nothing of models, runs or files.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import binomtest, chi2
+
+from vqa_helpers.evaluation.bootstrap import bounds, group, resampled_means, totals, wilson
+
+Verdict = Literal["better", "worse", "cannot tell"]
+
+EXACT_BELOW = 25  # questions on which two models differ
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Percentage points that one model has over another, with their 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the first model is better or worse: the interval leaves out 0."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "cannot tell"
+
+    def __neg__(self) -> "Difference":
+        """What the other model has over the first."""
+        return Difference(-self.value, -self.high, -self.low)
+
+    def __str__(self) -> str:
+        return f"{self.value:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
+
+
+def paired_difference(ours: np.ndarray, theirs: np.ndarray, images: np.ndarray) -> Difference:
+    """How much higher our mean score is, by a bootstrap over images (and over seeds).
+
+    Without an image that differs from the others a bootstrap is blind. Then n of n images show
+    the one difference d; Wilson's lower bound p of n of n says that at most a share 1 - p of all
+    images can be otherwise, by anything from -1 to 1.
+
+    Args:
+        ours: scores 0 to 1, (N,), or (S, N) for S training seeds.
+        theirs: as ours, of the same questions; the number of seeds may differ.
+        images: (N,) the image of each question.
+    """
+    runs = [np.atleast_2d(ours), np.atleast_2d(theirs)]
+    groups, count = group(images)
+    difference = runs[0].mean(axis=0) - runs[1].mean(axis=0)  # (N,)
+    value = float(difference.mean())
+    if np.ptp(totals(difference, groups, count)[:, 0] / np.bincount(groups)) < 1e-9:
+        alike, _ = wilson(1.0, count)
+        low, high = alike * value - (1 - alike), alike * value + (1 - alike)
+    else:
+        first, second = resampled_means(runs, images)
+        low, high = bounds(first - second)
+    return Difference(*(round(100 * number, 2) for number in (value, low, high)))
+
+
+def mcnemar(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The p-value of McNemar's test that both models are right equally often (McNemar, 1947).
+
+    Exact (binomial) where the models differ on fewer than 25 questions, else chi-square with
+    continuity correction. It takes questions for independent, which those about one image are
+    not: the verdict is the bootstrap's.
+
+    Args:
+        ours: (N,) 1 where our first answer is right, else 0.
+        theirs: as ours, of the same questions.
+    """
+    only_ours = int(np.sum((ours > 0.5) & (theirs <= 0.5)))
+    only_theirs = int(np.sum((theirs > 0.5) & (ours <= 0.5)))
+    differing = only_ours + only_theirs
+    if differing == 0:
+        return 1.0
+    if differing < EXACT_BELOW:
+        return float(binomtest(only_ours, differing, 0.5).pvalue)
+    distance = max(abs(only_ours - only_theirs) - 1, 0)
+    return float(chi2.sf(distance**2 / differing, df=1))
+
+
+def against(name: str, ours: np.ndarray, theirs: np.ndarray, images: np.ndarray) -> dict:
+    """A model beside the guesser called `name`, as `metrics.json` keeps it.
+
+    Args:
+        ours: (N,) 1 where the model's first answer is right, else 0.
+        theirs: as ours, of the guesser.
+        images: (N,) the image of each question.
+    """
+    difference = paired_difference(ours, theirs, images)
+    return {
+        "baseline": name,
+        "difference": asdict(difference),
+        "mcnemar_p": float(f"{mcnemar(ours, theirs):.3g}"),
+        "verdict": difference.verdict,
+    }
