@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from vqa_helpers import runs
@@ -45,7 +46,31 @@ def scores(top1: float = 58.4, vqa: float | None = None, **types: int) -> dict[s
             "most frequent answer": {"top1": 21.0, "vqa": None if vqa is None else 23.0},
             "most frequent per question": {"top1": 41.0, "vqa": None if vqa is None else 44.0},
         },
+        "against_blind": against(top1 - 41.0),
+        "calibration": calibration(),
     }
+
+
+def against(gain: float, half: float = 3.0) -> dict[str, Any]:
+    """A model that has `gain` points over the best blind guess."""
+    low, high = gain - half, gain + half
+    return {
+        "baseline": "most frequent per question",
+        "difference": {"value": gain, "low": low, "high": high},
+        "mcnemar_p": 0.04,
+        "verdict": "better" if low > 0 else "worse" if high < 0 else "cannot tell",
+    }
+
+
+def calibration() -> dict[str, Any]:
+    """Of 380 questions 300 answered at 30 %, of which half are right, and 15 at 90 %, of which all."""
+
+    def row(low: float, questions: int, confidence: float, accuracy: float) -> dict[str, Any]:
+        return {"low": low, "high": low + 20, "questions": questions, "confidence": confidence,
+                "accuracy": accuracy}  # fmt: skip
+
+    bins = [row(20, 300, 30.0, 50.0), row(40, 65, 55.0, 40.0), row(80, 15, 90.0, 100.0)]
+    return {"ece": 18.8, "bins": bins, "equal_mass": {"ece": 19.0, "bins": bins}}
 
 
 def metrics(top1: float = 58.4, vqa: float | None = None, test: bool = True) -> dict[str, Any]:
@@ -80,9 +105,12 @@ def prediction_rows(count: int = 12, split: str = "test") -> list[dict[str, Any]
         {
             "split": split,
             "question_id": number + 1,
+            "image_id": number // 3,
             "answers": answers,
             "probabilities": [0.52, 0.24, 0.11, 0.02, 0.001],
             "truth": truths[number % 3],
+            "vqa": None,
+            "blind": "giraffe",
         }
         for number in range(count)
     ]
@@ -104,13 +132,14 @@ def questions(count: int = 12) -> pd.DataFrame:
 def write_run(
     root: Path, preset: str = "GUSE_VGG", seed: int = 0, dataset: str = "demo", **changes: Any
 ) -> Path:
-    """A finished run folder. `changes` replace `metrics`, or entries of config and timing."""
+    """A finished run folder. `changes` replace `metrics`, `predictions`, or entries of config and
+    timing."""
     folder = runs.run_folder(root, dataset, preset, seed)
     config = {
         "preset": preset, "source": "reference study", "dataset": dataset, "seed": seed,
         "epochs": 12, "schedule": "small", "weights": "random", "image_size_px": 64,
         "stand_ins": ["random-weight vision", "hashed n-gram sentences"], "pieces": {},
-        "parameters": 1234,
+        "parameters": 1234, "split_rule": "by-image",
     }  # fmt: skip
     timing = {"features_s": None, "train_s": 45.25, "evaluate_s": 1.5, "samples_per_s": 290.4}
     for part in (config, timing):
@@ -120,6 +149,28 @@ def write_run(
     runs.write_json(folder / runs.METRICS, changes.get("metrics", metrics()))
     runs.write_json(folder / runs.ENVIRONMENT, {"python": "3.11"})
     runs.write_history(folder / runs.HISTORY, history_rows())
-    runs.write_predictions(folder / runs.PREDICTIONS, prediction_rows())
+    rows = changes.get("predictions", prediction_rows())
+    runs.write_predictions(folder / runs.PREDICTIONS, rows)
     runs.mark_done(folder)
     return folder
+
+
+IMAGES = 100  # that `answered_rows` asks about
+
+
+def answered_rows(share: float, seed: int = 0, split: str = "test", vqa: bool = True) -> list[dict]:
+    """300 questions about 100 images, `share` of them right; the guesser is right on a third."""
+    right = np.random.default_rng(seed).random(3 * IMAGES) < share
+    return [
+        {
+            "split": split,
+            "question_id": number + 1,
+            "image_id": number // 3,
+            "answers": ["yes" if right[number] else "no", "maybe"],
+            "probabilities": [0.5, 0.1],
+            "truth": "yes",
+            "vqa": (0.9 if right[number] else 0.3) if vqa else None,
+            "blind": "yes" if number % 3 == 0 else "2",
+        }
+        for number in range(3 * IMAGES)
+    ]

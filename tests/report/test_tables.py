@@ -1,5 +1,7 @@
 """Tables of scores: what stands in each cell, and that nothing soft is passed over."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -17,7 +19,7 @@ def test_score_table_shows_intervals_ceiling_and_blind():
     assert table.loc["test", "top-1 ceiling"] == "98.1"
     assert table.loc["test", "blind top-1, most frequent per question"] == "41.0"
     assert table.loc["test", "questions"] == 380
-    assert "VQA accuracy ceiling" not in table
+    assert "VQA accuracy ceiling" not in table and "VQA normaliser" not in table
 
 
 def test_score_table_keeps_vqa_accuracy_apart():
@@ -25,6 +27,7 @@ def test_score_table_keeps_vqa_accuracy_apart():
     assert table.loc["test", "VQA accuracy"] == "51.0 [49.0, 53.0]"
     assert table.loc["test", "VQA accuracy ceiling"] == "96.0"
     assert table.loc["test", "blind VQA accuracy, most frequent answer"] == "23.0"
+    assert table.loc["test", "VQA normaliser"] == "2021"
 
 
 def test_score_table_says_when_test_was_not_scored():
@@ -44,7 +47,12 @@ def test_answer_types_come_in_the_usual_order():
 def test_type_scores_may_carry_intervals():
     metrics = samples.metrics()
     metrics["test"]["per_answer_type"]["number"]["top1"] = samples.score(33.0)
-    assert tables.answer_type_table(metrics).loc["number", "top-1"] == 33.0
+    table = tables.answer_type_table(metrics)
+    assert table.loc["number", "top-1"] == 33.0
+    assert table["top-1 interval"].dropna().to_dict() == {"number": "[31.0, 35.0]"}
+    assert table["VQA normaliser"].isna().all()
+    defined = tables.answer_type_table(samples.metrics(vqa=50.0))
+    assert set(defined["VQA normaliser"]) == {"2021"}
 
 
 def test_question_types_are_sorted_and_rare_ones_left_out():
@@ -80,6 +88,7 @@ def test_results_show_every_run_with_its_stand_ins(tmp_path):
     assert run["VQA accuracy"] == "not defined"
     assert run["best blind guess"] == "most frequent per question"
     assert run["gain over blind"] == pytest.approx(17.4)
+    assert run["verdict"] == "better" and pd.isna(run["VQA normaliser"])
     assert run["samples/s"] == 290.4 and run["ceiling"] == 98.1
     assert table[table["seed"] == 1].iloc[0]["stand-ins"] == "none"
     assert len(tables.results_table(tmp_path, "daquar")) == 1
@@ -92,6 +101,20 @@ def test_results_without_a_scored_test_show_validation_and_say_so(tmp_path):
     assert run["gain over blind"] == pytest.approx(41.5 - 41.0)
     against = tables.against_study(tables.results_table(tmp_path)).iloc[0]
     assert against["ours, demo, test top-1"] == "validation: 41.5 [39.5, 43.5]"
+
+
+def test_the_verdict_is_of_the_paired_comparison(tmp_path):
+    for seed, gain in enumerate((9.0, 1.0, -9.0)):
+        metrics = samples.metrics(50.0, vqa=55.0)
+        metrics["test"]["against_blind"] = samples.against(gain)
+        samples.write_run(tmp_path, seed=seed, metrics=metrics)
+    old = samples.metrics()
+    del old["test"]["against_blind"]
+    samples.write_run(tmp_path, seed=3, metrics=old)
+    table = tables.results_table(tmp_path)
+    assert table["verdict"].tolist()[:3] == ["better", "cannot tell", "worse"]
+    assert pd.isna(table["verdict"].iloc[3])
+    assert table["VQA normaliser"].tolist()[:3] == ["2021"] * 3
 
 
 def test_results_without_baselines_leave_the_gain_open(tmp_path):
@@ -107,6 +130,11 @@ def test_a_damaged_run_is_named(tmp_path):
     folder = samples.write_run(tmp_path)
     (folder / "metrics.json").write_text('{"validation"')
     with pytest.raises(InputError, match="metrics.json"):
+        tables.results_table(tmp_path)
+    metrics = samples.metrics()
+    del metrics["test"]["top1"]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match="metrics.json: test.top1 is missing or malformed"):
         tables.results_table(tmp_path)
 
 
@@ -166,3 +194,8 @@ def test_published_numbers_are_those_of_the_study():
         "GloVe_ResNet": (43.7, 73.7),
     }
     assert all(result.caveat for results in PUBLISHED.values() for result in results)
+
+
+def test_a_table_for_a_terminal():
+    table = pd.DataFrame({"name": ["a", "longer"], "count": [7, 12_345]})
+    assert tables.to_text(table) == "name     count\na            7\nlonger  12,345\n"

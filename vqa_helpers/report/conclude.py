@@ -1,6 +1,6 @@
 """What a run's own numbers say, as sentences: computed, so that another run says otherwise."""
 
-from vqa_helpers.report.tables import best_blind, scored_split
+from vqa_helpers.report.tables import best_blind, number, scored_split
 from vqa_helpers.runs import Run
 
 SAMPLE_TYPES = 2  # answer types need to differ by this many points to be told apart in words
@@ -18,9 +18,22 @@ def conclude(run: Run) -> str:
         _against_blind(scores),
         _chosen_epoch(run),
         _answer_types(scores),
+        _calibration(scores),
     ]
-    if scores["vqa"] is None:
+    if scores["vqa"] is not None:
+        vqa = scores["vqa"]
+        lines.insert(
+            1,
+            f"The VQA accuracy is {vqa['value']:.1f} % ({vqa['low']:.1f} to {vqa['high']:.1f}, "
+            f"official normaliser {scores['vqa_normaliser']}).",
+        )
+    else:
         lines.append("The VQA accuracy is not defined here: it needs ten answers a question.")
+    if run.config.get("split_rule") == "study":
+        lines.append(
+            "The splits were cut by row, as the study's were: photographs stand on both sides, so "
+            "the score is partly memory and must not be compared with the others."
+        )
     if run.config["stand_ins"]:
         lines.append(
             f"Stand-ins took part: {', '.join(run.config['stand_ins'])}. These figures say "
@@ -29,22 +42,35 @@ def conclude(run: Run) -> str:
     return "\n".join(f"* {line}" for line in lines if line)
 
 
-def verdict(value: dict[str, float], other: float) -> str:
-    """ "better", "worse" or "cannot tell": a score with its interval against a fixed number."""
-    if value["low"] > other:
-        return "better"
-    return "worse" if value["high"] < other else "cannot tell"
-
-
 def _against_blind(scores: dict) -> str:
-    name, value = best_blind(scores)
-    gain = scores["top1"]["value"] - value
+    blind = best_blind(scores)
+    if blind is None:
+        return ""
+    name, value = blind
+    against = scores.get("against_blind")
+    if against is None:  # a run of an old version
+        return f'The best blind guess, "{name}", reaches {value:.1f} % without an image.'
+    gain = against["difference"]
+    interval = f"95 % interval {gain['low']:+.1f} to {gain['high']:+.1f}, question by question"
     said = {
-        "better": f"better than the best blind guess by **{gain:.1f} points**",
-        "worse": f"worse than the best blind guess by **{-gain:.1f} points**",
-        "cannot tell": f"not to be told from the best blind guess ({gain:+.1f} points)",
-    }[verdict(scores["top1"], value)]
-    return f'The model is {said}: "{name}" reaches {value:.1f} % without an image.'
+        "better": f"better than the best blind guess by **{gain['value']:.1f} points**",
+        "worse": f"worse than the best blind guess by **{-gain['value']:.1f} points**",
+        "cannot tell": f"not to be told from the best blind guess ({gain['value']:+.1f} points)",
+    }[against["verdict"]]
+    return f'The model is {said}; {interval}. "{name}" reaches {value:.1f} % without an image.'
+
+
+def _calibration(scores: dict) -> str:
+    calibration = scores.get("calibration")
+    if calibration is None:
+        return ""
+    filled = [row for row in calibration["bins"] if row["questions"]]
+    too_sure = sum(row["questions"] * (row["confidence"] - row["accuracy"]) for row in filled)
+    how = "too sure of itself" if too_sure > 0 else "too modest"
+    return (
+        f"The probability it gives its first answer is off by {calibration['ece']:.1f} points on "
+        f"average (expected calibration error); on the whole it is {how}."
+    )
 
 
 def _chosen_epoch(run: Run) -> str:
@@ -66,7 +92,9 @@ def _chosen_epoch(run: Run) -> str:
 
 def _answer_types(scores: dict) -> str:
     types = {
-        kind: row["top1"] for kind, row in scores["per_answer_type"].items() if row["questions"]
+        kind: number(row["top1"])
+        for kind, row in scores["per_answer_type"].items()
+        if row["questions"]
     }
     if len(types) < 2:
         return ""

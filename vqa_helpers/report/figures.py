@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.report.reliability import plot_reliability
 from vqa_helpers.report.style import (
     BLUE,
     DARK_GREY,
@@ -40,7 +41,7 @@ from vqa_helpers.report.tables import (
 
 __all__ = [
     "plot_answer_distribution", "plot_answer_types", "plot_comparison", "plot_history",
-    "plot_question_types", "save",
+    "plot_question_types", "plot_reliability", "save",
 ]  # fmt: skip
 
 ROW_IN = 0.3  # height of one row of a bar chart, inches

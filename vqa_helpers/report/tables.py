@@ -1,8 +1,8 @@
 """Scores as tables: one run in detail, all runs side by side, ours beside the study's.
 
 Every score stands beside its interval, its ceiling and what a blind guesser gets; top-1 and VQA
-accuracy never share a column; stand-ins are named. Knows run folders and metrics, no models and
-no plots; measures nothing itself.
+accuracy never share a column; stand-ins are named, and so is the version of the official
+normaliser. Knows run folders and metrics, no models and no plots; measures nothing itself.
 """
 
 import logging
@@ -25,8 +25,8 @@ NOT_SCORED = "not scored"  # a split without answers
 ANSWER_TYPES = ("yes/no", "number", "other")
 RESULT_COLUMNS = (
     "dataset", "preset", "seed", "weights", "stand-ins", "epochs", "validation top-1",
-    "test top-1", "scored on", "top-5", "VQA accuracy", "ceiling", "best blind guess",
-    "blind top-1", "gain over blind", "train s", "samples/s",
+    "test top-1", "scored on", "top-5", "VQA accuracy", "VQA normaliser", "ceiling",
+    "best blind guess", "blind top-1", "gain over blind", "verdict", "train s", "samples/s",
 )  # fmt: skip
 # "|" ends a cell, "<" opens a tag, "$" opens a formula.
 MARKDOWN = str.maketrans({"|": "\\|", "<": "&lt;", "$": "\\$"})
@@ -89,7 +89,7 @@ def answer_type_table(metrics: Mapping[str, Any], split: str | None = None) -> p
     types = scores["per_answer_type"]
     order = [name for name in ANSWER_TYPES if name in types]
     order += sorted(name for name in types if name not in ANSWER_TYPES)
-    return _type_table({name: types[name] for name in order}, "answer type")
+    return _type_table({name: types[name] for name in order}, "answer type", scores)
 
 
 def question_type_table(
@@ -108,7 +108,7 @@ def question_type_table(
         if entry["questions"] >= min_questions
     }
     order = sorted(types, key=lambda name: (-number(types[name]["top1"]), name))
-    return _type_table({name: types[name] for name in order}, "question type")
+    return _type_table({name: types[name] for name in order}, "question type", scores)
 
 
 def number(score: Any) -> float:
@@ -138,27 +138,42 @@ def _score_row(scores: Mapping[str, Any], with_vqa: bool) -> dict[str, Any]:
     for name, baseline in scores["baselines"].items():
         row[f"blind top-1, {name}"] = _or_not_defined(baseline["top1"])
     if with_vqa:
+        row["VQA normaliser"] = scores["vqa_normaliser"]
         row["VQA accuracy ceiling"] = _or_not_defined(scores["ceiling"]["vqa"])
         for name, baseline in scores["baselines"].items():
             row[f"blind VQA accuracy, {name}"] = _or_not_defined(baseline["vqa"])
     return row
 
 
-def _type_table(types: Mapping[str, Mapping[str, Any]], label: str) -> pd.DataFrame:
+def _type_table(
+    types: Mapping[str, Mapping[str, Any]], label: str, scores: Mapping[str, Any]
+) -> pd.DataFrame:
+    """A row a type; the intervals stand in columns of their own, so that values stay numbers."""
     rows = [
         {
             label: name,
             "questions": entry["questions"],
             "hits": round(entry["questions"] * number(entry["top1"]) / 100),
             "top-1": number(entry["top1"]),
+            "top-1 interval": _interval(entry["top1"]),
             "top-5 hits": round(entry["questions"] * number(entry["top5"]) / 100),
             "top-5": number(entry["top5"]),
             "VQA accuracy": NOT_DEFINED if entry["vqa"] is None else number(entry["vqa"]),
+            "VQA interval": _interval(entry["vqa"]),
+            "VQA normaliser": None if entry["vqa"] is None else scores["vqa_normaliser"],
         }
         for name, entry in types.items()
     ]
-    columns = ["questions", "hits", "top-1", "top-5 hits", "top-5", "VQA accuracy"]
+    columns = ["questions", "hits", "top-1", "top-1 interval", "top-5 hits", "top-5"]
+    columns += ["VQA accuracy", "VQA interval", "VQA normaliser"]
     return pd.DataFrame(rows, columns=[label, *columns]).set_index(label)
+
+
+def _interval(score: Any) -> str | None:
+    """ "[42.1, 45.0]"; None without one."""
+    if not isinstance(score, Mapping):
+        return None
+    return f"[{score['low']:.1f}, {score['high']:.1f}]"
 
 
 # All runs
@@ -168,7 +183,9 @@ def results_table(runs_root: Path, dataset: str | None = None) -> pd.DataFrame:
     """All finished runs below `runs_root`, a row each; no runs, no rows, the same columns.
 
     Where test could not be scored, "test top-1" says so, and the columns after "scored on" are
-    those of validation. Cells with an interval are `Score`s, which read "43.6 [42.1, 45.0]".
+    those of validation. Cells with an interval are `Score`s, which read "43.6 [42.1, 45.0]". The
+    "verdict" is on the gain over the best blind guess, question by question: "better", "worse" or
+    "cannot tell"; None for runs of old versions, which did not compare.
     """
     rows = [_result_row(run) for run in find_runs(runs_root, dataset)]
     return pd.DataFrame(rows, columns=list(RESULT_COLUMNS))
@@ -178,6 +195,7 @@ def _result_row(run: Run) -> dict[str, Any]:
     config, metrics, timing = run.config, run.metrics, run.timing
     split, scores = scored_split(metrics)
     blind = best_blind(scores)
+    against = scores.get("against_blind") or {}
     return {
         "dataset": config["dataset"],
         "preset": config["preset"],
@@ -190,10 +208,12 @@ def _result_row(run: Run) -> dict[str, Any]:
         "scored on": split,
         "top-5": _score(scores["top5"]),
         "VQA accuracy": _score(scores["vqa"]),
+        "VQA normaliser": scores["vqa_normaliser"] if scores["vqa"] else None,
         "ceiling": scores["ceiling"]["top1"],
         "best blind guess": blind[0] if blind else None,
         "blind top-1": blind[1] if blind else None,
         "gain over blind": scores["top1"]["value"] - blind[1] if blind else None,
+        "verdict": against.get("verdict"),
         "train s": timing.get("train_s"),
         "samples/s": timing.get("samples_per_s"),
     }
@@ -276,6 +296,17 @@ def to_markdown(table: pd.DataFrame) -> str:
     ruler = ["---:" if _is_numeric(table[name]) else "---" for name in table.columns]
     head = [_cell(str(name)) for name in table.columns]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ruler, *cells]) + "\n"
+
+
+def to_text(table: pd.DataFrame) -> str:
+    """A table for a terminal: columns aligned, numbers to the right."""
+    columns = []
+    for name in table.columns:
+        cells = [str(name), *map(_cell, table[name])]
+        width = max(map(len, cells))
+        pad = str.rjust if _is_numeric(table[name]) else str.ljust
+        columns.append([pad(cell, width) for cell in cells])
+    return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True)) + "\n"
 
 
 def _is_numeric(column: pd.Series) -> bool:

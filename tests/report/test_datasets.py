@@ -1,0 +1,28 @@
+"""The named datasets and public files as tables."""
+
+from tests.builders import write_dataset, write_json
+from vqa_helpers.data.catalogue import ENTRIES
+from vqa_helpers.data.public.sources import read_sources
+from vqa_helpers.report.datasets import dataset_list, source_list
+
+
+def test_every_dataset_with_all_that_is_asked(tmp_path):
+    table = dataset_list(tmp_path).set_index("dataset")
+    assert list(table.index) == list(ENTRIES)
+    assert {"source", "questions", "images", "on disk", "licence", "state"} <= set(table.columns)
+    assert table.loc["A", "on disk"] == "16.0 MB" and table.loc["100k", "on disk"] == "6.6 GB"
+    assert table.loc["demo", "state"] == "not drawn yet"
+    assert table.loc["C", "state"] == "not built; lacks v1"
+
+
+def test_what_is_built_says_so(tmp_path):
+    write_json(write_dataset(tmp_path / "C", images=2) / "dataset.json", {})
+    assert dataset_list(tmp_path).set_index("dataset").loc["C", "state"] == "built"
+
+
+def test_every_public_source(tmp_path):
+    table = source_list(tmp_path).set_index("source")
+    assert list(table.index) == list(read_sources())
+    assert table.loc["coco-val2014", "download"] == "6.6 GB"
+    assert table.loc["use", "download"] == "size not published"
+    assert set(table["state"]) == {"not here"}
