@@ -1,0 +1,26 @@
+"""How the tests of the command call it, and read what it says."""
+
+import os
+import subprocess
+import sys
+
+QUICK = ["--weights", "random", "--image-size", "32", "--offline", "--device", "cpu"]
+
+
+def refused(result: tuple[int, str, str], code: int = 2) -> str:
+    """The one line that says what went wrong."""
+    given, out, error = result
+    assert given == code, error
+    assert out == ""
+    [line] = error.splitlines()
+    assert line.startswith("vqa: ")
+    assert len(line) < 800
+    return line
+
+
+def python(*words, **options) -> subprocess.Popen:
+    command = [sys.executable, "-m", "vqa_helpers", *map(str, words)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, **options,
+    )  # fmt: skip
