@@ -272,10 +272,10 @@ def cut(source: Dataset, name: str, seed: int = 0, rule: Rule = "by-image") -> D
         pool = pool.iloc[rows if rule == "study" else np.sort(rows)].reset_index(drop=True)
     splits = _shared_out(pool, conditions, seed, rule)
     if rule == "study":
+        shared = shared_images(splits)
         notes.append(
-            f"split by row, as the study did: {shared_images(splits):,} of "
-            f"{pool['image_id'].nunique():,} images stand in more than one split, so its scores "
-            "are partly memory"
+            f"split by row, as the study did: {shared:,} of {pool['image_id'].nunique():,} images "
+            "stand in more than one split" + (", so its scores are partly memory" if shared else "")
         )
     asked_about = set(pool["image_id"])
     return Dataset(
