@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole reproduction: set up, data, features, notebooks, site. A second run skips what is done.
 set -euo pipefail
+unset CDPATH # else a relative cd may go elsewhere
 called_from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

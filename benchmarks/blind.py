@@ -24,12 +24,12 @@ from vqa_helpers.runs import run_folder
 
 # Preset, loss, epochs: enough for the validation score to stop rising.
 MODELS = [
-    ("Question_Only", "cross-entropy", 10),
-    ("Question_Only", "soft-cross-entropy", 6),
     ("Bag_Of_Words", "cross-entropy", 8),
     ("Bag_Of_Words", "weighted-cross-entropy", 8),
     ("Bag_Of_Words", "soft-cross-entropy", 8),
     ("Bag_Of_Words", "binary-cross-entropy", 8),
+    ("Question_Only", "soft-cross-entropy", 6),
+    ("Question_Only", "cross-entropy", 10),
 ]
 
 
@@ -75,7 +75,7 @@ def arrange(data: Path, report_on: str, out: Path) -> Path:
 
 
 def train_all(dataset: Dataset, options: argparse.Namespace) -> None:
-    """Every model with every seed, a process each; the first seed of all comes first."""
+    """Every model with every seed, a process each; the cheap ones come first."""
 
     def train(job: tuple[int, str, str, int]) -> None:
         seed, preset, loss, epochs = job
@@ -90,7 +90,7 @@ def train_all(dataset: Dataset, options: argparse.Namespace) -> None:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
 
-    jobs = [(seed, *model) for seed in range(options.seeds) for model in MODELS]
+    jobs = [(seed, *model) for model in MODELS for seed in range(options.seeds)]
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(train, jobs))
 

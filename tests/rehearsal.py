@@ -78,7 +78,9 @@ def make_mirror(
 
 def write_sources(folder: Path, address: str) -> Path:
     """The project's own list of public files, with these addresses, lengths and sums."""
-    listed = json.loads(resources.files("vqa_helpers.data.public").joinpath("sources.json").read_text())
+    listed = json.loads(
+        resources.files("vqa_helpers.data.public").joinpath("sources.json").read_text()
+    )
     listed["single_image"] = f"{address}/photographs/{{subset}}/{{name}}"
     for source in listed["sources"]:
         for entry in source["files"]:

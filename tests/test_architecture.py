@@ -82,7 +82,9 @@ def run(code: str) -> subprocess.CompletedProcess:
 
 def test_the_reading_of_imports_sees_them():
     assert "vqa_helpers.language.use_worker" in IMPORTS["vqa_helpers.language.sentence"]
-    assert "vqa_helpers.experiment.prepare" in IMPORTS["vqa_helpers.cli.training"]  # inside a function
+    assert (
+        "vqa_helpers.experiment.prepare" in IMPORTS["vqa_helpers.cli.training"]
+    )  # inside a function
 
 
 def test_every_room_has_its_place():

@@ -234,6 +234,22 @@ def test_unequal_answers_and_probabilities_are_refused(tmp_path):
         _ = runs.Run(tmp_path).predictions
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"question_id": None}, {"question_id": "7"}, {"question_id": 2**70}, {"image_id": [3]},
+        {"image_id": 1.5}, {"answers": [], "probabilities": []}, {"answers": [3, "a"]},
+        {"vqa": "x"}, {"vqa": [1]}, {"vqa": float("inf")}, {"vqa": float("nan")},
+    ],
+)  # fmt: skip
+def test_a_prediction_with_a_malformed_field_names_its_line(tmp_path, damage):
+    rows = [prediction(1), prediction(2) | damage]
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(InputError, match="line 2 is not a prediction"):
+        _ = runs.Run(tmp_path).predictions
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"timing.json: no such file"):
         _ = runs.Run(tmp_path).timing

@@ -375,13 +375,21 @@ def _prediction(path: Path, number: int, line: str) -> dict[str, Any]:
             name: row.get(name) if name in LATER_COLUMNS else row[name]
             for name in PREDICTION_COLUMNS
         }
-        matched = len(row["answers"]) == len(row["probabilities"])
+        if len(row["answers"]) != len(row["probabilities"]) or not _is_sound(complete):
+            raise ValueError("a field is malformed")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: line {number} is not a prediction; {REMEDY}") from error
-    if not matched:
-        raise InputError(f"{path}: line {number} has more answers than probabilities, or fewer; "
-                         f"{REMEDY}")  # fmt: skip
     return complete
+
+
+def _is_sound(row: Mapping[str, Any]) -> bool:
+    """Whether the fields of a prediction that are counted with are what they should be."""
+    ids = [row["question_id"], 0 if row["image_id"] is None else row["image_id"]]
+    return (
+        all(type(one) is int and abs(one) < 2**63 for one in ids)
+        and len(row["answers"]) and all(isinstance(answer, str) for answer in row["answers"])
+        and 0 <= (0 if row["vqa"] is None else row["vqa"]) <= 1
+    )  # fmt: skip
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from tests.builders import read_json, write_dataset, write_json, write_release
+from tests.data.public.server import Server
 from vqa_helpers.data import build
 from vqa_helpers.data.build import build as make
 from vqa_helpers.data.build import cut, draw_demo, open_dataset
@@ -239,6 +242,32 @@ def test_the_study_cuts_rows_in_the_order_of_the_file():
     assert list(pd.concat([train, validation, test])["question_id"]) == list(range(120))
 
 
+@pytest.mark.parametrize("questions", [3, 4, 6, 10, 11])
+def test_no_split_by_row_is_empty(questions):
+    source = source_of(["yes"] * questions, per_image=1)
+    sizes = [len(table) for table in parts(cut(source, "E", rule="study"))]
+    assert min(sizes) > 0 and sum(sizes) == questions
+
+
+def test_a_folder_is_cut_as_its_files_have_it(tmp_path):
+    folder = write_dataset(tmp_path / "big", images=20)
+    for file in folder.glob("*_test.json"):
+        file.unlink()  # a run would cut one from train
+    for kind in ("questions", "annotations"):  # and leave out what validation shares with train
+        train, val = (
+            read_json(folder / f"{kind}_{split}.json")[kind] for split in ("train", "val")
+        )
+        train[0]["image_id"] = val[0]["image_id"]
+        write_json(folder / f"{kind}_train.json", {kind: train})
+    made = read_folder(make("100k", source=folder, rule="study", out=tmp_path / "out"))
+    asked = [
+        question["question_id"]
+        for split in ("train", "val")
+        for question in read_json(folder / f"questions_{split}.json")["questions"]
+    ]
+    assert list(pd.concat(parts(made))["question_id"]) == asked
+
+
 def test_the_study_cuts_its_own_sizes():
     rows = source_of(["1"] * 121_512, per_image=3)
     assert [len(t) for t in parts(cut(rows, "100k", rule="study"))] == [91_134, 6_076, 24_302]
@@ -331,11 +360,59 @@ def test_a_built_dataset_is_not_built_again(official, tmp_path):
     assert study == tmp_path / "v1-E-study" and read_folder(study).rule == "study"
 
 
+def test_several_processes_build_one_dataset(official, tmp_path):
+    fetching = Fetching(root=tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        calls = [
+            pool.submit(make, "E", source=official / "v1", fetching=fetching) for _ in range(4)
+        ]
+        assert {call.result() for call in calls} == {tmp_path / "v1-E"}
+    assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_photographs_that_lacked_are_asked_for_again(official, tmp_path, monkeypatch):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    archive = tmp_path / "v1.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        for file in (official / "v1").glob("*.json"):
+            made.write(file, file.name)
+    with Server() as server:
+        listed = server.file("/v1.zip", archive.read_bytes())
+        v1 = {
+            "name": "v1", "about": "", "licence": "", "folder": "raw/v1", "unpack": True,
+            "files": [{"url": listed.url, "bytes": listed.bytes, "sha256": listed.sha256}],
+        }  # fmt: skip
+        album = f"{server.base}/{{subset}}/{{name}}"
+        sources = write_json(tmp_path / "sources.json", {"single_image": album, "sources": [v1]})
+        fetching = Fetching(root=tmp_path / "data", sources=sources)
+        out = make("A", fetching=replace(fetching, photographs=False))
+        assert [path for path, _ in server.asked] == ["/v1.zip"]
+        assert make("A", fetching=replace(fetching, offline=True)) == out
+        assert len(server.asked) == 1
+        assert make("A", fetching=fetching) == out  # nothing but 404
+        assert len(read_folder(out).missing_images()) == 40
+        for photograph in (official / "v1" / "val2014").iterdir():
+            server.files[f"/val2014/{photograph.name}"] = photograph.read_bytes()
+        assert make("A", fetching=fetching) == out
+    assert read_folder(out).missing_images() == []
+
+
+def test_a_source_without_answers(tmp_path):
+    folder = write_dataset(tmp_path / "d", images=4)
+    for file in folder.glob("annotations_*.json"):
+        file.unlink()
+    with pytest.raises(InputError, match="has no answers to cut a dataset by"):
+        make("A", source=folder, out=tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("F", {}, "'F' is no named dataset"),
         ("A", {"rule": "by-hand"}, "split rule 'by-hand'"),
+        ("A", {"seed": -1}, "seed -1: use 0 to 4294967295"),
+        ("v1", {"seed": 2**32}, "seed 4294967296: use 0 to 4294967295"),
         ("v1", {"rule": "study"}, "splits of its own"),
         ("v2", {}, "has no v2_OpenEnded_mscoco_train2014_questions.json"),
     ],

@@ -262,6 +262,7 @@ def test_the_manifest_names_the_dataset_and_its_images(folder):
         ("[]", "Expected `object`, got `array`"),
         ('{"images": 5}', "images: Expected `str`, got `int`"),
         ('{"notes": "cut"}', "notes: Expected `array`, got `str`"),
+        ('{"rule": "by-hand"}', "rule is 'by-hand'; use by-image or study"),
     ],
 )
 def test_a_damaged_manifest(folder, content, expected):

@@ -1,5 +1,7 @@
 """A results file against annotations: the official report, and results that do not fit."""
 
+import codecs
+import gzip
 import importlib.util
 import json
 import sys
@@ -160,8 +162,18 @@ def test_what_is_no_list_of_results(files, content, expected):
 def test_what_the_package_writes_is_valid(files):
     write_results(files[2], [7, 5, 6], ['naïve "no"', "", "yes"])
     assert validate_results(files[2], files[0]) == 3
-    files[2].write_bytes(b"\xef\xbb\xbf" + files[2].read_bytes())  # as some editors begin
-    assert validate_results(files[2], files[0]) == 3
+
+
+def test_what_is_scored_here_and_refused_by_the_server(files):
+    write_results(files[2], [7, 5, 6], ["2", "yes", "no"])
+    plain = files[2].read_bytes()
+    packed = files[2].with_suffix(".json.gz")
+    packed.write_bytes(gzip.compress(plain))
+    files[2].write_bytes(codecs.BOM_UTF8 + plain)  # as some editors begin
+    for path, said in ((files[2], "begins with a byte order mark"), (packed, "is packed")):
+        assert evaluate_results(*files[:2], path)["top1"] == 100.0
+        with pytest.raises(InputError, match=said):
+            validate_results(path, files[0])
 
 
 def test_keys_beyond_the_two_are_ignored(files):

@@ -27,7 +27,7 @@ from vqa_helpers.model.config import Images
 from vqa_helpers.model.presets import PRESETS
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.losses import inverse_frequencies
-from vqa_helpers.training.tensors import Vocabularies
+from vqa_helpers.training.tensors import Vocabularies, soft_scores
 from vqa_helpers.vision.normalise import FeatureNormaliser, train_statistics
 
 HELD_OUT = ("val", "test")
@@ -172,6 +172,26 @@ def test_training_on_a_held_out_question_is_found(ready, tmp_path):
     assert "training is given 144 questions, the train split has 72" in found
 
 
+def test_answers_of_another_split_in_the_batches_are_found(ready, tmp_path):
+    experiment = ready("Question_Only")
+    train, test = experiment.batches["train"], experiment.batches["test"]
+    assert not torch.equal(train.target, test.target)
+    train.target = test.target.clone()
+    refused(experiment, tmp_path / "run", "the train batches are not those of the train split")
+    experiment = ready("Question_Only", loss="soft cross entropy")
+    answers = experiment.vocabularies.answers
+    experiment.batches["train"].soft = soft_scores(
+        experiment.dataset.splits["test"]["answers"], answers
+    )
+    refused(experiment, tmp_path / "run", "the train batches are not those of the train split")
+
+
+def test_an_epoch_chosen_on_test_is_found(ready, tmp_path):
+    experiment = ready("Question_Only")
+    experiment.batches["validation"] = experiment.batches["test"]
+    refused(experiment, tmp_path / "run", "the validation batches are not those of the validation")
+
+
 def twice(batches: Batches) -> Batches:
     batches.target = batches.target.repeat(2)
     return batches
@@ -244,6 +264,16 @@ def test_statistics_over_all_images_are_found(ready, marked, tmp_path):
     refused(experiment, tmp_path / "run", "image statistics are not those of the train images")
 
 
+def test_statistics_where_there_should_be_none_are_found(ready):
+    experiment = ready("1.e")
+    normaliser(experiment).mean.zero_()
+    normaliser(experiment).std.fill_(1)
+    experiment.seen = dataclasses.replace(experiment.seen, statistics=None)
+    assert find_leaks(experiment) == []
+    normaliser(experiment).mean[0] = 0.1
+    assert find_leaks(experiment) == ["the image statistics are not those of the train images"]
+
+
 def test_one_held_out_image_in_the_statistics_is_found(ready):
     experiment = ready("1.e")
     ids, features = experiment.seen.ids, experiment.seen.rows.features.numpy()
@@ -267,6 +297,16 @@ def test_images_that_cannot_be_seen_are_no_leak(ready, tmp_path):
     (data / "images" / f"{3:012d}.png").write_bytes(b"not a picture")
     experiment = ready("1.e", data, features=tmp_path / "features")
     assert experiment.seen.unseen == (2, 3)
+    assert find_leaks(experiment) == []
+
+
+def test_a_photograph_removed_after_its_features_were_kept_is_no_leak(ready, tmp_path):
+    data = write_dataset(tmp_path / "d", images=12)
+    ready("1.e", data, features=tmp_path / "features")
+    (data / "images" / f"{2:012d}.png").unlink()
+    experiment = ready("1.e", data, features=tmp_path / "features")
+    row = np.flatnonzero(experiment.seen.ids == 2)
+    assert experiment.seen.unseen == (2,) and not experiment.seen.rows.features[row].any()
     assert find_leaks(experiment) == []
 
 

@@ -53,6 +53,8 @@ def test_without_ten_answers_there_is_top1_alone(write):
     ("changed", "said"),
     [
         (lambda made: made[:-1], "were not scored on the same questions"),
+        (lambda made: [row | {"truth": "no"} for row in made], "not scored on the same questions"),
+        (lambda made: [row | {"image_id": 1} for row in made], "not scored on the same questions"),
         (
             lambda made: [row | {"split": "validation"} for row in made],
             "has no predictions of test",
@@ -72,6 +74,13 @@ def test_seeds_on_other_questions_are_no_model(write):
     other = write("1.e", 0.5, 1, predictions=rows(0.5)[3:])
     with pytest.raises(InputError, match="seeds are compared on one split"):
         read_answered([write("1.e", 0.5, 0), other])
+
+
+def test_runs_that_differ_in_more_than_their_seed_are_no_model(write):
+    with pytest.raises(InputError, match="has another epochs than .*; name the runs one by one"):
+        read_answered([write("1.e", 0.5, 0), write("1.e", 0.5, 1, epochs=3)])
+    with pytest.raises(InputError, match="has another preset"):
+        compare_runs([write("1.e", 0.5), write("1.f", 0.5)], write("1.b", 0.5))
 
 
 def test_a_comparison_for_people(write):

@@ -1,5 +1,8 @@
 """The named datasets and public files as tables."""
 
+import json
+from importlib import resources
+
 from tests.builders import write_dataset, write_json
 from vqa_helpers.data.catalogue import ENTRIES
 from vqa_helpers.data.public.sources import read_sources
@@ -18,6 +21,16 @@ def test_every_dataset_with_all_that_is_asked(tmp_path):
 def test_what_is_built_says_so(tmp_path):
     write_json(write_dataset(tmp_path / "C", images=2) / "dataset.json", {})
     assert dataset_list(tmp_path).set_index("dataset").loc["C", "state"] == "built"
+
+
+def test_a_list_of_one_s_own_may_be_shorter(tmp_path):
+    listed = json.loads(
+        resources.files("vqa_helpers.data.public").joinpath("sources.json").read_text()
+    )
+    listed["sources"] = [s for s in listed["sources"] if s["name"] in ("v1", "coco-train2014")]
+    table = dataset_list(tmp_path, write_json(tmp_path / "few.json", listed)).set_index("dataset")
+    assert table.loc["100k", "state"] == "not built; lacks v1, coco-val2014"
+    assert table.loc["v1", "on disk"] == "size not published"
 
 
 def test_every_public_source(tmp_path):

@@ -14,14 +14,14 @@ def add_commands(commands, common: argparse.ArgumentParser) -> None:
     data = commands.add_parser("data", help="the datasets: list, download, build, check")
     actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = command(actions, common, "list", _list, "name the datasets and the public files")
-    _add_root(listing)
+    _add_places(listing)
     listing.add_argument("--json", action="store_true", help="print JSON instead of tables")
     fetch = command(
         actions, common, "download", _download, "fetch public files: resumed, checked, unpacked",
         epilog="For example: vqa data download v1 coco-val2014 glove use",
     )  # fmt: skip
     fetch.add_argument("names", nargs="+", metavar="NAME", help="as `vqa data list` names them")
-    _add_root(fetch)
+    _add_places(fetch)
     _add_network(fetch)
     _add_build(actions, common)
     check = command(actions, common, "check", _check, "name every problem of a dataset folder")
@@ -48,28 +48,29 @@ def _add_build(actions, common: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     build.add_argument("--no-photographs", action="store_true",
                        help="fetch no images: for question-only models")  # fmt: skip
-    _add_root(build)
+    _add_places(build)
     _add_network(build)
 
 
-def _add_root(made: argparse.ArgumentParser) -> None:
+def _add_places(made: argparse.ArgumentParser) -> None:
     made.add_argument("--root", type=Path, default=Path("data"), metavar="DIR",
                       help="where downloads and built datasets lie (data)")  # fmt: skip
+    made.add_argument("--sources", type=Path, metavar="FILE",
+                      help="JSON that replaces the list of public files (VQA_SOURCES)")  # fmt: skip
 
 
 def _add_network(made: argparse.ArgumentParser) -> None:
     made.add_argument("--offline", action="store_true",
                       help="fetch nothing; say which file to put where")  # fmt: skip
     made.add_argument("--mirror", metavar="URL", help="tried first, by file name (VQA_MIRROR)")
-    made.add_argument("--sources", type=Path, metavar="FILE",
-                      help="JSON that replaces the list of public files (VQA_SOURCES)")  # fmt: skip
 
 
 def _list(options: argparse.Namespace) -> int:
     from vqa_helpers.report.datasets import dataset_list, source_list
     from vqa_helpers.report.tables import to_text
 
-    datasets, sources = dataset_list(options.root), source_list(options.root)
+    datasets = dataset_list(options.root, options.sources)
+    sources = source_list(options.root, options.sources)
     if options.json:
         print(json.dumps({"datasets": datasets.to_dict("records"),
                           "sources": sources.to_dict("records")}, indent=1))  # fmt: skip

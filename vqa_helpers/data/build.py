@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -47,19 +48,28 @@ def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA) -> Dataset:
         data: "demo", the name of a dataset built under `root`, or a folder.
         seed: of the splits that have to be cut.
     """
+    _require_seed(seed)
+    return read_folder(_find(data, root), seed)
+
+
+def _require_seed(seed: int) -> None:
     if not 0 <= seed <= MOST_SEED:
         raise InputError(f"seed {seed}: use 0 to {MOST_SEED}")
+
+
+def _find(data: str | Path, root: Path) -> Path:
+    """The folder of a dataset; the demo's is drawn."""
     name = str(data)
     if name == DEMO:
-        return read_folder(draw_demo(root / DEMO), seed)
+        return draw_demo(root / DEMO)
     if Path(data).is_dir():
-        return read_folder(Path(data), seed)
+        return Path(data)
     if (root / name / MANIFEST).exists():
-        return read_folder(root / name, seed)
+        return root / name
     if name in ENTRIES:
         raise InputError(f"dataset {name} is not on this machine; `vqa data build {name}` makes it")
     if Path(data).exists():
-        return read_folder(Path(data), seed)  # a file: refused with its remedy
+        return Path(data)  # a file: refused with its remedy where it is read
     raise InputError(
         f"{name}: is neither a folder nor a named dataset; the names are {', '.join(ENTRIES)}"
     )
@@ -91,6 +101,8 @@ def build(
 ) -> Path:
     """Make a named dataset, downloading what it needs; one that is built already is returned.
 
+    Photographs that are lacking are asked for every time, of a built dataset too unless offline.
+
     Args:
         source: a dataset, or a folder with a release, to make it from; without it the release the
             study used is downloaded.
@@ -98,13 +110,17 @@ def build(
         out: the new folder; without it `<data>/[<source>-]<name>[-study]`.
 
     Raises:
-        InputError: for an unknown name or rule, and for a source that lacks what is needed.
+        InputError: for an unknown name or rule, a seed that cannot be used, and a source that lacks
+            what is needed.
     """
     fetching = fetching or Fetching()
     if name not in ENTRIES:
         raise InputError(f"{name!r} is no named dataset; the names are {', '.join(ENTRIES)}")
     if rule not in RULES:
         raise InputError(f"split rule {rule!r}: use {' or '.join(RULES)}")
+    if name in RELEASES and rule != "by-image":
+        raise InputError(f"{name} is an official release with splits of its own; leave --split")
+    _require_seed(seed)
     if name == DEMO:
         return draw_demo(out or fetching.root / DEMO, seed)
     default = out is None
@@ -115,23 +131,32 @@ def build(
         "seed": seed,
         "from": None if source is None else str(source),
     }
-    if default and _is_built(out, asked):
-        log.info("%s: is built; nothing to do", out)
-        return out
-    if out.exists():
+    if out.exists() and not (default and _is_built(out, asked)):
         raise InputError(f"{out}: is there already; choose another --out or remove it")
-    if name in RELEASES:
-        if rule != "by-image":
-            raise InputError(f"{name} is an official release with splits of its own; leave --split")
-        dataset, files = _protocol(name, source, seed, fetching)
+    with locked(out.with_name(f".{out.name}.build.lock")):
+        if default and _is_built(out, asked):  # before, or by the process that was waited for
+            log.info("%s: is built already", out)
+            if source is None and not fetching.offline:
+                _provide_images(name, lambda: read_folder(out).image_ids(), fetching)
+            return out
+        if name in RELEASES:
+            dataset, files = _protocol(name, source, seed, fetching)
+        else:
+            pool, files = _pool(source, fetching)
+            dataset = cut(pool, name, seed, rule)
+        if source is None:
+            _provide_images(name, dataset.image_ids, fetching)
+        return write_dataset(dataset, out, asked, files)
+
+
+def _provide_images(name: str, image_ids: Callable[[], Iterable[int]], fetching: Fetching) -> None:
+    """See that the photographs of a dataset are here, unless none are wanted."""
+    if not fetching.photographs:
+        return
+    if ENTRIES[name].whole:
+        provide_archives(ENTRIES[name].subsets, fetching)
     else:
-        pool, files = _pool(source, fetching)
-        dataset = cut(pool, name, seed, rule)
-        if source is None and fetching.photographs and ENTRIES[name].whole:
-            provide_archives(ENTRIES[name].subsets, fetching)
-        elif source is None and fetching.photographs:
-            provide_photographs(CUT_FROM[1], dataset.image_ids(), fetching)
-    return write_dataset(dataset, out, asked, files)
+        provide_photographs(CUT_FROM[1], image_ids(), fetching)
 
 
 def _folder_name(name: str, source: str | Path | None, rule: Rule) -> str:
@@ -155,7 +180,8 @@ def _pool(source: str | Path | None, fetching: Fetching) -> tuple[Dataset, list[
     elif Path(source).is_dir() and len(find_subset(Path(source), release, subset)) == 2:
         folder = Path(source)  # the release itself, wherever the user keeps it
     else:
-        return open_dataset(source, root=fetching.root), []
+        # As its files have it: what a run would cut or leave out is cut anew here.
+        return read_folder(_find(source, fetching.root), arranged=False), []
     table = read_subset(folder, release, subset)
     if "answer" not in table.columns:
         raise InputError(f"{folder}: {release} {subset} has no annotations; put them there")
@@ -186,11 +212,7 @@ def _protocol(
     for subset in (release.train, release.test):
         if "answer" not in tables[subset].columns:
             raise InputError(f"{folder}: {name} {subset} has no annotations; put them there")
-    images = folder
-    if source is None:
-        images = fetching.root / PHOTOGRAPHS
-        if fetching.photographs:
-            provide_archives(ENTRIES[name].subsets, fetching)
+    images = folder if source is not None else fetching.root / PHOTOGRAPHS
     splits = {"train": tables[release.train], "test": tables[release.test]}
     notes = [f"VQA {name}: learnt on {release.train}, reported on {release.test}"]
     notes += _add_export(splits, tables.get(release.export), images, release.export, fetching)
@@ -226,7 +248,7 @@ def _add_export(
     if fetching.photographs and len(asked) - here > MOST_ABSENT * len(asked):
         return [
             f"{subset} is not exported: its photographs are not here (`vqa data download "
-            f"coco-{subset}` fetches them)"
+            f"coco-{subset}` fetches them; then remove this dataset and build it anew)"
         ]
     splits["export"] = table.drop(columns=["answer"], errors="ignore")
     return [f"{subset} is answered and exported for the evaluation server, not scored"]
@@ -249,6 +271,8 @@ def cut(source: Dataset, name: str, seed: int = 0, rule: Rule = "by-image") -> D
         raise InputError(f"{name!r} is no dataset that can be cut; there are {', '.join(CUTS)}")
     conditions = CUTS[name]
     answered = [table for split, table in source.splits.items() if source.answered(split)]
+    if not answered:
+        raise InputError(f"{source.folder}: has no answers to cut a dataset by; add annotations")
     pool = pd.concat(answered, ignore_index=True)
     twice = pool.loc[pool["question_id"].duplicated(), "question_id"]
     if len(twice):

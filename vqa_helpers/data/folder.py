@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vqa_helpers.data.catalogue import RULES
 from vqa_helpers.data.decode import DecodeError, decode
 from vqa_helpers.data.formats import read_annotations, read_bytes, read_questions
 from vqa_helpers.data.images import find_images
@@ -129,11 +130,15 @@ class Dataset:
         return digest.hexdigest()
 
 
-def read_folder(folder: Path, seed: int = 0) -> Dataset:
+def read_folder(folder: Path, seed: int = 0, arranged: bool = True) -> Dataset:
     """Open a dataset folder.
 
     A missing validation or test split is cut from train by image, 10 % each; an image that stands
     in two splits is kept in the later one alone. Both are logged and noted.
+
+    Args:
+        seed: of the splits that are cut.
+        arranged: False leaves the splits as the files have them, to cut others from.
 
     Raises:
         InputError: for a folder that is no dataset, and everything malformed in it.
@@ -146,7 +151,9 @@ def read_folder(folder: Path, seed: int = 0) -> Dataset:
         raise InputError(problems[0])
     splits = {split: _read_split(of_split) for split, of_split in files.items()}
     manifest = read_manifest(folder)
-    notes = [*manifest.notes, *arrange(folder, splits, manifest.rule, seed)]
+    notes = list(manifest.notes)
+    if arranged:
+        notes += arrange(folder, splits, manifest.rule, seed)
     for note in notes:
         log.info("%s: %s", folder, note)
     wanted = set().union(*(table["image_id"] for table in splits.values()))
@@ -265,6 +272,9 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.exists():
         return Manifest()
     try:
-        return decode(read_bytes(path), Manifest)
+        manifest = decode(read_bytes(path), Manifest)
     except DecodeError as error:
         raise InputError(f"{path}: {error}; build the dataset again") from None
+    if manifest.rule not in RULES:
+        raise InputError(f"{path}: rule is {manifest.rule!r}; use {' or '.join(RULES)}")
+    return manifest

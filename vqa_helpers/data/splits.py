@@ -40,12 +40,13 @@ def cut_by_image(
 def cut_by_row(
     table: pd.DataFrame, shares: tuple[float, float, float]
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Cut a table in its own order into train, validation and test, as the study did.
+    """Cut a table of at least three rows, in its own order, into train, validation and test, as the
+    study did; none of them is empty.
 
     The questions about one image fall on both sides; `shared_images` counts how often.
     """
-    train = round(shares[0] * len(table))
-    validation = round(shares[1] * len(table))
+    train = min(round(shares[0] * len(table)), len(table) - 2)
+    validation = max(1, round(shares[1] * len(table)))
     return (
         table.iloc[:train].reset_index(drop=True),
         table.iloc[train : train + validation].reset_index(drop=True),

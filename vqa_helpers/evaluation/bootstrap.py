@@ -16,7 +16,8 @@ def interval(scores: np.ndarray, images: np.ndarray, seed: int = 0) -> tuple[flo
     """The 95 % interval of a mean score.
 
     Where every image has the same score a bootstrap is blind; Wilson's interval over the images
-    stands in.
+    stands in. From a few seeds no bootstrap knows their spread well: where it outweighs that of
+    the images, two to five seeds give intervals that hold the truth in 80 to 90 % of cases.
 
     Args:
         scores: (N,) each 0 to 1, or (S, N) for S training seeds, which are drawn as well.

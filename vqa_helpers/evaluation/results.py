@@ -1,5 +1,6 @@
 """A results JSON: whether the evaluation server would take it, and what it would score."""
 
+import codecs
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,17 @@ def validate_results(path: Path, questions: Path) -> int:
 
     Raises:
         InputError: for anything but a list of objects with a whole `question_id` and a text
-            `answer`, exactly one for every question of the file `questions`. One line names the
-            first of the offending entries and how many more there are.
+            `answer`, exactly one for every question of the file `questions`, in plain UTF-8. One
+            line names the first of the offending entries and how many more there are.
     """
     asked = read_questions(questions)["question_id"].tolist()
-    return len(_read_valid(path, asked, questions))
+    answers = len(_read_valid(path, asked, questions))
+    # Two things that this package reads, and `json.load` on the server does not.
+    if path.suffix == ".gz":
+        raise InputError(f"{path}: is packed; the server takes plain JSON, unpack it")
+    if path.read_bytes().startswith(codecs.BOM_UTF8):
+        raise InputError(f"{path}: begins with a byte order mark; save it as UTF-8 without one")
+    return answers
 
 
 def _read_valid(path: Path, asked: list[int], questions: Path) -> dict[int, str]:

@@ -3,6 +3,7 @@
 On a full release the nearest questions take minutes; every run is compared with them.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable
@@ -23,9 +24,9 @@ def blind_guesses(dataset: Dataset, splits: Iterable[str], folder: Path) -> dict
 
     Args:
         splits: answered ones.
-        folder: where guesses are kept; files are named by the dataset's hash and the guesser.
+        folder: where guesses are kept; files are named by a hash of the dataset and the guesser.
     """
-    stem = dataset.sha256()[:16]
+    stem = _hash(dataset)[:16]
     answers: dict[str, Guesses] = {split: {} for split in splits}
     with locked(folder / ".lock"):  # notebooks that end together
         for name, learn in track(GUESSERS.items(), "blind guesses", unit="guessers"):
@@ -40,10 +41,23 @@ def blind_guesses(dataset: Dataset, splits: Iterable[str], folder: Path) -> dict
     return answers
 
 
+def _hash(dataset: Dataset) -> str:
+    """The dataset's own hash, and its question types, which one of the guessers goes by."""
+    digest = hashlib.sha256(dataset.sha256().encode())
+    for table in dataset.splits.values():
+        if "question_type" in table.columns:
+            digest.update("\x1f".join(table["question_type"]).encode())
+    return digest.hexdigest()
+
+
 def _read(path: Path, dataset: Dataset, splits: Iterable[str]) -> Guesses | None:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        whole = all(len(kept[split]) == len(dataset.splits[split]) for split in splits)
+        whole = all(
+            len(kept[split]) == len(dataset.splits[split])
+            and all(isinstance(answer, str) for answer in kept[split])
+            for split in splits
+        )
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return kept if whole else None

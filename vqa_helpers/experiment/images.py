@@ -77,6 +77,8 @@ def open_images(spec: Images | None, dataset: Dataset, options: Options) -> Imag
     unreadable = {i: why for i, why in store.failed.items() if i in asked_about}
     _refuse_unreadable_images(dataset, unreadable, len(ids))
     features, found = store.read(ids)
+    gone = np.isin(ids, missing)  # the store may hold rows of files that have been removed since
+    features[gone], found[gone] = 0, False
     statistics = None
     if is_standardised(spec, options):
         statistics = train_statistics(features[np.isin(ids, train_ids) & found])

@@ -19,7 +19,7 @@ from vqa_helpers.experiment.prepare import LEARNED_WORDS, Experiment
 from vqa_helpers.language.word_vectors import learn_vectors, read_glove
 from vqa_helpers.training.batches import FeatureRows
 from vqa_helpers.training.losses import inverse_frequencies
-from vqa_helpers.training.tensors import Vocabularies
+from vqa_helpers.training.tensors import Vocabularies, split_tensors
 from vqa_helpers.vision.normalise import FeatureNormaliser, train_statistics
 
 SHARED_BY_RULE = "study"  # the rule that splits rows, as the study did, whatever their images
@@ -30,12 +30,14 @@ TOLERANCE = 1e-3  # relative, between learned vectors: other machines round othe
 def find_leaks(experiment: Experiment) -> list[str]:
     """Everything that training would know beyond the train split, a few words each.
 
-    Looked at are the images of the splits and of the train batches, the words, the answers, the
-    statistics that standardise image features, word vectors learned from the questions, and the
-    class weights. Two splits may share images only in a dataset that was built by the study's own
-    rule and says so.
+    Looked at are the images of the splits, the images and targets of the batches that train the
+    model and choose its epoch, the words, the answers, the statistics that standardise image
+    features, word vectors learned from the questions, and the class weights. Two splits may share
+    images only in a dataset that was built by the study's own rule and says so. What is frozen
+    elsewhere (vision weights, GloVe, a sentence encoder) is taken as it is, and one photograph
+    under two ids is two images.
     """
-    return [
+    leaks = [
         *_shared_images(experiment),
         *_odd_batches(experiment),
         *_odd_vocabularies(experiment),
@@ -43,6 +45,7 @@ def find_leaks(experiment: Experiment) -> list[str]:
         *_odd_word_vectors(experiment),
         *_odd_class_weights(experiment),
     ]
+    return leaks or _odd_rows(experiment)  # which tells that, and not why
 
 
 def _shared_images(experiment: Experiment) -> list[str]:
@@ -68,6 +71,29 @@ def _odd_batches(experiment: Experiment) -> list[str]:
     ]
 
 
+def _odd_rows(experiment: Experiment) -> list[str]:
+    return [
+        f"the {split} batches are not those of the {split} split"
+        for split in ("train", "validation")
+        if not _holds(experiment, split)
+    ]
+
+
+def _holds(experiment: Experiment, split: str) -> bool:
+    """Whether the batches of a split ask about its images and expect its answers, row for row."""
+    batches, answers = experiment.batches[split], experiment.vocabularies.answers
+    soft = batches.soft is not None
+    right = split_tensors(
+        experiment.dataset.splits[split], (None, None), experiment.seen.ids, answers, soft
+    )
+    if split == "train":
+        right = right.learnable()
+    pairs = [(batches.image_row, right.image_row), (batches.target, right.target)]
+    if soft:
+        pairs += [(batches.soft.ids, right.soft.ids), (batches.soft.scores, right.soft.scores)]
+    return all(torch.equal(ready.cpu(), expected) for ready, expected in pairs)
+
+
 def _odd_vocabularies(experiment: Experiment) -> list[str]:
     ready = experiment.vocabularies
     train = experiment.dataset.splits["train"]
@@ -91,9 +117,11 @@ def _difference(what: str, known: Sequence[str], expected: Sequence[str]) -> str
 def _odd_statistics(experiment: Experiment) -> list[str]:
     seen, spec = experiment.seen, experiment.preset.images
     normaliser = _normaliser(experiment.model.vision)
-    if normaliser is None or seen.statistics is None:
+    if normaliser is None:
         return []
-    if isinstance(seen.rows, FeatureRows):
+    if seen.statistics is None:  # trained weights: nothing is to be standardised
+        right = (torch.zeros_like(normaliser.mean.cpu()), torch.ones_like(normaliser.std.cpu()))
+    elif isinstance(seen.rows, FeatureRows):
         train_ids = experiment.dataset.splits["train"]["image_id"].to_numpy()
         of_train = np.isin(seen.ids, train_ids) & ~np.isin(seen.ids, seen.unseen)
         right = train_statistics(seen.rows.features.cpu().numpy()[of_train])
@@ -124,7 +152,11 @@ def _odd_word_vectors(experiment: Experiment) -> list[str]:
     right, ready = _products(torch.from_numpy(expected)), _products(vectors)
     if torch.linalg.norm(ready - right) <= TOLERANCE * torch.linalg.norm(right):
         return []
-    return ["the word vectors were not learned from the train questions alone"]
+    kept = experiment.options.features / experiment.dataset.name / "words"
+    return [
+        "the word vectors were not learned from the train questions alone, or by another version: "
+        f"remove {kept}"
+    ]
 
 
 def _products(vectors: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ class Answered:
         split: "test", or "validation" where test has no answers.
         question_ids: (N,) ascending.
         images: (N,) the image of each question.
+        truth: (N,) its target.
         top1: (S, N) 1 where the first answer of run S is right, else 0.
         vqa: (S, N) official accuracy; None where it is not defined.
         blind: (N,) 1 where the best blind guess is right, else 0.
@@ -37,9 +38,17 @@ class Answered:
     split: str
     question_ids: np.ndarray
     images: np.ndarray
+    truth: np.ndarray
     top1: np.ndarray
     vqa: np.ndarray | None
     blind: np.ndarray
+
+    def same_questions(self, other: "Answered") -> bool:
+        """Whether both were asked the same about the same images, with the same targets."""
+        return self.split == other.split and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("question_ids", "images", "truth")
+        )
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def compare_runs(ours: Run | Sequence[Run], theirs: Run | Sequence[Run]) -> Comp
 
 def compare_answered(a: Answered, b: Answered) -> Comparison:
     """As `compare_runs`, of what was read already."""
-    if a.split != b.split or not np.array_equal(a.question_ids, b.question_ids):
+    if not a.same_questions(b):
         raise InputError(
             f"{a.folder} and {b.folder}: were not scored on the same questions "
             f"({len(a.question_ids)} of {a.split}, {len(b.question_ids)} of {b.split}); compare "
@@ -115,14 +124,16 @@ def read_answered(runs: Run | Sequence[Run]) -> Answered:
     """What runs of one preset scored, from their predictions.
 
     Raises:
-        InputError: as `compare_runs`.
+        InputError: as `compare_runs`; also for runs that differ in more than their seed.
     """
-    parts = [_of_run(run) for run in _runs(runs)]
+    runs = [runs] if isinstance(runs, Run) else runs
+    _refuse_mixed(runs)
+    parts = [_of_run(run) for run in runs]
     first = parts[0]
-    for run, part in zip(_runs(runs), parts, strict=True):
-        if part.split != first.split or not np.array_equal(part.question_ids, first.question_ids):
+    for run, part in zip(runs, parts, strict=True):
+        if not part.same_questions(first):
             raise InputError(
-                f"{run.folder}: was not scored on the questions of {_runs(runs)[0].folder}; "
+                f"{run.folder}: was not scored on the questions of {runs[0].folder}; "
                 "seeds are compared on one split of the data"
             )
     defined = all(part.vqa is not None for part in parts)
@@ -131,14 +142,23 @@ def read_answered(runs: Run | Sequence[Run]) -> Answered:
         first.split,
         first.question_ids,
         first.images,
+        first.truth,
         np.concatenate([part.top1 for part in parts]),
         np.concatenate([part.vqa for part in parts]) if defined else None,
         first.blind,
     )
 
 
-def _runs(runs: Run | Sequence[Run]) -> Sequence[Run]:
-    return [runs] if isinstance(runs, Run) else runs
+def _refuse_mixed(runs: Sequence[Run]) -> None:
+    """Refuse runs of several models; a setting that an old version did not keep counts as equal."""
+    first = runs[0]
+    for run in runs[1:]:
+        for name, value in first.config.items():
+            if name != "seed" and run.config.get(name, value) != value:
+                raise InputError(
+                    f"{run.folder}: has another {name} than {first.folder}; name the runs one by "
+                    "one, or a folder of runs that differ in their seed alone"
+                )
 
 
 def _of_run(run: Run) -> Answered:
@@ -158,6 +178,7 @@ def _of_run(run: Run) -> Answered:
         split,
         rows["question_id"].to_numpy(),
         rows["image_id"].to_numpy(dtype=np.int64),
+        truth,
         (first == truth).astype(float)[None],
         vqa,
         (rows["blind"].to_numpy() == truth).astype(float),

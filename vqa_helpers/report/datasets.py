@@ -62,7 +62,9 @@ def _size(entry: Entry, sources: Sources) -> str:
     if entry.release is None:
         return "10 MB"
     if entry.whole:
-        return _in_words(sum(sources[f"coco-{subset}"].bytes or 0 for subset in entry.subsets))
+        archives = [sources.get(f"coco-{subset}") for subset in entry.subsets]
+        sizes = [archive and archive.bytes for archive in archives]
+        return _in_words(None if None in sizes else sum(sizes))
     return _in_words(1000 * PHOTOGRAPH_KB * entry.images)
 
 
@@ -74,7 +76,8 @@ def _state(name: str, entry: Entry, root: Path, sources: Sources) -> str:
     needed = [entry.release]
     if entry.whole:
         needed += [f"coco-{subset}" for subset in entry.subsets]
-    lacking = [source for source in needed if state(sources[source], root) != HERE]
+    known = sources.keys()  # a list of one's own may be shorter
+    lacking = [s for s in needed if s not in known or state(sources[s], root) != HERE]
     return f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
 
 

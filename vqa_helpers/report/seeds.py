@@ -90,7 +90,8 @@ def verdict_table(runs_root: Path, dataset: str, metric: str = "top1") -> pd.Dat
     """Every model against every other: how many points the row has over the column.
 
     Cells read "better +3.1 [+1.0, +5.2]"; the 95 % interval is of each pair by itself, so of
-    twenty pairs that do not differ one is expected to look as if it did.
+    twenty pairs that do not differ about one is expected to look as if it did (fewer where seeds
+    agree, more where they are few and far apart, see `bootstrap.interval`).
 
     Args:
         metric: "top1", or "vqa" where that is defined.
