@@ -116,7 +116,7 @@ parameters=()
 
 if [[ "$data" == demo || " $named " == *" $data "* ]]; then
     echo "== data"
-    vqa data build "$data" ${offline:+--offline}
+    step vqa data build "$data" ${offline:+--offline}
 fi
 if [[ " $named " == *" $data "* && -z "$offline" ]]; then
     vqa data download glove use

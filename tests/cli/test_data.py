@@ -1,8 +1,9 @@
 """`vqa data`."""
 
 import json
+import zipfile
 
-from tests.builders import read_json, write_dataset, write_json
+from tests.builders import read_json, write_dataset, write_json, write_release
 from tests.cli.calling import QUICK, refused
 from vqa_helpers.runs import Run
 
@@ -33,6 +34,30 @@ def test_offline_it_says_which_file_to_put_where(vqa, tmp_path):
     for words in (["build", "A"], ["download", "v1"]):
         line = refused(vqa("data", *words, "--offline", "--root", tmp_path))
         assert "Questions_Val_mscoco.zip" in line and str(tmp_path / "raw" / "v1") in line
+
+
+def test_photographs_that_cannot_be_had_are_failed_work(vqa, tmp_path):
+    release = tmp_path / "v1"
+    release.mkdir()
+    write_release(release, "v1", ("val2014",), images=40)
+    with zipfile.ZipFile(tmp_path / "v1.zip", "w") as packed:
+        for file in release.glob("*.json"):
+            packed.write(file, file.name)
+    v1 = {"name": "v1", "about": "", "licence": "", "folder": "raw/v1", "unpack": True,
+          "files": [{"url": "https://nowhere.invalid/v1.zip",
+                     "bytes": (tmp_path / "v1.zip").stat().st_size, "sha256": None}]}  # fmt: skip
+    sources = write_json(
+        tmp_path / "sources.json",
+        {"single_image": "https://nowhere.invalid/{subset}/{name}", "sources": [v1]},
+    )
+    by_hand = tmp_path / "data" / "raw" / "v1"
+    by_hand.mkdir(parents=True)
+    (tmp_path / "v1.zip").rename(by_hand / "v1.zip")
+    words = ["data", "build", "A", "--offline", "--sources", sources, "--root", tmp_path / "data"]
+    code, out, error = vqa(*words)
+    assert (code, out.strip()) == (1, str(tmp_path / "data" / "A")), error
+    assert "photographs are not here, the first of image" in error.splitlines()[-1]
+    assert vqa(*words, "--no-photographs")[0] == 0
 
 
 def test_what_cannot_be_downloaded_is_named(vqa, tmp_path):

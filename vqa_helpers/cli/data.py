@@ -101,7 +101,7 @@ def _download(options: argparse.Namespace) -> int:
 
 def _build(options: argparse.Namespace) -> int:
     from vqa_helpers.data.build import build
-    from vqa_helpers.data.folder import read_manifest
+    from vqa_helpers.data.folder import read_folder
     from vqa_helpers.data.release import Fetching
 
     out = build(
@@ -118,9 +118,15 @@ def _build(options: argparse.Namespace) -> int:
             photographs=not options.no_photographs,
         ),
     )
-    print(*read_manifest(out).notes, sep="\n", file=sys.stderr)
+    dataset = read_folder(out)
+    print(*dataset.notes, sep="\n", file=sys.stderr)
     print(out)
-    return DONE
+    lacking = [] if options.source or options.no_photographs else dataset.missing_images()
+    if not lacking:
+        return DONE
+    print(f"vqa: {out}: {len(lacking)} photographs are not here, the first of image {lacking[0]}; "
+          "build again to fetch them", file=sys.stderr)  # fmt: skip
+    return SOME_FAILED
 
 
 def _check(options: argparse.Namespace) -> int:
