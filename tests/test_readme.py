@@ -61,7 +61,7 @@ def test_the_demo_table_is_that_of_the_committed_run() -> None:
     summary = json.loads((ROOT / "notebooks" / "Results_Summary.ipynb").read_text(encoding="utf-8"))
     outputs = json.dumps(summary["cells"])
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+ \[[\d.]+, [\d.]+\]) \|", README, re.M)
-    assert len(rows) == 9
+    assert len(rows) == 12
     for preset, score in rows:
         assert preset in outputs
         assert score in outputs
