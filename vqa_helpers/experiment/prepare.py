@@ -214,6 +214,7 @@ def _word_vectors(
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             learn_vectors(tokenize_all(train["question"]), path, spec.dim)
+            log.info("%s: %s", path, STAND_IN_NAME)
     elif path is None:
         path = require_glove(options.glove, downloads, spec.dim)
     matrix, found = read_glove(path, vocabularies.words.words, spec.dim)

@@ -281,7 +281,6 @@ def learn_vectors(
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-    log.info("%s: %d %s of width %d", path, len(words), STAND_IN_NAME, dim)
 
 
 def _company(questions: Sequence[Sequence[str]], words: list[str]) -> sparse.csr_array:
