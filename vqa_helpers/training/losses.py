@@ -107,7 +107,8 @@ def soft_cross_entropy(logits: Tensor, target: Tensor, soft: SoftScores) -> tupl
     Its gradient is the probabilities less that distribution.
     """
     total = soft.total()
-    losses = -soft.pick(logits.log_softmax(1)) / total.where(total > 0, 1)
+    divisor = torch.where(total > 0, total, torch.ones_like(total))
+    losses = -soft.pick(logits.log_softmax(1)) / divisor
     return losses, (total > 0).to(losses.dtype)
 
 
