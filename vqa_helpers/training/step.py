@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vqa_helpers.errors import InputError
 from vqa_helpers.training.batches import Batch
 from vqa_helpers.training.losses import LossFunction
 
@@ -23,13 +22,7 @@ WARM_UP = 2  # batches of a shape before it is captured; libraries choose their 
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """What "auto" means: bfloat16 where the GPU has it in silicon, else float32.
-
-    Raises:
-        InputError: for a precision that is none.
-    """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision {precision!r}: use one of {', '.join(PRECISIONS)}")
+    """What "auto" means: bfloat16 where the GPU has it in silicon, else float32."""
     if precision != "auto":
         return precision
     with_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -98,10 +91,13 @@ class CapturedStep(Step):
         self, model: nn.Module, loss: LossFunction, device: torch.device, precision: str = "float32"
     ) -> None:
         super().__init__(model, loss, device, precision)
-        self._met: Counter[tuple] = Counter()
-        self._captures: dict[tuple, _Capture] = {}
+        self._prepare()
         self._stream = torch.cuda.Stream(device)
         self._memory = torch.cuda.graph_pool_handle()  # for all: one runs at a time
+
+    def _prepare(self) -> None:
+        self._met: Counter[tuple] = Counter()
+        self._captures: dict[tuple, _Capture] = {}
         self._possible = True
 
     def __call__(self, batch: Batch) -> None:
