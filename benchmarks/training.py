@@ -51,7 +51,7 @@ LENGTHS = (1, 304, 1124, 2582, 1919, 1969, 1008, 521, 271, 140, 74, 40, 23, 8, 6
 VOCABULARY = WordVocabulary(("<pad>", "<unknown>", *(f"w{n}" for n in range(WORDS - 2))))
 TURNS = 5
 WARM_UP = {"cpu": 1, "cuda": 60}  # batches; a GPU captures a step for each width of questions
-MOST_STEPS = {"cpu": 60, "cuda": 1_500}  # an epoch of the study has 250
+MOST_STEPS = {"cpu": 60, "cuda": 500}  # an epoch of the study has 250
 
 
 @dataclass

@@ -54,7 +54,7 @@ def test_the_next_batches_are_made_while_one_is_learnt():
             event.set()
             yield Batch(None, None, None, torch.tensor([number]))
 
-    given = ahead(numbers(), CPU)
+    given = ahead(numbers(), None)
     next(given)
     assert begun[AHEAD].wait(timeout=30)  # nobody has asked for it yet
     assert not begun[AHEAD + 1].is_set()
@@ -66,7 +66,7 @@ def test_what_goes_wrong_on_the_way_is_raised_where_batches_are_read():
         yield Batch(None, None, None, torch.tensor([0]))
         raise ValueError("row 7")
 
-    given = ahead(broken(), CPU)
+    given = ahead(broken(), None)
     with pytest.raises(ValueError, match="row 7"):
         list(given)
 

@@ -119,9 +119,8 @@ class Batch:
 
     def clone(self) -> "Batch":
         """The same in other memory."""
-        soft = self.soft and SoftScores(self.soft.ids.clone(), self.soft.scores.clone())
-        parts = self.question, self.lengths, self.image, self.target
-        return Batch(*(None if part is None else part.clone() for part in parts), soft)
+        parts = self.question, self.lengths, self.image, self.target, self.soft
+        return Batch(*(None if part is None else part.clone() for part in parts))
 
 
 @dataclass
@@ -193,6 +192,8 @@ class Batches:
         self.images = images
         self.size = size
         self.resident = where == self.device and (images is None or images.resident)
+        streams = not self.resident and self.device.type == "cuda"
+        self._stream = torch.cuda.Stream(self.device) if streams else None
 
     def __len__(self) -> int:
         """The number of questions."""
@@ -216,7 +217,7 @@ class Batches:
             # Batch normalisation cannot learn from one row.
             sizes[-2:] = [self.size + 1]
         made = self._made(order, sizes)
-        return made if self.resident else ahead(made, self.device)
+        return made if self.resident else ahead(made, self._stream)
 
     def _made(self, order: Tensor, sizes: list[int]) -> Iterator[Batch]:
         """The batches of the rows in `order`; everything moves to the device once an epoch."""

@@ -41,6 +41,10 @@ class SoftScores:
         """The same on a device."""
         return SoftScores(self.ids.to(device), self.scores.to(device))
 
+    def clone(self) -> "SoftScores":
+        """The same in other memory."""
+        return SoftScores(self.ids.clone(), self.scores.clone())
+
     def total(self) -> Tensor:
         """The sum of each question's scores, (N,)."""
         return self.scores.sum(1)

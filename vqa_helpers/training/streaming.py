@@ -36,16 +36,19 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def ahead(batches: Iterator[Made], device: torch.device) -> Iterator[Made]:
-    """The same batches in the same order, made in another thread and copied on another stream."""
-    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+def ahead(batches: Iterator[Made], stream: torch.cuda.Stream | None) -> Iterator[Made]:
+    """The same batches in the same order, made in another thread.
+
+    Args:
+        stream: the GPU's, for the copies; one for good, as there are few. None without a GPU.
+    """
     with ThreadPoolExecutor(1) as thread:
         waiting = deque(thread.submit(_make, batches, stream) for _ in range(AHEAD))
         while (made := waiting.popleft().result()) is not None:
             waiting.append(thread.submit(_make, batches, stream))
             batch, copied = made
             if copied is not None:
-                here = torch.cuda.current_stream(device)
+                here = torch.cuda.current_stream(stream.device)
                 here.wait_event(copied)
                 for tensor in batch.tensors():
                     tensor.record_stream(here)  # its memory is in use until `here` has passed
