@@ -101,3 +101,8 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(device):
     with pytest.raises(InputError, match=f"device '{device}' cannot be used .*; try cpu") as error:
         pick_device(device)
     assert "\n" not in str(error.value)
+
+
+def test_a_precision_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match="precision 'half': use auto, float32, bfloat16"):
+        Options(precision="half").resolved(dataset(tmp_path))

@@ -55,6 +55,10 @@ def _add_train(commands, common: argparse.ArgumentParser) -> None:
         "--word-order", choices=["asked", "sorted-set"], default="asked",
         help="sorted-set: words as the study's notebooks fed them, their order lost (asked)",
     )  # fmt: skip
+    train.add_argument(
+        "--precision", choices=["auto", "float32", "bfloat16"], default="auto",
+        help="of training (bfloat16 on a GPU that has it, else float32)",
+    )  # fmt: skip
     train.add_argument("--glove", type=Path, metavar="FILE", help="GloVe text file, .gz or .zip")
 
 
@@ -133,4 +137,5 @@ def _chosen(options: argparse.Namespace, seed: int):  # -> Options, imported onl
         sentence_encoder=options.sentence_encoder,
         word_order=options.word_order.replace("-", " "),
         device=options.device,
+        precision=options.precision,
     )

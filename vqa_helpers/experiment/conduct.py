@@ -12,6 +12,8 @@ from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 
+import torch
+
 from vqa_helpers.data.formats import write_results
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
@@ -48,6 +50,7 @@ from vqa_helpers.training.checkpoint import (
 from vqa_helpers.training.events import open_writer
 from vqa_helpers.training.loop import Epoch, Trainer, rank
 from vqa_helpers.training.losses import loss_function
+from vqa_helpers.training.step import resolve_precision
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +89,7 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
             experiment.options.device,
             data_sha256=config["data_sha256"],
             features_sha256=experiment.seen.sha256,
+            precision=_precision(experiment),
         ),
     )
     experiment.vocabularies.save(folder)
@@ -136,6 +140,11 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
+def _precision(experiment: Experiment) -> str:
+    options = experiment.options
+    return resolve_precision(options.precision, torch.device(options.device))
+
+
 def _train(experiment: Experiment, folder: Path, config: dict) -> float:
     """Train to the last epoch; the best epoch's model lies in the folder. Returns the seconds."""
     trainer = Trainer(
@@ -143,6 +152,7 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
         experiment.schedule,
         experiment.options.seed,
         loss_function(experiment.preset.loss, experiment.class_weights),
+        _precision(experiment),
     )
     history: list[dict] = []
     checkpoint = load_checkpoint(folder)

@@ -16,6 +16,7 @@ from vqa_helpers.model.vqa import VQAModel
 from vqa_helpers.progress import track
 from vqa_helpers.training.batches import Batch, Batches
 from vqa_helpers.training.losses import LossFunction, cross_entropy, probabilities
+from vqa_helpers.training.step import make_step, resolve_precision
 
 Score = Callable[[Tensor], float | None]
 
@@ -41,6 +42,8 @@ class Trainer:
     Args:
         model: on its device already.
         seed: of the shuffling and of dropout.
+        precision: "float32", "bfloat16", or "auto": see `step.resolve_precision`.
+        capture: whether a GPU may replay steps as CUDA graphs.
     """
 
     def __init__(
@@ -49,10 +52,16 @@ class Trainer:
         schedule: Schedule,
         seed: int,
         loss: LossFunction = cross_entropy,
+        precision: str = "auto",
+        capture: bool = True,
     ) -> None:
+        device = next(model.parameters()).device
+        if device.type == "cuda":
+            model.to(memory_format=torch.channels_last)  # of pixels, as tensor cores read them
         self.model = model
         self.schedule = schedule
         self.loss = loss
+        self.step = make_step(model, loss, device, resolve_precision(precision, device), capture)
         learning = [p for p in model.parameters() if p.requires_grad]
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[schedule.optimiser]
         self.optimiser = kind(learning, lr=schedule.learning_rate, fused=True)
@@ -118,19 +127,12 @@ class Trainer:
     def _train_epoch(self, train: Batches, label: str) -> tuple[float, int]:
         """One pass: the mean loss, and how many answers were right on the way."""
         self.model.train()
-        device = train.target.device
-        # Summed on the device: reading a number back at each step would make the device wait.
-        total, weight, hits = torch.zeros(3, device=device)
+        self.step.start()
         batches = train.shuffled(self.shuffling)
         for batch in track(batches, label, total=train.count(), unit="batches"):
-            logits = _logits(self.model, batch)
-            losses, weights = self.loss(logits, batch.target, batch.soft)  # (B,) each
-            self.optimiser.zero_grad(set_to_none=True)
-            (losses.sum() / weights.sum()).backward()
+            self.step(batch)
             self.optimiser.step()
-            total += losses.detach().sum()
-            weight += weights.sum()
-            hits += (logits.detach().argmax(1) == batch.target).sum()
+        total, weight, hits = self.step.counts
         return (total / weight).item(), int(hits.item())
 
 
@@ -158,7 +160,7 @@ def evaluate(
     predicted = torch.cat(predictions)
     total, weight = torch.stack(sums).sum(0).tolist()
     mean = total / weight if weight else float("nan")
-    return mean, predicted.cpu(), int((predicted == batches.target).sum())
+    return mean, predicted.cpu(), int((predicted == batches.target.to(predicted.device)).sum())
 
 
 @torch.inference_mode()
@@ -179,6 +181,6 @@ def rank(
     for batch in batches.in_order():
         logits = _logits(model, batch)
         top = probabilities(logits, loss).topk(min(most, logits.shape[1]), dim=1)
-        ids.append(top.indices.cpu())
-        chances.append(top.values.cpu())
-    return torch.cat(ids), torch.cat(chances)
+        ids.append(top.indices)
+        chances.append(top.values)
+    return torch.cat(ids).cpu(), torch.cat(chances).cpu()
