@@ -17,8 +17,9 @@ import torch
 from vqa_helpers.data.build import open_dataset
 from vqa_helpers.model.presets import PRESETS, find_preset
 from vqa_helpers.model.vqa import build_model
-from vqa_helpers.training.batches import Batches, FeatureRows, PixelRows, QuestionTensors
+from vqa_helpers.training.batches import Batches, FeatureRows, QuestionTensors
 from vqa_helpers.training.loop import Trainer
+from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.vision.encoders import WIDTHS
 
 WORDS, ANSWERS, LONGEST, IMAGES, STEPS = 3_209, 1_000, 12, 500, 8

@@ -30,9 +30,10 @@ from vqa_helpers.language.word_vectors import (
 )
 from vqa_helpers.model.config import Glove, Preset, Schedule, Words
 from vqa_helpers.model.vqa import VQAModel, build_model
-from vqa_helpers.training.batches import Batches, PixelRows
+from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.loop import Score
 from vqa_helpers.training.losses import SOFT_LOSSES, inverse_frequencies, prior_logits
+from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.training.tensors import Vocabularies, encode_questions, split_tensors
 from vqa_helpers.vision.encoders import weights_source
 

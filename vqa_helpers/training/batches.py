@@ -4,23 +4,17 @@ Questions, lengths and targets are one row a question; images are one row an ima
 number, so that the questions about one image share it. Knows nothing of text or vocabularies.
 """
 
-import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import repeat
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vqa_helpers.data.vocabulary import OUTSIDE
 from vqa_helpers.training.losses import SoftScores
-from vqa_helpers.vision.preprocess import BadImage, load_square
-
-log = logging.getLogger(__name__)
-
-CACHED_BYTES = 1 << 30  # of decoded pixels, so that a small dataset is decoded once
+from vqa_helpers.training.pixels import PixelRows
+from vqa_helpers.training.team import ALONE, Team
 
 
 class FeatureRows:
@@ -33,49 +27,9 @@ class FeatureRows:
         """(B,) row numbers to (B, D)."""
         return self.features[rows.to(self.features.device)]
 
-
-class PixelRows:
-    """Photographs decoded when they are asked for, for a vision network inside the loop.
-
-    Args:
-        paths: the file of each row; None, or a file that cannot be read, gives black.
-        size_px: side of the square.
-
-    Attributes:
-        unreadable: row to the reason its file could not be read, of those asked for so far.
-    """
-
-    def __init__(
-        self, paths: Sequence[Path | None], size_px: int, device: torch.device | str = "cpu"
-    ) -> None:
-        self.paths = list(paths)
-        self.size_px = size_px
-        self.device = device
-        self.unreadable: dict[int, str] = {}
-        self._cache: dict[int, np.ndarray] = {}
-        self._room = CACHED_BYTES // (3 * size_px * size_px)
-        self._threads = ThreadPoolExecutor()
-
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        """(B,) row numbers to pixels (B, 3, S, S) uint8."""
-        squares = np.stack(list(self._threads.map(self._load, rows.tolist())))  # (B, S, S, 3)
-        return torch.from_numpy(squares).to(self.device).permute(0, 3, 1, 2)
-
-    def _load(self, row: int) -> np.ndarray:
-        if row in self._cache:
-            return self._cache[row]
-        path = self.paths[row]
-        square = np.zeros((self.size_px, self.size_px, 3), dtype=np.uint8)
-        if path is not None:
-            try:
-                square = load_square(path, self.size_px)
-            except BadImage as error:  # its questions stay in every score
-                if row not in self.unreadable:
-                    log.warning("%s: %s; its questions see black", path, error)
-                self.unreadable[row] = str(error)
-        if len(self._cache) < self._room:
-            self._cache[row] = square
-        return square
+    def stream(self, asked: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The features of one batch of rows after another."""
+        return map(self.__getitem__, asked)
 
 
 @dataclass
@@ -88,16 +42,33 @@ class Batch:
         image: features (B, D) or pixels (B, 3, S, S); None without images.
         target: (B,) the answer's id, -1 where it is outside the vocabulary.
         soft: (B) soft scores, for the losses that want them.
+        rows: (B,) which questions of the split they are, on the CPU.
+        least: how many questions the process with the fewest has of this step.
     """
 
     question: Tensor | None
     lengths: Tensor | None
     image: Tensor | None
     target: Tensor
-    soft: SoftScores | None = None
+    soft: SoftScores | None
+    rows: Tensor
+    least: int
 
     def __len__(self) -> int:
         return len(self.target)
+
+    def cut(self, parts: int) -> list["Batch"]:
+        """At most so many parts, as even as can be, of two questions at least (batch normalisation
+        cannot learn from one); the same number in every process."""
+        parts = max(1, min(parts, self.least // 2))
+        if parts == 1:
+            return [self]
+        bounds = torch.linspace(0, len(self), parts + 1).round().int().tolist()
+        return [self._part(slice(*ends)) for ends in zip(bounds, bounds[1:], strict=False)]
+
+    def _part(self, rows: slice) -> "Batch":
+        fields = self.question, self.lengths, self.image, self.target, self.soft, self.rows
+        return Batch(*(None if field is None else field[rows] for field in fields), self.least)
 
 
 @dataclass
@@ -132,12 +103,13 @@ class QuestionTensors:
 
 
 class Batches:
-    """The batches of a split.
+    """The batches of a split; where several processes train, this one's share of each.
 
     Args:
         split: the tensors; they are moved to the device once.
         images: rows of features or pixels; None for a model without vision.
-        size: questions a batch.
+        size: questions a batch, of all processes together.
+        team: the processes that share them.
     """
 
     def __init__(
@@ -146,6 +118,7 @@ class Batches:
         images: FeatureRows | PixelRows | None,
         size: int,
         device: torch.device | str = "cpu",
+        team: Team = ALONE,
     ) -> None:
         self.question = None if split.question is None else split.question.to(device)
         self.lengths = split.lengths  # packing wants them on the CPU
@@ -154,6 +127,7 @@ class Batches:
         self.soft = None if split.soft is None else split.soft.to(device)
         self.images = images
         self.size = size
+        self.team = team
 
     def __len__(self) -> int:
         """The number of questions."""
@@ -161,30 +135,36 @@ class Batches:
 
     def in_order(self) -> Iterator[Batch]:
         """Every question once, in the order of the table."""
-        return self._batches(torch.arange(len(self)))
+        return self._batches(torch.arange(len(self)), least=0)
 
     def shuffled(self, generator: torch.Generator) -> Iterator[Batch]:
         """Every question once, in the generator's order (a CPU generator)."""
-        return self._batches(torch.randperm(len(self), generator=generator), at_least_two=True)
+        order = torch.randperm(len(self), generator=generator)
+        # Batch normalisation cannot learn from one row, nor any process from none.
+        return self._batches(order, least=max(2, self.team.count))
 
     def count(self) -> int:
         """The number of batches in an epoch."""
         return -(-len(self) // self.size)
 
-    def _batches(self, order: Tensor, at_least_two: bool = False) -> Iterator[Batch]:
+    def _batches(self, order: Tensor, least: int) -> Iterator[Batch]:
+        """The batches of an order; a last one with fewer than `least` joins its neighbour."""
         chunks = list(order.split(self.size))
-        if at_least_two and len(chunks) > 1 and len(chunks[-1]) == 1:
-            # Batch normalisation cannot learn from one row.
+        if len(chunks) > 1 and len(chunks[-1]) < least:
             chunks[-2:] = [torch.cat(chunks[-2:])]
-        for rows in chunks:
-            yield self._batch(rows)
+        shares = [(self.team.share(rows), len(rows) // self.team.count) for rows in chunks]
+        shares = [(rows, fewest) for rows, fewest in shares if len(rows)]
+        images = repeat(None)
+        if self.images is not None:
+            images = self.images.stream(self.image_row[rows] for rows, _ in shares)
+        for (rows, fewest), image in zip(shares, images, strict=False):
+            yield self._batch(rows, image, fewest)
 
-    def _batch(self, rows: Tensor) -> Batch:
+    def _batch(self, rows: Tensor, image: Tensor | None, least: int) -> Batch:
         on_device = rows.to(self.target.device)
         question = None if self.question is None else self.question[on_device]
         lengths = None if self.lengths is None else self.lengths[rows]
         if lengths is not None:
             question = question[:, : int(lengths.max())]
-        image = None if self.images is None else self.images[self.image_row[rows]]
         soft = None if self.soft is None else self.soft[on_device]
-        return Batch(question, lengths, image, self.target[on_device], soft)
+        return Batch(question, lengths, image, self.target[on_device], soft, rows, least)

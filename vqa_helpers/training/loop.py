@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from vqa_helpers.model.config import DEFAULT_LOSS, Loss, Schedule
 from vqa_helpers.model.vqa import VQAModel
 from vqa_helpers.progress import track
+from vqa_helpers.training.augment import augment, draw
 from vqa_helpers.training.batches import Batch, Batches
+from vqa_helpers.training.gradients import add_gradients
 from vqa_helpers.training.losses import LossFunction, cross_entropy, probabilities
+from vqa_helpers.training.optimiser import optimiser_of
 
 Score = Callable[[Tensor], float | None]
 
@@ -53,12 +56,11 @@ class Trainer:
         self.model = model
         self.schedule = schedule
         self.loss = loss
-        learning = [p for p in model.parameters() if p.requires_grad]
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[schedule.optimiser]
-        self.optimiser = kind(learning, lr=schedule.learning_rate, fused=True)
+        self.optimiser = optimiser_of(model, schedule)
         self.decay = torch.optim.lr_scheduler.StepLR(
             self.optimiser, schedule.decay_every, schedule.decay
         )
+        self.seed = seed
         self.shuffling = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # of dropout, whatever was drawn since the model was built
         self.epoch = 0
@@ -95,11 +97,12 @@ class Trainer:
             score: of the validation predictions (N,), in percent, in the order of the table: the
                 VQA accuracy, which needs texts that this module does not know.
         """
+        network = train.team.joined(self.model)
         while self.epoch < epochs:
             rate = self.optimiser.param_groups[0]["lr"]
             start = time.perf_counter()
             label = f"epoch {self.epoch + 1}/{epochs}"
-            loss, hits = self._train_epoch(train, label)
+            loss, hits = self._train_epoch(network, train, label)
             train_s = time.perf_counter() - start
             held_out, predictions, validation_hits = evaluate(self.model, validation, self.loss)
             self.decay.step()
@@ -115,23 +118,25 @@ class Trainer:
                 train_s=train_s,
             )
 
-    def _train_epoch(self, train: Batches, label: str) -> tuple[float, int]:
+    def _train_epoch(self, network: nn.Module, train: Batches, label: str) -> tuple[float, int]:
         """One pass: the mean loss, and how many answers were right on the way."""
         self.model.train()
-        device = train.target.device
+        team, schedule = train.team, self.schedule
+        team.reseed(self.seed, self.epoch)
+        draws = schedule.augmentation and draw(self.seed, self.epoch, len(train))  # (N, DRAWS)
         # Summed on the device: reading a number back at each step would make the device wait.
-        total, weight, hits = torch.zeros(3, device=device)
+        sums = torch.zeros(3, device=train.target.device)  # of losses, of weights, of hits
         batches = train.shuffled(self.shuffling)
-        for batch in track(batches, label, total=train.count(), unit="batches"):
-            logits = _logits(self.model, batch)
-            losses, weights = self.loss(logits, batch.target, batch.soft)  # (B,) each
+        if team.main:
+            batches = track(batches, label, total=train.count(), unit="batches")
+        for batch in batches:
+            if draws is not None:
+                batch.image = augment(batch.image, draws[batch.rows], schedule.augmentation)
             self.optimiser.zero_grad(set_to_none=True)
-            (losses.sum() / weights.sum()).backward()
+            sums += add_gradients(network, batch, self.loss, schedule.accumulate, team)
             self.optimiser.step()
-            total += losses.detach().sum()
-            weight += weights.sum()
-            hits += (logits.detach().argmax(1) == batch.target).sum()
-        return (total / weight).item(), int(hits.item())
+        total, weight, hits = team.sum(sums).tolist()
+        return total / weight, int(hits)
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
@@ -149,14 +154,16 @@ def evaluate(
         (N,), and the number of hits among all questions.
     """
     model.eval()
-    sums, predictions = [], []
+    sums, predictions, rows = [], [], []
     for batch in batches.in_order():
         logits = _logits(model, batch)
         losses, weights = loss(logits, batch.target, batch.soft)  # (B,) each
         sums.append(torch.stack([losses.sum(), weights.sum()]))
         predictions.append(logits.argmax(1))
-    predicted = torch.cat(predictions)
-    total, weight = torch.stack(sums).sum(0).tolist()
+        rows.append(batch.rows)
+    team = batches.team
+    predicted = team.whole(torch.cat(predictions), torch.cat(rows), len(batches))
+    total, weight = team.sum(torch.stack(sums).sum(0)).tolist()
     mean = total / weight if weight else float("nan")
     return mean, predicted.cpu(), int((predicted == batches.target).sum())
 
@@ -175,10 +182,15 @@ def rank(
         answers where that is smaller.
     """
     model.eval()
-    ids, chances = [], []
+    ids, chances, rows = [], [], []
     for batch in batches.in_order():
         logits = _logits(model, batch)
         top = probabilities(logits, loss).topk(min(most, logits.shape[1]), dim=1)
-        ids.append(top.indices.cpu())
-        chances.append(top.values.cpu())
-    return torch.cat(ids), torch.cat(chances)
+        ids.append(top.indices)
+        chances.append(top.values)
+        rows.append(batch.rows)
+    found = (
+        batches.team.whole(torch.cat(part), torch.cat(rows), len(batches)).cpu()
+        for part in (ids, chances)
+    )
+    return tuple(found)
