@@ -39,7 +39,7 @@ class SharedBatchNorm(BatchNorm):
         if not self.training:
             return super().forward(input)
         self._check_input_dim(input)
-        values = input.float()
+        values = input.to(torch.promote_types(input.dtype, torch.float32))
         over = [0, *range(2, values.dim())]
         wide = [1, -1, *[1] * (values.dim() - 2)]
         own = values.new_full((1,), values.numel() / self.num_features)

@@ -5,7 +5,9 @@ accelerate finds out who they are and which device is whose, and carries what th
 it is imported where there are several, so that one alone needs none of it.
 """
 
+import inspect
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -122,15 +124,34 @@ class Team:
 
         from vqa_helpers.training.shared_norm import share_batch_norms
 
+        # Shared statistics are the same everywhere; torch 2.15 has a new name for not sending them.
+        known = inspect.signature(DistributedDataParallel).parameters
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        # A hint about speed; it concerns convolutions that see one pixel at a time, and few bytes.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         # Without device_ids nothing is moved: lengths have to stay on the CPU. (accelerate's own
         # `prepare` would name the device.)
-        return DistributedDataParallel(share_batch_norms(model), broadcast_buffers=False)
+        return DistributedDataParallel(share_batch_norms(model), **{name: False})
+
+    def spread(self, model: nn.Module) -> None:
+        """Give every process the main one's weights and statistics."""
+        if self.accelerator is not None:
+            for tensor in model.state_dict().values():
+                sent = tensor.contiguous()  # whatever order of memory the model computes in
+                torch.distributed.broadcast(sent, 0)
+                tensor.copy_(sent)
 
     def reseed(self, seed: int, epoch: int) -> None:
         """Make what this process draws (dropout) its own, and follow from the epoch alone."""
         if self.accelerator is not None:
             drawn = np.random.SeedSequence([seed, epoch, self.rank]).generate_state(1)
             torch.manual_seed(int(drawn[0]))
+
+    def leave(self) -> None:
+        """Wait for the others and part; nothing can be shared afterwards."""
+        if self.accelerator is not None:
+            self.accelerator.wait_for_everyone()
+            torch.distributed.destroy_process_group()
 
 
 ALONE = Team()
