@@ -48,7 +48,7 @@ class SharedBatchNorm(BatchNorm):
         mean = total / count  # (C,)
         centred = values - mean.view(wide)
         variance = _Sum.apply(centred.square().sum(over)) / count
-        if self.track_running_stats:
+        if self.momentum:  # 0 where an encoder computes a block for the second time
             self._remember(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale.view(wide) + self.bias.view(wide)).to(input.dtype)

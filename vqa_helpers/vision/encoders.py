@@ -134,14 +134,14 @@ def _second_pass(block: nn.Module):
     @contextmanager
     def held() -> Iterator[None]:
         norms = [module for module in block.modules() if isinstance(module, BatchNorm)]
-        learning = [norm for norm in norms if norm.training]
-        for norm in learning:
-            norm.track_running_stats = False
+        kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+        for norm in norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
         try:
             yield
         finally:
-            for norm in learning:
-                norm.track_running_stats = True
+            for norm, (momentum, batches) in zip(norms, kept, strict=True):
+                norm.momentum, norm.num_batches_tracked = momentum, batches
 
     return nullcontext(), held()
 
