@@ -32,7 +32,7 @@ def train(experiment: Experiment, folder: Path) -> str:
 
 
 def interrupted(experiment: Experiment, folder: Path, after: int) -> int:
-    """Conduct until so many epochs are done and on disk; how many there are."""
+    """Conduct until so many epochs are done; how many the main process left on disk."""
     real = Trainer.fit
 
     def fit(self, *given):
@@ -45,7 +45,8 @@ def interrupted(experiment: Experiment, folder: Path, after: int) -> int:
     try:
         conduct(experiment, folder)
     except Stop:
-        return len((folder / "history.csv").read_text().splitlines()) - 1 if folder.exists() else 0
+        main = experiment.team.main
+        return len((folder / "history.csv").read_text().splitlines()) - 1 if main else 0
     finally:
         Trainer.fit = real
 
