@@ -15,7 +15,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.experiment import conduct as conducting
 from vqa_helpers.experiment.conduct import conduct
 from vqa_helpers.experiment.prepare import HASHED_SENTENCES, RANDOM_VISION
-from vqa_helpers.model.config import Images
+from vqa_helpers.model.config import Augmentation, Images
 from vqa_helpers.model.presets import find_preset
 from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs
 from vqa_helpers.training.checkpoint import CHECKPOINT
@@ -210,6 +210,67 @@ def test_a_network_that_learns_in_the_loop_resumes_too(ready, tmp_path, monkeypa
             conduct(ready(preset, small, epochs=2), tmp_path / "run")
     conduct(ready(preset, small, epochs=2), tmp_path / "run")
     assert contents(tmp_path / "run") == contents(whole)
+
+
+def fine_tuned(ready, data, **changes):
+    """1.fC on a smaller network, with all that fine-tuning offers."""
+    images = Images("resnet18", in_loop=True, trained="last block")
+    preset = dataclasses.replace(find_preset("1.fC"), images=images)
+    how = Augmentation(flip=True, crop=0.3, jitter=0.2)
+    chosen = dict(vision_rate=1e-4, accumulate=2, augmentation=how, recompute=True, epochs=2)
+    return ready(preset, data, **{**chosen, **changes})
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("small") / "d", images=6)
+
+
+def test_a_fine_tuned_run_resumes_in_the_same_bytes(ready, small, tmp_path, monkeypatch):
+    whole = conduct(fine_tuned(ready, small), tmp_path / "whole")
+    training = whole.config["training"]
+    assert training["augmentation"] == {"flip": True, "crop": 0.3, "jitter": 0.2}
+    assert (training["accumulate"], training["vision_rate"]) == (2, 1e-4)
+    with monkeypatch.context() as patch:
+        interrupt(patch, "_record_events", 1)
+        with pytest.raises(Interrupted):
+            conduct(fine_tuned(ready, small), tmp_path / "run")
+    conduct(fine_tuned(ready, small), tmp_path / "run")
+    assert contents(tmp_path / "run") == contents(whole.folder)
+    # Memory alone: the run that kept its activations is the same one.
+    conduct(fine_tuned(ready, small, recompute=False), tmp_path / "kept")
+    assert contents(tmp_path / "kept") == contents(whole.folder)
+
+
+def test_what_is_frozen_stays_as_it_was_and_the_rest_learns(ready, small, tmp_path):
+    experiment = fine_tuned(ready, small, epochs=1)
+    before = {name: value.clone() for name, value in experiment.model.state_dict().items()}
+    conduct(experiment, tmp_path / "run")
+    after = load_file(tmp_path / "run" / "model.safetensors")
+    assert after.keys() == before.keys()
+    vision = "vision.0.network."
+    frozen = [name for name in after if name.startswith(vision) and "layer4" not in name]
+    assert any(name.endswith("running_mean") for name in frozen)
+    assert any(name.endswith("bn1.weight") for name in frozen)  # AdamW would make it decay
+    for name in frozen:
+        assert torch.equal(after[name], before[name]), name
+    for name in after.keys() - set(frozen):
+        if not name.startswith("vision.1."):  # the normaliser learns nothing
+            assert not torch.equal(after[name], before[name]), name
+
+
+def test_a_finished_run_of_before_there_was_fine_tuning_is_returned(trained, ready, tmp_path):
+    old = tmp_path / "run"
+    shutil.copytree(trained("1.e"), old)
+    config = json.loads((old / "config.json").read_text(encoding="utf-8"))
+    for name in ("accumulate", "vision_rate", "augmentation"):
+        del config["training"][name]
+    write_json(old / "config.json", config)
+    before = changed_at(old)
+    conduct(ready("1.e"), old, set_aside=False)
+    assert changed_at(old) == before
+    with pytest.raises(InputError, match="another training"):
+        conduct(ready("1.e", accumulate=2), old, set_aside=False)
 
 
 def test_a_resumed_run_trains_only_what_is_left(ready, tmp_path, monkeypatch, caplog):

@@ -8,6 +8,7 @@ import pytest
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.experiment.options import Options, pick_device
+from vqa_helpers.model.config import Augmentation
 from vqa_helpers.model.presets import PRESETS
 
 PRESET = PRESETS["GUSE_VGG"]
@@ -106,3 +107,40 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(device):
 def test_a_precision_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match="precision 'half': use auto, float32, bfloat16"):
         Options(precision="half").resolved(dataset(tmp_path))
+
+
+# Fine-tuning --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("preset", "chosen", "message"),
+    [
+        ("1.e", dict(augmentation=Augmentation(crop=0.2)), "1.e sees stored features"),
+        ("Question_Only", dict(augmentation=Augmentation(flip=True)), "sees stored features"),
+        ("Model100", dict(vision_rate=1e-4), "Model100 trains no part of its vision channel"),
+        ("1.fB", dict(recompute=True), "1.fB trains no part"),
+        ("1.f", dict(vision_rate=-1.0), "vision rate -1.0: use a number above 0"),
+        ("1.f", dict(vision_rate=float("nan")), "vision rate nan"),
+        ("1.f", dict(accumulate=-2), "a batch in -2 parts: use 1 or more"),
+        ("1.f", dict(augmentation=Augmentation(crop=1.0)), "crop 1.0, jitter 0.0: use 0 to 0.9"),
+        ("1.f", dict(augmentation=Augmentation(jitter=-0.1)), "jitter -0.1"),
+    ],
+)
+def test_what_a_preset_cannot_follow_is_refused(tmp_path, preset, chosen, message):
+    with pytest.raises(InputError, match=message):
+        Options(**chosen).resolved(dataset(tmp_path), PRESETS[preset])
+
+
+@pytest.mark.parametrize("preset", ["1.f", "1.fC"])
+def test_what_was_chosen_takes_the_schedules_place(tmp_path, preset):
+    how = Augmentation(crop=0.2)
+    options = Options(vision_rate=1e-5, accumulate=4, augmentation=how, recompute=True)
+    schedule = PRESETS[preset].schedule
+    tuned = options.resolved(dataset(tmp_path), PRESETS[preset]).tuned(schedule)
+    expected = dataclasses.replace(schedule, vision_rate=1e-5, accumulate=4, augmentation=how)
+    assert tuned == expected
+    assert Options().tuned(schedule) == schedule
+
+
+def test_a_batch_in_parts_is_for_any_preset(tmp_path):
+    assert Options(accumulate=2).resolved(dataset(tmp_path), PRESET).accumulate == 2

@@ -1,5 +1,6 @@
 """The loop: losses worked by hand, the schedule, what counts as right, exact resume."""
 
+import dataclasses
 import math
 
 import pytest
@@ -7,8 +8,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from vqa_helpers.model.config import Schedule
-from vqa_helpers.training.batches import Batches, QuestionTensors
+from vqa_helpers.model.config import Augmentation, Schedule
+from vqa_helpers.training.batches import Batches, FeatureRows, QuestionTensors
 from vqa_helpers.training.loop import Trainer, evaluate, rank
 from vqa_helpers.training.losses import SoftScores, loss_function
 
@@ -146,6 +147,69 @@ def test_it_learns():
     epochs = list(trainer.fit(data, data, 20))
     assert epochs[-1].validation_top1 == 100.0
     assert epochs[-1].train_loss < epochs[0].train_loss
+
+
+# Augmentation -----------------------------------------------------------------------------------
+
+
+class Watches(Table):
+    """Remembers the pixels it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__(THREE)
+        self.shown: list[tuple[bool, torch.Tensor]] = []
+
+    def forward(self, image, question, lengths):
+        self.shown.append((self.training, image.float()))
+        return super().forward(image, question, lengths)
+
+
+def pictures(size: int) -> Batches:
+    made = batches([0, 1, 2], [0, 1, 2], size)
+    pixels = torch.arange(2 * 3 * 8 * 8).view(2, 3, 8, 8).remainder(256).to(torch.uint8)
+    made.image_row = torch.tensor([1, 0, 1])
+    made.images = FeatureRows(pixels)
+    return made
+
+
+def shown(epochs: int, size: int, seed: int = 0) -> list[dict[bool, torch.Tensor]]:
+    """What was seen of each question, by epoch, in training and in validation."""
+    how = Augmentation(crop=0.5, jitter=0.4)
+    schedule = dataclasses.replace(SCHEDULE, augmentation=how)
+    model, data = Watches(), pictures(size)
+    trainer = Trainer(model, schedule, seed)
+    seen = []
+    for _ in trainer.fit(data, data, epochs):
+        order = [batch.rows for batch in data.shuffled(generator_of(trainer, len(seen), data))]
+        train = torch.cat([image for training, image in model.shown if training])
+        held_out = torch.cat([image for training, image in model.shown if not training])
+        seen.append({True: train[torch.cat(order).argsort()], False: held_out})
+        model.shown.clear()
+    return seen
+
+
+def generator_of(trainer: Trainer, epoch: int, data: Batches) -> torch.Generator:
+    """The shuffling as it was before that epoch."""
+    generator = torch.Generator().manual_seed(trainer.seed)
+    for _ in range(epoch):
+        torch.randperm(len(data), generator=generator)
+    return generator
+
+
+def test_photographs_are_varied_in_training_alone():
+    first, second = shown(2, size=2)
+    plain = torch.cat([batch.image for batch in pictures(2).in_order()]).float()
+    assert torch.equal(first[False], plain) and torch.equal(second[False], plain)
+    for seen in (first[True], second[True]):
+        assert not any(torch.equal(a, b) for a, b in zip(seen, plain, strict=True))
+    assert not torch.equal(first[True], second[True])  # another epoch, other crops
+    assert not torch.equal(first[True][0], first[True][2])  # one photograph, two questions
+
+
+def test_seed_epoch_and_question_decide_whatever_the_batches():
+    for left, right in zip(shown(2, size=1), shown(2, size=3), strict=True):
+        assert_close(left[True], right[True], atol=1e-3, rtol=0)
+    assert not torch.equal(shown(1, size=3, seed=1)[0][True], shown(1, size=3)[0][True])
 
 
 # Resume ---------------------------------------------------------------------------------------

@@ -148,6 +148,99 @@ def test_a_parent_that_trains_does_not_wake_it():
     assert not network.network.bn1.training and parent.training
 
 
+@pytest.mark.slow
+def test_vgg16_learns_its_fifth_block_of_convolutions():
+    network = VisionEncoder("vgg16", trained="last block")
+    learning = [name for name, p in network.named_parameters() if p.requires_grad]
+    places = ("24", "26", "28")  # the three convolutions of the last block
+    assert learning == [
+        f"network.features.{i}.{kind}" for i in places for kind in ("weight", "bias")
+    ]
+    network.train()
+    assert not network.network.classifier[2].training  # the dropout of a frozen part
+
+
+# Gradients with half the memory -----------------------------------------------------------------
+
+
+def learnt(recompute, name="resnet18", trained="all", precision=None, steps=1):
+    """Vectors, gradients and statistics of a network after some steps in training."""
+    network = VisionEncoder(name, trained=trained, recompute=recompute).train()
+    optimiser = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], 0.01)
+    for step in range(steps):
+        torch.manual_seed(step)  # VGG16 has dropout
+        optimiser.zero_grad()
+        with torch.autocast("cpu", precision, enabled=precision is not None):
+            vectors = network(images(3, 64))
+        vectors.float().square().mean().backward()
+        optimiser.step()
+    gradients = {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
+    return vectors.detach(), gradients, dict(network.named_buffers())
+
+
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [
+        ("resnet18", "all"),
+        ("resnet18", "last block"),
+        pytest.param("vgg16", "last block", marks=pytest.mark.slow),
+    ],
+)
+def test_recomputing_changes_nothing(name, trained):
+    vectors, gradients, buffers = learnt(False, name, trained, steps=2)
+    again, same_gradients, same_buffers = learnt(True, name, trained, steps=2)
+    assert torch.equal(again, vectors)
+    assert same_gradients.keys() == gradients.keys() and len(gradients) >= 6
+    assert all(same(same_gradients.values(), gradients.values()))
+    # Statistics that saw every image twice would not be the same.
+    assert all(same(same_buffers.values(), buffers.values()))
+
+
+@pytest.mark.slow
+def test_recomputing_draws_the_same_dropout():
+    vectors, gradients, _ = learnt(False, "vgg16", "all")
+    again, same_gradients, _ = learnt(True, "vgg16", "all")
+    assert torch.equal(again, vectors)
+    assert all(same(same_gradients.values(), gradients.values()))
+
+
+def test_recomputing_keeps_less():
+    def kept(recompute):
+        """The bytes of activations that wait for the gradient."""
+        network = VisionEncoder("resnet18", trained="all", recompute=recompute).train()
+        own = {tensor.data_ptr() for tensor in network.state_dict().values()}
+        found = {}
+
+        def pack(tensor):
+            if tensor.data_ptr() not in own:
+                found[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            vectors = network(images(2, 64))  # held until all is counted
+        assert vectors.requires_grad
+        return sum(found.values())
+
+    assert kept(True) < 0.5 * kept(False)
+
+
+def test_bfloat16_reaches_a_network_in_the_loop():
+    for recompute in (False, True):
+        vectors, gradients, buffers = learnt(recompute, precision=torch.bfloat16)
+        assert vectors.dtype == torch.bfloat16
+        assert all(gradient.dtype == torch.float32 for gradient in gradients.values())
+        assert all(b.dtype in (torch.float32, torch.int64) for b in buffers.values())
+    exact, _, _ = learnt(False)
+    assert torch.nn.functional.cosine_similarity(vectors.float(), exact).min() > 0.99
+
+
+def test_recomputing_is_for_learning_alone():
+    network = VisionEncoder("resnet18", trained="all", recompute=True).eval()
+    plain = VisionEncoder("resnet18").eval()
+    with torch.inference_mode():
+        assert torch.equal(network(images()), plain(images()))
+
+
 @pytest.mark.parametrize("kind", ["pth", "safetensors", "nested.pt"])
 def test_weights_of_a_file(tmp_path, encoder, other_state, kind):
     path = tmp_path / f"w.{kind}"

@@ -16,6 +16,7 @@ from vqa_helpers.errors import InputError
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 some work failed and is named, 2 wrong use."""
     options = _parser().parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(
         level=logging.DEBUG if options.debug else logging.INFO,
         format="%(message)s",

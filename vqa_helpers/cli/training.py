@@ -1,6 +1,9 @@
 """`vqa features` and `vqa train`."""
 
 import argparse
+import logging
+import os
+from functools import partial
 from pathlib import Path
 
 from vqa_helpers.cli.words import (
@@ -60,6 +63,35 @@ def _add_train(commands, common: argparse.ArgumentParser) -> None:
         help="of training (bfloat16 on a GPU that has it, else float32)",
     )  # fmt: skip
     train.add_argument("--glove", type=Path, metavar="FILE", help="GloVe text file, .gz or .zip")
+    train.add_argument(
+        "--processes", type=int, default=1, metavar="N",
+        help="share every batch among N processes, a GPU each (1); machines: accelerate launch",
+    )  # fmt: skip
+    _add_fine_tuning(train)
+
+
+def _add_fine_tuning(train: argparse.ArgumentParser) -> None:
+    group = train.add_argument_group("fine-tuning the vision network (1.f, 1.fC)")
+    group.add_argument("--vision-rate", type=float, default=0.0, metavar="RATE",
+                       help="its own learning rate (default: that of the rest)")  # fmt: skip
+    group.add_argument(
+        "--accumulate", type=int, default=0, metavar="N",
+        help="compute each batch in N parts, for less memory; any preset (1)",
+    )  # fmt: skip
+    group.add_argument(
+        "--recompute", action="store_true",
+        help="forget activations and compute them again: less memory, more time, same result",
+    )  # fmt: skip
+    group.add_argument("--crop", type=float, default=0.0, metavar="SHARE",
+                       help="crop at random, at most this share of the area: 0.2 (0)")  # fmt: skip
+    group.add_argument(
+        "--jitter", type=float, default=0.0, metavar="SHARE",
+        help="vary brightness, contrast and saturation by at most this share: 0.2 (0)",
+    )  # fmt: skip
+    group.add_argument(
+        "--flip", action="store_true",
+        help="mirror half of the photographs; questions of left and right then have wrong answers",
+    )  # fmt: skip
 
 
 def _features(options: argparse.Namespace) -> int:
@@ -90,38 +122,72 @@ def _features(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.seeds < 1:
+        raise InputError(f"{options.seeds} seeds: use 1 or more")
+    if options.processes < 1:
+        raise InputError(f"{options.processes} processes: use 1 or more")
+    if options.processes > 1 and "WORLD_SIZE" not in os.environ:
+        from vqa_helpers.cli.launch import launch
+
+        return launch(options.words, options.processes)
     from vqa_helpers.data.build import open_dataset
     from vqa_helpers.experiment.conduct import conduct
     from vqa_helpers.experiment.prepare import prepare
     from vqa_helpers.model.presets import find_preset
-    from vqa_helpers.report.seeds import summary_table
-    from vqa_helpers.report.tables import score_table, to_markdown
     from vqa_helpers.runs import run_folder
+    from vqa_helpers.training.team import assemble
 
-    if options.seeds < 1:
-        raise InputError(f"{options.seeds} seeds: use 1 or more")
-    preset = find_preset(options.preset)
-    dataset = open_dataset(options.data, options.split_seed)
+    team = assemble(options.device)
+    if not team.main:
+        logging.getLogger().setLevel(logging.ERROR)  # one voice
+    preset = team.main_first(lambda: find_preset(options.preset))
+    dataset = team.main_first(lambda: open_dataset(options.data, options.split_seed))
     runs, unseen = [], []
     for seed in range(options.seed, options.seed + options.seeds):
-        experiment = prepare(preset, dataset, _chosen(options, seed))
+        chosen = _chosen(options, seed, team.device or options.device)
+        experiment = team.main_first(partial(prepare, preset, dataset, chosen, team))
         name = experiment.preset.name
         out = options.out or run_folder(Path("runs"), dataset.name, name, seed)
         if options.out and options.seeds > 1:
             out = options.out / str(seed)
         run = conduct(experiment, out, set_aside=False)
-        if run.config["stand_ins"]:
-            print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
-        print(to_markdown(score_table(run.metrics)))
-        print(run.folder)
-        runs.append(run)
         unseen += experiment.unseen()
-    if options.seeds > 1:
-        print(to_markdown(summary_table(runs)))
-    return SOME_FAILED if unseen else DONE
+        if team.main:
+            _show(run)
+            runs.append(run)
+    if len(runs) > 1:
+        _show_all(runs)
+    team.leave()
+    return SOME_FAILED if unseen and team.main else DONE
 
 
-def _chosen(options: argparse.Namespace, seed: int):  # -> Options, imported only when needed
+def _show(run) -> None:  # Run, imported only when needed
+    from vqa_helpers.report.tables import score_table, to_markdown
+
+    if run.config["stand_ins"]:
+        print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
+    print(to_markdown(score_table(run.metrics)))
+    print(run.folder)
+
+
+def _show_all(runs: list) -> None:
+    from vqa_helpers.report.seeds import summary_table
+    from vqa_helpers.report.tables import to_markdown
+
+    print(to_markdown(summary_table(runs)))
+
+
+def _augmentation(options: argparse.Namespace):  # -> Augmentation | None
+    from vqa_helpers.model.config import Augmentation
+
+    if not (options.flip or options.crop or options.jitter):
+        return None
+    return Augmentation(options.flip, options.crop, options.jitter)
+
+
+def _chosen(
+    options: argparse.Namespace, seed: int, device: str
+):  # -> Options, imported only when needed
     from vqa_helpers.experiment.options import Options
 
     return Options(
@@ -136,6 +202,10 @@ def _chosen(options: argparse.Namespace, seed: int):  # -> Options, imported onl
         glove=options.glove,
         sentence_encoder=options.sentence_encoder,
         word_order=options.word_order.replace("-", " "),
-        device=options.device,
+        device=device,
         precision=options.precision,
+        accumulate=options.accumulate,
+        vision_rate=options.vision_rate,
+        augmentation=_augmentation(options),
+        recompute=options.recompute,
     )

@@ -17,9 +17,10 @@ from vqa_helpers.language.sentence import encoder_source
 from vqa_helpers.model.config import DEFAULT_LOSS, Glove, Images, Pieces, read_pieces
 from vqa_helpers.model.vqa import VQAModel, build_model
 from vqa_helpers.runs import Run
-from vqa_helpers.training.batches import Batches, FeatureRows, PixelRows
+from vqa_helpers.training.batches import Batches, FeatureRows
 from vqa_helpers.training.checkpoint import load_model
 from vqa_helpers.training.loop import rank
+from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.training.tensors import Vocabularies, encode_questions, split_tensors
 from vqa_helpers.vision.encoders import weights_source
 from vqa_helpers.vision.extract import encode_images, fill_store

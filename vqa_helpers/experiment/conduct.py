@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from vqa_helpers.data.formats import write_results
 from vqa_helpers.errors import InputError
@@ -56,10 +57,13 @@ log = logging.getLogger(__name__)
 
 RESULTS = "results_{split}.json"  # for the evaluation server
 SPLIT = "split.json"
+LATER_SCHEDULE = {"accumulate": 1, "vision_rate": None, "augmentation": None}
 
 
 def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run:
     """Train and measure, or return the run that `folder` already holds.
+
+    Of several processes all take part, and the main one alone reads and writes the folder.
 
     Args:
         set_aside: a finished run with other settings is kept beside, as `<folder>.1`, `.2`, …;
@@ -69,34 +73,17 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
         InputError: when `folder` holds a finished run with other settings, and that may not be
             moved; when the experiment knows anything of validation or test.
     """
-    config = experiment.config()
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; name a folder for the run")
-    if _finished(folder, config, set_aside):
+    config, team = experiment.config(), experiment.team
+    if team.from_main(lambda: _finished(folder, config, set_aside)):
         log.info("%s: is finished; nothing to do", folder)
         return Run(folder)
-    if leaks := find_leaks(experiment):
-        raise InputError(
-            f"{experiment.dataset.folder}: what is trained would know more than the train split "
-            f"({'; '.join(leaks)}); mend the splits or prepare the experiment anew"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / CONFIG, config)
-    write_json(folder / SPLIT, experiment.dataset.split_record())
-    write_json(
-        folder / ENVIRONMENT,
-        environment(
-            experiment.options.device,
-            data_sha256=config["data_sha256"],
-            features_sha256=experiment.seen.sha256,
-            precision=_precision(experiment),
-        ),
-    )
-    experiment.vocabularies.save(folder)
+    team.from_main(lambda: _begin(experiment, folder, config))
     train_s = _train(experiment, folder, config)
     start = time.perf_counter()
-    load_model(folder, experiment.model)
-    _measure(experiment, folder)
+    ranked = _answer(experiment, folder)
+    if not team.main:
+        return Run(folder)
+    _measure(experiment, folder, ranked)
     answered = len(experiment.batches["train"]) * experiment.options.epochs
     write_json(
         folder / TIMING,
@@ -112,13 +99,39 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
     return Run(folder)
 
 
+def _begin(experiment: Experiment, folder: Path, config: dict) -> None:
+    """Write down what is going to be trained, from what."""
+    if leaks := find_leaks(experiment):
+        raise InputError(
+            f"{experiment.dataset.folder}: what is trained would know more than the train split "
+            f"({'; '.join(leaks)}); mend the splits or prepare the experiment anew"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / CONFIG, config)
+    write_json(folder / SPLIT, experiment.dataset.split_record())
+    write_json(
+        folder / ENVIRONMENT,
+        environment(
+            experiment.options.device,
+            processes=experiment.team.count,
+            data_sha256=config["data_sha256"],
+            features_sha256=experiment.seen.sha256,
+            precision=_precision(experiment),
+        ),
+    )
+    experiment.vocabularies.save(folder)
+
+
 def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; name a folder for the run")
     if not is_done(folder):
         return False
     kept = Run(folder).config
     wanted = json.loads(json.dumps(config))
     kept.setdefault("loss", DEFAULT_LOSS)  # runs of old versions had no other
     kept.setdefault("split_rule", "by-image")
+    kept["training"] = {**LATER_SCHEDULE, **kept.get("training", {})}
     different = [name for name in wanted if kept.get(name) != wanted[name]]
     if different and set_aside:
         names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
@@ -153,16 +166,18 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
         experiment.options.seed,
         loss_function(experiment.preset.loss, experiment.class_weights),
         _precision(experiment),
+        team=experiment.team,
     )
     history: list[dict] = []
-    checkpoint = load_checkpoint(folder)
+    team = experiment.team
+    checkpoint = team.from_main(lambda: load_checkpoint(folder))
     if checkpoint is not None and checkpoint["config"] == json.dumps(config, sort_keys=True):
         trainer.restore(checkpoint["trainer"])
         history = json.loads(checkpoint["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
     elif checkpoint is not None:
         log.info("%s: the settings have changed; the run starts again", folder)
-    writer = open_writer(folder, trainer.epoch + 1)
+    writer = open_writer(folder, trainer.epoch + 1) if team.main else None
     epochs = trainer.fit(
         experiment.batches["train"],
         experiment.batches["validation"],
@@ -172,6 +187,8 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
     for epoch in epochs:
         better = all(epoch.validation_top1 > row["validation_top1"] for row in history)
         history.append(asdict(epoch))
+        if not team.main:
+            continue
         if better:
             save_model(folder, experiment.model)
         write_history(folder / HISTORY, _without_times(history))
@@ -185,7 +202,8 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
         )
         _record_events(writer, epoch)
         log.info("%s", _line(epoch, experiment.options.epochs, better))
-    writer.close()
+    if writer is not None:
+        writer.close()
     return sum(row["train_s"] for row in history)
 
 
@@ -211,9 +229,23 @@ def _line(epoch: Epoch, epochs: int, better: bool) -> str:
     )
 
 
-def _measure(experiment: Experiment, folder: Path) -> None:
-    """Answer every split but train with the chosen epoch: results JSON, and where the answers are
-    known predictions and metrics."""
+def _answer(experiment: Experiment, folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """What the chosen epoch's model ranks first in every split but train: ids and probabilities."""
+    model = experiment.model
+    experiment.team.from_main(lambda: load_model(folder, model))
+    experiment.team.spread(model)
+    return {
+        split: rank(model, batches, loss=experiment.preset.loss)
+        for split, batches in experiment.batches.items()
+        if split != "train"
+    }
+
+
+def _measure(
+    experiment: Experiment, folder: Path, answers: dict[str, tuple[Tensor, Tensor]]
+) -> None:
+    """Write the answers to every split but train: results JSON, and where the truth is known
+    predictions and metrics."""
     dataset, vocabulary = experiment.dataset, experiment.vocabularies.answers
     answered = [split for split in ("validation", "test") if dataset.answered(split)]
     kept = experiment.options.features / dataset.name / "guesses"
@@ -223,9 +255,7 @@ def _measure(experiment: Experiment, folder: Path) -> None:
     for split, table in dataset.splits.items():
         if split == "train":
             continue
-        ids, probabilities = rank(
-            experiment.model, experiment.batches[split], loss=experiment.preset.loss
-        )
+        ids, probabilities = answers[split]
         ranked = [[vocabulary.answers[i] for i in row] for row in ids.tolist()]
         first = [row[0] for row in ranked]
         write_results(folder / RESULTS.format(split=split), table["question_id"], first)

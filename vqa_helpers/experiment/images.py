@@ -16,7 +16,8 @@ from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.experiment.options import Options
 from vqa_helpers.model.config import Images
-from vqa_helpers.training.batches import FeatureRows, PixelRows
+from vqa_helpers.training.batches import FeatureRows
+from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.vision.encoders import VisionEncoder
 from vqa_helpers.vision.extract import fill_store
 from vqa_helpers.vision.normalise import train_statistics

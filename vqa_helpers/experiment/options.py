@@ -12,7 +12,7 @@ import torch
 from vqa_helpers.data.build import MOST_SEED
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
-from vqa_helpers.model.config import Loss, Preset
+from vqa_helpers.model.config import Augmentation, Loss, Preset, Schedule
 from vqa_helpers.model.presets import SMALL_DATASET
 from vqa_helpers.training.step import PRECISIONS
 from vqa_helpers.vision.encoders import DEFAULT_SIZE_PX
@@ -40,6 +40,11 @@ class Options:
         device: "auto", or as torch spells it.
         loss: in place of the preset's, whose name then tells it.
         precision: of training: "float32", "bfloat16", or "auto", which is the GPU's better one.
+        accumulate: parts a batch is computed in; 0 is the schedule's own.
+        vision_rate: learning rate of the vision channel; 0 is the schedule's own.
+        augmentation: of the photographs, for presets whose network runs inside the loop.
+        recompute: the part of the vision network that learns saves memory and takes more time;
+            the result is the same, and so no configuration names it.
     """
 
     weights: str = "auto"
@@ -55,6 +60,10 @@ class Options:
     device: str = "auto"
     loss: Loss | None = None
     precision: str = "auto"
+    accumulate: int = 0
+    vision_rate: float = 0.0
+    augmentation: Augmentation | None = None
+    recompute: bool = False
 
     def resolved(self, dataset: Dataset, preset: Preset | None = None) -> "Options":
         """The same with every "auto" decided; epochs and schedule only for a preset.
@@ -82,6 +91,7 @@ class Options:
             if schedule == "auto":
                 schedule = "small" if len(dataset.splits["train"]) < SMALL_DATASET else "study"
             epochs = epochs or preset.schedule_named(schedule).epochs
+            _refuse_vain_options(self, preset)
         return dataclasses.replace(
             self,
             offline=offline,
@@ -90,6 +100,36 @@ class Options:
             schedule=schedule,
             epochs=epochs,
             device=pick_device(self.device),
+        )
+
+    def tuned(self, schedule: Schedule) -> Schedule:
+        """A schedule with what was chosen in place of its own."""
+        chosen = {
+            "accumulate": self.accumulate,
+            "vision_rate": self.vision_rate,
+            "augmentation": self.augmentation,
+        }
+        return dataclasses.replace(schedule, **{name: it for name, it in chosen.items() if it})
+
+
+def _refuse_vain_options(options: Options, preset: Preset) -> None:
+    """Refuse what is out of its limits, or what this preset could not follow."""
+    images, how = preset.images, options.augmentation
+    if options.accumulate < 0:
+        raise InputError(f"a batch in {options.accumulate} parts: use 1 or more")
+    if not 0 <= options.vision_rate < float("inf"):
+        raise InputError(f"vision rate {options.vision_rate}: use a number above 0")
+    if how is not None and not (0 <= how.crop < 1 and 0 <= how.jitter <= 1):
+        raise InputError(f"crop {how.crop}, jitter {how.jitter}: use 0 to 0.9, and 0 to 1")
+    if how is not None and not (images and images.in_loop):
+        raise InputError(
+            f"{preset.name} sees stored features, which cannot be varied; choose a preset whose "
+            "network runs inside the loop, such as 1.f or 1.fC"
+        )
+    if (options.vision_rate or options.recompute) and not (images and images.trained != "none"):
+        raise InputError(
+            f"{preset.name} trains no part of its vision channel; choose a preset that does, such "
+            "as 1.f or 1.fC"
         )
 
 

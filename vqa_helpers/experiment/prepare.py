@@ -30,9 +30,11 @@ from vqa_helpers.language.word_vectors import (
 )
 from vqa_helpers.model.config import Glove, Preset, Schedule, Words
 from vqa_helpers.model.vqa import VQAModel, build_model
-from vqa_helpers.training.batches import Batches, PixelRows
+from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.loop import Score
 from vqa_helpers.training.losses import SOFT_LOSSES, inverse_frequencies, prior_logits
+from vqa_helpers.training.pixels import PixelRows
+from vqa_helpers.training.team import ALONE, Team
 from vqa_helpers.training.tensors import Vocabularies, encode_questions, split_tensors
 from vqa_helpers.vision.encoders import weights_source
 
@@ -54,6 +56,7 @@ class Experiment:
         score: VQA accuracy of validation predictions; None where it is not defined.
         question_source: which frozen vectors questions were read with; None where all are learnt.
         class_weights: (A,) of "weighted cross entropy"; None for other losses.
+        team: the processes that train it together.
     """
 
     preset: Preset
@@ -68,6 +71,7 @@ class Experiment:
     score: Score | None = None
     question_source: str | None = None
     class_weights: Tensor | None = None
+    team: Team = ALONE
 
     def config(self) -> dict:
         """What `config.json` keeps."""
@@ -99,9 +103,10 @@ class Experiment:
         }
 
     def unseen(self) -> list[int]:
-        """The images that are missing or could not be read, so far as was noticed."""
+        """The images that are missing or could not be read, so far as any process noticed; every
+        process has to ask."""
         rows = self.seen.rows
-        dark = rows.unreadable if isinstance(rows, PixelRows) else ()
+        dark = self.team.everyones(list(rows.unreadable) if isinstance(rows, PixelRows) else [])
         return sorted({*self.seen.unseen, *(int(self.seen.ids[row]) for row in dark)})
 
     def _word_coverage(self) -> float | None:
@@ -115,8 +120,13 @@ class Experiment:
         return weights_source(self.preset.images.encoder, self.options.weights)
 
 
-def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) -> Experiment:
+def prepare(
+    preset: Preset, dataset: Dataset, options: Options | None = None, team: Team = ALONE
+) -> Experiment:
     """Compute or open the features, learn the vocabularies, build the model.
+
+    Args:
+        team: the processes that will train it together.
 
     Raises:
         InputError: when the dataset lacks what the preset needs.
@@ -151,16 +161,21 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
     seen = open_images(preset.images, dataset, options)
     if preset.images and options.weights == "random":
         stand_ins.insert(0, RANDOM_VISION)
-    schedule = preset.schedule_named(options.schedule)
+    schedule = options.tuned(preset.schedule_named(options.schedule))
     batches, start, soft = {}, 0, preset.loss in SOFT_LOSSES
     for name, table in tables.items():
         rows = slice(start, start := start + len(table))
         encoded = tuple(None if part is None else part[rows] for part in (question, lengths))
         tensors = split_tensors(table, encoded, seen.ids, vocabularies.answers, soft)
         tensors = tensors.learnable() if name == "train" else tensors
-        batches[name] = Batches(tensors, seen.rows, schedule.batch, options.device)
+        batches[name] = Batches(tensors, seen.rows, schedule.batch, options.device, team)
     if len(batches["train"]) < 2:
         raise InputError(f"{dataset.folder}: training needs at least two questions with answers")
+    if (fewest := min(map(len, batches.values()))) < team.count or schedule.batch < team.count:
+        raise InputError(
+            f"{dataset.folder}: {team.count} processes cannot share a split of {fewest} questions, "
+            f"in batches of {schedule.batch}; use fewer processes"
+        )
     torch.manual_seed(options.seed)
     model = build_model(
         preset.records(),
@@ -169,12 +184,14 @@ def prepare(preset: Preset, dataset: Dataset, options: Options | None = None) ->
         word_vectors=word_vectors,
         statistics=seen.statistics,
         weights=options.weights,
+        recompute=options.recompute,
     ).to(options.device)
     if preset.loss == "binary cross entropy":
         model.classifier.start_from(prior_logits(batches["train"].soft, len(vocabularies.answers)))
     return Experiment(
         preset, dataset, options, schedule, vocabularies, batches, model, seen, stand_ins,
         _score(dataset, vocabularies), question_source, _class_weights(preset, batches, vocabularies),
+        team,
     )  # fmt: skip
 
 

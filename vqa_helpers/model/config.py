@@ -103,13 +103,33 @@ class Classifier:
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """How photographs are varied in training, for a network inside the loop.
+
+    Attributes:
+        flip: half of them mirrored. Questions ask what is left of what, and letters and clocks are
+            read: an answer that was right may then be wrong.
+        crop: at most this share of the area is cut away, anywhere around a smaller square.
+        jitter: brightness, contrast and saturation change by at most this share.
+    """
+
+    flip: bool = False
+    crop: float = 0.0
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True)
 class Schedule:
     """How a model is trained.
 
     Attributes:
         name: "study" or "small", as results name it.
         batch: questions a step.
-        decay, decay_every: the learning rate is multiplied by `decay` every so many epochs.
+        decay, decay_every: the learning rates are multiplied by `decay` every so many epochs.
+        accumulate: parts of a batch that are computed one after another, for less memory; the
+            gradient is that of the whole batch, but for batch normalisation.
+        vision_rate: learning rate of the vision channel; None is that of the rest.
+        augmentation: None shows photographs as they are.
     """
 
     name: str
@@ -119,6 +139,9 @@ class Schedule:
     epochs: int
     decay: float = 1.0
     decay_every: int = 1
+    accumulate: int = 1
+    vision_rate: float | None = None
+    augmentation: Augmentation | None = None
 
 
 # What a model learns to make small; `training.losses` says what each is.

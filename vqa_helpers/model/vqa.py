@@ -104,6 +104,7 @@ def build_model(
     word_vectors: Tensor | None = None,
     statistics: tuple[Tensor, Tensor] | None = None,
     weights: str = "random",
+    recompute: bool = False,
 ) -> VQAModel:
     """Put the pieces together.
 
@@ -114,8 +115,9 @@ def build_model(
         word_vectors: (vocabulary, dim), for GloVe.
         statistics: of the train images, where the vision weights are random.
         weights: of a vision network inside the loop.
+        recompute: whether such a network saves memory (see `VisionEncoder`).
     """
-    vision = _vision(pieces["images"], statistics, weights)
+    vision = _vision(pieces["images"], statistics, weights, recompute)
     image_dim = WIDTHS[pieces["images"].encoder] if pieces["images"] else 0
     language = _language(pieces["questions"], vocabulary_size, word_vectors)
     question_dim = language.out_dim if language else 0
@@ -128,14 +130,18 @@ def build_model(
 
 
 def _vision(
-    spec: Images | None, statistics: tuple[Tensor, Tensor] | None, weights: str
+    spec: Images | None,
+    statistics: tuple[Tensor, Tensor] | None,
+    weights: str,
+    recompute: bool,
 ) -> nn.Module | None:
     if spec is None:
         return None
     normaliser = FeatureNormaliser(WIDTHS[spec.encoder], statistics)
     if not spec.in_loop:
         return normaliser
-    return nn.Sequential(VisionEncoder(spec.encoder, weights, spec.trained), normaliser)
+    network = VisionEncoder(spec.encoder, weights, spec.trained, recompute=recompute)
+    return nn.Sequential(network, normaliser)
 
 
 def _language(

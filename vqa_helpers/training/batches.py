@@ -6,23 +6,21 @@ there, and are streamed to it where they do not. Knows nothing of text or vocabu
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import repeat
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vqa_helpers.data.vocabulary import OUTSIDE
 from vqa_helpers.training.losses import SoftScores
+from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.training.streaming import ahead, home, send
-from vqa_helpers.vision.preprocess import BadImage, load_square
+from vqa_helpers.training.team import ALONE, Team
 
 log = logging.getLogger(__name__)
 
-CACHED_BYTES = 1 << 30  # of decoded pixels, so that a small dataset is decoded once
 WIDTH_STEP = 4  # words; a GPU meets few widths of questions, and keeps a captured step for each
 
 
@@ -45,51 +43,9 @@ class FeatureRows:
         chosen = self.features.index_select(0, rows.to(self.features.device))
         return send(chosen, self.device)
 
-
-class PixelRows:
-    """Photographs decoded when they are asked for, for a vision network inside the loop.
-
-    Args:
-        paths: the file of each row; None, or a file that cannot be read, gives black.
-        size_px: side of the square.
-
-    Attributes:
-        unreadable: row to the reason its file could not be read, of those asked for so far.
-    """
-
-    resident = False
-
-    def __init__(
-        self, paths: Sequence[Path | None], size_px: int, device: torch.device | str = "cpu"
-    ) -> None:
-        self.paths = list(paths)
-        self.size_px = size_px
-        self.device = torch.device(device)
-        self.unreadable: dict[int, str] = {}
-        self._cache: dict[int, np.ndarray] = {}
-        self._room = CACHED_BYTES // (3 * size_px * size_px)
-        self._threads = ThreadPoolExecutor()
-
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        """(B,) row numbers to pixels (B, 3, S, S) uint8."""
-        squares = np.stack(list(self._threads.map(self._load, rows.tolist())))  # (B, S, S, 3)
-        return send(torch.from_numpy(squares), self.device).permute(0, 3, 1, 2)
-
-    def _load(self, row: int) -> np.ndarray:
-        if row in self._cache:
-            return self._cache[row]
-        path = self.paths[row]
-        square = np.zeros((self.size_px, self.size_px, 3), dtype=np.uint8)
-        if path is not None:
-            try:
-                square = load_square(path, self.size_px)
-            except BadImage as error:  # its questions stay in every score
-                if row not in self.unreadable:
-                    log.warning("%s: %s; its questions see black", path, error)
-                self.unreadable[row] = str(error)
-        if len(self._cache) < self._room:
-            self._cache[row] = square
-        return square
+    def stream(self, asked: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The features of one batch of rows after another."""
+        return map(self.__getitem__, asked)
 
 
 @dataclass
@@ -102,13 +58,17 @@ class Batch:
         image: features (B, D) or pixels (B, 3, S, S); None without images.
         target: (B,) the answer's id, -1 where it is outside the vocabulary.
         soft: (B) soft scores, for the losses that want them.
+        rows: (B,) which questions of the split they are, on the CPU.
+        least: how many questions the process with the fewest has of this step.
     """
 
     question: Tensor | None
     lengths: Tensor | None
     image: Tensor | None
     target: Tensor
-    soft: SoftScores | None = None
+    soft: SoftScores | None
+    rows: Tensor
+    least: int
 
     def __len__(self) -> int:
         return len(self.target)
@@ -119,8 +79,21 @@ class Batch:
 
     def clone(self) -> "Batch":
         """The same in other memory."""
-        parts = self.question, self.lengths, self.image, self.target, self.soft
-        return Batch(*(None if part is None else part.clone() for part in parts))
+        parts = self.question, self.lengths, self.image, self.target, self.soft, self.rows
+        return Batch(*(None if part is None else part.clone() for part in parts), self.least)
+
+    def cut(self, parts: int) -> list["Batch"]:
+        """At most so many parts, as even as can be, of two questions at least (batch normalisation
+        cannot learn from one); the same number in every process."""
+        parts = max(1, min(parts, self.least // 2))
+        if parts == 1:
+            return [self]
+        bounds = torch.linspace(0, len(self), parts + 1).round().int().tolist()
+        return [self._part(slice(*ends)) for ends in zip(bounds, bounds[1:], strict=False)]
+
+    def _part(self, rows: slice) -> "Batch":
+        fields = self.question, self.lengths, self.image, self.target, self.soft, self.rows
+        return Batch(*(None if field is None else field[rows] for field in fields), self.least)
 
 
 @dataclass
@@ -167,12 +140,13 @@ def _tensors(*parts: Tensor | SoftScores | None) -> tuple[Tensor, ...]:
 
 
 class Batches:
-    """The batches of a split.
+    """The batches of a split; where several processes train, this one's share of each.
 
     Args:
         split: the tensors; those a device reads are moved to it once, where they fit there.
         images: rows of features or pixels; None for a model without vision.
-        size: questions a batch.
+        size: questions a batch, of all processes together.
+        team: the processes that share them.
     """
 
     def __init__(
@@ -181,6 +155,7 @@ class Batches:
         images: FeatureRows | PixelRows | None,
         size: int,
         device: torch.device | str = "cpu",
+        team: Team = ALONE,
     ) -> None:
         self.device = torch.device(device)
         where = home(split.nbytes(), self.device)
@@ -191,6 +166,7 @@ class Batches:
         self.soft = None if split.soft is None else split.soft.to(where)
         self.images = images
         self.size = size
+        self.team = team
         self.resident = where == self.device and (images is None or images.resident)
         streams = not self.resident and self.device.type == "cuda"
         self._stream = torch.cuda.Stream(self.device) if streams else None
@@ -201,48 +177,60 @@ class Batches:
 
     def in_order(self) -> Iterator[Batch]:
         """Every question once, in the order of the table."""
-        return self._batches(torch.arange(len(self)))
+        return self._batches(torch.arange(len(self)), least=0)
 
     def shuffled(self, generator: torch.Generator) -> Iterator[Batch]:
         """Every question once, in the generator's order (a CPU generator)."""
-        return self._batches(torch.randperm(len(self), generator=generator), at_least_two=True)
+        order = torch.randperm(len(self), generator=generator)
+        # Batch normalisation cannot learn from one row, nor any process from none.
+        return self._batches(order, least=max(2, self.team.count))
 
     def count(self) -> int:
         """The number of batches in an epoch."""
         return -(-len(self) // self.size)
 
-    def _batches(self, order: Tensor, at_least_two: bool = False) -> Iterator[Batch]:
-        sizes = [len(chunk) for chunk in order.split(self.size)]
-        if at_least_two and len(sizes) > 1 and sizes[-1] == 1:
-            # Batch normalisation cannot learn from one row.
-            sizes[-2:] = [self.size + 1]
-        made = self._made(order, sizes)
+    def _batches(self, order: Tensor, least: int) -> Iterator[Batch]:
+        """The batches of an order; a last one with fewer than `least` joins its neighbour."""
+        chunks = list(order.split(self.size))
+        if len(chunks) > 1 and len(chunks[-1]) < least:
+            chunks[-2:] = [torch.cat(chunks[-2:])]
+        shares = [(self.team.share(rows), len(rows) // self.team.count) for rows in chunks]
+        shares = [(rows, fewest) for rows, fewest in shares if len(rows)]
+        made = self._made(shares) if shares else iter(())
         return made if self.resident else ahead(made, self._stream)
 
-    def _made(self, order: Tensor, sizes: list[int]) -> Iterator[Batch]:
-        """The batches of the rows in `order`; everything moves to the device once an epoch."""
-        tables = self.target.device
-        images = self.image_row[order]
-        if isinstance(self.images, FeatureRows):
-            images = images.to(self.images.features.device)
-        lengths = None if self.lengths is None else self.lengths[order]
-        lengths_there = None if lengths is None else lengths.to(self.device)
-        there = order.to(tables)
-        start = 0
-        for size in sizes:
-            part = slice(start, start + size)
-            start += size
+    def _made(self, shares: list[tuple[Tensor, int]]) -> Iterator[Batch]:
+        """The batches of some rows; which rows they are moves to the device once an epoch."""
+        order = torch.cat([rows for rows, _ in shares])
+        sizes = [len(rows) for rows, _ in shares]
+        there = order.to(self.target.device).split(sizes)
+        images = self._images(self.image_row[order], sizes)
+        lengths, lengths_there = repeat(None), repeat(None)
+        if self.lengths is not None:
+            lengths = self.lengths[order].split(sizes)
+            lengths_there = self.lengths[order].to(self.device).split(sizes)
+        for (rows, least), on_device, image, short, short_there in zip(
+            shares, there, images, lengths, lengths_there, strict=False
+        ):
             question = self.question
-            if lengths is not None:
-                question = question[:, : self._width(lengths[part])]
-            rows = there[part]
+            if short is not None:
+                question = question[:, : self._width(short)]
             yield Batch(
-                None if question is None else self._send(question.index_select(0, rows)),
-                None if lengths is None else lengths_there[part],
-                None if self.images is None else self.images[images[part]],
-                self._send(self.target[rows]),
-                None if self.soft is None else self.soft[rows].to(self.device),
+                None if question is None else self._send(question.index_select(0, on_device)),
+                short_there,
+                image,
+                self._send(self.target[on_device]),
+                None if self.soft is None else self.soft[on_device].to(self.device),
+                rows,
+                least,
             )
+
+    def _images(self, image_rows: Tensor, sizes: list[int]) -> Iterator[Tensor | None]:
+        if self.images is None:
+            return repeat(None)
+        if isinstance(self.images, FeatureRows):
+            image_rows = image_rows.to(self.images.features.device)
+        return self.images.stream(image_rows.split(sizes))
 
     def _send(self, tensor: Tensor) -> Tensor:
         return send(tensor, self.device)

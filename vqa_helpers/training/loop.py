@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from vqa_helpers.model.config import DEFAULT_LOSS, Loss, Schedule
 from vqa_helpers.model.vqa import VQAModel
 from vqa_helpers.progress import track
+from vqa_helpers.training.augment import augment, draw
 from vqa_helpers.training.batches import Batch, Batches
 from vqa_helpers.training.losses import LossFunction, cross_entropy, probabilities
+from vqa_helpers.training.optimiser import optimiser_of
 from vqa_helpers.training.step import make_step, resolve_precision
+from vqa_helpers.training.team import ALONE, Team
 
 Score = Callable[[Tensor], float | None]
 
@@ -44,6 +47,7 @@ class Trainer:
         seed: of the shuffling and of dropout.
         precision: "float32", "bfloat16", or "auto": see `step.resolve_precision`.
         capture: whether a GPU may replay steps as CUDA graphs.
+        team: the processes that train together, each with its share of every batch.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Trainer:
         loss: LossFunction = cross_entropy,
         precision: str = "auto",
         capture: bool = True,
+        team: Team = ALONE,
     ) -> None:
         device = next(model.parameters()).device
         if device.type == "cuda":
@@ -61,13 +66,16 @@ class Trainer:
         self.model = model
         self.schedule = schedule
         self.loss = loss
-        self.step = make_step(model, loss, device, resolve_precision(precision, device), capture)
-        learning = [p for p in model.parameters() if p.requires_grad]
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[schedule.optimiser]
-        self.optimiser = kind(learning, lr=schedule.learning_rate, fused=True)
+        self.step = make_step(
+            team.joined(model), loss, resolve_precision(precision, device), capture,
+            schedule.accumulate, team,
+        )  # fmt: skip
+        self.optimiser = optimiser_of(model, schedule)
         self.decay = torch.optim.lr_scheduler.StepLR(
             self.optimiser, schedule.decay_every, schedule.decay
         )
+        self.seed = seed
+        self.team = team
         self.shuffling = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # of dropout, whatever was drawn since the model was built
         self.epoch = 0
@@ -127,13 +135,20 @@ class Trainer:
     def _train_epoch(self, train: Batches, label: str) -> tuple[float, int]:
         """One pass: the mean loss, and how many answers were right on the way."""
         self.model.train()
+        how = self.schedule.augmentation
+        self.team.reseed(self.seed, self.epoch)
+        draws = how and draw(self.seed, self.epoch, len(train))  # (N, DRAWS)
         self.step.start()
         batches = train.shuffled(self.shuffling)
-        for batch in track(batches, label, total=train.count(), unit="batches"):
+        if self.team.main:
+            batches = track(batches, label, total=train.count(), unit="batches")
+        for batch in batches:
+            if draws is not None:
+                batch.image = augment(batch.image, draws[batch.rows], how)
             self.step(batch)
             self.optimiser.step()
-        total, weight, hits = self.step.counts
-        return (total / weight).item(), int(hits.item())
+        total, weight, hits = self.team.sum(self.step.counts).tolist()
+        return total / weight, int(hits)
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
@@ -151,14 +166,16 @@ def evaluate(
         (N,), and the number of hits among all questions.
     """
     model.eval()
-    sums, predictions = [], []
+    sums, predictions, rows = [], [], []
     for batch in batches.in_order():
         logits = _logits(model, batch)
         losses, weights = loss(logits, batch.target, batch.soft)  # (B,) each
         sums.append(torch.stack([losses.sum(), weights.sum()]))
         predictions.append(logits.argmax(1))
-    predicted = torch.cat(predictions)
-    total, weight = torch.stack(sums).sum(0).tolist()
+        rows.append(batch.rows)
+    team = batches.team
+    predicted = team.whole(torch.cat(predictions), torch.cat(rows), len(batches))
+    total, weight = team.sum(torch.stack(sums).sum(0)).tolist()
     mean = total / weight if weight else float("nan")
     return mean, predicted.cpu(), int((predicted == batches.target.to(predicted.device)).sum())
 
@@ -177,10 +194,15 @@ def rank(
         answers where that is smaller.
     """
     model.eval()
-    ids, chances = [], []
+    ids, chances, rows = [], [], []
     for batch in batches.in_order():
         logits = _logits(model, batch)
         top = probabilities(logits, loss).topk(min(most, logits.shape[1]), dim=1)
         ids.append(top.indices)
         chances.append(top.values)
-    return torch.cat(ids).cpu(), torch.cat(chances).cpu()
+        rows.append(batch.rows)
+    found = (
+        batches.team.whole(torch.cat(part), torch.cat(rows), len(batches)).cpu()
+        for part in (ids, chances)
+    )
+    return tuple(found)

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from vqa_helpers.training.batches import Batch
+from vqa_helpers.training.gradients import add_gradients
 from vqa_helpers.training.losses import LossFunction
+from vqa_helpers.training.team import ALONE, Team
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +35,32 @@ class Step:
     """The gradients of a batch, left in the parameters.
 
     Args:
-        precision: "float32", or "bfloat16": matrix products in half floats, everything that sums
-            up in single precision (weights, LSTM states, norms, loss, gradients).
+        network: as `Team.joined` returned it.
+        precision: "float32" or "bfloat16".
+        parts: of a batch, computed one after another.
+        team: the processes that share each batch.
 
     Attributes:
-        counts: (3,) the sum of the losses, of their weights, and the hits since `start`.
+        counts: (3,) the sum of the losses, of their weights, and the hits since `start`, of this
+            process's share.
     """
 
     def __init__(
-        self, model: nn.Module, loss: LossFunction, device: torch.device, precision: str = "float32"
+        self,
+        network: nn.Module,
+        loss: LossFunction,
+        precision: str = "float32",
+        parts: int = 1,
+        team: Team = ALONE,
     ) -> None:
-        self.model = model
+        self.network = network
         self.loss = loss
-        self.device = device
         self.half = precision == "bfloat16"
-        self._parameters = list(model.parameters())
-        self.counts = torch.zeros(3, device=device)
+        self.parts = parts
+        self.team = team
+        self._parameters = list(network.parameters())
+        self.device = self._parameters[0].device
+        self.counts = torch.zeros(3, device=self.device)
 
     def start(self) -> None:
         """Begin to count anew."""
@@ -58,18 +70,10 @@ class Step:
         """Leave the gradients of the batch's mean loss, in place of any others."""
         for parameter in self._parameters:
             parameter.grad = None
-        # A cache of half weights would outlive the capture in whose memory they lie.
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.half, cache_enabled=False
-        ):
-            logits = self.model(batch.image, batch.question, batch.lengths)  # (B, A)
-        logits = logits.float()
-        losses, weights = self.loss(logits, batch.target, batch.soft)  # (B,) each
-        total, weight = losses.sum(), weights.sum()
-        (total / weight).backward()
         # Summed on the device: reading a number back at each step would make the device wait.
-        hits = (logits.detach().argmax(1) == batch.target).sum()
-        self.counts += torch.stack([total.detach(), weight, hits.to(total.dtype)])
+        self.counts += add_gradients(
+            self.network, batch, self.loss, self.parts, self.team, self.half
+        )
 
 
 @dataclass
@@ -87,12 +91,10 @@ class CapturedStep(Step):
     What cannot be captured is launched kernel by kernel, as a `Step` is, and the log says so once.
     """
 
-    def __init__(
-        self, model: nn.Module, loss: LossFunction, device: torch.device, precision: str = "float32"
-    ) -> None:
-        super().__init__(model, loss, device, precision)
+    def __init__(self, network: nn.Module, loss: LossFunction, precision: str = "float32") -> None:
+        super().__init__(network, loss, precision)
         self._prepare()
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(self.device)
         self._memory = torch.cuda.graph_pool_handle()  # for all: one runs at a time
 
     def _prepare(self) -> None:
@@ -151,8 +153,15 @@ class CapturedStep(Step):
 
 
 def make_step(
-    model: nn.Module, loss: LossFunction, device: torch.device, precision: str, capture: bool
+    network: nn.Module,
+    loss: LossFunction,
+    precision: str,
+    capture: bool,
+    parts: int = 1,
+    team: Team = ALONE,
 ) -> Step:
-    """The step that suits the device."""
-    kind = CapturedStep if capture and device.type == "cuda" else Step
-    return kind(model, loss, device, precision)
+    """The step that suits the device; one in parts, or shared, is not captured."""
+    on_gpu = next(network.parameters()).device.type == "cuda"
+    if capture and on_gpu and parts == team.count == 1:
+        return CapturedStep(network, loss, precision)
+    return Step(network, loss, precision, parts, team)

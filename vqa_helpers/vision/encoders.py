@@ -4,6 +4,10 @@ A piece owns its normalisation and its width. Knows nothing of files, stores or 
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Literal
@@ -11,6 +15,8 @@ from typing import Literal
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from vqa_helpers.errors import InputError
 
@@ -35,13 +41,20 @@ class VisionEncoder(nn.Module):
             file of a torchvision state dict.
         trained: which part learns; the batch-norm statistics of the rest stay frozen too.
         seed: of random weights.
+        recompute: whether what lies between the blocks that learn is forgotten and computed again
+            for the gradient: less memory for more time, the same gradient.
 
     Raises:
         InputError: for weights that cannot be had or do not fit.
     """
 
     def __init__(
-        self, name: str, weights: str = "random", trained: Trained = "none", seed: int = 0
+        self,
+        name: str,
+        weights: str = "random",
+        trained: Trained = "none",
+        seed: int = 0,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         if name not in WIDTHS:
@@ -56,6 +69,7 @@ class VisionEncoder(nn.Module):
         self.network = network
         self.out_dim = WIDTHS[name]
         self.trained = trained
+        self.recompute = recompute
         self._learning = {"none": [], "last block": [last], "all": [network]}[trained]
         network.requires_grad_(False)
         for part in self._learning:
@@ -75,14 +89,61 @@ class VisionEncoder(nn.Module):
         """Encode images.
 
         Args:
-            image: (B, 3, S, S) uint8 RGB.
+            image: (B, 3, S, S) RGB, 0 to 255, uint8 or floats.
 
         Returns:
             (B, out_dim), not normalised.
         """
         pixels = (image.float() / 255 - self.mean) / self.std
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trained != "none"):
+        learns = torch.is_grad_enabled() and self.trained != "none"
+        with torch.set_grad_enabled(learns):
+            if learns and self.recompute:
+                return self._forward_twice(pixels)
             return self.network(pixels)
+
+    def _forward_twice(self, pixels: Tensor) -> Tensor:
+        """Block by block; of those that learn, only what goes in and comes out is kept."""
+        for block in _blocks(self.network):
+            if any(parameter.requires_grad for parameter in block.parameters()):
+                twice = partial(_second_pass, block)
+                pixels = checkpoint(block, pixels, use_reentrant=False, context_fn=twice)
+            else:
+                pixels = block(pixels)
+        return pixels
+
+
+def _blocks(network: nn.Module) -> Iterator[nn.Module]:
+    """What a network does, one block after another. Made when asked for: it owns its modules."""
+    if isinstance(network, torchvision.models.VGG):
+        start = 0
+        for end, layer in enumerate(network.features, start=1):
+            if isinstance(layer, nn.MaxPool2d):
+                yield network.features[start:end]
+                start = end
+        yield nn.Sequential(network.avgpool, nn.Flatten(), network.classifier)
+    else:
+        yield nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
+        yield from chain(network.layer1, network.layer2, network.layer3, network.layer4)
+        yield nn.Sequential(network.avgpool, nn.Flatten(), network.fc)
+
+
+def _second_pass(block: nn.Module):
+    """The contexts of a block's two passes: the second leaves batch-norm statistics alone, which
+    have seen these images."""
+
+    @contextmanager
+    def held() -> Iterator[None]:
+        norms = [module for module in block.modules() if isinstance(module, BatchNorm)]
+        kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+        for norm in norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
+        try:
+            yield
+        finally:
+            for norm, (momentum, batches) in zip(norms, kept, strict=True):
+                norm.momentum, norm.num_batches_tracked = momentum, batches
+
+    return nullcontext(), held()
 
 
 def _network(name: str, weights: str, seed: int) -> nn.Module:
