@@ -41,7 +41,7 @@ MAY_IMPORT = {
 HEAVY = ("torch", "torchvision", "tensorflow", "papermill", "ray", "matplotlib", "pandas")
 OPTIONAL = (
     "tensorflow", "tensorflow_hub", "papermill", "nbconvert", "msgspec", "ipykernel", "ray",
-    "tokenizers", "requests", "urllib3",
+    "tokenizers", "requests", "urllib3", "accelerate",
 )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def run_together(module: str, *words: object, processes: int = 2) -> str:
         for rank in range(processes)
     ]  # fmt: skip
     try:
-        ended = [process.communicate(timeout=240) for process in started]
+        ended = [process.communicate(timeout=500) for process in started]
     finally:
         for process in started:
             process.kill()
