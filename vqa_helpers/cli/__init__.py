@@ -9,6 +9,7 @@ import logging
 import sys
 
 from vqa_helpers.cli import answering, data, results, training
+from vqa_helpers.cli.limits import explain
 from vqa_helpers.cli.words import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE
 from vqa_helpers.errors import InputError
 
@@ -36,12 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"vqa: {error}", file=sys.stderr)
         return WRONG_USE
-    except OSError as error:
-        if options.debug:
+    except (OSError, MemoryError, RuntimeError) as error:
+        line = explain(error)
+        if options.debug or line is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        reason = error.strerror or error
-        print(f"vqa: {where}{reason}; what was finished is kept", file=sys.stderr)
+        print(f"vqa: {line}", file=sys.stderr)
         return SOME_FAILED
 
 

@@ -17,7 +17,6 @@ from vqa_helpers.data.catalogue import CUT_FROM, CUTS, DEMO, ENTRIES, RELEASES, 
 from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder, read_manifest
 from vqa_helpers.data.formats import write_split
 from vqa_helpers.data.images import find_images
-from vqa_helpers.data.public.fetch import sha256_of
 from vqa_helpers.data.release import (
     PHOTOGRAPHS,
     Fetching,
@@ -29,7 +28,7 @@ from vqa_helpers.data.release import (
 )
 from vqa_helpers.data.splits import cut_by_image, cut_by_row, keep_apart, shared_images
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import locked
+from vqa_helpers.files import locked, sha256_of
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from vqa_helpers.data.formats import write_results
+from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
 from vqa_helpers.evaluation.calibration import calibrate
@@ -21,6 +22,7 @@ from vqa_helpers.evaluation.metrics import measure, score
 from vqa_helpers.experiment.guesses import blind_guesses
 from vqa_helpers.experiment.leaks import find_leaks
 from vqa_helpers.experiment.prepare import Experiment
+from vqa_helpers.files import locked, remove_partials
 from vqa_helpers.model.config import DEFAULT_LOSS
 from vqa_helpers.runs import (
     CONFIG,
@@ -31,7 +33,6 @@ from vqa_helpers.runs import (
     PREDICTIONS,
     TIMING,
     Run,
-    environment,
     is_done,
     mark_done,
     write_history,
@@ -39,8 +40,10 @@ from vqa_helpers.runs import (
     write_predictions,
 )
 from vqa_helpers.training.checkpoint import (
+    CHECKPOINT,
     load_checkpoint,
     load_model,
+    model_is_whole,
     remove_checkpoint,
     save_checkpoint,
     save_model,
@@ -58,6 +61,8 @@ SPLIT = "split.json"
 def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run:
     """Train and measure, or return the run that `folder` already holds.
 
+    A second process that trains into the same folder waits for the first.
+
     Args:
         set_aside: a finished run with other settings is kept beside, as `<folder>.1`, `.2`, …;
             otherwise it is an error.
@@ -66,9 +71,15 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
         InputError: when `folder` holds a finished run with other settings, and that may not be
             moved; when the experiment knows anything of validation or test.
     """
-    config = experiment.config()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; name a folder for the run")
+    # Beside the folder, not inside: setting it aside must not take the lock along.
+    with locked(folder.with_name(f".{folder.name}.lock"), folder):
+        return _conduct(experiment, folder, set_aside)
+
+
+def _conduct(experiment: Experiment, folder: Path, set_aside: bool) -> Run:
+    config = experiment.config()
     if _finished(folder, config, set_aside):
         log.info("%s: is finished; nothing to do", folder)
         return Run(folder)
@@ -78,6 +89,7 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
             f"({'; '.join(leaks)}); mend the splits or prepare the experiment anew"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    remove_partials(folder)
     write_json(folder / CONFIG, config)
     write_json(folder / SPLIT, experiment.dataset.split_record())
     write_json(
@@ -103,7 +115,7 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
             "samples_per_s": answered / train_s,
         },
     )
-    mark_done(folder)
+    mark_done(folder, leave_out=CHECKPOINT)
     remove_checkpoint(folder)  # after: a kill in between must not cost the whole training
     return Run(folder)
 
@@ -146,7 +158,9 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
     )
     history: list[dict] = []
     checkpoint = load_checkpoint(folder)
-    if checkpoint is not None and checkpoint["config"] == json.dumps(config, sort_keys=True):
+    if checkpoint is not None and not model_is_whole(folder):
+        log.warning("%s: the best epoch's model is lost; the run starts again", folder)
+    elif checkpoint is not None and checkpoint["config"] == json.dumps(config, sort_keys=True):
         trainer.restore(checkpoint["trainer"])
         history = json.loads(checkpoint["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
