@@ -349,6 +349,17 @@ def write_dataset(
         raise InputError(f"{out}: is there already; choose another --out or remove it")
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write_files(dataset, partial, out, built, files)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _write_files(
+    dataset: Dataset, partial: Path, out: Path, built: dict | None, files: list[Path]
+) -> None:
     partial.mkdir(parents=True)
     for split, table in dataset.splits.items():
         write_split(partial, "val" if split == "validation" else split, table, dataset.notes[0])
@@ -369,5 +380,3 @@ def write_dataset(
         "files": {path.name: sha256_of(path) for path in files},
     }
     (partial / "split.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    os.replace(partial, out)
-    return out
