@@ -9,7 +9,7 @@ import logging
 import sys
 
 from vqa_helpers.cli import answering, data, results, training
-from vqa_helpers.cli.limits import explain
+from vqa_helpers.cli.limits import explain, quiet_threads
 from vqa_helpers.cli.words import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE
 from vqa_helpers.errors import InputError
 
@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     for noisy in ("PIL", "matplotlib", "h5py", "urllib3", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        return options.run(options)
+        with quiet_threads():
+            return options.run(options)
     except KeyboardInterrupt:
         print("vqa: interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED

@@ -4,8 +4,14 @@ Knows errors by their names and words, so that nothing heavy is imported to tell
 """
 
 import errno
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from vqa_helpers.files import remedy
+
+log = logging.getLogger(__name__)
 
 KEPT = "what was finished is kept"
 # What torch says on a CPU and on GPUs; cuDNN and cuBLAS fail in their own words.
@@ -35,3 +41,15 @@ def _is_memory(error: Exception) -> bool:
         return error.errno == errno.ENOMEM
     told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
     return told or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """What a thread dies of is said once, by the main thread, which it reaches: that of TensorBoard
+    would print a traceback too."""
+    previous = threading.excepthook
+    threading.excepthook = lambda end: log.debug("%s: %s", end.thread, end.exc_value)
+    try:
+        yield
+    finally:
+        threading.excepthook = previous
