@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import kills
 from benchmarks.kills import sums
 from tests.builders import write_json
 from tests.cli.calling import QUICK
@@ -97,6 +98,22 @@ def test_the_drawn_dataset(vqa, disk, monkeypatch):
         dataset, "make_demo", lambda folder, seed: drawn(folder, seed=seed, images=20)
     )
     fills_and_goes_on(vqa, disk, monkeypatch, ["data", "build", "demo", "--root", "data"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("disk", ["mounted"], indirect=True)  # a limit binds the notebook as well
+@pytest.mark.parametrize("room", [0, 4096])
+def test_a_batch(vqa, disk, monkeypatch, tmp_path, room):
+    pytest.importorskip("papermill")
+    kills.batch(tmp_path)
+    monkeypatch.chdir(disk.path)
+    words = ["batch", "--notebooks", tmp_path / "notebooks", "--out", "out", "--only", "0"]
+    disk.leave(room)
+    code, [line] = vqa(*words)
+    assert code == 1 and "free some space" in line
+    disk.free()
+    assert vqa(*words) == (0, [])
+    assert kills.results_of_notebooks(disk.path) == dict.fromkeys(range(10), 1)
 
 
 @pytest.mark.parametrize("told", [True, False])
