@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 GROUND = {"errors", "files", "progress"}
 LEARNING = GROUND | {"data", "vision", "language", "model"}
-EXPERIMENT = LEARNING | {"training", "evaluation", "runs"}
+EXPERIMENT = LEARNING | {"training", "evaluation", "runs", "environment"}
 
 # Room to the rooms it may look into; its own is always among them.
 MAY_IMPORT = {
@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "evaluation": {"errors", "files", "data"},
     "training": LEARNING | {"evaluation"},
     "runs": {"errors", "files"},
+    "environment": set(),
     "experiment": EXPERIMENT,
     "notebook": GROUND,
     "report": EXPERIMENT | {"experiment", "notebook"},

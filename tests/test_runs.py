@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from vqa_helpers import runs
@@ -261,45 +260,6 @@ def test_files_are_read_once(tmp_path):
     assert run.timing == {"train_s": 1.0}
     (tmp_path / "timing.json").unlink()
     assert run.timing == {"train_s": 1.0}
-
-
-def test_environment_names_versions_and_machine(tmp_path):
-    found = runs.environment("cpu", data_sha256="abc")
-    runs.write_json(tmp_path / "environment.json", found)
-    assert runs.Run(tmp_path).environment == found
-    assert found["packages"]["pandas"] == pd.__version__
-    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert found["device"] == "cpu" and found["device_name"] and found["cpu_count"] >= 1
-    assert found["data_sha256"] == "abc" and found["date_utc"].endswith("+00:00")
-
-
-def test_the_commit_is_of_this_project_or_of_none(tmp_path):
-    package = tmp_path / "house" / "vqa_helpers"
-    package.mkdir(parents=True)
-    (package / "a.py").write_text("1\n")
-    (package.parent / "notebook.ipynb").write_text("{}")
-    assert runs._checkout(package) is None
-
-    def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run(
-            ["git", *identity, "-C", str(package.parent), *arguments], check=True,
-            capture_output=True,
-        )  # fmt: skip
-
-    git("init")
-    assert runs._checkout(package) is None  # no commit yet
-    git("add", ".")
-    git("commit", "-m", "first", "--no-verify")
-    clean = runs._checkout(package)
-    assert len(clean["commit"]) == 40 and clean["dirty"] is False
-    (package.parent / "notebook.ipynb").write_text("{ }")
-    assert runs._checkout(package) == clean
-    (package / "a.py").write_text("2\n")
-    assert runs._checkout(package)["dirty"] is True
-    inner = package / "site-packages" / "vqa_helpers"
-    inner.mkdir(parents=True)
-    assert runs._checkout(inner) is None  # installed inside somebody else's repository
 
 
 def test_reading_runs_loads_no_framework():

@@ -1,14 +1,16 @@
-"""Files written in one step, and work that one process does at a time.
+"""Files written in one step, checked by their sums, and work that one process does at a time.
 
 A file is written beside its place, flushed to disk and renamed over it: a kill leaves the old file
-or the new one, never half of one.
+or the new one, never half of one. A list of sums has the form that `sha256sum --check` reads.
 """
 
+import errno
 import fcntl
+import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +20,11 @@ log = logging.getLogger(__name__)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path` in one step; parent folders are made."""
+    """Write `content` to `path` in one step; parent folders are made.
+
+    Raises:
+        OSError: with the file's name; what stood there before stands there still.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Named by process: two that write the same file at once must not share a partial one.
@@ -29,8 +35,10 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:  # of a full disk
+            error.filename = str(path)
         raise
 
 
@@ -39,20 +47,77 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove what kills have left of files that were being written; for who holds the lock."""
+    for leftover in folder.glob(".*.partial"):
+        leftover.unlink()
+
+
+# ---------------------------------------------------------------- sums
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_sums(path: Path, files: Iterable[Path]) -> None:
+    """Write a list of the sums of files that lie beside it."""
+    write_text(path, "".join(f"{sha256_of(file)}  {file.name}\n" for file in files))
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """File name to sum; empty where there is no list, or none that can be read."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines) if name}
+
+
+def seal(path: Path) -> None:
+    """Keep the sum of a file in a hidden list beside it, so that damage is noticed."""
+    write_sums(_seal_of(path), [path])
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file is there and is as it was when it was sealed."""
+    known = read_sums(_seal_of(path)).get(path.name)
+    return known is not None and path.is_file() and sha256_of(path) == known
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.sha256")
+
+
+# ---------------------------------------------------------------- one at a time, and room
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, place: Path | None = None) -> Iterator[None]:
     """Hold the lock file `path`; a second process waits for the first.
 
     The lock goes with the process that held it, however that ended.
+
+    Args:
+        place: what is worked on, for the message; the lock's folder if None.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            log.info("%s: another process is at work here; waiting for it", path.parent)
+            log.info("%s: another process is at work here; waiting for it", place or path.parent)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def remedy(error: OSError) -> str:
+    """What to do about a file that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space and run the same command again"
+    return "mend that and run the same command again"
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:

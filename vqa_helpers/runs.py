@@ -6,34 +6,21 @@ nothing of models, images, texts or plots: what it moves are mappings, rows and 
 """
 
 import csv
+import hashlib
 import io
 import json
-import logging
 import math
-import os
-import platform
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-import vqa_helpers
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import write_text
-
-__all__ = [
-    "Run", "environment", "find_runs", "is_done", "mark_done", "run_folder", "runs_at", "write_history",
-    "write_json", "write_predictions", "write_text",
-]  # fmt: skip
-
-log = logging.getLogger(__name__)
+from vqa_helpers.files import read_sums, sha256_of, write_sums, write_text
 
 CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
 PREDICTIONS, METRICS, TIMING, DONE = "predictions.jsonl", "metrics.json", "timing.json", "DONE"
@@ -46,10 +33,6 @@ PREDICTION_COLUMNS = (
 )  # fmt: skip
 LATER_COLUMNS = frozenset({"image_id", "vqa", "blind"})  # runs of old versions lack them
 INTERVALS = ("top1", "top5", "vqa")
-PACKAGES = (
-    "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "pillow", "safetensors",
-    "msgspec", "tensorboard", "tensorflow", "tensorflow-hub", "papermill",
-)  # fmt: skip
 REMEDY = "restore the file, or delete the run folder and train again"
 
 
@@ -102,39 +85,22 @@ def write_history(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
-def mark_done(folder: Path) -> None:
-    """Declare the run finished. Call it last: everything else must be on disk already."""
-    write_text(Path(folder) / DONE, "done\n")
+def mark_done(folder: Path, leave_out: str = "") -> None:
+    """Declare the run finished. Call it last: everything else must be on disk already.
+
+    `DONE` lists the sums of the files that the same settings always give, so that damage is
+    noticed and two runs are told to be equal; dates and times are not among them.
+
+    Args:
+        leave_out: the name of a file that will go.
+    """
+    varying = {ENVIRONMENT, TIMING, DONE, leave_out}
+    files = sorted(path for path in Path(folder).glob("[!.]*") if path.is_file())
+    write_sums(Path(folder) / DONE, [path for path in files if path.name not in varying])
 
 
 def is_done(folder: Path) -> bool:
     return (Path(folder) / DONE).is_file()
-
-
-def environment(device: str, **extra: Any) -> dict[str, Any]:
-    """What a result depends on beside its config: versions, commit, machine, date.
-
-    Args:
-        device: as torch spells it, "cpu", "cuda", "cuda:1", "mps".
-        extra: further JSON-able facts, such as hashes of the data and of the features.
-    """
-    versions = {"vqa-helpers": vqa_helpers.__version__}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "date_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": versions,
-        "git": _checkout(Path(vqa_helpers.__file__).parent),
-        "device": device,
-        "device_name": _device_name(device),
-        "cpu_count": os.cpu_count(),
-        **extra,
-    }
 
 
 def _json(path: Path, obj: Any, indent: int | None = None) -> str:
@@ -161,44 +127,6 @@ def _csv_cell(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _checkout(package: Path) -> dict[str, Any] | None:
-    """Commit of the project's checkout and whether the package differs from it; None without one.
-
-    Only changes to the package count as dirty: executing a notebook rewrites the notebook.
-    """
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(package), *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=20
-        ).stdout.strip()
-
-    try:
-        # A package installed inside somebody else's repository has no commit of its own.
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != package.parent.resolve():
-            return None
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "--", ".")),
-        }
-    except (OSError, subprocess.SubprocessError) as error:
-        log.debug("no commit to record: %s", error)
-        return None
-
-
-def _device_name(device: str) -> str:
-    if device.startswith("cuda"):
-        import torch  # slow, and of no use to those who only read runs
-
-        return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 # Reading
 
 
@@ -218,6 +146,17 @@ class Run:
     def finished(self) -> bool:
         return is_done(self.folder)
 
+    def verify(self) -> None:
+        """Refuse a finished run of which a file is not as it was.
+
+        Raises:
+            InputError: naming the file.
+        """
+        for name, known in read_sums(self.folder / DONE).items():
+            path = self.folder / name
+            if not path.is_file() or sha256_of(path) != known:
+                raise InputError(f"{path}: does not match its checksum in {DONE}; {REMEDY}")
+
     @cached_property
     def config(self) -> dict[str, Any]:
         return _read_object(self.folder / CONFIG, required=("dataset", "preset", "seed"))
@@ -231,8 +170,7 @@ class Run:
         """One row an epoch, the columns of `HISTORY_COLUMNS` and any further ones, all numbers."""
         path = self.folder / HISTORY
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                head, *rows = csv.reader(file)
+            head, *rows = csv.reader(io.StringIO(_text(path), newline=""))
             # Python's float reads back every bit; how to ask pandas for it differs by version.
             cells = [[float(cell) if cell else math.nan for cell in row] for row in rows]
             if any(len(row) != len(head) for row in rows):
@@ -267,11 +205,11 @@ class Run:
         path = self.folder / PREDICTIONS
         rows = []
         try:
-            with path.open(encoding="utf-8") as file:
-                for number, line in enumerate(file, start=1):
-                    rows.append(_prediction(path, number, line))
-        except (OSError, UnicodeDecodeError) as error:
+            text = _text(path)
+        except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
+        for number, line in enumerate(io.StringIO(text), start=1):
+            rows.append(_prediction(path, number, line))
         # Objects, lest pandas 3 make a str column of them and turn None into NaN.
         return pd.DataFrame(
             {
@@ -320,9 +258,18 @@ def _order(folder: Path) -> tuple[str, str, int]:
     return folder.parent.parent.name, folder.parent.name, int(folder.name)
 
 
+def _text(path: Path) -> str:
+    """The text of a file, which must be as it was when its run was finished."""
+    content = path.read_bytes()
+    known = read_sums(path.parent / DONE).get(path.name)
+    if known not in (None, hashlib.sha256(content).hexdigest()):
+        raise ValueError(f"it does not match its checksum in {DONE}")
+    return content.decode("utf-8")
+
+
 def _read_object(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
     try:
-        obj = json.loads(path.read_text(encoding="utf-8"))
+        obj = json.loads(_text(path))
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
     if not isinstance(obj, dict):

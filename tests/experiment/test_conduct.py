@@ -158,11 +158,11 @@ def interrupt(monkeypatch, name: str, at: int) -> None:
     """Stop the run where `name` is called for the `at`-th time, before it does its work."""
     original, calls = getattr(conducting, name), []
 
-    def stop(*arguments):
+    def stop(*arguments, **named):
         calls.append(1)
         if len(calls) == at:
             raise Interrupted
-        return original(*arguments)
+        return original(*arguments, **named)
 
     monkeypatch.setattr(conducting, name, stop)
 

@@ -113,7 +113,7 @@ def test_each_distinct_question_is_asked_once_and_kept(tmp_path, asked):
     again = embed_sentences(["is it new?", *QUESTIONS], USE, cache=cache, model_folder=model)
     np.testing.assert_array_equal(again, more)
     assert len(asked) == 2
-    assert not list(cache.rglob("*.tmp"))
+    assert not list(cache.rglob("*.partial"))
 
 
 def test_another_model_shares_nothing(tmp_path, asked, monkeypatch):

@@ -1,6 +1,8 @@
 """Checkpoints and saved models: atomic, checked, refused when they do not fit."""
 
+import errno
 import logging
+import os
 import random
 
 import pytest
@@ -60,14 +62,14 @@ def test_a_failed_write_leaves_the_old_one(tmp_path, monkeypatch):
     save_checkpoint(tmp_path, STATE)
     before = (tmp_path / CHECKPOINT).read_bytes()
 
-    def full(state, path):
-        path.write_bytes(b"half")
-        raise OSError("no space left on device")
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device.*checkpoint.pt"):
         save_checkpoint(tmp_path, {})
     assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x80\x02}q\x00.", b"6G" * 40])

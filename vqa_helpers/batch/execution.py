@@ -9,6 +9,7 @@ Nothing here knows of batches, of resuming, or of what notebooks do.
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from pathlib import Path
 from vqa_helpers.batch.parameters import Value, literal_path
 from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE
 
+FULL_BYTES = 1 << 16  # fewer are free: no notebook can be written
 DEAD_KERNEL = 138  # papermill's exit code when the kernel vanished
 NOISE = ("papermill", "execution")  # metadata papermill and its client add to cells
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -172,13 +174,24 @@ def _judge(
         return "the kernel died: killed from outside, or out of memory", None
     if code > 0:
         error = _error_in(executed) or _last_line(execution.log_file)
-        return error or f"papermill ended with exit code {code}", None
+        return (error or f"papermill ended with exit code {code}") + _room(execution, error), None
     record = _load(execution.folder / "record.json")
     if record is None:
         return "no success record: the notebook stopped before its check cell", None
     if record.get("token") != execution.token:
         return "the success record is not of this run", None
     return "", record.get("results")
+
+
+def _room(execution: Execution, error: str) -> str:
+    """What to do where the disk is full: then the log may say nothing, having no room either."""
+    folder = execution.partial.parent
+    full = shutil.disk_usage(folder).free < FULL_BYTES
+    if not full and os.strerror(errno.ENOSPC) not in error:
+        return ""
+    return (
+        f" ({f'{folder} is full; ' if full else ''}free some space and run the same command again)"
+    )
 
 
 def _load(path: Path) -> dict | None:

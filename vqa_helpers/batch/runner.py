@@ -32,6 +32,7 @@ from pathlib import Path
 from vqa_helpers.batch.execution import Execution, abandon, begin, conclude, text_of
 from vqa_helpers.batch.parameters import Value, check_parameters
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import write_text
 from vqa_helpers.notebook import project_root
 
 log = logging.getLogger(__name__)
@@ -222,9 +223,7 @@ def _keep(execution: Execution, fingerprint: dict[str, object], plan: _Plan) -> 
     bad.unlink(missing_ok=True)
     finished = datetime.now(UTC).isoformat()
     content = {**fingerprint, "seconds": seconds, "finished": finished, "results": results}
-    partial = record.with_name(f".{record.name}.partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(record)
+    write_text(record, json.dumps(content, indent=1))
     return Outcome(path, "done", seconds)
 
 

@@ -9,6 +9,7 @@ import logging
 import sys
 
 from vqa_helpers.cli import answering, data, results, training
+from vqa_helpers.cli.limits import explain, quiet_threads
 from vqa_helpers.cli.words import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE
 from vqa_helpers.errors import InputError
 
@@ -25,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     for noisy in ("PIL", "matplotlib", "h5py", "urllib3", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        return options.run(options)
+        with quiet_threads():
+            return options.run(options)
     except KeyboardInterrupt:
         print("vqa: interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
@@ -37,12 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"vqa: {error}", file=sys.stderr)
         return WRONG_USE
-    except OSError as error:
-        if options.debug:
+    except (OSError, MemoryError, RuntimeError) as error:
+        line = explain(error)
+        if options.debug or line is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        reason = error.strerror or error
-        print(f"vqa: {where}{reason}; what was finished is kept", file=sys.stderr)
+        print(f"vqa: {line}", file=sys.stderr)
         return SOME_FAILED
 
 

@@ -17,7 +17,6 @@ from vqa_helpers.data.catalogue import CUT_FROM, CUTS, DEMO, ENTRIES, RELEASES, 
 from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder, read_manifest
 from vqa_helpers.data.formats import write_split
 from vqa_helpers.data.images import find_images
-from vqa_helpers.data.public.fetch import sha256_of
 from vqa_helpers.data.release import (
     PHOTOGRAPHS,
     Fetching,
@@ -29,7 +28,7 @@ from vqa_helpers.data.release import (
 )
 from vqa_helpers.data.splits import cut_by_image, cut_by_row, keep_apart, shared_images
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import locked
+from vqa_helpers.files import locked, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -350,6 +349,17 @@ def write_dataset(
         raise InputError(f"{out}: is there already; choose another --out or remove it")
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write_files(dataset, partial, out, built, files)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _write_files(
+    dataset: Dataset, partial: Path, out: Path, built: dict | None, files: list[Path]
+) -> None:
     partial.mkdir(parents=True)
     for split, table in dataset.splits.items():
         write_split(partial, "val" if split == "validation" else split, table, dataset.notes[0])
@@ -370,5 +380,3 @@ def write_dataset(
         "files": {path.name: sha256_of(path) for path in files},
     }
     (partial / "split.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    os.replace(partial, out)
-    return out

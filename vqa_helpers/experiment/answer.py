@@ -69,6 +69,7 @@ class Answerer:
         run = Run(folder)
         if not run.finished:
             raise InputError(f"{folder}: holds no finished run; train one with `vqa train`")
+        run.verify()
         config = _complete(run)
         pieces = read_pieces(config["pieces"], f"{folder}/config.json")
         vocabularies = Vocabularies.load(folder)

@@ -8,6 +8,7 @@ as it is.
 import json
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vqa_helpers.data.formats import write_results
+from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
 from vqa_helpers.evaluation.calibration import calibrate
@@ -24,6 +26,7 @@ from vqa_helpers.evaluation.metrics import measure, score
 from vqa_helpers.experiment.guesses import blind_guesses
 from vqa_helpers.experiment.leaks import find_leaks
 from vqa_helpers.experiment.prepare import Experiment
+from vqa_helpers.files import locked, remove_partials
 from vqa_helpers.model.config import DEFAULT_LOSS
 from vqa_helpers.runs import (
     CONFIG,
@@ -34,7 +37,6 @@ from vqa_helpers.runs import (
     PREDICTIONS,
     TIMING,
     Run,
-    environment,
     is_done,
     mark_done,
     write_history,
@@ -42,8 +44,10 @@ from vqa_helpers.runs import (
     write_predictions,
 )
 from vqa_helpers.training.checkpoint import (
+    CHECKPOINT,
     load_checkpoint,
     load_model,
+    model_is_whole,
     remove_checkpoint,
     save_checkpoint,
     save_model,
@@ -63,7 +67,8 @@ LATER_SCHEDULE = {"accumulate": 1, "vision_rate": None, "augmentation": None}
 def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run:
     """Train and measure, or return the run that `folder` already holds.
 
-    Of several processes all take part, and the main one alone reads and writes the folder.
+    A second process that trains into the same folder waits for the first. Of several processes that
+    train together all take part, and the main one alone reads and writes the folder.
 
     Args:
         set_aside: a finished run with other settings is kept beside, as `<folder>.1`, `.2`, …;
@@ -73,6 +78,13 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
         InputError: when `folder` holds a finished run with other settings, and that may not be
             moved; when the experiment knows anything of validation or test.
     """
+    # Beside the folder, not inside: setting it aside must not take the lock along.
+    lock = locked(folder.with_name(f".{folder.name}.lock"), folder)
+    with lock if experiment.team.main else nullcontext():
+        return _conduct(experiment, folder, set_aside)
+
+
+def _conduct(experiment: Experiment, folder: Path, set_aside: bool) -> Run:
     config, team = experiment.config(), experiment.team
     if team.from_main(lambda: _finished(folder, config, set_aside)):
         log.info("%s: is finished; nothing to do", folder)
@@ -94,7 +106,7 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
             "samples_per_s": answered / train_s,
         },
     )
-    mark_done(folder)
+    mark_done(folder, leave_out=CHECKPOINT)
     remove_checkpoint(folder)  # after: a kill in between must not cost the whole training
     return Run(folder)
 
@@ -107,6 +119,7 @@ def _begin(experiment: Experiment, folder: Path, config: dict) -> None:
             f"({'; '.join(leaks)}); mend the splits or prepare the experiment anew"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    remove_partials(folder)
     write_json(folder / CONFIG, config)
     write_json(folder / SPLIT, experiment.dataset.split_record())
     write_json(
@@ -170,13 +183,11 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
     )
     history: list[dict] = []
     team = experiment.team
-    checkpoint = team.from_main(lambda: load_checkpoint(folder))
-    if checkpoint is not None and checkpoint["config"] == json.dumps(config, sort_keys=True):
+    checkpoint = team.from_main(lambda: _left_behind(folder, config))
+    if checkpoint is not None:
         trainer.restore(checkpoint["trainer"])
         history = json.loads(checkpoint["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
-    elif checkpoint is not None:
-        log.info("%s: the settings have changed; the run starts again", folder)
     writer = open_writer(folder, trainer.epoch + 1) if team.main else None
     epochs = trainer.fit(
         experiment.batches["train"],
@@ -205,6 +216,20 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
     if writer is not None:
         writer.close()
     return sum(row["train_s"] for row in history)
+
+
+def _left_behind(folder: Path, config: dict) -> dict | None:
+    """The checkpoint to go on from, if an interrupted run of the same settings left one."""
+    checkpoint = load_checkpoint(folder)
+    if checkpoint is None:
+        return None
+    if not model_is_whole(folder):
+        log.warning("%s: the best epoch's model is lost; the run starts again", folder)
+        return None
+    if checkpoint["config"] != json.dumps(config, sort_keys=True):
+        log.info("%s: the settings have changed; the run starts again", folder)
+        return None
+    return checkpoint
 
 
 def _without_times(history: list[dict]) -> list[dict]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.evaluation.baselines import GUESSERS
-from vqa_helpers.files import locked, write_text
+from vqa_helpers.files import is_sealed, locked, remove_partials, seal, write_text
 from vqa_helpers.progress import track
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ def blind_guesses(dataset: Dataset, splits: Iterable[str], folder: Path) -> dict
     stem = _hash(dataset)[:16]
     answers: dict[str, Guesses] = {split: {} for split in splits}
     with locked(folder / ".lock"):  # notebooks that end together
+        remove_partials(folder)
         for name, learn in track(GUESSERS.items(), "blind guesses", unit="guessers"):
             path = folder / f"{stem}-{name.replace(' ', '-')}.json"
             kept = _read(path, dataset, answers)
@@ -36,6 +37,7 @@ def blind_guesses(dataset: Dataset, splits: Iterable[str], folder: Path) -> dict
                 guess = learn(dataset.splits["train"])
                 kept = {split: guess(dataset.splits[split]) for split in answers}
                 write_text(path, json.dumps(kept, ensure_ascii=False))
+                seal(path)
             for split in answers:
                 answers[split][name] = kept[split]
     return answers
@@ -51,6 +53,8 @@ def _hash(dataset: Dataset) -> str:
 
 
 def _read(path: Path, dataset: Dataset, splits: Iterable[str]) -> Guesses | None:
+    if not is_sealed(path):  # a flipped letter would be another answer
+        return None
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         whole = all(

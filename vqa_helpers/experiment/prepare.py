@@ -20,6 +20,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import percent, vqa_scores
 from vqa_helpers.experiment.images import ImageSide, is_standardised, open_images
 from vqa_helpers.experiment.options import Options
+from vqa_helpers.files import is_sealed, locked, seal
 from vqa_helpers.language.sentence import HASHED_NGRAMS, USE, encoder_is_local, encoder_source
 from vqa_helpers.language.word_vectors import (
     STAND_IN_NAME,
@@ -230,10 +231,11 @@ def _word_vectors(
         train = dataset.splits["train"]
         name = f"learned-{dataset.sha256()[:12]}.{spec.dim}d.txt"
         path = options.features / dataset.name / "words" / name
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            learn_vectors(tokenize_all(train["question"]), path, spec.dim)
-            log.info("%s: %s", path, STAND_IN_NAME)
+        with locked(path.with_name(".lock")):
+            if not is_sealed(path):  # a flipped digit would be another vector
+                learn_vectors(tokenize_all(train["question"]), path, spec.dim)
+                seal(path)
+                log.info("%s: %s", path, STAND_IN_NAME)
     elif path is None:
         path = require_glove(options.glove, downloads, spec.dim)
     matrix, found = read_glove(path, vocabularies.words.words, spec.dim)

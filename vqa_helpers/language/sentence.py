@@ -24,6 +24,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from vqa_helpers.data.text import tokenize
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import write_bytes
 from vqa_helpers.language import use_worker
 
 log = logging.getLogger(__name__)
@@ -280,9 +281,8 @@ def _keep(store: Path, model: str, questions: list[str], vectors: np.ndarray) ->
     text = json.dumps(manifest).encode()
     path = store / f"{_part_name(text)}.json"
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path.with_suffix(".safetensors"), payload)
-        _write_atomically(path, text)
+        write_bytes(path.with_suffix(".safetensors"), payload)
+        write_bytes(path, text)
     except OSError as error:
         log.warning("%s: sentence vectors are not kept (%s)", store, use_worker.one_line(error))
 
@@ -290,12 +290,3 @@ def _keep(store: Path, model: str, questions: list[str], vectors: np.ndarray) ->
 def _part_name(manifest: bytes) -> str:
     """A pair is named by its manifest, which holds the vectors' checksum."""
     return f"part-{hashlib.sha256(manifest).hexdigest()[:16]}"
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

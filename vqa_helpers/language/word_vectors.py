@@ -22,6 +22,7 @@ from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -272,15 +273,7 @@ def learn_vectors(
         f"{word} {' '.join(f'{entry:.6f}' for entry in vector)}\n"
         for word, vector in zip(words, vectors, strict=True)
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.writelines(lines)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_bytes(path, "".join(lines).encode("utf-8", "replace"))
 
 
 def _company(questions: Sequence[Sequence[str]], words: list[str]) -> sparse.csr_array:

@@ -1,32 +1,37 @@
 """Exact resume, and the saved model that answers questions.
 
 A checkpoint holds all that the next epoch depends on; it goes when the run is done. The saved
-model is the best epoch's.
+model is the best epoch's; its metadata carry a checksum, which safetensors itself does not have.
 """
 
+import hashlib
+import io
 import logging
-import os
 import zipfile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import write_bytes
 from vqa_helpers.model.vqa import VQAModel
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model.safetensors"
+# What reading a model raises whose bytes are not those that were written, or are another model's.
+_DAMAGE = (OSError, SafetensorError, RuntimeError, ValueError, LookupError, TypeError)
 
 
 def save_checkpoint(folder: Path, state: dict) -> None:
     """Write the state of a run atomically."""
-    partial = folder / f".{CHECKPOINT}.partial"
-    torch.save(state, partial)
-    os.replace(partial, folder / CHECKPOINT)
+    content = io.BytesIO()  # torch itself says nothing of a full disk but "unexpected pos"
+    torch.save(state, content)
+    write_bytes(folder / CHECKPOINT, content.getbuffer())
 
 
 def load_checkpoint(folder: Path) -> dict | None:
@@ -52,9 +57,17 @@ def remove_checkpoint(folder: Path) -> None:
 def save_model(folder: Path, model: VQAModel) -> None:
     """Write the model atomically."""
     state = {name: tensor.cpu().contiguous() for name, tensor in model.saved_state().items()}
-    partial = folder / f".{MODEL}.partial"
-    save_file(state, partial)
-    os.replace(partial, folder / MODEL)
+    write_bytes(folder / MODEL, save(state, {"sha256": _checksum(state)}))
+
+
+def model_is_whole(folder: Path) -> bool:
+    """Whether the saved model is there and is as it was written."""
+    try:
+        _read_model(folder / MODEL)
+    except _DAMAGE as error:
+        log.warning("%s: is damaged (%s)", folder / MODEL, str(error).split("\n")[0])
+        return False
+    return True
 
 
 def load_model(folder: Path, model: VQAModel) -> None:
@@ -65,11 +78,28 @@ def load_model(folder: Path, model: VQAModel) -> None:
     """
     path = folder / MODEL
     try:
-        state = load_file(path)
-        model.load_saved_state(state)
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        model.load_saved_state(_read_model(path))
+    except _DAMAGE as error:
         raise InputError(
-            f"{path}: does not fit the run's configuration ({error}); train the run again".replace(
+            f"{path}: does not fit the run's configuration ({error}); delete the run folder and train the run again".replace(
                 "\n", " "
             )
         ) from None
+
+
+def _read_model(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        known = (file.metadata() or {}).get("sha256")
+        state = {name: file.get_tensor(name) for name in file.keys()}
+    if known not in (None, _checksum(state)):  # models of old versions have none
+        raise ValueError("it does not match its checksum")
+    return state
+
+
+def _checksum(state: dict[str, Tensor]) -> str:
+    """sha256 of the names, kinds, shapes and numbers of tensors on the CPU."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import locked, write_text
+from vqa_helpers.files import locked, remove_partials, write_text
 from vqa_helpers.progress import track
 from vqa_helpers.vision.encoders import (
     VisionEncoder,
@@ -139,8 +139,7 @@ class _Entry:
 
 def _usable_shards(folder: Path, identity: str, images: dict[int, Path]) -> dict[str, _Entry]:
     """The shards that can be kept, by file name; the others are removed, the manifest with them."""
-    for leftover in folder.glob(".*.partial"):
-        leftover.unlink()
+    remove_partials(folder)
     kept = {}
     for path in sorted(folder.glob("shard-*.safetensors")):
         shard = read_shard(path, identity)

@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import require_space
+from vqa_helpers.files import remedy, require_space
 from vqa_helpers.progress import meter
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None) -> Unpacke
     except OSError as error:
         raise InputError(
             f"{archive}: cannot be unpacked into {folder} ({error.strerror or error}); "
-            "nothing of it was kept"
+            f"{remedy(error)}; nothing of it was kept"
         ) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)

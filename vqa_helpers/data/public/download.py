@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vqa_helpers.data.public.archives import BadArchive, Unpacked, unpack
-from vqa_helpers.data.public.fetch import fetch, part_bytes, sha256_of
+from vqa_helpers.data.public.fetch import fetch, part_bytes
 from vqa_helpers.data.public.sources import File, Source
 from vqa_helpers.data.public.web import Patience
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import locked, require_space, write_text
+from vqa_helpers.files import locked, require_space, sha256_of, write_text
 
 log = logging.getLogger(__name__)
 

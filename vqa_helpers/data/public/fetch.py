@@ -5,7 +5,6 @@ is a part of. Knows nothing of archives or of what the file is for; the caller s
 process at a time fetches a file.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -26,7 +25,7 @@ from vqa_helpers.data.public.web import (
     mirror_base,
 )
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import require_space, write_text
+from vqa_helpers.files import remedy, require_space, sha256_of, write_text
 from vqa_helpers.progress import meter
 
 log = logging.getLogger(__name__)
@@ -82,14 +81,8 @@ def fetch(
         except OSError as error:
             raise InputError(
                 f"{path.parent}: {file.name} cannot be written ({error.strerror or error}); "
-                "mend that and run again; what came is kept"
+                f"{remedy(error)}; what came is kept"
             ) from error
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def part_bytes(path: Path) -> int:

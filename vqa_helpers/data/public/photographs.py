@@ -26,7 +26,7 @@ from vqa_helpers.data.public.web import (
     mirror_base,
 )
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import locked, require_space, write_bytes
+from vqa_helpers.files import locked, remedy, remove_partials, require_space, write_bytes
 from vqa_helpers.progress import track
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ def fetch_images(
     stop = threading.Event()
     patience = patience or Patience(sleep=stop.wait)
     with locked(root / FOLDER / f".{subset}.lock"):
+        remove_partials(folder)
         lacking = [
             image_id
             for image_id in sorted(set(image_ids))
@@ -103,7 +104,7 @@ class _Album:
     ) -> None:
         self._web = web
         self._patience = patience
-        self._folder = folder
+        self.folder = folder
         self._subset = subset
         self._sources = sources
         self._base = base
@@ -115,7 +116,7 @@ class _Album:
         """Fetch one photograph; the reason if it cannot be had."""
         if self._silences >= self._most_silences:
             return f"not tried, after {self._silences} others got no answer"
-        path = _path(self._folder, self._subset, image_id)
+        path = _path(self.folder, self._subset, image_id)
         urls = [self._sources.photograph(self._subset, image_id)]
         if self._base is not None:
             urls.insert(0, f"{self._base}/{self._subset}/{path.name}")
@@ -173,8 +174,8 @@ def _fetch_all(
                     failed[waiting[future]] = reason
         except OSError as error:
             raise InputError(
-                f"photographs cannot be written ({error.strerror or error}); mend that and run "
-                "again; those that came are kept"
+                f"{album.folder}: photographs cannot be written ({error.strerror or error}); "
+                f"{remedy(error)}; those that came are kept"
             ) from error
         finally:  # after Ctrl-C above all: what is under way ends soon, the rest never begins
             stop.set()
