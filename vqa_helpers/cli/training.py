@@ -6,9 +6,11 @@ from pathlib import Path
 from vqa_helpers.cli.words import (
     DONE,
     SOME_FAILED,
+    add_executor,
     add_language,
     add_vision,
     command,
+    executor_of,
     name_missing,
 )
 from vqa_helpers.errors import InputError
@@ -56,6 +58,7 @@ def _add_train(commands, common: argparse.ArgumentParser) -> None:
         help="sorted-set: words as the study's notebooks fed them, their order lost (asked)",
     )  # fmt: skip
     train.add_argument("--glove", type=Path, metavar="FILE", help="GloVe text file, .gz or .zip")
+    add_executor(train)
 
 
 def _features(options: argparse.Namespace) -> int:
@@ -87,44 +90,42 @@ def _features(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from vqa_helpers.data.build import open_dataset
-    from vqa_helpers.experiment.conduct import conduct
-    from vqa_helpers.experiment.prepare import prepare
+    from vqa_helpers.experiment.seeds import train_seeds
     from vqa_helpers.model.presets import find_preset
     from vqa_helpers.report.seeds import summary_table
     from vqa_helpers.report.tables import score_table, to_markdown
-    from vqa_helpers.runs import run_folder
 
     if options.seeds < 1:
         raise InputError(f"{options.seeds} seeds: use 1 or more")
     preset = find_preset(options.preset)
     dataset = open_dataset(options.data, options.split_seed)
-    runs, unseen = [], []
-    for seed in range(options.seed, options.seed + options.seeds):
-        experiment = prepare(preset, dataset, _chosen(options, seed))
-        name = experiment.preset.name
-        out = options.out or run_folder(Path("runs"), dataset.name, name, seed)
-        if options.out and options.seeds > 1:
-            out = options.out / str(seed)
-        run = conduct(experiment, out, set_aside=False)
-        if run.config["stand_ins"]:
-            print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
-        print(to_markdown(score_table(run.metrics)))
-        print(run.folder)
-        runs.append(run)
-        unseen += experiment.unseen()
+    seeds = range(options.seed, options.seed + options.seeds)
+    runs, unseen = [], False
+    with executor_of(options) as executor:
+        for trained in train_seeds(
+            preset, dataset, _chosen(options), seeds, executor=executor, out=options.out
+        ):
+            run = trained.run
+            if run.config["stand_ins"]:
+                print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
+            print(to_markdown(score_table(run.metrics)))
+            print(run.folder)
+            runs.append(run)
+            unseen = unseen or bool(trained.unseen)
     if options.seeds > 1:
+        runs.sort(key=lambda run: run.config["seed"])
         print(to_markdown(summary_table(runs)))
     return SOME_FAILED if unseen else DONE
 
 
-def _chosen(options: argparse.Namespace, seed: int):  # -> Options, imported only when needed
+def _chosen(options: argparse.Namespace):  # -> Options, imported only when needed
     from vqa_helpers.experiment.options import Options
 
     return Options(
         weights=options.weights,
         image_size_px=options.image_size,
         epochs=options.epochs,
-        seed=seed,
+        seed=options.seed,
         schedule=options.schedule,
         loss=options.loss and options.loss.replace("-", " "),
         offline=options.offline,
