@@ -3,7 +3,9 @@
 A piece owns its normalisation and its width. Knows nothing of files, stores or configurations.
 """
 
+import copy
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Literal
@@ -11,6 +13,7 @@ from typing import Literal
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vqa_helpers.errors import InputError
 
@@ -82,7 +85,31 @@ class VisionEncoder(nn.Module):
         """
         pixels = (image.float() / 255 - self.mean) / self.std
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trained != "none"):
-            return self.network(pixels)
+            return self.network(pixels.to(self.dtype))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return next(self.network.parameters()).dtype
+
+
+def for_inference(encoder: VisionEncoder) -> VisionEncoder:
+    """A frozen copy that computes the same vectors faster.
+
+    Each batch norm is folded into the convolution before it, weights lie channels last, and on a
+    GPU they are half floats, as the features are stored. Half floats and not bfloat16, whose eight
+    bits would be coarser than the store.
+    """
+    quick = copy.deepcopy(encoder).eval().requires_grad_(False)
+    for part in list(quick.network.modules()):
+        for (first, convolution), (second, norm) in pairwise(list(part.named_children())):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(part, first, fuse_conv_bn_eval(convolution, norm))
+                setattr(part, second, nn.Identity())
+    quick.network.to(memory_format=torch.channels_last)
+    if encoder.mean.device.type == "cuda":
+        quick.network.half()
+    return quick
 
 
 def _network(name: str, weights: str, seed: int) -> nn.Module:
