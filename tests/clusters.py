@@ -34,16 +34,17 @@ def ray_cluster(folder: Path) -> Iterator[str]:
         sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head",
         "--block", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats",
         "--node-ip-address=127.0.0.1", f"--port={port}", f"--object-store-memory={80 * 2**20}",
+        f"--ray-client-server-port={free_port()}",
     ]  # fmt: skip
-    # Ports of our choice: for those it chooses itself Ray waits 15 s, too short on a busy machine.
-    for name in ("ray-client-server", "metrics-export", "dashboard-agent-listen",
-                 "dashboard-agent-grpc", "runtime-env-agent"):  # fmt: skip
-        command.append(f"--{name}-port={free_port()}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # loopback
+        if sys.dont_write_bytecode:
+            # Else each of Ray's processes compiles it anew, and Ray waits no more than 15 s for them.
+            patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+            patch.setenv("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))
         with (folder / "ray.log").open("w") as log:
             head = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True

@@ -13,7 +13,7 @@ PACKAGE = Path(vqa_helpers.__file__).parent
 ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "files", "progress", "executor"}
+GROUND = {"errors", "files", "progress", "executor", "device"}
 LEARNING = GROUND | {"data", "vision", "language", "model"}
 EXPERIMENT = LEARNING | {"training", "evaluation", "runs"}
 
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "files": {"errors"},
     "progress": {"errors"},
     "executor": {"errors"},
+    "device": {"errors"},
     "cluster": {"errors", "executor"},
     "data": GROUND,
     "vision": GROUND | {"data"},

@@ -29,6 +29,7 @@ def add_commands(commands, common: argparse.ArgumentParser) -> None:
     features.add_argument("--encoder", default="vgg16", help="vgg16, resnet18 or resnet50 (vgg16)")
     add_vision(features)
     features.add_argument("--offline", action="store_true", help="random weights")
+    add_executor(features)
     _add_train(commands, common)
 
 
@@ -65,24 +66,28 @@ def _features(options: argparse.Namespace) -> int:
     from vqa_helpers.data.build import open_dataset
     from vqa_helpers.experiment.options import Options
     from vqa_helpers.vision.extract import fill_store
+    from vqa_helpers.vision.spread import spread
 
     dataset = open_dataset(options.data)
+    far = options.executor == "ray"  # where devices are, and are chosen, by each worker
     chosen = Options(
         weights=options.weights,
         image_size_px=options.image_size,
         offline=options.offline,
-        device=options.device,
+        device="cpu" if far else options.device,
     ).resolved(dataset)
     if not dataset.images:
         raise InputError(f"{dataset.folder}: has no images, or none whose name ends in an image id")
-    store = fill_store(
-        options.features / dataset.image_source,
-        dataset.images,
-        encoder=options.encoder,
-        weights=chosen.weights,
-        size_px=chosen.image_size_px,
-        device=chosen.device,
-    )
+    with executor_of(options) as executor:
+        store = fill_store(
+            options.features / dataset.image_source,
+            dataset.images,
+            encoder=options.encoder,
+            weights=chosen.weights,
+            size_px=chosen.image_size_px,
+            device=chosen.device,
+            executor=spread(executor, options.device) if far else None,
+        )
     missing = name_missing(dataset.folder, dataset.missing_images())
     print(store.folder)
     return SOME_FAILED if missing or store.failed else DONE
