@@ -13,7 +13,7 @@ PACKAGE = Path(vqa_helpers.__file__).parent
 ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "files", "progress"}
+GROUND = {"errors", "files", "progress", "executor", "device"}
 LEARNING = GROUND | {"data", "vision", "language", "model"}
 EXPERIMENT = LEARNING | {"training", "evaluation", "runs", "environment"}
 
@@ -22,6 +22,9 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "progress": {"errors"},
+    "executor": {"errors"},
+    "device": {"errors"},
+    "cluster": {"errors", "executor"},
     "data": GROUND,
     "vision": GROUND | {"data"},
     "language": GROUND | {"data"},
@@ -34,7 +37,7 @@ MAY_IMPORT = {
     "notebook": GROUND,
     "report": EXPERIMENT | {"experiment", "notebook"},
     "batch": GROUND | {"notebook", "report"},
-    "cli": EXPERIMENT | {"experiment", "notebook", "batch", "report"},
+    "cli": EXPERIMENT | {"cluster", "experiment", "notebook", "batch", "report"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -84,7 +87,7 @@ def run(code: str) -> subprocess.CompletedProcess:
 def test_the_reading_of_imports_sees_them():
     assert "vqa_helpers.language.use_worker" in IMPORTS["vqa_helpers.language.sentence"]
     assert (
-        "vqa_helpers.experiment.prepare" in IMPORTS["vqa_helpers.cli.training"]
+        "vqa_helpers.experiment.seeds" in IMPORTS["vqa_helpers.cli.training"]
     )  # inside a function
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from vqa_helpers import files
 from vqa_helpers.errors import InputError
-from vqa_helpers.vision import extract
+from vqa_helpers.vision import extract, pipeline
 from vqa_helpers.vision.encoders import VisionEncoder, weights_sha256
 from vqa_helpers.vision.extract import encode_images, fill_store, store_folder
 from vqa_helpers.vision.features import MANIFEST, FeatureStore
@@ -46,7 +46,6 @@ def images(tmp_path):
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
     monkeypatch.setattr(extract, "SHARD_IMAGES", 4)
-    monkeypatch.setattr(extract, "BATCH_IMAGES", 3)
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +75,7 @@ def counted(monkeypatch):
             seen.append(int(path.stem))
         return load_square(path, size_px)
 
-    monkeypatch.setattr(extract, "load_square", load)
+    monkeypatch.setattr(pipeline, "load_square", load)
     return seen
 
 

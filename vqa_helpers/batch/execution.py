@@ -22,6 +22,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from vqa_helpers.batch.parameters import Value, literal_path
 from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE
@@ -31,6 +32,82 @@ DEAD_KERNEL = 138  # papermill's exit code when the kernel vanished
 NOISE = ("papermill", "execution")  # metadata papermill and its client add to cells
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ERROR_MARK = "papermill-error-cell-tag"
+POLL_S = 0.1
+# papermill as `-m` runs it, but killed when the process that started it dies, wherever the system
+# can do that (Linux: prctl's PR_SET_PDEATHSIG is 1); its kernel ends with it. Else a worker that was
+# killed would leave a notebook running beside the second try.
+PAPERMILL = """\
+import ctypes, os, runpy, signal, sys
+getattr(ctypes.CDLL(None), "prctl", lambda *_: 0)(1, int(signal.SIGKILL))
+if os.getppid() != int(sys.argv.pop(1)):
+    sys.exit("the batch has gone")
+runpy.run_module("papermill", run_name="__main__", alter_sys=True)
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a notebook ended: why it failed, empty if it succeeded, and the results it recorded."""
+
+    reason: str
+    results: object
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NotebookWork:
+    """Runs one notebook to its end: the work of a batch, a notebook being its unit.
+
+    Attributes:
+        parameters: names must be ones the notebook declares: they are executed as code.
+        out: the batch's folder: the notebook as it stands is kept there, and its log.
+        root: working folder of the notebook.
+        timeout_s: wall-clock limit.
+        threads: how many threads numerical libraries may use; None leaves it to them.
+        hold: file descriptors that stay open until the notebook's process ends.
+        stop: once set, the notebook is given up.
+    """
+
+    parameters: dict[str, Value]
+    out: Path
+    root: Path
+    timeout_s: float
+    threads: int | None = None
+    hold: tuple[int, ...] = ()
+    stop: Event | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        # Elsewhere this process's descriptors and events mean nothing.
+        return self.__dict__ | {"hold": (), "stop": None}
+
+    def __call__(self, notebook: Path) -> Ended | None:
+        """Returns None for a notebook that was given up."""
+        partial = partial_of(notebook, self.out)
+        partial.unlink(missing_ok=True)  # of a batch that was itself killed
+        log_file = self.out / "logs" / f"{notebook.stem}.log"
+        execution = begin(
+            notebook, self.parameters, partial=partial, log_file=log_file, root=self.root,
+            threads=self.threads, hold=self.hold,
+        )  # fmt: skip
+        try:
+            stop = self.stop or Event()
+            while execution.process.poll() is None and execution.seconds <= self.timeout_s:
+                if stop.wait(POLL_S):
+                    abandon(execution)
+                    return None
+            seconds = round(execution.seconds, 1)
+            reason, results = conclude(
+                execution, self.timeout_s, parameters_given=bool(self.parameters), root=self.root
+            )
+        except BaseException:
+            abandon(execution)
+            raise
+        return Ended(reason, results, seconds)
+
+
+def partial_of(notebook: Path, out: Path) -> Path:
+    """Where a notebook stands while it runs."""
+    return out / f".{notebook.stem}.partial.ipynb"
 
 
 @dataclass(frozen=True)
@@ -81,7 +158,8 @@ def begin(
     environment.pop("MPLBACKEND", None)  # a backend set outside would keep figures out
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
-    command = [sys.executable, "-m", "papermill", literal_path(notebook), literal_path(partial)]
+    command = [sys.executable, "-c", PAPERMILL, str(os.getpid())]
+    command += [literal_path(notebook), literal_path(partial)]
     command += ["-k", "python3", "--no-progress-bar", "--log-output"]
     for name, value in parameters.items():
         # -r passes text as it is; -p reads a number or a truth value from its notation.

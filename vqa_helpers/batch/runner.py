@@ -22,22 +22,19 @@ import logging
 import os
 import signal
 import threading
-import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vqa_helpers.batch.execution import Execution, abandon, begin, conclude, text_of
+from vqa_helpers.batch.execution import Ended, NotebookWork, partial_of, text_of
 from vqa_helpers.batch.parameters import Value, check_parameters
 from vqa_helpers.errors import InputError
+from vqa_helpers.executor import Executor, Local
 from vqa_helpers.files import write_text
 from vqa_helpers.notebook import project_root
 
 log = logging.getLogger(__name__)
-
-POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -57,16 +54,20 @@ class _Plan:
     parameters: dict[str, Value]
     out: Path
     root: Path
-    jobs: int
+    executor: Executor
+    threads: int | None  # of each process
     timeout_s: float
     force: bool
     total: int
     lock: int  # descriptor of the locked file; children hold it as well
 
-    @property
-    def threads(self) -> int | None:
-        """Threads for each process, so that together they do not fight over the cores."""
-        return None if self.jobs == 1 else max(1, (os.cpu_count() or 1) // self.jobs)
+
+@dataclass(frozen=True)
+class _Received:
+    """The signals that came in, and what the first of them sets."""
+
+    signals: list[int]
+    stop: threading.Event
 
 
 def select(folder: Path, only: str | None = None) -> list[Path]:
@@ -100,15 +101,18 @@ def run_batch(
     *,
     out: Path,
     jobs: int = 1,
+    executor: Executor | None = None,
     timeout_s: float = 3600.0,
     force: bool = False,
 ) -> list[Outcome]:
-    """Run notebooks, `jobs` at a time, from the project's folder; go on when one fails.
+    """Run notebooks from the project's folder, several at a time; go on when one fails.
 
     Args:
         parameters: by name; every notebook of the batch must declare each of them in its
             parameters cell, with a type that fits.
         out: folder for executed notebooks, logs and records; one batch at a time may use it.
+        jobs: how many at a time, on this machine.
+        executor: where else they run; all its machines must see this working folder.
         timeout_s: wall-clock limit for each notebook.
         force: run notebooks that are already done again.
 
@@ -136,9 +140,12 @@ def run_batch(
         folder.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
     with _sole_user(out) as lock, _signals() as received:
+        # Together they must not fight over the cores.
+        threads = None if jobs == 1 else max(1, (os.cpu_count() or 1) // jobs)
         plan = _Plan(
-            parameters, out, project_root(), jobs, timeout_s, force, total=len(paths), lock=lock
-        )
+            parameters, out, project_root(), executor or Local(jobs), threads, timeout_s, force,
+            total=len(paths), lock=lock,
+        )  # fmt: skip
         for last, wave in enumerate(waves):
             prints = {path: _fingerprint(sources[path], parameters) for path in wave}
             if last:
@@ -154,77 +161,58 @@ def _run_wave(
     prints: dict[Path, dict[str, object]],
     plan: _Plan,
     outcomes: list[Outcome],
-    received: list[int],
+    received: _Received,
 ) -> None:
     """Run the notebooks of one wave and append their outcomes; stop when a signal came in."""
-    waiting, running = deque(prints), []
+    work = NotebookWork(
+        plan.parameters, plan.out, plan.root, plan.timeout_s, plan.threads, (plan.lock,),
+        received.stop,
+    )  # fmt: skip
+
+    def due() -> Iterator[Path]:
+        for path, fingerprint in prints.items():
+            if not plan.force and _is_done(path, fingerprint, plan.out):
+                outcomes.append(Outcome(path, "skipped", 0.0, "already done"))
+                log.info("skipped %s: already done", path.stem)
+            else:
+                log.info("started %s", path.stem)
+                yield path
+
     try:
-        while (waiting or running) and not received:
-            while waiting and len(running) < plan.jobs:
-                path = waiting.popleft()
-                if not plan.force and _is_done(path, prints[path], plan.out):
-                    outcomes.append(Outcome(path, "skipped", 0.0, "already done"))
-                    log.info("skipped %s: already done", path.stem)
-                else:
-                    log.info("started %s", path.stem)
-                    running.append(_begin(path, plan))
-            ended = [
-                execution
-                for execution in running
-                if execution.process.poll() is not None or execution.seconds > plan.timeout_s
-            ]
-            for execution in ended:
-                running.remove(execution)
-                outcomes.append(_keep(execution, prints[execution.notebook], plan))
+        for path, ended in plan.executor.map(work, due(), received.stop):
+            if ended is not None:
+                outcomes.append(_keep(path, ended, prints[path], plan))
                 _report(outcomes, plan)
-            if running and not ended:
-                time.sleep(POLL_S)
-    finally:
-        for execution in running:
-            abandon(execution)
-    if received:
-        log.warning("stopped by signal %d; finished notebooks are kept", received[0])
-        if received[0] == signal.SIGINT:
+    except BaseException:
+        received.stop.set()  # such as a full disk: nothing is left running
+        raise
+    if received.signals:
+        log.warning("stopped by signal %d; finished notebooks are kept", received.signals[0])
+        if received.signals[0] == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(128 + received[0])
+        raise SystemExit(128 + received.signals[0])
 
 
-def _begin(path: Path, plan: _Plan) -> Execution:
-    partial = plan.out / f".{path.stem}.partial.ipynb"
-    partial.unlink(missing_ok=True)  # of a batch that was itself killed
-    return begin(
-        path,
-        plan.parameters,
-        partial=partial,
-        log_file=plan.out / "logs" / f"{path.stem}.log",
-        root=plan.root,
-        threads=plan.threads,
-        hold=(plan.lock,),
-    )
-
-
-def _keep(execution: Execution, fingerprint: dict[str, object], plan: _Plan) -> Outcome:
-    """Judge a notebook that ended and put its output and its record where they belong."""
-    path, seconds = execution.notebook, round(execution.seconds, 1)
-    reason, results = conclude(
-        execution, plan.timeout_s, parameters_given=bool(plan.parameters), root=plan.root
-    )
-    if not reason and not execution.partial.exists():
+def _keep(path: Path, ended: Ended, fingerprint: dict[str, object], plan: _Plan) -> Outcome:
+    """Put the output of a notebook that ended, and its record, where they belong."""
+    partial = partial_of(path, plan.out)
+    reason = ended.reason
+    if not reason and not partial.exists():
         reason = "the executed notebook cannot be read"
     record = plan.out / "records" / f"{path.stem}.json"
     good, bad = plan.out / path.name, plan.out / "failed" / path.name
     # The record goes first and comes last: it never stands beside an output it does not describe.
     record.unlink(missing_ok=True)
     if reason:
-        if execution.partial.exists():
-            execution.partial.replace(bad)
-        return Outcome(path, "failed", seconds, reason)
-    execution.partial.replace(good)
+        if partial.exists():
+            partial.replace(bad)
+        return Outcome(path, "failed", ended.seconds, reason)
+    partial.replace(good)
     bad.unlink(missing_ok=True)
     finished = datetime.now(UTC).isoformat()
-    content = {**fingerprint, "seconds": seconds, "finished": finished, "results": results}
-    write_text(record, json.dumps(content, indent=1))
-    return Outcome(path, "done", seconds)
+    content = {**fingerprint, "seconds": ended.seconds, "finished": finished}
+    write_text(record, json.dumps({**content, "results": ended.results}, indent=1))
+    return Outcome(path, "done", ended.seconds)
 
 
 def _report(outcomes: list[Outcome], plan: _Plan) -> None:
@@ -252,18 +240,23 @@ def _sole_user(out: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C, SIGTERM and a closed terminal in a list instead of dying of them.
+def _signals() -> Iterator[_Received]:
+    """Collect Ctrl-C, SIGTERM and a closed terminal instead of dying of them.
 
-    An exception thrown in between the start of a child and its entry in the list of running ones
-    would leave the child alive; the loop looks at this list instead.
+    An exception thrown in between the start of a child and the care for it would leave the child
+    alive; whoever waits for one looks at `stop` instead.
     """
-    received: list[int] = []
+    received = _Received([], threading.Event())
+
+    def hear(number: int, _: object) -> None:
+        received.signals.append(number)
+        received.stop.set()
+
     previous = {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup keeps its meaning
-                previous[number] = signal.signal(number, lambda got, _: received.append(got))
+                previous[number] = signal.signal(number, hear)
     try:
         yield received
     finally:

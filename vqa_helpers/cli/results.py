@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from vqa_helpers.cli.words import DONE, SOME_FAILED, command
+from vqa_helpers.cli.words import DONE, SOME_FAILED, add_executor, command, executor_of
 from vqa_helpers.errors import InputError
 
 
@@ -57,6 +57,7 @@ def _add_batch(commands, common: argparse.ArgumentParser) -> None:
     batch.add_argument("--force", action="store_true", help="run finished ones again")
     batch.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE",
                        help="a parameter of the notebooks, such as DATA=demo")  # fmt: skip
+    add_executor(batch)
 
 
 def _add_report(commands, common: argparse.ArgumentParser) -> None:
@@ -103,14 +104,17 @@ def _batch(options: argparse.Namespace) -> int:
     from vqa_helpers.batch.runner import run_batch, select
 
     notebooks = select(options.notebooks, options.only)
-    outcomes = run_batch(
-        notebooks,
-        read_parameters(options.parameter, notebooks),
-        out=options.out or Path("runs") / "notebooks",
-        jobs=options.jobs,
-        timeout_s=options.timeout,
-        force=options.force,
-    )
+    parameters = read_parameters(options.parameter, notebooks)
+    with executor_of(options, options.jobs) as executor:
+        outcomes = run_batch(
+            notebooks,
+            parameters,
+            out=options.out or Path("runs") / "notebooks",
+            jobs=options.jobs,
+            executor=executor,
+            timeout_s=options.timeout,
+            force=options.force,
+        )
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     for outcome in failed:
         print(f"vqa: {outcome.notebook}: {outcome.reason}", file=sys.stderr)

@@ -3,15 +3,16 @@
 import argparse
 import logging
 import os
-from functools import partial
 from pathlib import Path
 
 from vqa_helpers.cli.words import (
     DONE,
     SOME_FAILED,
+    add_executor,
     add_language,
     add_vision,
     command,
+    executor_of,
     name_missing,
 )
 from vqa_helpers.errors import InputError
@@ -30,6 +31,7 @@ def add_commands(commands, common: argparse.ArgumentParser) -> None:
     features.add_argument("--encoder", default="vgg16", help="vgg16, resnet18 or resnet50 (vgg16)")
     add_vision(features)
     features.add_argument("--offline", action="store_true", help="random weights")
+    add_executor(features)
     _add_train(commands, common)
 
 
@@ -67,6 +69,7 @@ def _add_train(commands, common: argparse.ArgumentParser) -> None:
         "--processes", type=int, default=1, metavar="N",
         help="share every batch among N processes, a GPU each (1); machines: accelerate launch",
     )  # fmt: skip
+    add_executor(train)
     _add_fine_tuning(train)
 
 
@@ -98,24 +101,28 @@ def _features(options: argparse.Namespace) -> int:
     from vqa_helpers.data.build import open_dataset
     from vqa_helpers.experiment.options import Options
     from vqa_helpers.vision.extract import fill_store
+    from vqa_helpers.vision.spread import spread
 
     dataset = open_dataset(options.data)
+    far = options.executor == "ray"  # where devices are, and are chosen, by each worker
     chosen = Options(
         weights=options.weights,
         image_size_px=options.image_size,
         offline=options.offline,
-        device=options.device,
+        device="cpu" if far else options.device,
     ).resolved(dataset)
     if not dataset.images:
         raise InputError(f"{dataset.folder}: has no images, or none whose name ends in an image id")
-    store = fill_store(
-        options.features / dataset.image_source,
-        dataset.images,
-        encoder=options.encoder,
-        weights=chosen.weights,
-        size_px=chosen.image_size_px,
-        device=chosen.device,
-    )
+    with executor_of(options) as executor:
+        store = fill_store(
+            options.features / dataset.image_source,
+            dataset.images,
+            encoder=options.encoder,
+            weights=chosen.weights,
+            size_px=chosen.image_size_px,
+            device=chosen.device,
+            executor=spread(executor, options.device) if far else None,
+        )
     missing = name_missing(dataset.folder, dataset.missing_images())
     print(store.folder)
     return SOME_FAILED if missing or store.failed else DONE
@@ -126,15 +133,17 @@ def _train(options: argparse.Namespace) -> int:
         raise InputError(f"{options.seeds} seeds: use 1 or more")
     if options.processes < 1:
         raise InputError(f"{options.processes} processes: use 1 or more")
+    if options.processes > 1 and options.executor != "local":
+        raise InputError("--processes shares batches on this machine; leave --executor")
     if options.processes > 1 and "WORLD_SIZE" not in os.environ:
         from vqa_helpers.cli.launch import launch
 
         return launch(options.words, options.processes)
     from vqa_helpers.data.build import open_dataset
-    from vqa_helpers.experiment.conduct import conduct
-    from vqa_helpers.experiment.prepare import prepare
+    from vqa_helpers.experiment.seeds import train_seeds
     from vqa_helpers.model.presets import find_preset
-    from vqa_helpers.runs import run_folder
+    from vqa_helpers.report.seeds import summary_table
+    from vqa_helpers.report.tables import score_table, to_markdown
     from vqa_helpers.training.team import assemble
 
     team = assemble(options.device)
@@ -142,39 +151,27 @@ def _train(options: argparse.Namespace) -> int:
         logging.getLogger().setLevel(logging.ERROR)  # one voice
     preset = team.main_first(lambda: find_preset(options.preset))
     dataset = team.main_first(lambda: open_dataset(options.data, options.split_seed))
-    runs, unseen = [], []
-    for seed in range(options.seed, options.seed + options.seeds):
-        chosen = _chosen(options, seed, team.device or options.device)
-        experiment = team.main_first(partial(prepare, preset, dataset, chosen, team))
-        name = experiment.preset.name
-        out = options.out or run_folder(Path("runs"), dataset.name, name, seed)
-        if options.out and options.seeds > 1:
-            out = options.out / str(seed)
-        run = conduct(experiment, out, set_aside=False)
-        unseen += experiment.unseen()
-        if team.main:
-            _show(run)
+    seeds = range(options.seed, options.seed + options.seeds)
+    runs, unseen = [], False
+    with executor_of(options) as executor:
+        for trained in train_seeds(
+            preset, dataset, _chosen(options, team.device or options.device), seeds,
+            executor=executor, out=options.out, team=team,
+        ):  # fmt: skip
+            if not team.main:
+                continue
+            run = trained.run
+            if run.config["stand_ins"]:
+                print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
+            print(to_markdown(score_table(run.metrics)))
+            print(run.folder)
             runs.append(run)
+            unseen = unseen or bool(trained.unseen)
     if len(runs) > 1:
-        _show_all(runs)
+        runs.sort(key=lambda run: run.config["seed"])
+        print(to_markdown(summary_table(runs)))
     team.leave()
-    return SOME_FAILED if unseen and team.main else DONE
-
-
-def _show(run) -> None:  # Run, imported only when needed
-    from vqa_helpers.report.tables import score_table, to_markdown
-
-    if run.config["stand_ins"]:
-        print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
-    print(to_markdown(score_table(run.metrics)))
-    print(run.folder)
-
-
-def _show_all(runs: list) -> None:
-    from vqa_helpers.report.seeds import summary_table
-    from vqa_helpers.report.tables import to_markdown
-
-    print(to_markdown(summary_table(runs)))
+    return SOME_FAILED if unseen else DONE
 
 
 def _augmentation(options: argparse.Namespace):  # -> Augmentation | None
@@ -185,16 +182,14 @@ def _augmentation(options: argparse.Namespace):  # -> Augmentation | None
     return Augmentation(options.flip, options.crop, options.jitter)
 
 
-def _chosen(
-    options: argparse.Namespace, seed: int, device: str
-):  # -> Options, imported only when needed
+def _chosen(options: argparse.Namespace, device: str):  # -> Options, imported only when needed
     from vqa_helpers.experiment.options import Options
 
     return Options(
         weights=options.weights,
         image_size_px=options.image_size,
         epochs=options.epochs,
-        seed=seed,
+        seed=options.seed,
         schedule=options.schedule,
         loss=options.loss and options.loss.replace("-", " "),
         offline=options.offline,

@@ -1,9 +1,13 @@
-"""What several commands share: exit codes, options of the vision and language channels."""
+"""What several commands share: exit codes, where work is done, options of the two channels."""
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from vqa_helpers.errors import InputError
+from vqa_helpers.executor import Executor, Local
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -22,6 +26,44 @@ def command(
 def add_device(made: argparse.ArgumentParser) -> None:
     """`--device`."""
     made.add_argument("--device", default="auto", help="cpu, cuda, … (default: a GPU if any)")
+
+
+def add_executor(made: argparse.ArgumentParser) -> None:
+    """`--executor`, `--address` and `--workers`."""
+    made.add_argument("--executor", choices=["local", "ray"], default="local",
+                      help="this machine, or a Ray cluster (local)")  # fmt: skip
+    made.add_argument(
+        "--address", metavar="ADDR",
+        help="of the cluster: ray://HOST:10001, HOST:6379 or auto; local: a small one started here",
+    )  # fmt: skip
+    made.add_argument("--workers", type=int, default=0, metavar="N",
+                      help="of the cluster, at most (one a GPU, without any one a CPU)")  # fmt: skip
+
+
+@contextmanager
+def executor_of(options: argparse.Namespace, jobs: int = 1) -> Iterator[Executor]:
+    """Where the work is to be done; a cluster is left at the end.
+
+    Args:
+        jobs: how many units at a time on this machine.
+
+    Raises:
+        InputError: options that do not go together, a cluster that cannot be joined.
+    """
+    if options.executor == "local":
+        if options.address or options.workers:
+            raise InputError("--address and --workers are of a cluster; add --executor ray")
+        yield Local(jobs)
+        return
+    if not options.address:
+        raise InputError(
+            "--executor ray: which cluster? Add --address ray://HOST:10001, HOST:6379 or auto; "
+            "local starts a small one on this machine"
+        )
+    from vqa_helpers.cluster import Cluster
+
+    with Cluster(options.address, options.workers) as cluster:
+        yield cluster
 
 
 def add_vision(made: argparse.ArgumentParser) -> None:

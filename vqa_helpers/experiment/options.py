@@ -7,10 +7,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from vqa_helpers.data.build import MOST_SEED
 from vqa_helpers.data.folder import Dataset
+from vqa_helpers.device import pick_device
 from vqa_helpers.errors import InputError
 from vqa_helpers.model.config import Augmentation, Loss, Preset, Schedule
 from vqa_helpers.model.presets import SMALL_DATASET
@@ -131,19 +130,3 @@ def _refuse_vain_options(options: Options, preset: Preset) -> None:
             f"{preset.name} trains no part of its vision channel; choose a preset that does, such "
             "as 1.f or 1.fC"
         )
-
-
-def pick_device(device: str = "auto") -> str:
-    """A GPU where there is one, or the device named.
-
-    Raises:
-        InputError: for a device this machine does not have.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.ones(1, device=device).item()  # "meta" makes tensors that hold no numbers
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).split("\n")[0]
-        raise InputError(f"device {device!r} cannot be used ({reason}); try cpu") from None
-    return device

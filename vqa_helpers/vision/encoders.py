@@ -3,11 +3,12 @@
 A piece owns its normalisation and its width. Knows nothing of files, stores or configurations.
 """
 
+import copy
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Literal
@@ -16,6 +17,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.checkpoint import checkpoint
 
 from vqa_helpers.errors import InputError
@@ -99,7 +101,12 @@ class VisionEncoder(nn.Module):
         with torch.set_grad_enabled(learns):
             if learns and self.recompute:
                 return self._forward_twice(pixels)
-            return self.network(pixels)
+            return self.network(pixels.to(self.dtype))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return next(self.network.parameters()).dtype
 
     def _forward_twice(self, pixels: Tensor) -> Tensor:
         """Block by block; of those that learn, only what goes in and comes out is kept."""
@@ -110,6 +117,25 @@ class VisionEncoder(nn.Module):
             else:
                 pixels = block(pixels)
         return pixels
+
+
+def for_inference(encoder: VisionEncoder) -> VisionEncoder:
+    """A frozen copy that computes the same vectors faster.
+
+    Each batch norm is folded into the convolution before it, weights lie channels last, and on a
+    GPU they are half floats, as the features are stored. Half floats and not bfloat16, whose eight
+    bits would be coarser than the store.
+    """
+    quick = copy.deepcopy(encoder).eval().requires_grad_(False)
+    for part in list(quick.network.modules()):
+        for (first, convolution), (second, norm) in pairwise(list(part.named_children())):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(part, first, fuse_conv_bn_eval(convolution, norm))
+                setattr(part, second, nn.Identity())
+    quick.network.to(memory_format=torch.channels_last)
+    if encoder.mean.device.type == "cuda":
+        quick.network.half()
+    return quick
 
 
 def _blocks(network: nn.Module) -> Iterator[nn.Module]:

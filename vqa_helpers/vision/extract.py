@@ -1,24 +1,22 @@
 """Fills a feature store: every image decoded once, the bad ones named, a kill resumed.
 
-Decoding runs in threads while the network computes; memory holds a shard and two batches, however
-many images there are.
+What is lacking is cut into chunks, each of which becomes a shard. Who computes them, here or on
+many machines, is the executor's business; this process alone writes.
 """
 
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked, remove_partials, write_text
-from vqa_helpers.progress import track
 from vqa_helpers.vision.encoders import (
     VisionEncoder,
     weights_label,
@@ -26,13 +24,68 @@ from vqa_helpers.vision.encoders import (
     weights_source,
 )
 from vqa_helpers.vision.features import MANIFEST, FeatureStore, Shard, read_shard, write_shard
-from vqa_helpers.vision.preprocess import DESCRIPTION, BadImage, load_square
+from vqa_helpers.vision.pipeline import compute_shard, compute_shards
+from vqa_helpers.vision.preprocess import DESCRIPTION, BadImage, file_mark, load_square
 
 log = logging.getLogger(__name__)
 
 SHARD_IMAGES = 1024
-BATCH_IMAGES = 32
-_SAMPLE_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes an image's row.
+
+    Attributes:
+        encoder: its name.
+        weights: "imagenet", "random" or a file.
+        size_px: side of the square the network sees.
+    """
+
+    encoder: str
+    weights: str
+    size_px: int
+
+    def description(self) -> dict[str, str]:
+        """In words; a row is of use to whoever has the same."""
+        return {
+            "encoder": self.encoder,
+            "weights": weights_source(self.encoder, self.weights),
+            "preprocessing": DESCRIPTION.format(size=self.size_px),
+        }
+
+    def network(self, device: str = "cpu") -> VisionEncoder:
+        return VisionEncoder(self.encoder, self.weights).eval().to(device)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One unit of work: the images of a shard that is not there yet.
+
+    Attributes:
+        file: the shard's name.
+        image_ids: ascending.
+    """
+
+    file: str
+    image_ids: tuple[int, ...]
+
+
+# Computes chunks, on whatever machines: a recipe, the chunks and the image files to each chunk with
+# its shard (`pipeline.compute_shard`), in any order.
+Executor = Callable[[Recipe, Sequence[Chunk], Mapping[int, Path]], Iterator[tuple[Chunk, Shard]]]
+
+
+def plan(lacking: Sequence[int], taken: Mapping[str, object]) -> list[Chunk]:
+    """The chunks of the images that have no row, under the shard names that are not taken.
+
+    A run that was interrupted plans the same chunks for what it had left, so its files are in the
+    end those of a run that was not.
+    """
+    names = (f"shard-{number:05d}.safetensors" for number in range(10**5))
+    free = (name for name in names if name not in taken)
+    starts = range(0, len(lacking), SHARD_IMAGES)
+    return [Chunk(next(free), tuple(lacking[i : i + SHARD_IMAGES])) for i in starts]
 
 
 def store_folder(stores: Path, encoder: str, weights: str, size_px: int) -> Path:
@@ -48,7 +101,8 @@ def fill_store(
     weights: str,
     size_px: int,
     device: str = "cpu",
-    batch_images: int = BATCH_IMAGES,
+    batch_images: int | None = None,
+    executor: Executor | None = None,
 ) -> FeatureStore:
     """Compute the features that a store still lacks, and open it.
 
@@ -61,6 +115,8 @@ def fill_store(
         weights: "imagenet", "random" or a file.
         size_px: side of the square the network sees.
         device: where the network runs.
+        batch_images: how many images the network sees at a time; chosen by size where not given.
+        executor: who computes the chunks; this process, on `device`, where not given.
 
     Returns:
         The store; `failed` names the images that could not be read.
@@ -70,11 +126,8 @@ def fill_store(
     """
     if not images:
         raise InputError("there is no image to compute features of; check the dataset's folder")
-    description = {
-        "encoder": encoder,
-        "weights": weights_source(encoder, weights),
-        "preprocessing": DESCRIPTION.format(size=size_px),
-    }
+    recipe = Recipe(encoder, weights, size_px)
+    description = recipe.description()
     folder = store_folder(stores, encoder, weights, size_px)
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
     with locked(folder / ".lock"):
@@ -82,8 +135,10 @@ def fill_store(
         known = set().union(*(shard.image_ids | shard.failed.keys() for shard in shards.values()))
         lacking = [image_id for image_id in sorted(images) if image_id not in known]
         if lacking or not _manifest_lists(folder, shards):
-            network = VisionEncoder(encoder, weights).eval().to(device)
-            _compute(folder, network, identity, lacking, images, shards, size_px, batch_images)
+            network = recipe.network(device)
+            executor = executor or _here(network, batch_images)
+            done = executor(recipe, plan(lacking, shards), images)
+            shards |= _write(folder, identity, done)
             if not any(shard.image_ids for shard in shards.values()):
                 image_id = min(images)
                 why = next(s.failed[image_id] for s in shards.values() if image_id in s.failed)
@@ -117,14 +172,18 @@ def encode_images(
         Half floats (N, D), a row for each of `image_ids`, zeros for an image that is missing or
         cannot be read.
     """
-    network = VisionEncoder(encoder, weights).eval().to(device)
+    present = sorted(images.keys() & set(image_ids.tolist()))
+    network = Recipe(encoder, weights, size_px).network(device)
     rows = np.zeros((len(image_ids), network.out_dim), dtype=np.float16)
+    if not present:
+        return rows
+    shard = compute_shard(network, present, images, size_px)
+    for image_id, why in shard.failed.items():
+        log.warning("%s: %s; its questions are answered without it", images[image_id], why)
+    row_of = {image_id: row for row, image_id in enumerate(shard.image_ids.tolist())}
     for row, image_id in enumerate(image_ids.tolist()):
-        try:
-            if image_id in images:
-                rows[row] = _encode(network, load_square(images[image_id], size_px)[None])[0]
-        except BadImage as error:
-            log.warning("%s: %s; its questions are answered without it", images[image_id], error)
+        if image_id in row_of:
+            rows[row] = shard.features[row_of[image_id]]
     return rows
 
 
@@ -170,28 +229,10 @@ def _manifest_lists(folder: Path, shards: dict[str, _Entry]) -> bool:
 
 def _changed(shard: Shard, images: dict[int, Path]) -> bool:
     for image_id, mark in zip(shard.image_ids.tolist(), shard.marks.tolist(), strict=True):
-        if image_id in images and _mark(images[image_id]) != mark:
+        if image_id in images and file_mark(images[image_id]) != mark:
             return True
     # An image that could not be read and has been mended since.
     return any(i in images and _readable(images[i]) for i in shard.failed)
-
-
-def _mark(path: Path) -> int:
-    """What tells a file from another: its size and samples of its bytes, hashed; -1 if not there.
-
-    Reading every byte would cost minutes on a large set; any change of a compressed image moves
-    all that follows it.
-    """
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=7)
-            for place in (0, size // 3, 2 * size // 3, max(0, size - _SAMPLE_BYTES)):
-                file.seek(place)
-                digest.update(file.read(_SAMPLE_BYTES))
-    except OSError:
-        return -1
-    return int.from_bytes(digest.digest(), "little")
 
 
 def _readable(path: Path) -> bool:
@@ -202,94 +243,39 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _compute(
-    folder: Path,
-    network: VisionEncoder,
-    identity: str,
-    lacking: Sequence[int],
-    images: dict[int, Path],
-    shards: dict[str, _Entry],
-    size_px: int,
-    batch_images: int,
-) -> None:
-    """Compute the lacking rows shard by shard, adding to `shards`."""
-    names = (f"shard-{number:05d}.safetensors" for number in range(10**5))
-    free = (name for name in names if name not in shards)
-    chunks = [lacking[i : i + SHARD_IMAGES] for i in range(0, len(lacking), SHARD_IMAGES)]
-    batches = [
-        (number, chunk[i : i + batch_images])
-        for number, chunk in enumerate(chunks)
-        for i in range(0, len(chunk), batch_images)
-    ]
-    label = f"features {folder.name}"
-    vectors: list[np.ndarray] = []
-    failed: dict[int, str] = {}
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        decoded = _decode_ahead(threads, [ids for _, ids in batches], images, size_px)
-        for position, ((number, _), (pixels, bad)) in enumerate(
-            zip(track(batches, label, unit="batches"), decoded, strict=True)
-        ):
-            failed |= bad
-            if pixels is not None:
-                vectors.append(_encode(network, pixels))
-            if position + 1 < len(batches) and batches[position + 1][0] == number:
-                continue
-            shard = _shard(chunks[number], images, vectors, failed, network.out_dim)
-            name = next(free)
-            checksum = write_shard(folder / name, shard, identity)
-            shards[name] = _Entry(frozenset(shard.image_ids.tolist()), shard.failed, checksum)
-            vectors, failed = [], {}
+def _here(network: VisionEncoder, batch_images: int | None) -> Executor:
+    """One machine, this process."""
+
+    def execute(
+        recipe: Recipe, chunks: Sequence[Chunk], images: Mapping[int, Path]
+    ) -> Iterator[tuple[Chunk, Shard]]:
+        ids = [chunk.image_ids for chunk in chunks]
+        label = f"features {recipe.encoder}"
+        shards = compute_shards(network, ids, images, recipe.size_px, batch_images, label)
+        return zip(chunks, shards, strict=True)
+
+    return execute
 
 
-def _decode_ahead(
-    threads: ThreadPoolExecutor, batches: list[list[int]], images: dict[int, Path], size_px: int
-) -> Iterator[tuple[np.ndarray | None, dict[int, str]]]:
-    """Decode the next batch while the caller computes this one: (b, S, S, 3) and the bad ones."""
+def _write(folder: Path, identity: str, done: Iterable[tuple[Chunk, Shard]]) -> dict[str, _Entry]:
+    """Write each shard as it comes, while the next is computed; by file name."""
+    written: dict[str, _Entry] = {}
+    waiting: deque[tuple[Chunk, Shard, Future[str]]] = deque()
 
-    def load(image_id: int) -> np.ndarray | str:
-        try:
-            return load_square(images[image_id], size_px)
-        except BadImage as error:
-            return str(error)
+    def wait() -> None:
+        chunk, shard, checksum = waiting.popleft()
+        ids = frozenset(shard.image_ids.tolist())
+        written[chunk.file] = _Entry(ids, shard.failed, checksum.result())
 
-    waiting = [[threads.submit(load, i) for i in ids] for ids in batches[:1]]
-    for position, ids in enumerate(batches):
-        if position + 1 < len(batches):
-            waiting.append([threads.submit(load, i) for i in batches[position + 1]])
-        results = [future.result() for future in waiting.pop(0)]
-        bad = {i: result for i, result in zip(ids, results, strict=True) if isinstance(result, str)}
-        good = [result for result in results if not isinstance(result, str)]
-        yield (np.stack(good) if good else None), bad
-
-
-@torch.inference_mode()
-def _encode(network: VisionEncoder, pixels: np.ndarray) -> np.ndarray:
-    device = network.mean.device
-    image = torch.from_numpy(pixels.copy()).to(device).permute(0, 3, 1, 2)  # (b, 3, S, S)
-    vectors = network(image).half().cpu().numpy()  # (b, D)
-    if not np.isfinite(vectors).all():
-        raise InputError(
-            "the features exceed the range of half floats (65,504); the weights are not those of "
-            "a trained network"
-        )
-    return vectors
-
-
-def _shard(
-    chunk: Sequence[int],
-    images: dict[int, Path],
-    vectors: list[np.ndarray],
-    failed: dict[int, str],
-    width: int,
-) -> Shard:
-    good = [image_id for image_id in chunk if image_id not in failed]
-    empty = np.zeros((0, width), dtype=np.float16)
-    return Shard(
-        image_ids=np.array(good, dtype=np.int64),
-        marks=np.array([_mark(images[i]) for i in good], dtype=np.int64),
-        features=np.concatenate(vectors) if vectors else empty,
-        failed=dict(failed),
-    )
+    with ThreadPoolExecutor(1, "write") as thread:
+        for chunk, shard in done:
+            if waiting:
+                wait()
+            future = thread.submit(write_shard, folder / chunk.file, shard, identity)
+            waiting.append((chunk, shard, future))
+        while waiting:
+            wait()
+    return written
 
 
 def _write_manifest(folder: Path, description: dict, shards: dict[str, _Entry]) -> None:
