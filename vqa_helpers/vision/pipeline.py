@@ -69,7 +69,7 @@ def compute_shards(
         label: of the progress shown; without one, none is.
     """
     device = network.mean.device
-    batch_images = batch_images or _batch_images(size_px, device)
+    batch_images = batch_images or batch_size(size_px, device)
     batches = (
         _Batch(chunk[i : i + batch_images], last=i + batch_images >= len(chunk))
         for chunk in chunks
@@ -87,7 +87,8 @@ def compute_shards(
                 done = []
 
 
-def _batch_images(size_px: int, device: torch.device) -> int:
+def batch_size(size_px: int, device: torch.device) -> int:
+    """How many squares the network sees at a time, where nobody says."""
     kind = device.type if device.type in _BATCH_PIXELS else "cuda"
     return min(max(_BATCH_PIXELS[kind] // size_px**2, 1), _MOST_IMAGES[kind])
 
