@@ -1,5 +1,7 @@
 """The command: help, exit codes, one line for what went wrong."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -26,6 +28,16 @@ def test_every_command_is_tested_above(vqa):
 
     commands = _parser()._subparsers._group_actions[0].choices
     assert set(commands) == {words[0] for words in COMMANDS if words}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"]], ids=" ".join)
+def test_help_needs_no_torch(words):
+    code = (
+        "import contextlib, sys\nfrom vqa_helpers.cli import main\n"
+        f"with contextlib.suppress(SystemExit): main({words})\n"
+        "assert 'vqa_helpers.cli' in sys.modules and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_help_answers_at_once():

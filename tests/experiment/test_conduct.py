@@ -50,6 +50,7 @@ def test_the_files_agree_with_one_another(trained):
     assert tuple(run.history.columns) == HISTORY_COLUMNS
     assert run.history["epoch"].tolist() == [1, 2, 3]
     assert run.config["stand_ins"] == [RANDOM_VISION, HASHED_SENTENCES]
+    assert run.environment["precision"] == "float32"
     predictions = run.predictions
     assert predictions["split"].value_counts().to_dict() == {"validation": 72, "test": 72}
     for split, rows in predictions.groupby("split"):

@@ -1,5 +1,6 @@
 """Everything in place for training: features, vocabularies, stand-ins, and clear refusals."""
 
+import dataclasses
 import json
 import logging
 import shutil
@@ -106,6 +107,13 @@ def test_the_config_tells_what_was_decided(ready, options):
     assert config["parameters"] > 8_000_000
     assert config["words"] is None
     assert config["answers"] == len(ready("1.e").vocabularies.answers)
+
+
+def test_precision_is_configuration_only_where_it_was_asked_for(ready):
+    experiment = ready("1.e")
+    assert "precision" not in experiment.config()
+    asked = dataclasses.replace(experiment.options, precision="bfloat16")
+    assert dataclasses.replace(experiment, options=asked).config()["precision"] == "bfloat16"
 
 
 def test_a_model_without_images_has_no_weights_to_tell(ready):

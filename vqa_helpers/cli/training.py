@@ -58,6 +58,10 @@ def _add_train(commands, common: argparse.ArgumentParser) -> None:
         "--word-order", choices=["asked", "sorted-set"], default="asked",
         help="sorted-set: words as the study's notebooks fed them, their order lost (asked)",
     )  # fmt: skip
+    train.add_argument(
+        "--precision", choices=["auto", "float32", "bfloat16"], default="auto",
+        help="of training (bfloat16 on a GPU that has it, else float32)",
+    )  # fmt: skip
     train.add_argument("--glove", type=Path, metavar="FILE", help="GloVe text file, .gz or .zip")
     train.add_argument(
         "--processes", type=int, default=1, metavar="N",
@@ -203,4 +207,5 @@ def _chosen(
         vision_rate=options.vision_rate,
         augmentation=_augmentation(options),
         recompute=options.recompute,
+        precision=options.precision,
     )

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from vqa_helpers.data.formats import write_results
@@ -50,6 +51,7 @@ from vqa_helpers.training.checkpoint import (
 from vqa_helpers.training.events import open_writer
 from vqa_helpers.training.loop import Epoch, Trainer, rank
 from vqa_helpers.training.losses import loss_function
+from vqa_helpers.training.step import resolve_precision
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +116,7 @@ def _begin(experiment: Experiment, folder: Path, config: dict) -> None:
             processes=experiment.team.count,
             data_sha256=config["data_sha256"],
             features_sha256=experiment.seen.sha256,
+            precision=_precision(experiment),
         ),
     )
     experiment.vocabularies.save(folder)
@@ -150,6 +153,11 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
+def _precision(experiment: Experiment) -> str:
+    options = experiment.options
+    return resolve_precision(options.precision, torch.device(options.device))
+
+
 def _train(experiment: Experiment, folder: Path, config: dict) -> float:
     """Train to the last epoch; the best epoch's model lies in the folder. Returns the seconds."""
     trainer = Trainer(
@@ -157,6 +165,9 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
         experiment.schedule,
         experiment.options.seed,
         loss_function(experiment.preset.loss, experiment.class_weights),
+        _precision(experiment),
+        capture=not experiment.options.recompute,  # a graph cannot hold what is computed again
+        team=experiment.team,
     )
     history: list[dict] = []
     team = experiment.team

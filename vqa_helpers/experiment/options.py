@@ -14,6 +14,7 @@ from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.model.config import Augmentation, Loss, Preset, Schedule
 from vqa_helpers.model.presets import SMALL_DATASET
+from vqa_helpers.training.step import PRECISIONS
 from vqa_helpers.vision.encoders import DEFAULT_SIZE_PX
 
 RANDOM_SIZE_PX = 64  # random weights see no detail
@@ -43,6 +44,7 @@ class Options:
         augmentation: of the photographs, for presets whose network runs inside the loop.
         recompute: the part of the vision network that learns saves memory and takes more time;
             the result is the same, and so no configuration names it.
+        precision: of training: "float32", "bfloat16", or "auto", which is the GPU's better one.
     """
 
     weights: str = "auto"
@@ -61,6 +63,7 @@ class Options:
     vision_rate: float = 0.0
     augmentation: Augmentation | None = None
     recompute: bool = False
+    precision: str = "auto"
 
     def resolved(self, dataset: Dataset, preset: Preset | None = None) -> "Options":
         """The same with every "auto" decided; epochs and schedule only for a preset.
@@ -79,6 +82,8 @@ class Options:
             raise InputError(f"{self.epochs} epochs: use 1 or more, or 0 for the schedule's own")
         if not 0 <= self.seed <= MOST_SEED:
             raise InputError(f"seed {self.seed}: use 0 to {MOST_SEED}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision {self.precision!r}: use {', '.join(PRECISIONS)}")
         schedule, epochs = self.schedule, self.epochs
         if schedule not in ("auto", "study", "small"):
             raise InputError(f"schedule {schedule!r}: use study, small or auto")

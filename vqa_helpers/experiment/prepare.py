@@ -76,7 +76,9 @@ class Experiment:
     def config(self) -> dict:
         """What `config.json` keeps."""
         sees = self.preset.images is not None
+        chosen = self.options.precision  # "auto" is the machine's choice, as its device is
         return {
+            **({} if chosen == "auto" else {"precision": chosen}),
             "preset": self.preset.name,
             "source": self.preset.source,
             "dataset": self.dataset.name,

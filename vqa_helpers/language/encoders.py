@@ -6,7 +6,8 @@ Each takes token ids and lengths, computes its own output width, and knows nothi
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.nn.utils.rnn import pack_padded_sequence
+
+from vqa_helpers.language.recurrent import States, last_states
 
 
 class WordLSTM(nn.Module):
@@ -38,12 +39,13 @@ class WordLSTM(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(words, hidden, batch_first=True)
         self.carry_state = carry_state
-        self._state: tuple[Tensor, Tensor] | None = None
+        self._state: States | None = None
         self.out_dim = 2 * hidden
 
     def train(self, mode: bool = True) -> "WordLSTM":
         """Switch to training or evaluation; either starts from a fresh state."""
-        self._state = None
+        for state in self._state or ():
+            state.zero_()  # in its place, which a captured step remembers
         return super().train(mode)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
@@ -51,23 +53,38 @@ class WordLSTM(nn.Module):
 
         Args:
             tokens: word ids, (B, T), right-padded with 0.
-            lengths: true lengths, (B,), at least 1, on the CPU.
+            lengths: true lengths, (B,), at least 1, on the CPU where the tokens are.
 
         Returns:
             (B, 2 * hidden): last hidden and last cell state side by side.
         """
         words = self.dropout(self.activation(self.embedding(tokens)))  # (B, T, W)
-        packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
-        _, (hidden, cell) = self.lstm(packed, self._carried(len(tokens)))  # (1, B, H) each
-        if self.carry_state and self.training:
-            self._state = hidden.detach(), cell.detach()
+        carry = self.carry_state and self.training
+        before = self._carried(words) if carry else None
+        hidden, cell = last_states(self.lstm, words, lengths, before)  # (1, B, H) each
+        if carry:
+            self._keep(hidden.detach(), cell.detach())
         return torch.cat([hidden[-1], cell[-1]], dim=1)  # (B, 2H)
 
-    def _carried(self, batch: int) -> tuple[Tensor, Tensor] | None:
-        if self._state is None or self._state[0].shape[1] < batch:
+    def _carried(self, words: Tensor) -> States | None:
+        """The states for the rows of a batch; None for more rows than the batch before had."""
+        if self._state is None or self._state[0].device != words.device:
             return None
-        hidden, cell = self._state
-        return hidden[:, :batch].contiguous(), cell[:, :batch].contiguous()
+        batch = len(words)
+        if self._state[0].shape[1] < batch:
+            return None
+        hidden, cell = (state[:, :batch].clone() for state in self._state)
+        return hidden, cell
+
+    def _keep(self, hidden: Tensor, cell: Tensor) -> None:
+        """Leave the states to the next batch, in the place where the first batch left them."""
+        state = self._state
+        if state is None or state[0].device != hidden.device:
+            self._state = hidden.clone(), cell.clone()
+        elif hidden.shape == state[0].shape:
+            state[0].copy_(hidden)
+            state[1].copy_(cell)
+        # Else it is the last batch of an epoch, which has none after it.
 
 
 class BagOfWords(nn.Module):
@@ -138,14 +155,13 @@ class GloveBiLSTM(nn.Module):
 
         Args:
             tokens: word ids, (B, T), right-padded with 0.
-            lengths: true lengths, (B,), at least 1, on the CPU.
+            lengths: true lengths, (B,), at least 1, on the CPU where the tokens are.
 
         Returns:
             (B, 4 * hidden): the last hidden states of both layers and directions.
         """
         words = self.embedding(tokens)  # (B, T, D)
-        packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
-        _, (hidden, _) = self.lstm(packed)  # (4, B, H)
+        hidden, _ = last_states(self.lstm, words, lengths)  # (4, B, H)
         return hidden.transpose(0, 1).flatten(1)  # (B, 4H)
 
 

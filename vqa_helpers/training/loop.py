@@ -16,9 +16,10 @@ from vqa_helpers.model.vqa import VQAModel
 from vqa_helpers.progress import track
 from vqa_helpers.training.augment import augment, draw
 from vqa_helpers.training.batches import Batch, Batches
-from vqa_helpers.training.gradients import add_gradients
 from vqa_helpers.training.losses import LossFunction, cross_entropy, probabilities
 from vqa_helpers.training.optimiser import optimiser_of
+from vqa_helpers.training.step import make_step, resolve_precision
+from vqa_helpers.training.team import ALONE, Team
 
 Score = Callable[[Tensor], float | None]
 
@@ -44,6 +45,9 @@ class Trainer:
     Args:
         model: on its device already.
         seed: of the shuffling and of dropout.
+        precision: "float32", "bfloat16", or "auto": see `step.resolve_precision`.
+        capture: whether a GPU may replay steps as CUDA graphs.
+        team: the processes that train together; each has a trainer, and a share of the batches.
     """
 
     def __init__(
@@ -52,15 +56,24 @@ class Trainer:
         schedule: Schedule,
         seed: int,
         loss: LossFunction = cross_entropy,
+        precision: str = "auto",
+        capture: bool = True,
+        team: Team = ALONE,
     ) -> None:
+        device = next(model.parameters()).device
+        if device.type == "cuda":
+            model.to(memory_format=torch.channels_last)  # of pixels, as tensor cores read them
         self.model = model
         self.schedule = schedule
         self.loss = loss
+        self.seed = seed
+        self.team = team
+        precision = resolve_precision(precision, device)
+        self.step = make_step(model, loss, device, precision, capture, schedule.accumulate, team)
         self.optimiser = optimiser_of(model, schedule)
         self.decay = torch.optim.lr_scheduler.StepLR(
             self.optimiser, schedule.decay_every, schedule.decay
         )
-        self.seed = seed
         self.shuffling = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # of dropout, whatever was drawn since the model was built
         self.epoch = 0
@@ -97,12 +110,11 @@ class Trainer:
             score: of the validation predictions (N,), in percent, in the order of the table: the
                 VQA accuracy, which needs texts that this module does not know.
         """
-        network = train.team.joined(self.model)
         while self.epoch < epochs:
             rate = self.optimiser.param_groups[0]["lr"]
             start = time.perf_counter()
             label = f"epoch {self.epoch + 1}/{epochs}"
-            loss, hits = self._train_epoch(network, train, label)
+            loss, hits = self._train_epoch(train, label)
             train_s = time.perf_counter() - start
             held_out, predictions, validation_hits = evaluate(self.model, validation, self.loss)
             self.decay.step()
@@ -118,25 +130,23 @@ class Trainer:
                 train_s=train_s,
             )
 
-    def _train_epoch(self, network: nn.Module, train: Batches, label: str) -> tuple[float, int]:
+    def _train_epoch(self, train: Batches, label: str) -> tuple[float, int]:
         """One pass: the mean loss, and how many answers were right on the way."""
         self.model.train()
-        team, schedule = train.team, self.schedule
-        team.reseed(self.seed, self.epoch)
-        draws = schedule.augmentation and draw(self.seed, self.epoch, len(train))  # (N, DRAWS)
-        # Summed on the device: reading a number back at each step would make the device wait.
-        sums = torch.zeros(3, device=train.target.device)  # of losses, of weights, of hits
+        self.team.reseed(self.seed, self.epoch)
+        self.step.start()
+        how = self.schedule.augmentation
+        draws = how and draw(self.seed, self.epoch, len(train))  # (N, DRAWS)
         batches = train.shuffled(self.shuffling)
-        if team.main:
+        if self.team.main:
             batches = track(batches, label, total=train.count(), unit="batches")
         for batch in batches:
-            if draws is not None:
-                batch.image = augment(batch.image, draws[batch.rows], schedule.augmentation)
-            self.optimiser.zero_grad(set_to_none=True)
-            sums += add_gradients(network, batch, self.loss, schedule.accumulate, team)
+            if how is not None:
+                batch.image = augment(batch.image, draws[batch.rows], how)
+            self.step(batch)
             self.optimiser.step()
-        total, weight, hits = team.sum(sums).tolist()
-        return total / weight, int(hits)
+        total, weight, hits = self.team.sum(self.step.counts)
+        return (total / weight).item(), int(hits.item())
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
@@ -165,7 +175,7 @@ def evaluate(
     predicted = team.whole(torch.cat(predictions), torch.cat(rows), len(batches))
     total, weight = team.sum(torch.stack(sums).sum(0)).tolist()
     mean = total / weight if weight else float("nan")
-    return mean, predicted.cpu(), int((predicted == batches.target).sum())
+    return mean, predicted.cpu(), int((predicted == batches.target.to(predicted.device)).sum())
 
 
 @torch.inference_mode()
@@ -189,8 +199,6 @@ def rank(
         ids.append(top.indices)
         chances.append(top.values)
         rows.append(batch.rows)
-    found = (
-        batches.team.whole(torch.cat(part), torch.cat(rows), len(batches)).cpu()
-        for part in (ids, chances)
-    )
-    return tuple(found)
+    found = (torch.cat(part) for part in (ids, chances))
+    ids, chances = (batches.team.whole(one, torch.cat(rows), len(batches)) for one in found)
+    return ids.cpu(), chances.cpu()

@@ -41,6 +41,10 @@ class SoftScores:
         """The same on a device."""
         return SoftScores(self.ids.to(device), self.scores.to(device))
 
+    def clone(self) -> "SoftScores":
+        """The same in other memory."""
+        return SoftScores(self.ids.clone(), self.scores.clone())
+
     def total(self) -> Tensor:
         """The sum of each question's scores, (N,)."""
         return self.scores.sum(1)
@@ -107,7 +111,8 @@ def soft_cross_entropy(logits: Tensor, target: Tensor, soft: SoftScores) -> tupl
     Its gradient is the probabilities less that distribution.
     """
     total = soft.total()
-    losses = -soft.pick(logits.log_softmax(1)) / total.where(total > 0, 1)
+    divisor = torch.where(total > 0, total, torch.ones_like(total))
+    losses = -soft.pick(logits.log_softmax(1)) / divisor
     return losses, (total > 0).to(losses.dtype)
 
 
