@@ -40,8 +40,9 @@ from vqa_helpers.language.sentence import hash_ngrams
 from vqa_helpers.model.config import Preset, Schedule
 from vqa_helpers.model.presets import PRESETS, find_preset
 from vqa_helpers.model.vqa import build_model
-from vqa_helpers.training.batches import Batch, Batches, FeatureRows, PixelRows, QuestionTensors
+from vqa_helpers.training.batches import Batch, Batches, FeatureRows, QuestionTensors
 from vqa_helpers.training.loop import Trainer, evaluate
+from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.vision.encoders import WIDTHS
 from vqa_helpers.vision.preprocess import load_square
 

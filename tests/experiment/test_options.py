@@ -104,11 +104,6 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(device):
     assert "\n" not in str(error.value)
 
 
-def test_a_precision_that_is_none_is_refused(tmp_path):
-    with pytest.raises(InputError, match="precision 'half': use auto, float32, bfloat16"):
-        Options(precision="half").resolved(dataset(tmp_path))
-
-
 # Fine-tuning --------------------------------------------------------------------------------------
 
 
@@ -144,3 +139,8 @@ def test_what_was_chosen_takes_the_schedules_place(tmp_path, preset):
 
 def test_a_batch_in_parts_is_for_any_preset(tmp_path):
     assert Options(accumulate=2).resolved(dataset(tmp_path), PRESET).accumulate == 2
+
+
+def test_a_precision_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match="precision 'half': use auto, float32, bfloat16"):
+        Options(precision="half").resolved(dataset(tmp_path))

@@ -1,4 +1,4 @@
-"""Photographs become pixels: each once, ahead of time, within bounded memory."""
+"""Photographs become pixels: each once a batch, within bounded memory."""
 
 import logging
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vqa_helpers.training.pixels import AHEAD, PixelRows
+from vqa_helpers.training.pixels import PixelRows
 
 
 @pytest.fixture
@@ -67,34 +67,6 @@ def test_cached_pixels_are_not_changed_by_their_reader(photographs):
     assert np.array_equal(rows[torch.tensor([0])][0, 0].numpy(), np.full((8, 8), 255))
 
 
-# Ahead of time ------------------------------------------------------------------------------------
-
-
-def test_a_stream_gives_what_asking_gives_in_order(photographs):
-    asked = [torch.tensor(rows) for rows in ([2, 0], [1], [1, 1, 2], [0], [2], [0, 1, 2])]
-    plain, streamed = PixelRows(photographs, 8), PixelRows(photographs, 8)
-    given = list(streamed.stream(asked))
-    assert len(given) == len(asked)
-    for rows, pixels in zip(asked, given, strict=True):
-        assert torch.equal(pixels, plain[rows])
-    assert list(streamed.stream([])) == []
-
-
-def test_the_next_batches_are_begun_and_no_more(photographs):
-    begun = []
-
-    def asked():
-        for number in range(10):
-            begun.append(number)
-            yield torch.tensor([number % 3])
-
-    stream = PixelRows(photographs, 8).stream(asked())
-    assert begun == []
-    for number in range(10):
-        next(stream)
-        assert begun == list(range(min(10, number + 1 + AHEAD)))
-
-
 def test_an_image_with_several_questions_is_decoded_once_a_batch(photographs, monkeypatch):
     decoded = []
     real = PixelRows._decode
@@ -112,4 +84,4 @@ def test_an_error_of_a_thread_reaches_the_reader(photographs, monkeypatch):
 
     monkeypatch.setattr("vqa_helpers.training.pixels.load_square", fail)
     with pytest.raises(MemoryError, match="no room"):
-        list(PixelRows(photographs, 8).stream([torch.tensor([0])]))
+        PixelRows(photographs, 8)[torch.tensor([0])]

@@ -83,7 +83,7 @@ def one_batch() -> Batch:
 
 
 def test_a_step_counts_until_it_starts_anew():
-    step = Step(made("improved"), cross_entropy)
+    step = Step(made("improved"), cross_entropy, CPU)
     for _ in range(2):
         step(one_batch())
     loss, weight, hits = step.counts.tolist()
@@ -94,18 +94,18 @@ def test_a_step_counts_until_it_starts_anew():
 
 
 def test_gradients_take_the_place_of_others():
-    step = Step(made("glove"), cross_entropy)
+    step = Step(made("glove"), cross_entropy, CPU)
     step(one_batch())
-    once = [p.grad.clone() for p in step.network.parameters() if p.requires_grad]
+    once = [p.grad.clone() for p in step.model.parameters() if p.requires_grad]
     step(one_batch())
-    again = [p.grad for p in step.network.parameters() if p.requires_grad]
+    again = [p.grad for p in step.model.parameters() if p.requires_grad]
     assert_close(again, once)
 
 
 def test_half_floats_are_near_and_leave_weights_and_gradients_whole():
     whole, half = made("improved"), made("improved")
-    Step(whole, cross_entropy)(one_batch())
-    Step(half, cross_entropy, "bfloat16")(one_batch())
+    Step(whole, cross_entropy, CPU)(one_batch())
+    Step(half, cross_entropy, CPU, "bfloat16")(one_batch())
     for found, expected in zip(half.parameters(), whole.parameters(), strict=True):
         assert found.dtype == found.grad.dtype == torch.float32
         assert_close(found.grad, expected.grad, atol=0.02, rtol=0.1)
@@ -125,7 +125,7 @@ def test_auto_is_half_on_a_gpu_that_has_it(monkeypatch):
 
 
 def test_a_cpu_captures_nothing():
-    assert type(make_step(made("glove"), cross_entropy, "float32", capture=True)) is Step
+    assert type(make_step(made("glove"), cross_entropy, CPU, "float32", capture=True)) is Step
 
 
 def test_a_batch_lists_and_copies_all_its_tensors():
@@ -146,7 +146,7 @@ class Recorded(CapturedStep):
     """Captures as the real one does, but does the step again where a GPU would replay it."""
 
     def __init__(self, model: nn.Module, fails: bool = False) -> None:
-        Step.__init__(self, model, cross_entropy)
+        Step.__init__(self, model, cross_entropy, CPU)
         self._prepare()
         self.fails, self.done = fails, []
 
@@ -168,16 +168,14 @@ class Recorded(CapturedStep):
 
 
 def test_a_shape_is_captured_once_and_replayed_from_then_on():
-    step, plain = Recorded(made("improved")), Step(made("improved"), cross_entropy)
+    step, plain = Recorded(made("improved")), Step(made("improved"), cross_entropy, CPU)
     made_batches = list(Batches(split(), FeatureRows(FEATURES), SIZE).in_order())
     wide = [batch for batch in made_batches if batch.question.shape == (SIZE, 6)]
     assert len(wide) >= 5
     for batch in wide:
         step(batch)
         plain(batch)
-        for found, expected in zip(
-            step.network.parameters(), plain.network.parameters(), strict=True
-        ):
+        for found, expected in zip(step.model.parameters(), plain.model.parameters(), strict=True):
             assert_close(found.grad, expected.grad)
     assert step.done == ["warm-up"] * 2 + ["capture"] + ["replay"] * (len(wide) - 2)
     assert_close(step.counts, plain.counts)

@@ -8,9 +8,9 @@ from torch import nn
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.training.batches import Batches, QuestionTensors
-from vqa_helpers.training.gradients import add_gradients
 from vqa_helpers.training.loop import evaluate
 from vqa_helpers.training.losses import loss_function
+from vqa_helpers.training.step import SharedStep
 from vqa_helpers.training.team import ALONE, Team, assemble
 
 ANSWERS = 5
@@ -43,10 +43,11 @@ def batches(questions: int, size: int, team: Team) -> Batches:
 
 
 def gradients(model: Model, team: Team, questions: int, parts: int) -> list[torch.Tensor]:
-    network = team.joined(model.train())
     loss = loss_function("weighted cross entropy", torch.linspace(1, 30, ANSWERS).double())
     [batch] = batches(questions, questions, team).shuffled(torch.Generator().manual_seed(2))
-    add_gradients(network, batch, loss, parts, team)
+    step = SharedStep(model, loss, torch.device("cpu"), "float32", parts, team)
+    model.train()
+    step(batch)
     return [p.grad for p in model.parameters() if p.requires_grad]
 
 

@@ -179,6 +179,7 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
         experiment.options.seed,
         loss_function(experiment.preset.loss, experiment.class_weights),
         _precision(experiment),
+        capture=not experiment.options.recompute,  # a graph cannot hold what is computed again
         team=experiment.team,
     )
     history: list[dict] = []

@@ -6,9 +6,9 @@ there, and are streamed to it where they do not. Knows nothing of text or vocabu
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -43,10 +43,6 @@ class FeatureRows:
         chosen = self.features.index_select(0, rows.to(self.features.device))
         return send(chosen, self.device)
 
-    def stream(self, asked: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The features of one batch of rows after another."""
-        return map(self.__getitem__, asked)
-
 
 @dataclass
 class Batch:
@@ -66,34 +62,37 @@ class Batch:
     lengths: Tensor | None
     image: Tensor | None
     target: Tensor
-    soft: SoftScores | None
-    rows: Tensor
-    least: int
+    soft: SoftScores | None = None
+    rows: Tensor | None = None
+    least: int = 0
 
     def __len__(self) -> int:
         return len(self.target)
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """All there are, in one order."""
-        return _tensors(self.question, self.lengths, self.image, self.target, self.soft)
+        """All that a model reads, in one order."""
+        return _tensors(*self._parts())
 
     def clone(self) -> "Batch":
         """The same in other memory."""
-        parts = self.question, self.lengths, self.image, self.target, self.soft, self.rows
-        return Batch(*(None if part is None else part.clone() for part in parts), self.least)
+        parts = (None if part is None else part.clone() for part in self._parts())
+        return Batch(*parts, self.rows, self.least)
 
-    def cut(self, parts: int) -> list["Batch"]:
-        """At most so many parts, as even as can be, of two questions at least (batch normalisation
+    def cut(self, pieces: int) -> list["Batch"]:
+        """At most so many pieces, as even as can be, of two questions at least (batch normalisation
         cannot learn from one); the same number in every process."""
-        parts = max(1, min(parts, self.least // 2))
-        if parts == 1:
+        pieces = max(1, min(pieces, self.least // 2))
+        if pieces == 1:
             return [self]
-        bounds = torch.linspace(0, len(self), parts + 1).round().int().tolist()
-        return [self._part(slice(*ends)) for ends in zip(bounds, bounds[1:], strict=False)]
+        bounds = torch.linspace(0, len(self), pieces + 1).round().int().tolist()
+        return [self._piece(slice(*ends)) for ends in pairwise(bounds)]
 
-    def _part(self, rows: slice) -> "Batch":
-        fields = self.question, self.lengths, self.image, self.target, self.soft, self.rows
-        return Batch(*(None if field is None else field[rows] for field in fields), self.least)
+    def _piece(self, rows: slice) -> "Batch":
+        parts = (*self._parts(), self.rows)
+        return Batch(*(None if part is None else part[rows] for part in parts), self.least)
+
+    def _parts(self) -> tuple[Tensor | SoftScores | None, ...]:
+        return self.question, self.lengths, self.image, self.target, self.soft
 
 
 @dataclass
@@ -157,6 +156,7 @@ class Batches:
         device: torch.device | str = "cpu",
         team: Team = ALONE,
     ) -> None:
+        self.team = team
         self.device = torch.device(device)
         where = home(split.nbytes(), self.device)
         self.question = None if split.question is None else split.question.to(where)
@@ -166,7 +166,6 @@ class Batches:
         self.soft = None if split.soft is None else split.soft.to(where)
         self.images = images
         self.size = size
-        self.team = team
         self.resident = where == self.device and (images is None or images.resident)
         streams = not self.resident and self.device.type == "cuda"
         self._stream = torch.cuda.Stream(self.device) if streams else None
@@ -195,42 +194,40 @@ class Batches:
         if len(chunks) > 1 and len(chunks[-1]) < least:
             chunks[-2:] = [torch.cat(chunks[-2:])]
         shares = [(self.team.share(rows), len(rows) // self.team.count) for rows in chunks]
-        shares = [(rows, fewest) for rows, fewest in shares if len(rows)]
-        made = self._made(shares) if shares else iter(())
+        made = self._made([(rows, fewest) for rows, fewest in shares if len(rows)])
         return made if self.resident else ahead(made, self._stream)
 
     def _made(self, shares: list[tuple[Tensor, int]]) -> Iterator[Batch]:
-        """The batches of some rows; which rows they are moves to the device once an epoch."""
-        order = torch.cat([rows for rows, _ in shares])
-        sizes = [len(rows) for rows, _ in shares]
-        there = order.to(self.target.device).split(sizes)
-        images = self._images(self.image_row[order], sizes)
-        lengths, lengths_there = repeat(None), repeat(None)
-        if self.lengths is not None:
-            lengths = self.lengths[order].split(sizes)
-            lengths_there = self.lengths[order].to(self.device).split(sizes)
-        for (rows, least), on_device, image, short, short_there in zip(
-            shares, there, images, lengths, lengths_there, strict=False
-        ):
-            question = self.question
-            if short is not None:
-                question = question[:, : self._width(short)]
-            yield Batch(
-                None if question is None else self._send(question.index_select(0, on_device)),
-                short_there,
-                image,
-                self._send(self.target[on_device]),
-                None if self.soft is None else self.soft[on_device].to(self.device),
-                rows,
-                least,
-            )
+        """The batches of these rows; everything moves to the device once an epoch.
 
-    def _images(self, image_rows: Tensor, sizes: list[int]) -> Iterator[Tensor | None]:
-        if self.images is None:
-            return repeat(None)
+        Args:
+            shares: this process's rows of each step, and how many the one with the fewest has.
+        """
+        order = torch.cat([rows for rows, _ in shares])
+        tables = self.target.device
+        images = self.image_row[order]
         if isinstance(self.images, FeatureRows):
-            image_rows = image_rows.to(self.images.features.device)
-        return self.images.stream(image_rows.split(sizes))
+            images = images.to(self.images.features.device)
+        lengths = None if self.lengths is None else self.lengths[order]
+        lengths_there = None if lengths is None else lengths.to(self.device)
+        there = order.to(tables)
+        start = 0
+        for own, fewest in shares:
+            part = slice(start, start + len(own))
+            start += len(own)
+            question = self.question
+            if lengths is not None:
+                question = question[:, : self._width(lengths[part])]
+            rows = there[part]
+            yield Batch(
+                None if question is None else self._send(question.index_select(0, rows)),
+                None if lengths is None else lengths_there[part],
+                None if self.images is None else self.images[images[part]],
+                self._send(self.target[rows]),
+                None if self.soft is None else self.soft[rows].to(self.device),
+                own,
+                fewest,
+            )
 
     def _send(self, tensor: Tensor) -> Tensor:
         return send(tensor, self.device)

@@ -47,7 +47,7 @@ class Trainer:
         seed: of the shuffling and of dropout.
         precision: "float32", "bfloat16", or "auto": see `step.resolve_precision`.
         capture: whether a GPU may replay steps as CUDA graphs.
-        team: the processes that train together, each with its share of every batch.
+        team: the processes that train together; each has a trainer, and a share of the batches.
     """
 
     def __init__(
@@ -66,16 +66,14 @@ class Trainer:
         self.model = model
         self.schedule = schedule
         self.loss = loss
-        self.step = make_step(
-            team.joined(model), loss, resolve_precision(precision, device), capture,
-            schedule.accumulate, team,
-        )  # fmt: skip
+        self.seed = seed
+        self.team = team
+        precision = resolve_precision(precision, device)
+        self.step = make_step(model, loss, device, precision, capture, schedule.accumulate, team)
         self.optimiser = optimiser_of(model, schedule)
         self.decay = torch.optim.lr_scheduler.StepLR(
             self.optimiser, schedule.decay_every, schedule.decay
         )
-        self.seed = seed
-        self.team = team
         self.shuffling = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # of dropout, whatever was drawn since the model was built
         self.epoch = 0
@@ -135,20 +133,20 @@ class Trainer:
     def _train_epoch(self, train: Batches, label: str) -> tuple[float, int]:
         """One pass: the mean loss, and how many answers were right on the way."""
         self.model.train()
-        how = self.schedule.augmentation
         self.team.reseed(self.seed, self.epoch)
-        draws = how and draw(self.seed, self.epoch, len(train))  # (N, DRAWS)
         self.step.start()
+        how = self.schedule.augmentation
+        draws = how and draw(self.seed, self.epoch, len(train))  # (N, DRAWS)
         batches = train.shuffled(self.shuffling)
         if self.team.main:
             batches = track(batches, label, total=train.count(), unit="batches")
         for batch in batches:
-            if draws is not None:
+            if how is not None:
                 batch.image = augment(batch.image, draws[batch.rows], how)
             self.step(batch)
             self.optimiser.step()
-        total, weight, hits = self.team.sum(self.step.counts).tolist()
-        return total / weight, int(hits)
+        total, weight, hits = self.team.sum(self.step.counts)
+        return (total / weight).item(), int(hits.item())
 
 
 def _logits(model: nn.Module, batch: Batch) -> Tensor:
@@ -201,8 +199,6 @@ def rank(
         ids.append(top.indices)
         chances.append(top.values)
         rows.append(batch.rows)
-    found = (
-        batches.team.whole(torch.cat(part), torch.cat(rows), len(batches)).cpu()
-        for part in (ids, chances)
-    )
-    return tuple(found)
+    found = (torch.cat(part) for part in (ids, chances))
+    ids, chances = (batches.team.whole(one, torch.cat(rows), len(batches)) for one in found)
+    return ids.cpu(), chances.cpu()

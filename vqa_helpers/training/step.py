@@ -7,13 +7,13 @@ replays them on other batches of the same shape. Knows nothing of optimisers, ep
 
 import logging
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from vqa_helpers.training.batches import Batch
-from vqa_helpers.training.gradients import add_gradients
 from vqa_helpers.training.losses import LossFunction
 from vqa_helpers.training.team import ALONE, Team
 
@@ -35,32 +35,22 @@ class Step:
     """The gradients of a batch, left in the parameters.
 
     Args:
-        network: as `Team.joined` returned it.
-        precision: "float32" or "bfloat16".
-        parts: of a batch, computed one after another.
-        team: the processes that share each batch.
+        precision: "float32", or "bfloat16": matrix products in half floats, everything that sums
+            up in single precision (weights, LSTM states, norms, loss, gradients).
 
     Attributes:
-        counts: (3,) the sum of the losses, of their weights, and the hits since `start`, of this
-            process's share.
+        counts: (3,) the sum of the losses, of their weights, and the hits since `start`.
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        loss: LossFunction,
-        precision: str = "float32",
-        parts: int = 1,
-        team: Team = ALONE,
+        self, model: nn.Module, loss: LossFunction, device: torch.device, precision: str = "float32"
     ) -> None:
-        self.network = network
+        self.model = model
         self.loss = loss
+        self.device = device
         self.half = precision == "bfloat16"
-        self.parts = parts
-        self.team = team
-        self._parameters = list(network.parameters())
-        self.device = self._parameters[0].device
-        self.counts = torch.zeros(3, device=self.device)
+        self._parameters = list(model.parameters())
+        self.counts = torch.zeros(3, device=device)
 
     def start(self) -> None:
         """Begin to count anew."""
@@ -68,12 +58,74 @@ class Step:
 
     def __call__(self, batch: Batch) -> None:
         """Leave the gradients of the batch's mean loss, in place of any others."""
+        self._forget()
+        total, weight = self._count(self.model, batch)
+        (total / weight).backward()
+
+    def _forget(self) -> None:
         for parameter in self._parameters:
             parameter.grad = None
+
+    def _count(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The sum of the losses and that of their weights; both are counted, and the hits."""
+        # A cache of half weights would outlive the capture in whose memory they lie.
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.half, cache_enabled=False
+        ):
+            logits = network(batch.image, batch.question, batch.lengths)  # (B, A)
+        logits = logits.float()
+        losses, weights = self.loss(logits, batch.target, batch.soft)  # (B,) each
+        total, weight = losses.sum(), weights.sum()
         # Summed on the device: reading a number back at each step would make the device wait.
-        self.counts += add_gradients(
-            self.network, batch, self.loss, self.parts, self.team, self.half
-        )
+        hits = (logits.detach().argmax(1) == batch.target).sum()
+        self.counts += torch.stack([total.detach(), weight, hits.to(total.dtype)])
+        return total, weight
+
+
+class SharedStep(Step):
+    """The same in pieces, one after another for less memory, or by several processes at once.
+
+    However the batch is cut, its gradient is that of the sum of the losses over the sum of their
+    weights. (With batch normalisation a piece is normalised by its own rows, those of all
+    processes together, and the result is not quite that of the whole.)
+
+    Args:
+        pieces: at most so many, of two questions at least in every process.
+        team: the processes, each with its share of the batch.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: LossFunction,
+        device: torch.device,
+        precision: str = "float32",
+        pieces: int = 1,
+        team: Team = ALONE,
+    ) -> None:
+        self.network = team.joined(model)  # first: it puts other batch norms into the model
+        super().__init__(model, loss, device, precision)
+        self.pieces = pieces
+        self.team = team
+
+    def __call__(self, batch: Batch) -> None:
+        """Leave the gradients of the mean loss of all processes' shares, in place of any others."""
+        self._forget()
+        weights = []
+        *first, last = batch.cut(self.pieces)
+        with nullcontext() if self.team.count == 1 else self.network.no_sync():
+            for piece in first:  # nothing is told the other processes before the last one
+                weights.append(self._add(piece))
+        weights.append(self._add(last))
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        # The processes' gradients were averaged, not summed.
+        factor = self.team.count / self.team.sum(torch.stack(weights).sum())
+        torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
+
+    def _add(self, piece: Batch) -> Tensor:
+        total, weight = self._count(self.network, piece)
+        total.backward()
+        return weight
 
 
 @dataclass
@@ -91,10 +143,12 @@ class CapturedStep(Step):
     What cannot be captured is launched kernel by kernel, as a `Step` is, and the log says so once.
     """
 
-    def __init__(self, network: nn.Module, loss: LossFunction, precision: str = "float32") -> None:
-        super().__init__(network, loss, precision)
+    def __init__(
+        self, model: nn.Module, loss: LossFunction, device: torch.device, precision: str = "float32"
+    ) -> None:
+        super().__init__(model, loss, device, precision)
         self._prepare()
-        self._stream = torch.cuda.Stream(self.device)
+        self._stream = torch.cuda.Stream(device)
         self._memory = torch.cuda.graph_pool_handle()  # for all: one runs at a time
 
     def _prepare(self) -> None:
@@ -153,15 +207,16 @@ class CapturedStep(Step):
 
 
 def make_step(
-    network: nn.Module,
+    model: nn.Module,
     loss: LossFunction,
+    device: torch.device,
     precision: str,
     capture: bool,
-    parts: int = 1,
+    pieces: int = 1,
     team: Team = ALONE,
 ) -> Step:
-    """The step that suits the device; one in parts, or shared, is not captured."""
-    on_gpu = next(network.parameters()).device.type == "cuda"
-    if capture and on_gpu and parts == team.count == 1:
-        return CapturedStep(network, loss, precision)
-    return Step(network, loss, precision, parts, team)
+    """The step that suits the device and the processes."""
+    if pieces > 1 or team.count > 1:
+        return SharedStep(model, loss, device, precision, pieces, team)
+    kind = CapturedStep if capture and device.type == "cuda" else Step
+    return kind(model, loss, device, precision)

@@ -129,8 +129,6 @@ class Team:
         name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
         # A hint about speed; it concerns convolutions that see one pixel at a time, and few bytes.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-        # Without device_ids nothing is moved: lengths have to stay on the CPU. (accelerate's own
-        # `prepare` would name the device.)
         return DistributedDataParallel(share_batch_norms(model), **{name: False})
 
     def spread(self, model: nn.Module) -> None:

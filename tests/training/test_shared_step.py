@@ -9,8 +9,8 @@ from torch.testing import assert_close
 
 from vqa_helpers.model.config import LOSSES
 from vqa_helpers.training.batches import Batch, Batches, FeatureRows, QuestionTensors
-from vqa_helpers.training.gradients import add_gradients
-from vqa_helpers.training.losses import SoftScores, loss_function
+from vqa_helpers.training.losses import LossFunction, SoftScores, loss_function
+from vqa_helpers.training.step import SharedStep, Step, make_step
 
 ANSWERS = 6
 
@@ -45,6 +45,16 @@ def batch(questions: int = 30) -> Batch:
 
 def loss_of(name: str):
     return loss_function(name, torch.linspace(0.5, 9, ANSWERS))
+
+
+def add_gradients(
+    model: nn.Module, batch: Batch, loss: LossFunction, pieces: int = 1
+) -> torch.Tensor:
+    """Leave the gradients of a step in the model; what it counted, (3,)."""
+    step = make_step(model, loss, torch.device("cpu"), "float32", False, pieces)
+    assert type(step) is (Step if pieces == 1 else SharedStep)
+    step(batch)
+    return step.counts
 
 
 def gradients(model: nn.Module) -> list[torch.Tensor]:
