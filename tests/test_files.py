@@ -1,5 +1,6 @@
 """Files written in one step."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,7 +11,18 @@ import pytest
 
 from vqa_helpers import files
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import require_space, write_bytes, write_text
+from vqa_helpers.files import (
+    is_sealed,
+    read_sums,
+    remedy,
+    remove_partials,
+    require_space,
+    seal,
+    sha256_of,
+    write_bytes,
+    write_sums,
+    write_text,
+)
 
 
 def test_folders_are_made_and_nothing_is_left_beside(tmp_path):
@@ -117,3 +129,45 @@ def test_room_on_the_disk_of_a_folder_that_is_not_there_yet(tmp_path, monkeypatc
         "free some space, or choose a folder on another disk"
     )
     assert asked == [tmp_path] * 2
+
+
+def test_a_full_disk_names_the_file_and_the_remedy(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError) as error:
+        write_text(tmp_path / "a", "x")
+    assert error.value.filename == str(tmp_path / "a")
+    assert remedy(error.value).startswith("free some space")
+    assert remedy(OSError(errno.EACCES, "denied")).startswith("mend that")
+
+
+def test_sums_are_those_of_sha256sum(tmp_path):
+    for name in ("a", "größer b"):
+        write_text(tmp_path / name, name)
+    write_sums(tmp_path / "sums", [tmp_path / "a", tmp_path / "größer b"])
+    subprocess.run(["sha256sum", "--check", "--strict", "sums"], cwd=tmp_path, check=True)
+    assert read_sums(tmp_path / "sums") == {n: sha256_of(tmp_path / n) for n in ("a", "größer b")}
+    (tmp_path / "sums").write_bytes(b"done\n\xff")
+    assert read_sums(tmp_path / "sums") == read_sums(tmp_path / "absent") == {}
+
+
+def test_a_seal_is_broken_by_any_change(tmp_path):
+    path = tmp_path / "a"
+    assert not is_sealed(path)
+    write_text(path, "whole")
+    assert not is_sealed(path)
+    seal(path)
+    assert is_sealed(path)
+    path.write_text("whale")
+    assert not is_sealed(path)
+    path.unlink()
+    assert not is_sealed(path)
+
+
+def test_what_kills_have_left_is_removed(tmp_path):
+    for name in (".a.17.partial", "kept", ".kept"):
+        (tmp_path / name).touch()
+    remove_partials(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".kept", "kept"]

@@ -177,6 +177,22 @@ def test_done_comes_from_mark_done_alone(tmp_path):
     assert run.finished and runs.is_done(tmp_path)
 
 
+def test_done_lists_what_the_same_settings_always_give(tmp_path):
+    for name in ("config.json", "timing.json", "environment.json", "metrics.json"):
+        runs.write_json(tmp_path / name, {"name": name})
+    (tmp_path / "checkpoint.pt").touch()
+    (tmp_path / "tensorboard").mkdir()
+    runs.mark_done(tmp_path, leave_out="checkpoint.pt")
+    listed = [line.split("  ")[1] for line in (tmp_path / "DONE").read_text().splitlines()]
+    assert listed == ["config.json", "metrics.json"]
+    runs.Run(tmp_path).verify()
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match="metrics.json: does not match its checksum in DONE"):
+        runs.Run(tmp_path).verify()
+    (tmp_path / "DONE").write_text("done\n")  # as old versions left it
+    runs.Run(tmp_path).verify()
+
+
 def test_find_runs_gives_finished_ones_in_order(tmp_path):
     for seed in (10, 9):
         finish(tmp_path, "demo", "1.f", seed)

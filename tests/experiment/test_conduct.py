@@ -331,6 +331,7 @@ def test_a_finished_run_from_before_there_were_losses_is_kept(ready, tmp_path, t
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     del config["loss"]
     write_json(folder / "config.json", config)
+    (folder / "DONE").write_text("done\n")  # nor were there sums
     before = changed_at(folder)
     conduct(ready("Question_Only", loss="cross entropy"), folder, set_aside=False)
     assert changed_at(folder) == before
