@@ -218,12 +218,13 @@ def saving(options: argparse.Namespace, folder: Path) -> list[dict]:
 
 # A process of its own: the peak of its memory is that of one store.
 FILL = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from vqa_helpers.vision.extract import fill_store
 
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mb():  # not getrusage: what that says is at least the peak of the process that began us
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 images = dict(enumerate(Path(line) for line in sys.stdin.read().split("\\n")))
 before, start = peak_mb(), time.perf_counter()
