@@ -35,8 +35,8 @@ def _add_run(made: argparse.ArgumentParser) -> None:
 def _predict(options: argparse.Namespace) -> int:
     from vqa_helpers.data.formats import read_questions, write_results
     from vqa_helpers.data.images import find_images
-    from vqa_helpers.experiment.answer import Answerer
     from vqa_helpers.device import pick_device
+    from vqa_helpers.experiment.answer import Answerer
 
     table = read_questions(options.questions)
     answerer = Answerer.load(options.run_folder, pick_device(options.device), options.weights)
@@ -61,8 +61,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace) -> int:
-    from vqa_helpers.experiment.answer import Answerer, ask
     from vqa_helpers.device import pick_device
+    from vqa_helpers.experiment.answer import Answerer, ask
 
     answerer = Answerer.load(options.run_folder, pick_device(options.device), options.weights)
     answers = ask(
