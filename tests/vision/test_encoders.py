@@ -11,6 +11,7 @@ from vqa_helpers.vision import encoders
 from vqa_helpers.vision.encoders import (
     WIDTHS,
     VisionEncoder,
+    for_inference,
     weights_label,
     weights_sha256,
     weights_source,
@@ -260,3 +261,24 @@ def test_the_hash_sees_every_weight():
         return weights_sha256(layer)
 
     assert linear(0.0) == linear(0.0) != linear(2.0**-149)  # one bit
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_the_copy_for_inference_gives_the_same_vectors(name):
+    encoder = VisionEncoder(name).eval()
+    for part in encoder.modules():  # as training leaves them, not as they are born
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.uniform_(-0.2, 0.2)
+            part.running_var.uniform_(0.5, 2)
+            part.weight.data.uniform_(0.5, 1.5)
+            part.bias.data.uniform_(-0.2, 0.2)
+    before = weights_sha256(encoder)
+    quick = for_inference(encoder)
+    image = torch.randint(256, (2, 3, 48, 48), dtype=torch.uint8)
+    with torch.inference_mode():
+        expected, got = encoder(image), quick(image)
+    assert (got - expected).norm() < 1e-4 * expected.norm()
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in quick.modules())
+    assert weights_sha256(encoder) == before
+    half = for_inference(encoder, torch.float16)
+    assert half.dtype == torch.float16 and half.mean.dtype == torch.float32

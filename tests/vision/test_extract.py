@@ -20,8 +20,9 @@ from vqa_helpers import files
 from vqa_helpers.errors import InputError
 from vqa_helpers.vision import extract, pipeline
 from vqa_helpers.vision.encoders import VisionEncoder, weights_sha256
-from vqa_helpers.vision.extract import encode_images, fill_store, store_folder
+from vqa_helpers.vision.extract import Chunk, Recipe, encode_images, fill_store, plan, store_folder
 from vqa_helpers.vision.features import MANIFEST, FeatureStore
+from vqa_helpers.vision.pipeline import compute_shard
 from vqa_helpers.vision.preprocess import load_square
 
 ROOT = Path(__file__).parents[2]
@@ -309,6 +310,53 @@ def test_a_few_images_in_memory(tmp_path, images, caplog):
     assert not rows[1:3].any() and "20.png: is not an image" in caplog.text
     stored = fill(tmp_path, images).read(ids)[0]
     assert np.allclose(rows.astype(float), stored.astype(float), rtol=2e-3, atol=1e-3)
+
+
+def test_the_plan_of_chunks():
+    ids = list(range(0, 100, 10))
+    chunks = plan(ids, {"shard-00001.safetensors": None})
+    assert chunks == [
+        Chunk("shard-00000.safetensors", (0, 10, 20, 30)),
+        Chunk("shard-00002.safetensors", (40, 50, 60, 70)),
+        Chunk("shard-00003.safetensors", (80, 90)),
+    ]
+    # What is left after any of them were done is planned as it was.
+    for done in range(3):
+        left = [i for chunk in chunks if chunk != chunks[done] for i in chunk.image_ids]
+        taken = {"shard-00001.safetensors": None, chunks[done].file: None}
+        assert plan(left, taken) == [chunk for chunk in chunks if chunk != chunks[done]]
+    assert plan([], {}) == []
+
+
+def test_whoever_computes_the_chunks_and_in_whatever_order_the_files_are_the_same(tmp_path, images):
+    images[20].write_text("no image")
+    asked = []
+
+    def backwards(recipe, chunks, files):
+        asked.append((recipe, len(chunks)))
+        network = recipe.network()
+        for chunk in reversed(chunks):
+            yield chunk, compute_shard(network, chunk.image_ids, files, recipe.size_px, 3)
+
+    here = fill(tmp_path, images)
+    there = fill_store(tmp_path / "other", images, **HOW, executor=backwards)
+    assert asked == [(Recipe("resnet18", "random", 32), 3)]
+    assert content(there.folder) == content(here.folder)
+
+
+def test_what_an_executor_did_before_it_failed_is_kept(tmp_path, images, counted):
+    def fails(recipe, chunks, files):
+        yield chunks[1], compute_shard(_random(), chunks[1].image_ids, files, recipe.size_px, 3)
+        raise RuntimeError("a machine is gone")
+
+    with pytest.raises(RuntimeError, match="a machine is gone"):
+        fill(tmp_path, images, executor=fails)
+    assert sorted(counted) == [50, 60, 70, 80]
+    counted.clear()
+    store = fill(tmp_path, images)
+    assert sorted(counted) == [10, 20, 30, 40, 90, 100]
+    whole = fill_store(tmp_path / "whole", images, **HOW, batch_images=3)
+    assert content(store.folder) == content(whole.folder)
 
 
 # What a second process runs: it stops for ever before shard `argv[2]` is renamed into its place,

@@ -83,9 +83,9 @@ class VisionEncoder(nn.Module):
         Returns:
             (B, out_dim), not normalised.
         """
-        pixels = (image.float() / 255 - self.mean) / self.std
+        pixels = ((image.float() / 255 - self.mean) / self.std).to(self.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trained != "none"):
-            return self.network(pixels.to(self.dtype))
+            return self.network(pixels)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -93,12 +93,11 @@ class VisionEncoder(nn.Module):
         return next(self.network.parameters()).dtype
 
 
-def for_inference(encoder: VisionEncoder) -> VisionEncoder:
-    """A frozen copy that computes the same vectors faster.
+def for_inference(encoder: VisionEncoder, dtype: torch.dtype = torch.float32) -> VisionEncoder:
+    """A frozen copy that computes the same vectors faster, in `dtype`.
 
-    Each batch norm is folded into the convolution before it, weights lie channels last, and on a
-    GPU they are half floats, as the features are stored. Half floats and not bfloat16, whose eight
-    bits would be coarser than the store.
+    Each batch norm is folded into the convolution before it, and the weights lie channels last, as
+    decoded pixels do.
     """
     quick = copy.deepcopy(encoder).eval().requires_grad_(False)
     for part in list(quick.network.modules()):
@@ -106,9 +105,7 @@ def for_inference(encoder: VisionEncoder) -> VisionEncoder:
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(part, first, fuse_conv_bn_eval(convolution, norm))
                 setattr(part, second, nn.Identity())
-    quick.network.to(memory_format=torch.channels_last)
-    if encoder.mean.device.type == "cuda":
-        quick.network.half()
+    quick.network.to(dtype=dtype, memory_format=torch.channels_last)
     return quick
 
 

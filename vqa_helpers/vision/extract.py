@@ -30,6 +30,7 @@ from vqa_helpers.vision.preprocess import DESCRIPTION, BadImage, file_mark, load
 log = logging.getLogger(__name__)
 
 SHARD_IMAGES = 1024
+_READERS = 8  # threads that look whether files have changed
 
 
 @dataclass(frozen=True)
@@ -201,17 +202,18 @@ def _usable_shards(folder: Path, identity: str, images: dict[int, Path]) -> dict
     for leftover in folder.glob(".*.partial"):
         leftover.unlink()
     kept = {}
-    for path in sorted(folder.glob("shard-*.safetensors")):
-        shard = read_shard(path, identity)
-        if shard is not None and _changed(shard, images):
-            log.info("%s: image files have changed since; computed again", path)
-            shard = None
-        if shard is None:
-            (folder / MANIFEST).unlink(missing_ok=True)
-            path.unlink()
-        else:
-            ids = frozenset(shard.image_ids.tolist())
-            kept[path.name] = _Entry(ids, shard.failed, shard.checksum())
+    with ThreadPoolExecutor(_READERS, "read") as threads:
+        for path in sorted(folder.glob("shard-*.safetensors")):
+            shard = read_shard(path, identity)
+            if shard is not None and _changed(shard, images, threads):
+                log.info("%s: image files have changed since; computed again", path)
+                shard = None
+            if shard is None:
+                (folder / MANIFEST).unlink(missing_ok=True)
+                path.unlink()
+            else:
+                ids = frozenset(shard.image_ids.tolist())
+                kept[path.name] = _Entry(ids, shard.failed, shard.checksum())
     return kept
 
 
@@ -228,10 +230,12 @@ def _manifest_lists(folder: Path, shards: dict[str, _Entry]) -> bool:
     return found == {name: shard.sha256 for name, shard in shards.items()}
 
 
-def _changed(shard: Shard, images: dict[int, Path]) -> bool:
-    for image_id, mark in zip(shard.image_ids.tolist(), shard.marks.tolist(), strict=True):
-        if image_id in images and file_mark(images[image_id]) != mark:
-            return True
+def _changed(shard: Shard, images: Mapping[int, Path], threads: ThreadPoolExecutor) -> bool:
+    marks = zip(shard.image_ids.tolist(), shard.marks.tolist(), strict=True)
+    then = {images[image_id]: mark for image_id, mark in marks if image_id in images}
+    # In threads: files on another machine take long to open, and each waits by itself.
+    if list(threads.map(file_mark, then)) != list(then.values()):
+        return True
     # An image that could not be read and has been mended since.
     return any(i in images and _readable(images[i]) for i in shard.failed)
 

@@ -69,7 +69,7 @@ def compute_shards(
         label: of the progress shown; without one, none is.
     """
     device = network.mean.device
-    batch_images = batch_images or _batch_images(size_px, device)
+    batch_images = batch_images or batch_size(size_px, device)
     batches = (
         _Batch(chunk[i : i + batch_images], last=i + batch_images >= len(chunk))
         for chunk in chunks
@@ -87,7 +87,8 @@ def compute_shards(
                 done = []
 
 
-def _batch_images(size_px: int, device: torch.device) -> int:
+def batch_size(size_px: int, device: torch.device) -> int:
+    """How many squares the network sees at a time, where nobody says."""
     kind = device.type if device.type in _BATCH_PIXELS else "cuda"
     return min(max(_BATCH_PIXELS[kind] // size_px**2, 1), _MOST_IMAGES[kind])
 
@@ -163,44 +164,48 @@ def _encode_ahead(network: VisionEncoder, batches: Iterable[_Batch]) -> Iterator
     """Give each batch its rows, one step late: the device has the next before it is waited for."""
     encode = _Encode(network)
     begun: deque[tuple[_Batch, Callable[[], np.ndarray]]] = deque()
+
+    def end(batch: _Batch, wait: Callable[[], np.ndarray]) -> _Batch:
+        batch.rows = wait()
+        if not np.isfinite(batch.rows).all():
+            batch.rows = encode.exactly(batch.pixels)
+        batch.pixels = None
+        return batch
+
     for batch in batches:
         begun.append((batch, encode(batch.pixels)))
         if len(begun) > 1:
-            yield _finish(*begun.popleft())
+            yield end(*begun.popleft())
     while begun:
-        yield _finish(*begun.popleft())
-
-
-def _finish(batch: _Batch, rows: Callable[[], np.ndarray]) -> _Batch:
-    batch.rows, batch.pixels = rows(), None
-    if not np.isfinite(batch.rows).all():
-        raise InputError(
-            "the features exceed the range of half floats (65,504); the weights are not those of "
-            "a trained network"
-        )
-    return batch
+        yield end(*begun.popleft())
 
 
 class _Encode:
-    """Pixels to rows: begun by the call, waited for by what it returns."""
+    """Pixels to rows: begun by the call, waited for by what it returns.
+
+    A GPU computes in half floats, as rows are stored; bfloat16, whose eight bits are coarser than
+    the store, would be no faster.
+    """
 
     def __init__(self, network: VisionEncoder) -> None:
+        self.network = network
         self.device = network.mean.device
-        self.network = for_inference(network)
-        self.copying = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        on_gpu = self.device.type == "cuda"
+        self.quick = for_inference(network, torch.float16 if on_gpu else torch.float32)
+        self.copying = torch.cuda.Stream(self.device) if on_gpu else None
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> Callable[[], np.ndarray]:
         """(b, S, S, 3) on the CPU to a function that gives half floats (b, D)."""
         if self.copying is None:
-            rows = self._encode(pixels).numpy()
+            rows = _rows(self.quick, pixels.to(self.device)).cpu().numpy()
             return lambda: rows
         computing = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(self.copying):
             image = pixels.to(self.device, non_blocking=True)
         computing.wait_stream(self.copying)
         image.record_stream(computing)  # its memory is not given away before the network is done
-        vectors = self._encode(image)
+        vectors = _rows(self.quick, image)
         rows = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
         rows.copy_(vectors, non_blocking=True)
         there = computing.record_event()
@@ -211,8 +216,25 @@ class _Encode:
 
         return wait
 
-    def _encode(self, image: Tensor) -> Tensor:
-        return self.network(image.permute(0, 3, 1, 2)).half()  # (b, D)
+    @torch.inference_mode()
+    def exactly(self, pixels: Tensor) -> np.ndarray:
+        """The rows in single floats, for weights whose inner values half floats cannot hold.
+
+        Raises:
+            InputError: when the features themselves are beyond half floats.
+        """
+        rows = _rows(self.network, pixels.to(self.device)).cpu().numpy()
+        if not np.isfinite(rows).all():
+            raise InputError(
+                "the features exceed the range of half floats (65,504); the weights are not those "
+                "of a trained network"
+            )
+        return rows
+
+
+def _rows(network: VisionEncoder, image: Tensor) -> Tensor:
+    """(b, S, S, 3) to half floats (b, D)."""
+    return network(image.permute(0, 3, 1, 2)).half()
 
 
 def _shard(batches: Sequence[_Batch]) -> Shard:

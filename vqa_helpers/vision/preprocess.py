@@ -11,7 +11,11 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 MOST_PIXELS = 80_000_000  # a 48 KB file can claim 400 megapixels
-DESCRIPTION = "EXIF orientation, RGB, centre square, bilinear to {size} px"
+# Part of a store's identity: whatever changes pixels must change it.
+DESCRIPTION = (
+    "JPEG decoded at a fraction that leaves twice the target, EXIF orientation, RGB, centre square, "
+    "bilinear to {size} px"
+)
 _SAMPLE_BYTES = 4096
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,7 +37,9 @@ def load_square(path: Path, size_px: int) -> np.ndarray:
 
     The same as resizing the short side to `size_px` and cropping the centre (reference study,
     512 px). Grey, palette and transparent images become RGB. JPEGs far larger than the target are
-    decoded at a fraction of their size, never below twice the target.
+    decoded at a fraction of their size, never below twice the target: from 640 x 480 to 64 px that
+    saves a third of the time and moves ImageNet ResNet18 features by 1.6 % of their length; down to
+    the target itself would save a half, and move them by 4 %.
 
     Raises:
         BadImage: for a file that is missing, truncated, no image, or too large to be one.
@@ -61,7 +67,7 @@ def file_mark(path: Path) -> int:
     all that follows it.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=7)
             for place in (0, size // 3, 2 * size // 3, max(0, size - _SAMPLE_BYTES)):
