@@ -2,6 +2,7 @@
 
     python benchmarks/features.py [--images N] [--size PX] [--encoder NAME …] [--json FILE]
     python benchmarks/features.py --memory [--images N] [--json FILE]
+    python benchmarks/features.py --data DIR [--json FILE]
 
 The photographs are drawn: 640 x 480 JPEGs of about 160 kB, as COCO's; a few files under many names.
 Three things are measured in turn, `--rounds` times, medians kept: decoding by a process on every
@@ -14,7 +15,10 @@ decode, that cannot be reached: an image costs the work of both, so the limit is
 1 / (1 / decode + 1 / network), and `ours_over_shared` is ours over that.
 
 `--memory` fills stores of ResNet18 rows at 32 px from 1,000 and from N images (100,000 if not
-given), each in its own process, and then again, when nothing is to be done.
+given), each in its own process, and then again, when nothing is to be done. The growth is that of
+the peak over what the process held before, its list of files included.
+
+`--data` says what a row per image saves against one per question on a dataset folder's questions.
 """
 
 import argparse
@@ -33,6 +37,7 @@ import pandas
 import torch
 from PIL import Image
 
+from vqa_helpers.data.folder import read_folder
 from vqa_helpers.report.tables import to_markdown
 from vqa_helpers.vision.encoders import WIDTHS, VisionEncoder, for_inference
 from vqa_helpers.vision.extract import fill_store
@@ -52,10 +57,12 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--data", type=Path, help="a dataset folder")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = (memory if options.memory else speed)(options, Path(folder))
+        measure = saving if options.data else memory if options.memory else speed
+        rows = measure(options, Path(folder))
     print(to_markdown(pandas.DataFrame(rows).round(3)))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
@@ -68,7 +75,7 @@ def speed(options: argparse.Namespace, folder: Path) -> list[dict]:
     with multiprocessing.get_context("spawn").Pool() as processes:
         for encoder in options.encoder:
             rounds = [
-                measure(encoder, options, images, folder / f"{encoder}{number}", processes)
+                one_round(encoder, options, images, folder / f"{encoder}{number}", processes)
                 for number in range(options.rounds)
             ]
             seconds = {what: statistics.median(r[what] for r in rounds) for what in rounds[0]}
@@ -77,7 +84,7 @@ def speed(options: argparse.Namespace, folder: Path) -> list[dict]:
     return rows
 
 
-def measure(
+def one_round(
     encoder: str,
     options: argparse.Namespace,
     images: dict[int, Path],
@@ -193,6 +200,19 @@ def memory(options: argparse.Namespace, folder: Path) -> list[dict]:
              "growth_mb": first["peak_mb"] - first["before_mb"], "fill_s": first["seconds"],
              "nothing_to_do_s": again["seconds"], "bytes_per_row": size / count}
         )  # fmt: skip
+    return rows
+
+
+def saving(options: argparse.Namespace, folder: Path) -> list[dict]:
+    rows = []
+    for split, table in read_folder(options.data, arranged=False).splits.items():
+        questions, images = len(table), table["image_id"].nunique()
+        found = {"split": split, "questions": questions, "images": images}
+        found["questions_per_image"] = questions / images
+        for encoder in options.encoder:
+            found[f"{encoder}_mb_per_image"] = 2 * WIDTHS[encoder] * images / 1e6
+            found[f"{encoder}_mb_per_question"] = 2 * WIDTHS[encoder] * questions / 1e6
+        rows.append(found)
     return rows
 
 

@@ -38,8 +38,8 @@ def load_square(path: Path, size_px: int) -> np.ndarray:
     The same as resizing the short side to `size_px` and cropping the centre (reference study,
     512 px). Grey, palette and transparent images become RGB. JPEGs far larger than the target are
     decoded at a fraction of their size, never below twice the target: from 640 x 480 to 64 px that
-    saves a third of the time and moves ImageNet ResNet18 features by 1.6 % of their length; down to
-    the target itself would save a half, and move them by 4 %.
+    saves a third of the time and moves features (ResNet18, random weights) by 1.6 % of their
+    length; down to the target itself would save a half and move them by 4 %.
 
     Raises:
         BadImage: for a file that is missing, truncated, no image, or too large to be one.
