@@ -220,6 +220,8 @@ def _join(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of connecting: else ten minutes
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)
     if address == HERE:
         # A token that ends with this process, and Ray's own word for "no other machine": loopback.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -232,10 +234,16 @@ def _join(address: str) -> None:
 
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **how)
-    except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray has no class of its own for most of what goes wrong here
+        reason = textwrap.shorten(str(error), 300)
+        if address == HERE:
+            raise InputError(
+                f"Ray cannot be started here ({reason}); wait until this machine is less busy, or "
+                "go without: --executor local"
+            ) from None
         raise InputError(
-            f"Ray at {address}: cannot be joined ({textwrap.shorten(str(error), 300)}); check the "
-            "address, the token (RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH) and Ray's version"
+            f"Ray at {address}: cannot be joined ({reason}); check the address, the token "
+            "(RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH) and Ray's version"
         ) from None
 
 

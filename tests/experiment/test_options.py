@@ -7,7 +7,7 @@ import pytest
 
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
-from vqa_helpers.experiment.options import Options, pick_device
+from vqa_helpers.experiment.options import Options
 from vqa_helpers.model.config import Augmentation
 from vqa_helpers.model.presets import PRESETS
 
@@ -90,18 +90,6 @@ def test_resolving_changes_nothing_that_was_decided(tmp_path):
     once = Options(device="cpu").resolved(dataset(tmp_path), PRESET)
     assert once.resolved(dataset(tmp_path), PRESET) == once
     assert dataclasses.asdict(Options()) == dataclasses.asdict(Options())
-
-
-def test_auto_is_a_device_this_machine_has():
-    assert pick_device("auto") in ("cpu", "cuda")
-    assert pick_device("cpu") == "cpu"
-
-
-@pytest.mark.parametrize("device", ["gpu", "", "cuda:99", "meta", "hpu", "CPU", "privateuseone"])
-def test_a_device_that_is_not_there_is_refused_in_one_line(device):
-    with pytest.raises(InputError, match=f"device '{device}' cannot be used .*; try cpu") as error:
-        pick_device(device)
-    assert "\n" not in str(error.value)
 
 
 # Fine-tuning --------------------------------------------------------------------------------------
