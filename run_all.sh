@@ -89,7 +89,7 @@ fi
 export PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv
 
 if [[ -n "$test" ]]; then
-    exec python -m pytest -n auto "$@"
+    exec python -m pytest -n auto --dist loadgroup "$@"
 fi
 
 # Data, features, notebooks, site ---------------------------------------------------------------

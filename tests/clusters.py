@@ -23,8 +23,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def ray_cluster(folder: Path) -> Iterator[str]:
-    """Start a cluster and yield its address; the environment holds what joining it needs.
+def ray_cluster(folder: Path) -> Iterator[tuple[str, int]]:
+    """Start a cluster and yield its address and its first process; the environment holds what joining it needs.
 
     Ray gives its processes 15 s to start, which a busy machine exceeds now and then: three tries.
 
@@ -53,7 +53,7 @@ def ray_cluster(folder: Path) -> Iterator[str]:
                 break
         assert head is not None, (folder / "ray.log").read_text()
         try:
-            yield f"127.0.0.1:{port}"
+            yield f"127.0.0.1:{port}", head.pid
         finally:
             _end(head)
 

@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ from vqa_helpers.vision.spread import spread
 # Not imported here: Ray reads its settings when it is.
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),  # one cluster, in one of the processes that test
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
 ]
 
@@ -46,15 +46,38 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(place):
-    with ray_cluster(place) as address:
-        yield address
+def ray(place):
+    with ray_cluster(place) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def address(ray):
+    return ray[0]
 
 
 @pytest.fixture(scope="module")
 def cluster(address):
     with Cluster(address) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def workers(ray):
+    """Gives the processes of the cluster's workers that are at work."""
+    psutil = pytest.importorskip("psutil")
+
+    def find():
+        children = psutil.Process(ray[1]).children(recursive=True)
+        return [child for child in children if _name(child).startswith("ray::_Worker")]
+
+    def _name(process):
+        try:
+            return " ".join(process.cmdline())
+        except psutil.Error:
+            return ""
+
+    return find
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +93,17 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def workers() -> list[int]:
-    """The processes of the cluster's workers that are at work."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
-    return [int(line.split()[0]) for line in listed.splitlines() if "ray::_Worker" in line]
-
-
 class Killing:
     """The cluster, with one of its workers killed once two units are done."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
+    def __init__(self, cluster: Cluster, workers) -> None:
+        self.cluster, self.workers = cluster, workers
         self.killed = 0
 
     def map(self, work, units, stop=None):
         for number, done in enumerate(self.cluster.map(work, units, stop)):
             if number == 2:
-                os.kill(workers()[0], signal.SIGKILL)
+                self.workers()[0].kill()
                 self.killed += 1
             yield done
 
@@ -159,7 +176,7 @@ def test_a_working_folder_that_workers_do_not_see(cluster, tmp_path, monkeypatch
         list(cluster.map(str, [1]))
 
 
-def test_it_stops_when_told(cluster):
+def test_it_stops_when_told(cluster, workers):
     stop = threading.Event()
 
     def work(unit):
@@ -173,12 +190,12 @@ def test_it_stops_when_told(cluster):
 
 
 def test_features_are_the_same_bytes_though_a_worker_was_killed(
-    cluster, data, tmp_path, monkeypatch, caplog
+    cluster, workers, data, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(extract, "SHARD_IMAGES", 3)
     images = read_folder(data).images
     here = fill_store(tmp_path / "here", images, **HOW)
-    killing = Killing(cluster)
+    killing = Killing(cluster, workers)
     there = fill_store(tmp_path / "there", images, **HOW, executor=spread(killing))
     assert killing.killed == 1
     assert "its worker died, another one does it" in caplog.text

@@ -267,6 +267,28 @@ def test_a_signal_ends_every_child_and_leaves_no_part(tmp_path: Path, number: in
     assert not list(out.rglob("*.ipynb"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_a_killed_batch_leaves_no_notebook_running(tmp_path: Path) -> None:
+    notebook = write(tmp_path / "notebooks", "Hangs", HANG, FINISH)
+    pids, out = tmp_path / "pids", tmp_path / "out"
+    code = (
+        "from pathlib import Path; from vqa_helpers.batch.runner import run_batch; "
+        f"run_batch([Path({str(notebook)!r})], {{'NAME': {str(pids)!r}}}, out=Path({str(out)!r}))"
+    )
+    batch = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    )
+    wait_for(pids)
+    batch.kill()
+    batch.wait()
+    kernel, child = map(int, pids.read_text().split())
+    end = time.monotonic() + 30
+    while alive(kernel):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)  # it had left the kernel's session, and nobody looks for it
+
+
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [({"COUNTS": 2}, "One.ipynb.*COUNTS.*did you mean COUNT"), ({"COUNT": "2"}, "declared int")],
