@@ -134,14 +134,15 @@ def test_test_is_scored_once_and_not_looked_at_before(ready, tmp_path, monkeypat
     experiment = ready("Question_Only")
     seen = []
     watched = experiment.batches["test"]
-    original = type(watched)._batch
+    original = type(watched)._batches
 
-    def batch(self, rows):
-        if self is watched:
-            seen.append((tmp_path / "run" / "history.csv").read_text(encoding="utf-8"))
-        return original(self, rows)
+    def made(self, *given, **more):
+        for batch in original(self, *given, **more):
+            if self is watched:
+                seen.append((tmp_path / "run" / "history.csv").read_text(encoding="utf-8"))
+            yield batch
 
-    monkeypatch.setattr(type(watched), "_batch", batch)
+    monkeypatch.setattr(type(watched), "_batches", made)
     run = conduct(experiment, tmp_path / "run")
     assert len(seen) == watched.count()  # each batch once, when every epoch was done
     assert set(seen) == {(run.folder / "history.csv").read_text(encoding="utf-8")}
