@@ -17,7 +17,7 @@ from vqa_helpers.experiment.conduct import conduct
 from vqa_helpers.experiment.prepare import HASHED_SENTENCES, RANDOM_VISION
 from vqa_helpers.model.config import Augmentation, Images
 from vqa_helpers.model.presets import find_preset
-from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs
+from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs, mark_done
 from vqa_helpers.training.checkpoint import CHECKPOINT
 
 SAME = ("model.safetensors", "history.csv", "predictions.jsonl", "metrics.json", "config.json")
@@ -268,6 +268,7 @@ def test_a_finished_run_of_before_there_was_fine_tuning_is_returned(trained, rea
     for name in ("accumulate", "vision_rate", "augmentation"):
         del config["training"][name]
     write_json(old / "config.json", config)
+    mark_done(old)
     before = changed_at(old)
     conduct(ready("1.e"), old, set_aside=False)
     assert changed_at(old) == before
