@@ -22,7 +22,7 @@ import pandas
 from vqa_helpers.cluster import HERE, Cluster
 from vqa_helpers.data.build import open_dataset
 from vqa_helpers.report.tables import to_markdown
-from vqa_helpers.vision.extract import Executor, fill_store
+from vqa_helpers.vision.extract import Compute, fill_store
 from vqa_helpers.vision.spread import spread
 
 
@@ -68,14 +68,14 @@ def main() -> None:
 
 
 def fill(
-    options: argparse.Namespace, images: dict[int, Path], executor: Executor | None
+    options: argparse.Namespace, images: dict[int, Path], compute: Compute | None
 ) -> tuple[float, list[str]]:
     """Seconds to fill an empty store, and the sha256 of its files."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         store = fill_store(
             Path(folder), images, encoder=options.encoder, weights="random",
-            size_px=options.size, executor=executor,
+            size_px=options.size, compute=compute,
         )  # fmt: skip
         seconds = time.perf_counter() - start
         files = sorted(path for path in store.folder.iterdir() if path.name[0] != ".")

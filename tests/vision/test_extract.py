@@ -339,7 +339,7 @@ def test_whoever_computes_the_chunks_and_in_whatever_order_the_files_are_the_sam
             yield chunk, compute_shard(network, chunk.image_ids, files, recipe.size_px, 3)
 
     here = fill(tmp_path, images)
-    there = fill_store(tmp_path / "other", images, **HOW, executor=backwards)
+    there = fill_store(tmp_path / "other", images, **HOW, compute=backwards)
     assert asked == [(Recipe("resnet18", "random", 32), 3)]
     assert content(there.folder) == content(here.folder)
 
@@ -350,7 +350,7 @@ def test_what_an_executor_did_before_it_failed_is_kept(tmp_path, images, counted
         raise RuntimeError("a machine is gone")
 
     with pytest.raises(RuntimeError, match="a machine is gone"):
-        fill(tmp_path, images, executor=fails)
+        fill(tmp_path, images, compute=fails)
     assert sorted(counted) == [50, 60, 70, 80]
     counted.clear()
     store = fill(tmp_path, images)

@@ -121,7 +121,7 @@ def _features(options: argparse.Namespace) -> int:
             weights=chosen.weights,
             size_px=chosen.image_size_px,
             device=chosen.device,
-            executor=spread(executor, options.device) if far else None,
+            compute=spread(executor, options.device) if far else None,
         )
     missing = name_missing(dataset.folder, dataset.missing_images())
     print(store.folder)

@@ -1,7 +1,7 @@
 """Fills a feature store: every image decoded once, the bad ones named, a kill resumed.
 
 What is lacking is cut into chunks, each of which becomes a shard. Who computes them, here or on
-many machines, is the executor's business; this process alone writes.
+many machines, is the caller's business; this process alone writes.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ class Chunk:
 
 # Computes chunks, on whatever machines: a recipe, the chunks and the image files to each chunk with
 # its shard (`pipeline.compute_shard`), in any order.
-Executor = Callable[[Recipe, Sequence[Chunk], Mapping[int, Path]], Iterator[tuple[Chunk, Shard]]]
+Compute = Callable[[Recipe, Sequence[Chunk], Mapping[int, Path]], Iterator[tuple[Chunk, Shard]]]
 
 
 def plan(lacking: Sequence[int], taken: Mapping[str, object]) -> list[Chunk]:
@@ -103,7 +103,7 @@ def fill_store(
     size_px: int,
     device: str = "cpu",
     batch_images: int | None = None,
-    executor: Executor | None = None,
+    compute: Compute | None = None,
 ) -> FeatureStore:
     """Compute the features that a store still lacks, and open it.
 
@@ -117,7 +117,7 @@ def fill_store(
         size_px: side of the square the network sees.
         device: where the network runs.
         batch_images: how many images the network sees at a time; chosen by size where not given.
-        executor: who computes the chunks; this process, on `device`, where not given.
+        compute: who computes the chunks; this process, on `device`, where not given.
 
     Returns:
         The store; `failed` names the images that could not be read.
@@ -137,8 +137,8 @@ def fill_store(
         lacking = [image_id for image_id in sorted(images) if image_id not in known]
         if lacking or not _manifest_lists(folder, shards):
             network = recipe.network(device)
-            executor = executor or _here(network, batch_images)
-            done = executor(recipe, plan(lacking, shards), images)
+            compute = compute or _here(network, batch_images)
+            done = compute(recipe, plan(lacking, shards), images)
             shards |= _write(folder, identity, done)
             if not any(shard.image_ids for shard in shards.values()):
                 image_id = min(images)
@@ -247,10 +247,10 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _here(network: VisionEncoder, batch_images: int | None) -> Executor:
+def _here(network: VisionEncoder, batch_images: int | None) -> Compute:
     """One machine, this process."""
 
-    def execute(
+    def compute(
         recipe: Recipe, chunks: Sequence[Chunk], images: Mapping[int, Path]
     ) -> Iterator[tuple[Chunk, Shard]]:
         ids = [chunk.image_ids for chunk in chunks]
@@ -258,7 +258,7 @@ def _here(network: VisionEncoder, batch_images: int | None) -> Executor:
         shards = compute_shards(network, ids, images, recipe.size_px, batch_images, label)
         return zip(chunks, shards, strict=True)
 
-    return execute
+    return compute
 
 
 def _write(folder: Path, identity: str, done: Iterable[tuple[Chunk, Shard]]) -> dict[str, _Entry]:

@@ -10,24 +10,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from vqa_helpers import executor as executors
 from vqa_helpers.device import pick_device
 from vqa_helpers.errors import InputError
+from vqa_helpers.executor import Executor
 from vqa_helpers.progress import track
 from vqa_helpers.vision.encoders import VisionEncoder
-from vqa_helpers.vision.extract import Chunk, Executor, Recipe
+from vqa_helpers.vision.extract import Chunk, Compute, Recipe
 from vqa_helpers.vision.features import Shard
 from vqa_helpers.vision.pipeline import compute_shard
 
 
-def spread(executor: executors.Executor, device: str = "auto") -> Executor:
+def spread(executor: Executor, device: str = "auto") -> Compute:
     """What `extract.fill_store` takes: chunks computed by the workers of `executor`.
 
     Args:
         device: of each worker; "auto" is a GPU where its machine has one.
     """
 
-    def execute(
+    def compute(
         recipe: Recipe, chunks: Sequence[Chunk], images: Mapping[int, Path]
     ) -> Iterator[tuple[Chunk, Shard]]:
         units = (_Unit(chunk, {i: images[i] for i in chunk.image_ids}) for chunk in chunks)
@@ -35,7 +35,7 @@ def spread(executor: executors.Executor, device: str = "auto") -> Executor:
         for unit, shard in track(done, f"features {recipe.encoder}", len(chunks), "shards"):
             yield unit.chunk, shard
 
-    return execute
+    return compute
 
 
 @dataclass(frozen=True)
