@@ -26,6 +26,7 @@ TRIAL_COLUMNS = (
     "questions", "blind top-1", "gain over blind", "verdict", "ceiling", "VQA accuracy",
     "study's top-1", "train s", "samples/s",
 )  # fmt: skip
+BY_HEART = 5  # points that train is above the scored split, from which memory is spoken of
 COLOURS = (BLUE, ORANGE, GREEN, RED, INK)
 
 
@@ -192,6 +193,28 @@ def say_blind(trial: Trial) -> str:
         "cannot tell": "cannot be told from the best guess that never looks",
     }[gain.verdict]
     return f"**{trial}** {said}: {blind + gain.value:.1f} % against {blind:.1f} % ({interval})."
+
+
+def say_memory(trial: Trial) -> str:
+    """One sentence on how much of what was learnt is the train split by heart."""
+    train, scored = train_top1(trial), 100 * float(read_trial(trial).top1.mean())
+    gap = train - scored
+    if gap > BY_HEART:
+        said = f"{gap:.1f} points of it are memory"
+    else:
+        said = "it has not learnt its questions by heart"
+    return f"**{trial}** answers {train:.1f} % of its train questions and {scored:.1f} % of others: {said}."
+
+
+def say_speed(first: Trial, second: Trial) -> str:
+    """One sentence on what the first trial costs beside the second, in train samples a second."""
+    rates = [np.mean([run.timing["samples_per_s"] for run in t.runs]) for t in (first, second)]
+    ratio = float(rates[1] / rates[0])
+    factor = f"{ratio:.1f} times as slow" if ratio >= 1 else f"{1 / ratio:.1f} times as fast"
+    return (
+        f"**{first}** trains at {rates[0]:,.0f} samples a second and **{second}** at "
+        f"{rates[1]:,.0f}: {factor}."
+    )
 
 
 # Figure
