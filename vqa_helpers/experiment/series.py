@@ -21,6 +21,7 @@ from vqa_helpers.runs import Run, run_folder
 log = logging.getLogger(__name__)
 
 SMALLEST_PX, LARGEST_PX = 32, 2048  # what `Options` allows
+STORED = "-stored"  # ends the name of a preset whose network runs once per image
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def features_stored(preset: Preset) -> Preset:
     if preset.images is None or preset.images.trained != "none":
         raise ValueError(f"{preset.name}: has no frozen network whose features could be stored")
     images = dataclasses.replace(preset.images, in_loop=False)
-    return dataclasses.replace(preset, name=f"{preset.name}-stored", images=images)
+    return dataclasses.replace(preset, name=f"{preset.name}{STORED}", images=images)
 
 
 def at_sizes(

@@ -86,7 +86,8 @@ def _panels(
         rows, columns, figsize=(2.4 * columns + 0.4, 2.1 * rows + 0.7), sharey=True, squeeze=False
     )
     for axes, preset in zip(panels.flat, presets, strict=False):
-        _draw_study(axes, curves[curves["preset"] == preset])
+        if not curves.empty:
+            _draw_study(axes, curves[curves["preset"] == preset])
         for history in ours.get(preset, []):
             _draw_ours(axes, history)
         axes.set_title(preset, fontsize=8.5)

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from vqa_helpers.evaluation.bootstrap import bounds, resampled_means
 from vqa_helpers.evaluation.compare import Difference, paired_difference
 from vqa_helpers.evaluation.metrics import with_interval
-from vqa_helpers.experiment.series import Trial
+from vqa_helpers.experiment.series import STORED, Trial
 from vqa_helpers.report.compare import Answered, compare_answered, read_answered
 from vqa_helpers.report.published import PUBLISHED
 from vqa_helpers.report.style import BLUE, GREEN, GREY, INK, ORANGE, RED, styled
@@ -98,7 +98,7 @@ def train_top1(trial: Trial) -> float:
 
 def study_top1(preset: str, data: str) -> float | None:
     """What the study published of that preset on that dataset; None where it gave no number."""
-    preset = preset.removesuffix("-stored")
+    preset = preset.removesuffix(STORED)
     return next((r.eval_top1 for r in PUBLISHED.get(preset, ()) if r.data == data), None)
 
 
