@@ -1,6 +1,7 @@
 """Several presets on several datasets with several seeds."""
 
 import dataclasses
+import logging
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_what_is_trained_is_found_again(series, dataset, options):
     again = train_trial("all", find_preset("1.e"), [dataset], options, [0], root)
     assert again.runs[0].folder == trials[3].runs[0].folder
     assert (again.runs[0].folder / "DONE").stat().st_mtime_ns == before
+
+
+def test_a_line_a_run_and_none_an_epoch(dataset, options, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "vqa_helpers.experiment")
+    options = dataclasses.replace(options, epochs=2)
+    train_trial("all", find_preset("1.b"), [dataset], options, [7], tmp_path)
+    assert "1.b on all, seed 7: validation top-1" in caplog.text
+    assert "epoch 1/2" not in caplog.text
+    assert logging.getLogger("vqa_helpers.experiment.conduct").level == logging.NOTSET
 
 
 def test_a_draw_for_each_seed(dataset, options, tmp_path):

@@ -6,7 +6,8 @@ trained finds it, and two that ask at once train it once. Knows no tables and no
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +66,24 @@ def train_trial(
         folder = run_folder(root, dataset.name, chosen.name, seed)
         with locked(folder.with_name(f".{seed}.lock")):
             experiment = prepare(preset, dataset, dataclasses.replace(options, seed=seed))
-            runs.append(conduct(experiment, folder))
+            with _without_epochs():
+                run = conduct(experiment, folder)
+        runs.append(run)
+        best = run.history["validation_top1"].max()
+        log.info("%s on %s, seed %d: validation top-1 %.1f %%", chosen.name, data, seed, best)
     return Trial(data, runs[0].config["preset"], len(datasets[0].splits["train"]), tuple(runs))
+
+
+@contextmanager
+def _without_epochs() -> Iterator[None]:
+    """A line an epoch is for one run; of a dozen it buries what a reader looks for."""
+    teller = logging.getLogger(conduct.__module__)
+    level = teller.level
+    teller.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        teller.setLevel(level)
 
 
 def train_series(

@@ -35,6 +35,7 @@ MEANS_COLUMNS = (
     "weights", "image px", "epochs", "stand-ins", "train s", "samples/s",
     "about the study's",
 )  # fmt: skip
+WHOLE_NUMBERS = ("train questions", "questions", "seeds", "image px", "epochs", "samples/s")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def _or(value: float | None, otherwise: str) -> str:
 
 def means_table(cells: Sequence[Cell]) -> pd.DataFrame:
     """A row a cell: by what means our number came about, and what to know of the study's."""
-    return pd.DataFrame([_means(cell) for cell in cells], columns=list(MEANS_COLUMNS))
+    table = pd.DataFrame([_means(cell) for cell in cells], columns=list(MEANS_COLUMNS))
+    return table.astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))  # which know missing ones
 
 
 def _means(cell: Cell) -> dict:

@@ -90,11 +90,8 @@ def say_trend(trials: Sequence[Trial]) -> list[str]:
         f"From {first.train_questions:,} to {last.train_questions:,} train questions, ten times as "
         f"many are worth **{trend.tenfold.value:+.1f} points** of top-1 (95 % interval {low:+.1f} "
         f"to {high:+.1f}); no size is further than {trend.residual:.1f} points from that line.",
-        f"The best guess that never looks gains {blind.tenfold.value:+.1f} points in the same way: "
-        "that part of the rise is words, not photographs."
-        if blind.tenfold.value > 0
-        else "The best guess that never looks does not gain with it: the rise owes nothing to "
-        "counting answers.",
+        f"The best guess that never looks moves by {blind.tenfold.value:+.1f} points in the same "
+        "way: so much is counting answers, not looking.",
     ]
     ends = {
         "better": "the curve still rises at its end, so more data would help",
