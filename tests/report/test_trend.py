@@ -53,6 +53,16 @@ def test_the_conclusion_follows_the_numbers(tmp_path, shares, said):
     assert "moves by +0.0 points" in lines[1]
 
 
+def test_what_a_tenfold_is_worth_is_not_said_of_a_doubling(tmp_path):
+    narrow = curve(tmp_path, (0.3, 0.5), (100, 200))
+    trend = fit_trend(narrow)
+    points = 100 * (read_trial(narrow[1]).top1.mean() - read_trial(narrow[0]).top1.mean())
+    assert trend.tenfold.value == pytest.approx(points / np.log10(2), abs=0.01)
+    assert f"twice as many are worth **{points:+.1f} points**" in say_trend(narrow)[0]
+    wide = curve(tmp_path / "wide", (0.3, 0.5), (100, 1000))
+    assert f"ten times as many are worth **{points:+.1f} points**" in say_trend(wide)[0]
+
+
 def test_one_size_is_no_trend(tmp_path):
     with pytest.raises(InputError, match="two sizes"):
         fit_trend(curve(tmp_path, (0.3,), (100,)))

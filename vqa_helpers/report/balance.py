@@ -16,7 +16,7 @@ from vqa_helpers.evaluation.compare import Difference, paired_difference
 from vqa_helpers.experiment.series import Trial
 from vqa_helpers.report.compare import Answered
 from vqa_helpers.report.series import read_trial
-from vqa_helpers.report.style import BLUE, GREY, ORANGE, styled
+from vqa_helpers.report.style import BLUE, GREEN, GREY, ORANGE, styled
 from vqa_helpers.report.tables import scored_split
 
 MOST_CLASSES = 20  # that a figure names
@@ -155,8 +155,12 @@ def plot_recall(trials: Sequence[Trial], train: pd.DataFrame, title: str = "") -
     places = np.arange(len(answers))
     span = np.stack([table["recall"].to_numpy() for table in tables])
     axes.vlines(places, span.min(axis=0), span.max(axis=0), color=GREY, linewidth=1, zorder=1)
-    for trial, table, colour in zip(trials, tables, (BLUE, ORANGE, GREY), strict=False):
-        axes.plot(places, table["recall"], "o", color=colour, markersize=7, label=trial.preset)
+    beside = 0.16 * (np.arange(len(trials)) - (len(trials) - 1) / 2)  # lest one hide another
+    marks = zip(trials, tables, (BLUE, ORANGE, GREEN), beside, strict=False)
+    for trial, table, colour, shift in marks:
+        axes.plot(
+            places + shift, table["recall"], "o", color=colour, markersize=6, label=trial.preset
+        )
     labels = [f"{answer}\n{count}" for answer, count in tables[0]["train"].items()]
     axes.set_xticks(places, labels, fontsize=8)
     for text in axes.get_xticklabels():

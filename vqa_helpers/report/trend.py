@@ -85,13 +85,16 @@ def say_trend(trials: Sequence[Trial]) -> list[str]:
     trend, blind = fit_trend(trials), fit_trend(trials, blind=True)
     first, last = trials[0], trials[-1]
     step = compare_trials(last, trials[-2])
-    low, high = trend.tenfold.low, trend.tenfold.high
+    # A tenfold that was not measured would be an extrapolation.
+    wide = last.train_questions >= 10 * first.train_questions
+    many, share = ("ten times as many", 1.0) if wide else ("twice as many", float(np.log10(2)))
+    low, high = share * trend.tenfold.low, share * trend.tenfold.high
     lines = [
-        f"From {first.train_questions:,} to {last.train_questions:,} train questions, ten times as "
-        f"many are worth **{trend.tenfold.value:+.1f} points** of top-1 (95 % interval {low:+.1f} "
+        f"From {first.train_questions:,} to {last.train_questions:,} train questions, {many} are "
+        f"worth **{share * trend.tenfold.value:+.1f} points** of top-1 (95 % interval {low:+.1f} "
         f"to {high:+.1f}); no size is further than {trend.residual:.1f} points from that line.",
-        f"The best guess that never looks moves by {blind.tenfold.value:+.1f} points in the same "
-        "way: so much is counting answers, not looking.",
+        f"The best guess that never looks moves by {share * blind.tenfold.value:+.1f} points in "
+        "the same way: so much is counting answers, not looking.",
     ]
     ends = {
         "better": "the curve still rises at its end, so more data would help",
@@ -124,7 +127,7 @@ def plot_trend(trials: Sequence[Trial], title: str = "") -> Figure:
         blind.append(100 * float(part.blind.mean()))
         axes.vlines(place, score["low"], score["high"], color=BLUE, linewidth=2)
         seeds = 100 * part.top1.mean(axis=1)
-        axes.plot([place] * len(seeds), seeds, ".", color=GREY, markersize=4, zorder=1)
+        axes.plot([1.03 * place] * len(seeds), seeds, ".", color=GREY, markersize=4, zorder=1)
         axes.plot(place, score["value"], "o", color=BLUE, markersize=7)
         axes.annotate(
             f"{score['value']:.1f}", (place, score["high"]), xytext=(0, 4), ha="center",
