@@ -72,7 +72,6 @@ def test_results_of_no_runs_are_an_empty_table(tmp_path):
     table = tables.results_table(tmp_path / "nowhere")
     assert table.empty and tuple(table.columns) == tables.RESULT_COLUMNS
     assert tables.to_markdown(table).count("\n") == 2
-    assert tables.against_study(table).empty
 
 
 def test_results_show_every_run_with_its_stand_ins(tmp_path):
@@ -99,8 +98,6 @@ def test_results_without_a_scored_test_show_validation_and_say_so(tmp_path):
     run = tables.results_table(tmp_path).iloc[0]
     assert run["test top-1"] == "not scored" and run["scored on"] == "validation"
     assert run["gain over blind"] == pytest.approx(41.5 - 41.0)
-    against = tables.against_study(tables.results_table(tmp_path)).iloc[0]
-    assert against["ours, demo, test top-1"] == "validation: 41.5 [39.5, 43.5]"
 
 
 def test_the_verdict_is_of_the_paired_comparison(tmp_path):
@@ -139,23 +136,6 @@ def test_a_damaged_run_is_named(tmp_path):
     (folder / "metrics.json").write_text(json.dumps(metrics))
     with pytest.raises(InputError, match="metrics.json: test.top1 is missing or malformed"):
         tables.results_table(tmp_path)
-
-
-def test_ours_stands_beside_the_study_under_its_own_heading(tmp_path):
-    samples.write_run(tmp_path, "GUSE_VGG", metrics=samples.metrics(58.4))
-    samples.write_run(tmp_path, "GUSE_VGG", dataset="daquar", metrics=samples.metrics(20.0))
-    samples.write_run(tmp_path, "1.f")
-    samples.write_run(tmp_path, "my_own")
-    table = tables.against_study(tables.results_table(tmp_path)).set_index("preset")
-    assert sorted(table.index) == ["1.f", "GUSE_VGG"]
-    guse = table.loc["GUSE_VGG"]
-    assert guse["ours, demo, test top-1"] == "58.4 [56.4, 60.4]"
-    assert guse["ours, daquar, test top-1"] == "20.0 [18.0, 22.0]"
-    assert guse["study, 100k of VQA v1, maximum over epochs of its test split"] == "47.1"
-    assert "46.3" in guse["about the study's"]
-    assert table.loc["1.f", tables.STUDY_SMALL_COLUMN] == "A 33.6, C 33.7, D 36.4, E 68.0"
-    assert table.loc["1.f", "ours, daquar, test top-1"] == ""
-    assert table.loc["1.f", tables.STUDY_COLUMN] == ""
 
 
 def test_scores_sort_by_value():

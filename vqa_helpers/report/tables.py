@@ -1,4 +1,4 @@
-"""Scores as tables: one run in detail, all runs side by side, ours beside the study's.
+"""Scores as tables: one run in detail, all runs side by side.
 
 Every score stands beside its interval, its ceiling and what a blind guesser gets; top-1 and VQA
 accuracy never share a column; stand-ins are named, and so is the version of the official
@@ -15,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 
-from vqa_helpers.report.published import HUNDRED_K, PUBLISHED, Published
 from vqa_helpers.runs import Run, find_runs
 
 log = logging.getLogger(__name__)
@@ -30,8 +29,6 @@ RESULT_COLUMNS = (
 )  # fmt: skip
 # "|" ends a cell, "<" opens a tag, "$" opens a formula.
 MARKDOWN = str.maketrans({"|": "\\|", "<": "&lt;", "$": "\\$"})
-STUDY_COLUMN = f"study, {HUNDRED_K}, maximum over epochs of its test split"
-STUDY_SMALL_COLUMN = "study, its small sets A-E, top-1"
 
 
 @dataclass(frozen=True, order=True)
@@ -217,69 +214,6 @@ def _result_row(run: Run) -> dict[str, Any]:
         "train s": timing.get("train_s"),
         "samples/s": timing.get("samples_per_s"),
     }
-
-
-def against_study(table: pd.DataFrame) -> pd.DataFrame:
-    """Ours beside the study's published top-1: not one measurement, hence the long headings.
-
-    Args:
-        table: from `results_table`; presets that the study does not have are left out.
-
-    Returns:
-        A row for each preset and seed: a column of ours for each dataset, the study's result on
-        its 100k set, its results on its small sets, and what to know before comparing.
-    """
-    known = table[table["preset"].isin(list(PUBLISHED))]
-    ours = {name: f"ours, {name}, test top-1" for name in known["dataset"].unique()}
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
-    for run in known.to_dict("records"):
-        results = PUBLISHED[run["preset"]]
-        row = rows.setdefault(
-            (run["preset"], run["seed"]),
-            {
-                "preset": run["preset"],
-                "seed": run["seed"],
-                "our stand-ins": run["stand-ins"],
-                **dict.fromkeys(ours.values(), ""),
-                STUDY_COLUMN: _study_100k(results),
-                STUDY_SMALL_COLUMN: _study_small(results),
-                "about the study's": _caveats(results),
-            },
-        )
-        if run["stand-ins"] not in row["our stand-ins"]:
-            row["our stand-ins"] += f"; on {run['dataset']}: {run['stand-ins']}"
-        row[ours[run["dataset"]]] = _ours(run)
-    columns = ["preset", "seed", "our stand-ins", *ours.values()]
-    columns += [STUDY_COLUMN, STUDY_SMALL_COLUMN, "about the study's"]
-    return pd.DataFrame(list(rows.values()), columns=columns)
-
-
-def _ours(run: Mapping[str, Any]) -> str:
-    if run["test top-1"] == NOT_SCORED:
-        return f"validation: {run['validation top-1']}"
-    return str(run["test top-1"])
-
-
-def _study_100k(results: tuple[Published, ...]) -> str:
-    return ", ".join(f"{result.eval_top1:.1f}" for result in results if result.data == HUNDRED_K)
-
-
-def _study_small(results: tuple[Published, ...]) -> str:
-    return ", ".join(
-        f"{result.data} {'plot only' if result.eval_top1 is None else f'{result.eval_top1:.1f}'}"
-        for result in results
-        if result.data != HUNDRED_K
-    )
-
-
-def _caveats(results: tuple[Published, ...]) -> str:
-    """Each caveat once, after the names of the data it is about where they differ."""
-    about: dict[str, list[str]] = {}
-    for result in results:
-        about.setdefault(result.caveat, []).append(result.data)
-    if len(about) == 1:
-        return results[0].caveat
-    return ". ".join(f"{', '.join(data)}: {caveat}" for caveat, data in about.items())
 
 
 # Text
