@@ -7,17 +7,19 @@ figures show.
 import functools
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
 from vqa_helpers.files import write_bytes
+from vqa_helpers.report.texts import font_families
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,6 @@ STYLE = {
     "figure.dpi": 80,
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
-    "font.family": "DejaVu Sans",  # ships with matplotlib: figures look the same everywhere
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,
@@ -61,12 +62,32 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
     @functools.wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):
+        with mpl.rc_context(STYLE | {"font.family": font_families()}):
             figure = draw(*args, **kwargs)
         plt.close(figure)
         return figure
 
     return drawn
+
+
+@styled
+def note(text: str) -> Figure:
+    """One line in place of a figure for which there is nothing to draw."""
+    figure = plt.figure(figsize=(7.5, 0.45))
+    figure.text(0.01, 0.5, text, va="center", color=DARK_GREY)
+    return figure
+
+
+def name_rows(axes: Axes, places: Iterable[float], labels: Sequence[str]) -> None:
+    """Name the rows of a horizontal chart, the first on top; labels may hold anything printable."""
+    places = list(places)
+    axes.set_yticks(places, labels)
+    for text in axes.get_yticklabels():
+        text.set_parse_math(False)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(False, axis="y")
+    axes.set_ylim(places[-1] + 0.7, places[0] - 0.7)
 
 
 def save(figure: Figure, path: Path) -> Path:
