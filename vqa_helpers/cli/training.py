@@ -90,6 +90,7 @@ def _train(options: argparse.Namespace) -> int:
     from vqa_helpers.experiment.conduct import conduct
     from vqa_helpers.experiment.prepare import prepare
     from vqa_helpers.model.presets import find_preset
+    from vqa_helpers.report.board import pin_samples
     from vqa_helpers.report.seeds import summary_table
     from vqa_helpers.report.tables import score_table, to_markdown
     from vqa_helpers.runs import run_folder
@@ -106,6 +107,7 @@ def _train(options: argparse.Namespace) -> int:
         if options.out and options.seeds > 1:
             out = options.out / str(seed)
         run = conduct(experiment, out, set_aside=False)
+        pin_samples(run, dataset)
         if run.config["stand_ins"]:
             print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
         print(to_markdown(score_table(run.metrics)))

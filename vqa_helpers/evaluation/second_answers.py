@@ -33,8 +33,8 @@ class SecondAnswers:
         others: misses among the other open questions.
         elsewhere: share of those whose second answer is right; None without one.
         over_elsewhere: points of `second` over `elsewhere`; None without one.
-        short: of the misses whose second answer is right, the share whose first is a lower number;
-            None without one.
+        told: misses whose second answer is right.
+        short: of those, the share whose first is a lower number; None without one.
     """
 
     misses: int
@@ -44,6 +44,7 @@ class SecondAnswers:
     others: int
     elsewhere: dict[str, float] | None
     over_elsewhere: Difference | None
+    told: int
     short: dict[str, float] | None
 
     @property
@@ -87,6 +88,7 @@ def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SecondAnswers |
         len(others),
         with_interval(elsewhere, others["image_id"].to_numpy()) if len(others) else None,
         _between(second, images, elsewhere, others["image_id"].to_numpy()) if len(others) else None,
+        len(told),
         with_interval(low, told["image_id"].to_numpy()) if len(told) else None,
     )
 

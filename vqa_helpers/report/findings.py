@@ -26,6 +26,7 @@ from vqa_helpers.report.interesting import (
     narrow_hits,
     second_best_counts,
 )
+from vqa_helpers.report.tables import Score
 from vqa_helpers.report.texts import printable
 
 SURE = 0.9  # a probability from which a miss is called confident
@@ -48,6 +49,32 @@ def result_findings(analysed: Analysed, train: pd.DataFrame) -> str:
         _remark(second_answers(judged, train)),
     ]
     return _listed(lines)
+
+
+def remark_table(judged: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """The remark on second answers as a table: what is asked, of how many, the share in percent."""
+    test = second_answers(judged, train)
+    if test is None:
+        return pd.DataFrame(columns=["asked", "questions", "share", "points over the first row"])
+    rows = [
+        ("missed counts: the second answer is right", test.misses, test.second, None),
+        ("missed counts: the most frequent other count is right", test.misses, test.guess,
+         str(-test.gain)),
+        ("other open questions missed: the second answer is right", test.others, test.elsewhere,
+         None if test.over_elsewhere is None else str(-test.over_elsewhere)),
+        ("second answer right: the first is too low", test.told, test.short, None),
+    ]  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "asked": asked,
+                "questions": questions,
+                "share": None if share is None else str(Score(**share)),
+                "points over the first row": points,
+            }
+            for asked, questions, share, points in rows
+        ]
+    )
 
 
 def sample_findings(ours: Analysed, theirs: Analysed | None) -> str:
