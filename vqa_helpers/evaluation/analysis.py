@@ -229,10 +229,14 @@ def count_of(answer: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
+def asks_how_many(question: str) -> bool:
+    """Whether a question begins with "how many"."""
+    return re.match(r"\s*how\s+many\b", question, re.IGNORECASE) is not None
+
+
 def counting(judged: pd.DataFrame) -> pd.DataFrame:
     """The "how many" questions whose true answer is a number; `count` is that number."""
-    how_many = _each(judged["question"], lambda text: text.lower().split()[:2] == ["how", "many"])
-    chosen = judged[how_many.astype(bool)]
+    chosen = judged[_each(judged["question"], asks_how_many).astype(bool)]
     counts = _each(chosen["truth"], count_of)
     known = counts.notna()
     return chosen[known].assign(count=counts[known].astype(int))

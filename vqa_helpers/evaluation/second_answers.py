@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.evaluation.analysis import count_of, counting, without_yes_no
+from vqa_helpers.evaluation.analysis import asks_how_many, count_of, counting, without_yes_no
 from vqa_helpers.evaluation.bootstrap import bounds, group, resample, totals
 from vqa_helpers.evaluation.compare import Difference, Verdict, paired_difference
 from vqa_helpers.evaluation.metrics import with_interval
@@ -96,7 +96,7 @@ def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SecondAnswers |
 def _train_counts(train: pd.DataFrame) -> list[str]:
     """The answers to "how many" in train, most frequent first."""
     asked = zip(train["question"], train["answer"], strict=True)
-    answers = Counter(a for q, a in asked if q.lower().split()[:2] == ["how", "many"])
+    answers = Counter(a for q, a in asked if asks_how_many(q))
     return sorted(answers, key=lambda answer: (-answers[answer], answer))
 
 
