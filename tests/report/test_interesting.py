@@ -120,3 +120,13 @@ def test_hostile_texts_are_shown_as_they_are():
     table = judged((hostile, "$y$", ["狗", "W" * 200, "$z^{"], [0.9, 0.05, 0.01]))
     found = " ".join("".join(texts(gallery(confident_misses(table), {}))).split("\n"))
     assert "<script>" in found and "$y$" in found and "$z^{" in found
+
+
+def test_wide_letters_do_not_run_into_the_next_card():
+    rows = [("W" * 200, "W" * 99, ["x"], [0.9]), ("what?", "a", ["x"], [0.8])]
+    figure = gallery(confident_misses(judged(*rows)), {})
+    figure.canvas.draw()
+    wide = [text for text in figure.findobj(Text) if "WWW" in text.get_text()]
+    assert len(wide) == 2
+    for text in wide:
+        assert text.get_clip_on() and text.get_clip_box().x1 <= text.axes.bbox.x1 + 1

@@ -54,8 +54,8 @@ class SecondAnswers:
 
     @property
     def falls_short(self) -> Verdict:
-        """Whether the first answer is too low ("better": more often than not) or too high."""
-        if self.short is None or self.misses < FEWEST_MISSES:
+        """Whether the first answer is too low more often than not ("better"), or less ("worse")."""
+        if self.short is None or self.told < FEWEST_MISSES:
             return "cannot tell"
         return Difference(*(self.short[part] - 50 for part in ("value", "low", "high"))).verdict
 

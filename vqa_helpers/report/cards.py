@@ -249,13 +249,14 @@ def _card(
     axes.text(left + 0.22, height - 0.1, place, va="center", fontsize=8, color=INK)
     question = fitted(card.question, wrap_at, lines) or "(empty question)"
     axes.text(
-        left, height - 0.26, question, va="top", fontsize=8.5, fontweight="bold", linespacing=1.25
-    )
+        left, height - 0.26, question, va="top", fontsize=8.5, fontweight="bold",
+        linespacing=1.25, clip_on=True,
+    )  # fmt: skip
     if name != "unknown":
         longest = 20 if with_picture else 44
         axes.text(
             left, STRIP_IN + 0.1, fitted(f"truth: {card.truth}", longest, 2), va="bottom",
-            fontsize=8.5, linespacing=1.2,
+            fontsize=8.5, linespacing=1.2, clip_on=True,
         )  # fmt: skip
     _strip(axes, answers, list(card.probabilities), None if name == "unknown" else card.truth)
 

@@ -39,13 +39,15 @@ def result_findings(analysed: Analysed, train: pd.DataFrame) -> str:
         train: the train split.
     """
     judged = analysed.judged
+    open_ended = without_yes_no(judged)
+    frequencies = frequency_table(open_ended, train["answer"])
     lines = [
         f"Analysed is **{analysed}**, the best finished run by its validation score, on "
         f"{len(judged):,} {analysed.split} questions.",
-        _types(without_yes_no(judged)),
-        _trend(frequency_table(judged, train["answer"]), "true answers seen", "times in train"),
+        _types(open_ended),
+        _trend(frequencies, "true answers seen", "times in train (yes/no excluded)"),
         _trend(length_table(judged), "questions of", "words"),
-        _confusion(without_yes_no(judged)),
+        _confusion(open_ended),
         _remark(second_answers(judged, train)),
     ]
     return _listed(lines)
@@ -157,7 +159,7 @@ def _trend(table: pd.DataFrame, before: str, after: str) -> str:
         return ""
     first, last = table.iloc[0], table.iloc[-1]
     return (
-        f"{before.capitalize()} {first.name} {after} are hit in {_share(first)}; {last.name} {after}, "
+        f"{before.capitalize()} {first.name} {after} are hit in {_share(first)}; those of {last.name} "
         f"in {_share(last)}; {_apart(first, last)}."
     )
 
@@ -197,7 +199,8 @@ def _remark(test: SecondAnswers | None) -> str:
         f"% ({short['low']:.1f} to {short['high']:.1f}); "
         + {
             "better": "it falls short more often than not, as hidden individuals would have it.",
-            "worse": "it is mostly too high, which hidden individuals do not explain.",
-            "cannot tell": "hidden individuals, which are not counted, would need more than half.",
+            "worse": "it is mostly not, so hidden individuals do not explain it.",
+            "cannot tell": "hidden individuals, which are not counted, would make that more than half, "
+            "which cannot be told.",
         }[test.falls_short]
     )
