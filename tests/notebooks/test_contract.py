@@ -14,7 +14,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PROMISED = {
     "Model100", "Original_VQA2015_VGG", "Original_VQA2015_ResNet", "Improved_VQA2015_VGG",
     "Improved_VQA2015_ResNet", "GUSE_VGG", "GUSE_ResNet", "GloVe_VGG", "GloVe_ResNet",
-    "Split_Model", "Datasets", "Results_Summary",
+    "Split_Model", "Datasets", "Results_Summary", "Result_Analysis", "Interesting_Samples",
 }  # fmt: skip
 PARAMETERS = {"DATA": "str", "EPOCHS": "int", "SEED": "int", "RUNS": "str"}
 PLAIN = {"str", "int", "float", "bool"}
@@ -138,5 +138,7 @@ def test_committed_with_the_outputs_of_a_clean_run(path: Path) -> None:
 
 def test_the_summaries_run_after_all_others() -> None:
     after = {path.stem: read(path)["metadata"].get("vqa", {}).get("after") for path in NOTEBOOKS}
-    summaries = {"Results_Summary", "Language_Priors"}
+    summaries = {
+        "Results_Summary", "Language_Priors", "Result_Analysis", "Interesting_Samples",
+    }  # fmt: skip
     assert {name for name, wave in after.items() if wave == "all"} == summaries

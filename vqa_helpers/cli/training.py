@@ -142,6 +142,7 @@ def _train(options: argparse.Namespace) -> int:
     from vqa_helpers.data.build import open_dataset
     from vqa_helpers.experiment.seeds import train_seeds
     from vqa_helpers.model.presets import find_preset
+    from vqa_helpers.report.board import pin_samples
     from vqa_helpers.report.seeds import summary_table
     from vqa_helpers.report.tables import score_table, to_markdown
     from vqa_helpers.training.team import assemble
@@ -161,6 +162,7 @@ def _train(options: argparse.Namespace) -> int:
             if not team.main:
                 continue
             run = trained.run
+            pin_samples(run, dataset)
             if run.config["stand_ins"]:
                 print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
             print(to_markdown(score_table(run.metrics)))

@@ -23,6 +23,7 @@ from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
 from vqa_helpers.evaluation.calibration import calibrate
 from vqa_helpers.evaluation.compare import against
 from vqa_helpers.evaluation.metrics import measure, score
+from vqa_helpers.experiment.board import write_board
 from vqa_helpers.experiment.guesses import blind_guesses
 from vqa_helpers.experiment.leaks import find_leaks
 from vqa_helpers.experiment.prepare import Experiment
@@ -311,3 +312,4 @@ def _measure(
         rows += [dict(zip(columns, entry, strict=True)) for entry in entries]
     write_predictions(folder / PREDICTIONS, rows)
     write_json(folder / METRICS, metrics)
+    write_board(experiment, folder, metrics)

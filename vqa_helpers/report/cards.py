@@ -6,8 +6,8 @@ files; runs no model.
 """
 
 import logging
-import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from PIL import Image
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.report.style import GREY, INK, PALE, styled
+from vqa_helpers.report.texts import fitted
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ CARD_IN = 3.15  # width of a card, inches
 PICTURE_IN = 1.65  # side of its picture
 STRIP_IN = 0.5  # height of the strip of answers
 GAP_IN, LINE_GAP_IN = 0.16, 0.26  # between cards side by side, and one below the other
-LEGEND_IN = 0.38
+LEGEND_IN, HEADING_IN = 0.38, 0.24
 SHOWN_PX = 132  # side of the picture in pixels, at the style's 80 dots per inch
 
 
@@ -69,7 +70,53 @@ def choose(predictions: pd.DataFrame, count: int = 6, seed: int = 0) -> list[int
     return chosen[:count]
 
 
-@styled
+@dataclass(frozen=True)
+class Card:
+    """One question, what is true, and what a model said.
+
+    Attributes:
+        answers: most probable first, with their probabilities, 0 to 1.
+        truth: None where it is not known.
+        picture: the image file; None where it is not at hand.
+    """
+
+    question: str
+    answers: Sequence[str]
+    probabilities: Sequence[float]
+    truth: str | None
+    picture: Path | None = None
+
+
+def cards_of(
+    predictions: pd.DataFrame,
+    questions: pd.DataFrame,
+    images: Mapping[int, Path],
+    rows: Sequence[int],
+) -> list[Card]:
+    """The cards of some questions, in the order of their ids `rows`.
+
+    Raises:
+        InputError: a question is not among the predictions, or none is among the questions.
+    """
+    asked = questions.drop_duplicates("question_id").set_index("question_id")
+    known = predictions[predictions["question_id"].isin(asked.index)]
+    if known.empty:
+        raise InputError("no prediction is of these questions; give the table of the same split")
+    answered = known.drop_duplicates("question_id").set_index("question_id")
+    cards = []
+    for question_id in rows:
+        if question_id not in answered.index:
+            raise InputError(f"question {question_id} has no prediction here; choose another id")
+        question, said = asked.loc[question_id], answered.loc[question_id]
+        picture = images.get(int(question["image_id"]))
+        cards.append(
+            Card(
+                question["question"], said["answers"], said["probabilities"], said["truth"], picture
+            )
+        )
+    return cards
+
+
 def sample_cards(
     predictions: pd.DataFrame,
     questions: pd.DataFrame,
@@ -94,27 +141,44 @@ def sample_cards(
     Raises:
         InputError: there is nothing to show, or a question of `rows` is not there.
     """
-    asked = questions.drop_duplicates("question_id").set_index("question_id")
-    known = predictions[predictions["question_id"].isin(asked.index)]
-    if known.empty:
-        raise InputError("no prediction is of these questions; give the table of the same split")
-    answered = known.drop_duplicates("question_id").set_index("question_id")
+    known = predictions[predictions["question_id"].isin(questions["question_id"])]
     ids = list(rows) if rows is not None else choose(known, count, seed)
-    for question_id in ids:
-        if question_id not in answered.index:
-            raise InputError(f"question {question_id} has no prediction here; choose another id")
-    if not ids:
+    cards = cards_of(predictions, questions, images, ids)
+    return draw_cards(cards, columns, bool(images), image_size_px)
+
+
+@styled
+def draw_cards(
+    cards: Sequence[Card],
+    columns: int = 3,
+    with_pictures: bool = True,
+    image_size_px: int | None = None,
+    headings: Sequence[str] = (),
+) -> Figure:
+    """Draw cards line by line, a legend below.
+
+    Args:
+        with_pictures: False for questions about no photographs: the cards are lower.
+        headings: what stands above each column.
+
+    Raises:
+        InputError: there is no card.
+    """
+    if not cards:
         raise InputError("no card to draw; ask for at least one")
-    columns = max(1, min(columns, len(ids)))
-    picture = PICTURE_IN if images else 0.9
+    columns = max(1, min(columns, len(cards)))
+    picture = PICTURE_IN if with_pictures else 0.9
     height = picture + 0.08 + STRIP_IN
-    figure, frames = _frames(len(ids), columns, height)
-    for axes, question_id in zip(frames, ids, strict=True):
-        question = asked.loc[question_id]
-        square = load_square(images.get(int(question["image_id"])), image_size_px)
-        text = str(question["question"])
-        _card(axes, height, bool(images), square, text, answered.loc[question_id])
-    outcomes = {outcome(answered.loc[i, "answers"], answered.loc[i, "truth"]) for i in ids}
+    figure, frames = _frames(len(cards), columns, height, HEADING_IN if headings else 0)
+    for axes, card in zip(frames, cards, strict=True):
+        square = load_square(card.picture, image_size_px) if with_pictures else None
+        _card(axes, height, with_pictures, square, card)
+    for axes, heading in zip(frames, headings, strict=False):
+        axes.text(
+            0, height + 0.1, fitted(heading, 44), fontsize=9.5, fontweight="bold", va="bottom",
+            clip_on=False,
+        )  # fmt: skip
+    outcomes = {outcome(card.answers, card.truth) for card in cards}
     _legend(figure, [name for name in OUTCOMES if name in outcomes])
     return figure
 
@@ -145,18 +209,20 @@ def load_square(path: Path | None, image_size_px: int | None = None) -> np.ndarr
     return np.asarray(resized.crop((left, top, left + side, top + side)))
 
 
-def _frames(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+def _frames(
+    count: int, columns: int, height: float, above: float
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """A figure with one empty axes a card; its coordinates are inches from the lower left."""
     lines = -(-count // columns)
     width_in = columns * CARD_IN + (columns + 1) * GAP_IN
-    height_in = lines * (height + LINE_GAP_IN) + GAP_IN - LINE_GAP_IN + LEGEND_IN + 0.06
+    height_in = lines * (height + LINE_GAP_IN) + GAP_IN - LINE_GAP_IN + LEGEND_IN + 0.06 + above
     with mpl.rc_context({"figure.constrained_layout.use": False}):  # every place is given here
         figure = plt.figure(figsize=(width_in, height_in))
     frames = []
     for place in range(count):
         line, column = divmod(place, columns)
         left = GAP_IN + column * (CARD_IN + GAP_IN)
-        bottom = height_in - GAP_IN - (line + 1) * height - line * LINE_GAP_IN
+        bottom = height_in - above - GAP_IN - (line + 1) * height - line * LINE_GAP_IN
         axes = figure.add_axes(
             (left / width_in, bottom / height_in, CARD_IN / width_in, height / height_in)
         )
@@ -167,35 +233,32 @@ def _frames(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]
 
 
 def _card(
-    axes: Axes, height: float, with_picture: bool, square: np.ndarray | None, question: str,
-    prediction: pd.Series,
-) -> None:  # fmt: skip
+    axes: Axes, height: float, with_picture: bool, square: np.ndarray | None, card: Card
+) -> None:
     """Fill one frame: picture, then question and truth beside it, then the strip below."""
     left, wrap_at, lines = 0.0, 42, 2
     if with_picture:
         _picture(axes, height, square)
         left, wrap_at, lines = PICTURE_IN + 0.12, 19, 6
-    answers, truth = list(prediction["answers"]), prediction["truth"]
-    name = outcome(answers, truth)
+    answers = list(card.answers)
+    name = outcome(answers, card.truth)
     colour = OUTCOMES[name][0]
     axes.plot(left + 0.08, height - 0.1, "o", color=colour, markersize=9, clip_on=False)
     place = {"hit": "hit", "miss": "miss", "unknown": "no truth known"}.get(name)
-    place = place or f"answer {answers.index(truth) + 1} of {len(answers)}"
+    place = place or f"answer {answers.index(card.truth) + 1} of {len(answers)}"
     axes.text(left + 0.22, height - 0.1, place, va="center", fontsize=8, color=INK)
-    wrapped = textwrap.wrap(
-        " ".join(question.split()) or "(empty question)", wrap_at, max_lines=lines, placeholder=" …"
-    )
+    question = fitted(card.question, wrap_at, lines) or "(empty question)"
     axes.text(
-        left, height - 0.26, "\n".join(wrapped), va="top", fontsize=8.5, fontweight="bold",
-        linespacing=1.25,
+        left, height - 0.26, question, va="top", fontsize=8.5, fontweight="bold",
+        linespacing=1.25, clip_on=True,
     )  # fmt: skip
     if name != "unknown":
         longest = 20 if with_picture else 44
         axes.text(
-            left, STRIP_IN + 0.1, _fit(f"truth: {truth}", longest, 2), va="bottom", fontsize=8.5,
-            linespacing=1.2,
+            left, STRIP_IN + 0.1, fitted(f"truth: {card.truth}", longest, 2), va="bottom",
+            fontsize=8.5, linespacing=1.2, clip_on=True,
         )  # fmt: skip
-    _strip(axes, answers, list(prediction["probabilities"]), None if name == "unknown" else truth)
+    _strip(axes, answers, list(card.probabilities), None if name == "unknown" else card.truth)
 
 
 def _picture(axes: Axes, height: float, square: np.ndarray | None) -> None:
@@ -221,7 +284,7 @@ def _strip(axes: Axes, answers: list[str], probabilities: list[float], truth: st
         )
         ink = readable_on(fill)
         axes.text(
-            (place + 0.5) * width - 0.015, STRIP_IN * 0.63, _fit(str(answer), 11, 2), ha="center",
+            (place + 0.5) * width - 0.015, STRIP_IN * 0.63, fitted(answer, 11, 2) or "(empty)", ha="center",
             va="center", fontsize=6.6, color=ink, linespacing=1.05, clip_on=True,
         )  # fmt: skip
         axes.text(
@@ -272,15 +335,6 @@ def readable_on(fill: Any) -> str:
 
     light = luminance(fill) + 0.05
     return "white" if 1.05 / light > light / (luminance(INK) + 0.05) else INK
-
-
-def _fit(text: str, width: int, lines: int) -> str:
-    """`text` in at most `lines` lines of `width` characters, an ellipsis for what is cut."""
-    wrapped = textwrap.wrap(" ".join(text.split()), width) or ["(empty)"]
-    if len(wrapped) > lines:
-        wrapped = wrapped[:lines]
-        wrapped[-1] = wrapped[-1][: width - 1].rstrip(" ,") + "…"
-    return "\n".join(wrapped)
 
 
 def _percent(probability: float) -> str:

@@ -28,6 +28,7 @@ from vqa_helpers.report.style import (
     ORANGE,
     PALE,
     RED,
+    name_rows,
     save,
     styled,
 )
@@ -38,6 +39,7 @@ from vqa_helpers.report.tables import (
     question_type_table,
     scored_split,
 )
+from vqa_helpers.report.texts import fitted
 
 __all__ = [
     "plot_answer_distribution", "plot_answer_types", "plot_comparison", "plot_history",
@@ -162,8 +164,8 @@ def plot_question_types(
     axes.plot(table["top-5"], places, "o", color=ORANGE, markerfacecolor="white", markersize=7)
     for place, value in zip(places, table["top-1"], strict=True):
         axes.text(value - 1.8, place, f"{value:.0f}", ha="right", va="center", fontsize=8)
-    labels = [f"{name}  ({int(row['questions']):,})" for name, row in table.iterrows()]
-    _category_axis(axes, places, labels)
+    labels = [f"{fitted(name, 40)}  ({int(row['questions']):,})" for name, row in table.iterrows()]
+    name_rows(axes, places, labels)
     axes.set_xlim(-5, 104)
     for name, edge, side, colour in (
         ("top-1", 1.2, "right", BLUE), ("top-5", -1.2, "left", DARK_ORANGE),
@@ -207,7 +209,7 @@ def plot_comparison(table: pd.DataFrame, title: str = "") -> Figure:
         where = f"{run['dataset']}, " if several else ""
         valid = "" if on_test.iloc[row] else ", validation"
         labels.append(f"{run['preset']}  ({where}seed {run['seed']}{valid})")
-    _category_axis(axes, range(len(order)), labels)
+    name_rows(axes, range(len(order)), labels)
     _comparison_legend(figure, bool((table["stand-ins"] != "none").any()))
     axes.set_xlabel("top-1 accuracy, %")
     dataset = "" if several else f", {table['dataset'].iloc[0]}"
@@ -242,7 +244,7 @@ def plot_answer_distribution(
     right.barh(range(len(shown)), shown, color=BLUE, height=0.72)
     for place, value in enumerate(shown):
         right.text(value, place, f" {value:.1f}", va="center", fontsize=8)
-    _category_axis(right, range(len(shown)), [_short(str(name), 24) for name in shown.index])
+    name_rows(right, range(len(shown)), [fitted(name, 24) for name in shown.index])
     right.set_xlim(0, shown.iloc[0] * 1.12)
     right.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     right.set_xlabel(f"share of the {len(answered[counted]):,} {counted} questions, %")
@@ -289,20 +291,8 @@ def _bars(axes: Axes, places: list[float], bars: list[tuple[str, float, str]]) -
             1.5 if inside else value + 1, place, f"{value:.1f}", va="center", fontsize=8.5,
             fontweight="bold", color="white" if inside else colour,
         )  # fmt: skip
-    _category_axis(axes, places, [bar[0] for bar in bars])
+    name_rows(axes, places, [bar[0] for bar in bars])
     axes.set_xlim(0, 102)
-
-
-def _category_axis(axes: Axes, places: Any, labels: list[str]) -> None:
-    """Name the rows of a horizontal chart, first row on top; labels may hold anything."""
-    places = list(places)
-    axes.set_yticks(places, labels)
-    for text in axes.get_yticklabels():
-        text.set_parse_math(False)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.grid(False, axis="y")
-    axes.set_ylim(places[-1] + 0.7, places[0] - 0.7)
 
 
 def _type_shares(axes: Axes, answered: Mapping[str, pd.DataFrame]) -> None:
@@ -329,7 +319,7 @@ def _type_shares(axes: Axes, answered: Mapping[str, pd.DataFrame]) -> None:
                 )  # fmt: skip
         start = start + values.to_numpy()
     labels = [f"{name}\n{len(table):,}" for name, table in answered.items()]
-    _category_axis(axes, places, labels)
+    name_rows(axes, places, labels)
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of the split's questions, %")
     axes.legend(
@@ -353,9 +343,3 @@ def _comparison_legend(figure: Figure, stand_ins: bool) -> None:
         [handle for handle, _ in entries], [label for _, label in entries],
         loc="outside lower center", ncols=4, fontsize=8.5,
     )  # fmt: skip
-
-
-def _short(text: str, length: int) -> str:
-    """`text` in at most `length` characters, an ellipsis for what is cut."""
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.errors import InputError
+from vqa_helpers.report.analysis import best_runs
 from vqa_helpers.report.cards import sample_cards
 from vqa_helpers.report.figures import plot_comparison
 from vqa_helpers.report.style import save
 from vqa_helpers.report.tables import results_table, scored_split
-from vqa_helpers.runs import find_runs
 
 
 def write_gallery(dataset: Dataset, runs_root: Path, folder: Path) -> list[Path]:
@@ -17,13 +16,10 @@ def write_gallery(dataset: Dataset, runs_root: Path, folder: Path) -> list[Path]
     Raises:
         InputError: when there is no finished run on the dataset.
     """
-    runs = find_runs(runs_root, dataset.name)
-    if not runs:
-        raise InputError(f"{runs_root}: holds no finished run on {dataset.name}; train one first")
+    best = best_runs(runs_root, dataset)[0]
     folder.mkdir(parents=True, exist_ok=True)
     table = results_table(runs_root, dataset.name)
     comparison = plot_comparison(table, f"Top-1 accuracy on {dataset.name}")
-    best = max(runs, key=lambda run: run.metrics["validation"]["top1"]["value"])
     split, _ = scored_split(best.metrics)
     cards = sample_cards(best.predictions, dataset.splits[split], dataset.images)
     return [

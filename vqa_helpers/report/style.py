@@ -7,17 +7,22 @@ figures show.
 import functools
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
 from vqa_helpers.files import write_bytes
+from vqa_helpers.report.texts import font_families
+
+if TYPE_CHECKING:
+    from IPython.display import Image as Picture
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +34,6 @@ STYLE = {
     "figure.dpi": 80,
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
-    "font.family": "DejaVu Sans",  # ships with matplotlib: figures look the same everywhere
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,
@@ -61,7 +65,7 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
 
     @functools.wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):
+        with mpl.rc_context(STYLE | {"font.family": font_families()}):
             figure = draw(*args, **kwargs)
         plt.close(figure)
         return figure
@@ -69,17 +73,50 @@ def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     return drawn
 
 
+@styled
+def note(text: str) -> Figure:
+    """One line in place of a figure for which there is nothing to draw."""
+    figure = plt.figure(figsize=(7.5, 0.45))
+    figure.text(0.01, 0.5, text, va="center", color=DARK_GREY)
+    return figure
+
+
+def name_rows(axes: Axes, places: Iterable[float], labels: Sequence[str]) -> None:
+    """Name the rows of a horizontal chart, the first on top; labels may hold anything printable."""
+    places = list(places)
+    axes.set_yticks(places, labels)
+    for text in axes.get_yticklabels():
+        text.set_parse_math(False)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(False, axis="y")
+    axes.set_ylim(places[-1] + 0.7, places[0] - 0.7)
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Write `figure` as a small PNG of 256 colours, the same bytes every time."""
     path = Path(path)
+    content = as_png(figure)
+    write_bytes(path, content)
+    log.info("figure written: %s (%d kB)", path, len(content) // 1000)
+    return path
+
+
+def as_png(figure: Figure) -> bytes:
+    """`figure` as a small PNG of 256 colours, the same bytes every time."""
     drawn, packed = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=figure.dpi)
     with Image.open(drawn) as image:
         small = _fewer_colours(image.convert("RGB"))
     small.save(packed, format="PNG", optimize=True)
-    write_bytes(path, packed.getvalue())
-    log.info("figure written: %s (%d kB)", path, len(packed.getvalue()) // 1000)
-    return path
+    return packed.getvalue()
+
+
+def compact(figure: Figure) -> "Picture":
+    """`figure` as a notebook keeps it in a third of the room: for galleries of photographs."""
+    from IPython.display import Image as Picture
+
+    return Picture(as_png(figure), format="png")
 
 
 def _fewer_colours(image: Image.Image) -> Image.Image:
