@@ -193,7 +193,7 @@ def _swap(noun: str, first: str, second: str, counts: dict[str, int]) -> str:
         many = "the one pair" if pairs == 1 else f"any of {pairs} pairs"
         return f"{said}no difference can be told in {many}."
     parts = [
-        f"{name} is better in {count}"
+        f"{count} {'is' if count == 1 else 'are'} better with {name}"
         for name, count in ((first, better), (second, worse))
         if count
     ]

@@ -11,12 +11,18 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LIMIT_S = 60.0
+# The browser takes commands from descriptor 3 and answers on 4.
+START = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); "
+    "os.execv(sys.argv[3], sys.argv[3:])"
+)
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-extensions",
@@ -41,8 +47,7 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="browser-")
         there, self._write = os.pipe()
         self._read, back = os.pipe()
-        # The browser takes commands from descriptor 3 and answers on 4.
-        words = ["/bin/sh", "-c", f'exec "$@" 3<&{there} 4>&{back}', "sh", program, *FLAGS]
+        words = [sys.executable, "-c", START, str(there), str(back), program, *FLAGS]
         self.process = subprocess.Popen(
             [*words, f"--user-data-dir={self.profile}", "about:blank"], pass_fds=(there, back),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bs4 import Tag
 
-LONG = 36  # characters from which a cell is prose and needs room to be read
+SHORT = 24  # characters up to which a cell stays in one line; what is longer needs room
 NUMBER = r"[-+−]?\d[\d,.]*(?:\s?%)?"
 INTERVAL = r"\[\s*[-+−]?\d[\d,.]*\s*,\s*[-+−]?\d[\d,.]*\s*\]"
 ABSENT = {"", "–", "-", "nan", "None", "not defined", "not scored"}
 _NUMERIC = re.compile(rf"(?:{NUMBER})?(?:\s*{INTERVAL})?(?:\s*/\s*{NUMBER})?")
-# A verdict before the interval belongs to it: "cannot tell +1.2 [-0.3, +2.7]".
-_KEEP = re.compile(rf"(?:(?:better|worse|cannot tell)\s)?(?:{NUMBER}\s*)?{INTERVAL}")
+# A verdict before the interval belongs to it: "cannot tell +1.2 [-0.3, +2.7]". "top-1" is one word.
+_KEEP = re.compile(
+    rf"(?:(?:better|worse|cannot tell)\s)?(?:{NUMBER}\s*)?{INTERVAL}|\b[A-Za-z]+-\d\b"
+)
 
 
 def is_numeric(text: str) -> bool:
@@ -27,7 +29,7 @@ def is_numeric(text: str) -> bool:
 def mark_cells(table: "Tag") -> None:
     """Give the cells of a table, and the heads of its columns, the class their content asks for.
 
-    "num" where it is a number, "long" where it is prose; in all others each interval becomes a
+    "num" where it is a number, "short" where it fits a line, else "long"; each interval becomes a
     `<span class="keep">`.
     """
     columns: dict[int, list[str]] = {}
@@ -39,8 +41,8 @@ def mark_cells(table: "Tag") -> None:
                 columns.setdefault(place, []).append(text)
             if is_numeric(text):
                 _add(cell, "num")
-            elif len(text) >= LONG:
-                _add(cell, "long")
+            elif cell.name == "td" and text:
+                _add(cell, "short" if len(text) <= SHORT else "long")
             _keep_whole(cell)
     numeric = {place for place, texts in columns.items() if _all_numeric(texts)}
     for row in rows:

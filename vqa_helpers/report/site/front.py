@@ -135,7 +135,9 @@ def _card(example: Example) -> str:
 
 
 def _bar(answer: str, probability: float, is_truth: bool) -> str:
-    share = f"{100 * probability:.0f} %" if probability >= 0.005 or not probability else "&lt;1 %"
+    share = f"{100 * probability:.0f} %"
+    if 0 < probability < 0.005 or 0.995 <= probability < 1:
+        share = "&lt;1 %" if probability < 0.5 else "&gt;99 %"
     mark = ' <span class="is-true" title="the true answer">✓</span>' if is_truth else ""
     width = f"width: {max(1.0, 100 * min(probability, 1.0)):.1f}%"
     colour = f"background-color: {to_hex(PROBABILITY(probability))}"
@@ -178,7 +180,8 @@ def _findings(said: Sequence[str], dataset: str) -> str:
 
 
 def _bold(line: str) -> str:
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(line))
+    line = re.sub(r"(\d) %", "\\1\N{NO-BREAK SPACE}%", html.escape(line))
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", line)
 
 
 def _results(results: pd.DataFrame, datasets: Sequence[str], pages: Sequence[Page]) -> str:

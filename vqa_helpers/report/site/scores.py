@@ -11,8 +11,9 @@ import pandas as pd
 
 from vqa_helpers.report.tables import NOT_SCORED, Score
 
+NONE = ("none", None)
 CIRCUMSTANCES = ("stand-ins", "weights", "epochs", "seed")
-CHART_PX = 150  # width of 100 % in the little charts
+CHART_PX = 120  # width of 100 % in the little charts
 MIDDLE_PX = 9
 VERDICTS = {"better": "better", "worse": "worse", "cannot tell": "unclear"}
 
@@ -25,12 +26,12 @@ def results_section(rows: pd.DataFrame, pages: Mapping[str, str]) -> str:
         pages: file of the page of a preset's notebook, by preset.
     """
     rows = rows.sort_values("test top-1", ascending=False, kind="stable", key=_by_value)
-    notes = list(dict.fromkeys(name for text in rows["stand-ins"] for name in _stand_ins(text)))
+    notes = [text for text in rows["stand-ins"].drop_duplicates() if text not in NONE]
     lines = [
         _line(row, pages, notes, len(set(rows["seed"])) > 1) for row in rows.to_dict("records")
     ]
     heads = (("model", ""), ("top-1, 95 % interval", ""), ("over blind", "num"), ("verdict", ""),
-             ("VQA accuracy", "num"), ("top-5", "num"), ("train s", "num"))  # fmt: skip
+             ("VQA accuracy", "num"), ("train s", "num"))  # fmt: skip
     head = "".join(
         f'<th scope="col"{_class(kind)}>{html.escape(text)}</th>' for text, kind in heads
     )
@@ -59,10 +60,6 @@ def _by_value(column: pd.Series) -> pd.Series:
     return column.map(lambda score: score.value if isinstance(score, Score) else -1.0)
 
 
-def _stand_ins(text: object) -> list[str]:
-    return [] if text in ("none", None) or pd.isna(text) else str(text).split(", ")
-
-
 def _class(name: str) -> str:
     return f' class="{name}"' if name else ""
 
@@ -71,12 +68,11 @@ def _line(
     row: Mapping[str, object], pages: Mapping[str, str], notes: list[str], seeds: bool
 ) -> str:
     preset = str(row["preset"])
-    name = html.escape(preset)
+    name = html.escape(preset).replace("_", "_<wbr>")
     if preset in pages:
         name = f'<a href="{quote(pages[preset])}">{name}</a>'
-    marks = ",".join(str(notes.index(one) + 1) for one in _stand_ins(row["stand-ins"]))
-    if marks:
-        name += f"<sup>{marks}</sup>"
+    if row["stand-ins"] in notes:
+        name += f"<sup>{notes.index(row['stand-ins']) + 1}</sup>"
     if seeds:
         name += f" <small>seed {html.escape(str(row['seed']))}</small>"
     score, where = row["test top-1"], ""
@@ -86,11 +82,10 @@ def _line(
     kind = VERDICTS.get(str(verdict), "")
     said = f'<span class="verdict {kind}">{html.escape(str(verdict))}</span>' if kind else "–"
     cells = (
-        ("chart", f"{cell(score)}{where}{_chart(score, row)}"),
+        ("", f'<div class="chart">{cell(score)}{where}{_chart(score, row)}</div>'),
         ("num", "–" if _absent(gain) else f"{gain:+.1f}"),
         ("", said),
         ("num", cell(row["VQA accuracy"])),
-        ("num", cell(row["top-5"])),
         ("num", cell(row["train s"])),
     )
     return (
