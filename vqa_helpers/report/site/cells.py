@@ -41,7 +41,7 @@ def mark_cells(table: "Tag") -> None:
                 columns.setdefault(place, []).append(text)
             if is_numeric(text):
                 _add(cell, "num")
-            elif cell.name == "td" and text:
+            elif text and (cell.name == "td" or cell.find_parent("tbody")):
                 _add(cell, "short" if len(text) <= SHORT else "long")
             _keep_whole(cell)
     numeric = {place for place, texts in columns.items() if _all_numeric(texts)}
