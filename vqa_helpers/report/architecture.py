@@ -26,7 +26,7 @@ LAYERS = {"ReLU": "ReLU", "Tanh": "tanh", "BatchNorm1d": "batch norm", "Dropout"
 
 WIDTH_IN = 10.0  # of every figure: words are equally large in all of them
 INPUT_IN, BOX_IN, GAP_IN = 0.7, 0.94, 0.2  # widths of an input, a box, and the way to the next
-LANE_IN = 1.62  # from one lane's middle to the other's
+LANE_IN = 1.74  # from one lane's middle to the other's
 LOWEST_IN, HIGHEST_IN = 0.5, 1.04  # heights of boxes 64 and 4,608 wide
 FOOT_IN, HEAD_IN = 1.3, 1.2
 

@@ -18,6 +18,7 @@ from vqa_helpers.runs import Run, find_runs
 
 log = logging.getLogger(__name__)
 
+README_DPI = 120
 ARCHITECTURES = "architectures"  # folder of one figure a preset
 
 
@@ -49,6 +50,8 @@ def write_gallery(dataset: Dataset, runs_root: Path, folder: Path) -> list[Path]
         figures["split_model"] = draw_split_model(dataset, best_run(stored))
     for preset in PRESETS.values():
         figures[f"{ARCHITECTURES}/{preset.name}"] = draw_architecture(preset)
+    for name in ("comparison", "sample_cards"):  # drawn for notebooks, which are kept small
+        figures[name].set_dpi(README_DPI)
     return [save(figure, folder / f"{path}.png") for path, figure in figures.items()]
 
 

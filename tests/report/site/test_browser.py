@@ -16,6 +16,7 @@ from vqa_helpers.report.site.build import build_site
 pytest.importorskip("nbconvert")
 nbformat = pytest.importorskip("nbformat")
 PHONE, DESK = 390, 1280
+NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 SHOUT = "</script><script>window.ran = 'question'</script><img src=x onerror=\"window.ran='img'\">"
 LONG = "x" * 300
 
@@ -324,3 +325,24 @@ def test_what_failed_is_shown_as_such(browser, site) -> None:
     assert browser.run("document.querySelectorAll('.output_error').length") == 1
     browser.open(site / "First.html")
     assert browser.run("document.querySelector('.failure')") is None
+
+
+@pytest.mark.slow
+def test_the_notebooks_of_the_project_read_well(browser, tmp_path) -> None:
+    """Every notebook as it is kept, with the outputs it has: silent, whole and legible."""
+    built = build_site(
+        sorted(NOTEBOOKS.glob("*.ipynb")), tmp_path / "runs", tmp_path / "out"
+    ).parent
+    assert len(pages(built)) > 10
+    for page in pages(built):
+        browser.prefer("light")
+        browser.open(page, PHONE)
+        assert browser.complaints == [], page.name
+        assert [one for one in browser.requests if not one.startswith("data:")] == [page.as_uri()]
+        assert browser.run("document.documentElement.scrollWidth") <= PHONE, page.name
+        assert browser.run(STICKING_OUT) == [], page.name
+        for colours in ("light", "dark"):
+            browser.prefer(colours)
+            faint = [(ratio, text) for ratio, text in browser.run(CONTRAST) if ratio < 4.5]
+            assert faint == [], (page.name, colours)
+    browser.prefer("light")

@@ -93,7 +93,7 @@ def _figures(results: pd.DataFrame, datasets: Sequence[str]) -> str:
     if isinstance(best["ceiling"], float):
         tiles.append((f"{best['ceiling']:.1f} %", "the most its answers allow", "ceiling"))
     items = "".join(
-        f'<li class="{kind}"><b>{number}</b>{html.escape(text)}</li>'
+        f'<li class="{kind}"><b>{number}</b>{html.escape(text).replace("_", "_<wbr>")}</li>'
         for number, text, kind in tiles
     )
     name = html.escape(str(datasets[0]))
