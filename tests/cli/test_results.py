@@ -72,3 +72,19 @@ def test_results_are_validated_without_annotations(vqa, data, tmp_path):
     assert json.loads(vqa(*words)[1]) == {"accepted": True, "answers": len(rows)}
     results.write_text(json.dumps(rows[1:]), encoding="utf-8")
     assert "has no answer to question" in refused(vqa(*words))
+
+
+def test_a_site_of_failed_notebooks_says_so_with_its_exit_code(vqa, run, tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("nbconvert")
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One")])
+    (tmp_path / "nb" / "failed").mkdir(parents=True)
+    nbformat.write(made, tmp_path / "nb" / "failed" / "One.ipynb")
+    words = ["report", "--runs", "runs", "--notebooks", tmp_path / "nb", "--out", tmp_path / "out"]
+    code, _, error = vqa(*words)
+    assert code == 1 and "One.ipynb: failed when it was last run" in error
+    assert (tmp_path / "out" / "One.html").is_file()
+    nbformat.write(made, tmp_path / "nb" / "Two.ipynb")
+    (tmp_path / "nb" / "failed" / "One.ipynb").unlink()
+    assert vqa(*words)[0] == 0
+    assert not (tmp_path / "out" / "One.html").exists()

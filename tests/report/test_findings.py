@@ -1,67 +1,76 @@
-"""Sentences that follow from the numbers, and change with them."""
+"""Findings: each follows from the runs, and turns with them."""
 
-import pandas as pd
+from vqa_helpers.report.findings import findings
 
-from tests.report import samples
-from tests.report.test_interesting import judged
-from vqa_helpers.report.analysis import Analysed
-from vqa_helpers.report.findings import remark_table, result_findings, sample_findings
-from vqa_helpers.runs import Run
-
-TRAIN = pd.DataFrame({"question": ["How many?"] * 5, "answer": ["1", "1", "1", "2", "2"]})
-
-
-def analysed(tmp_path, rows, preset="1.e") -> Analysed:
-    return Analysed(Run(samples.write_run(tmp_path, preset)), "test", judged(*rows))
+PIECES = {
+    "images": {"piece": "Images", "encoder": "vgg16", "in_loop": False, "trained": "none"},
+    "questions": {"piece": "Sentences"},
+    "fusion": {"piece": "Concat"},
+    "classifier": {"piece": "Classifier", "hidden": [8]},
+}
 
 
-def counts(first: int, second: int, number: int = 40) -> list:
-    """Questions whose truth is 5 and whose answers are those."""
-    return [("How many?", "5", [str(first), str(second)], [0.6, 0.3])] * number
+def pieces(**changes):
+    return {**PIECES, **changes}
 
 
-def test_the_remark_is_told_one_way_and_the_other(tmp_path):
-    shown = result_findings(analysed(tmp_path, counts(4, 5)), TRAIN)
-    assert "the remark holds" in shown and "falls short" in shown
-    high = result_findings(analysed(tmp_path, counts(6, 5)), TRAIN)
-    assert "it is mostly not" in high
-    not_so = result_findings(analysed(tmp_path, counts(1, 2)), TRAIN)
-    assert "the remark is not shown" in not_so
-    few = result_findings(analysed(tmp_path, counts(4, 5, 3)), TRAIN)
-    assert "too few" in few
-    none = result_findings(analysed(tmp_path, [("What?", "a", ["a"], [1.0])]), TRAIN)
-    assert "has no case here" in none
+def encoder(name):
+    return {**PIECES["images"], "encoder": name}
 
 
-def test_the_run_and_the_split_are_named(tmp_path):
-    said = result_findings(analysed(tmp_path, counts(4, 5)), TRAIN)
-    assert "**1.e, seed 0**" in said and "40 test questions" in said
-    assert all(line.startswith("* ") for line in said.splitlines())
+def said(tmp_path) -> str:
+    return "\n".join(findings(tmp_path, "demo"))
 
 
-def test_texts_of_the_data_are_code(tmp_path):
-    rows = [("What?", "`<b>", ["$x$\n# head", "b"], [0.99, 0.0])] * 12
-    for said in (
-        result_findings(analysed(tmp_path, rows), TRAIN),
-        sample_findings(analysed(tmp_path, rows), None),
-    ):
-        assert "`$x$ # head`" in said and "`'<b>`" in said
-        assert all(line.startswith("* ") for line in said.splitlines())
+def test_no_runs_no_findings(tmp_path) -> None:
+    assert findings(tmp_path, "demo") == []
 
 
-def test_samples_are_counted_over_all_questions(tmp_path):
-    rows = [("What?", "a", ["a", "b"], [0.95, 0.0])] * 3 + [("What?", "a", ["b", "a"], [0.9, 0.1])]
-    ours = analysed(tmp_path, rows)
-    said = sample_findings(ours, None)
-    assert "4 of 4 first answers 90 % or more; 1 of these are wrong (25.0 %)" in said
-    other = analysed(tmp_path, [("What?", "a", ["b", "a"], [0.5, 0.4])] * 4, "1.f")
-    said = sample_findings(ours, other)
-    assert "On 3 questions" in said and "**1.f, seed 0**" in said
-    assert "never 90 % sure" in sample_findings(other, None)
+def test_the_best_and_who_cannot_be_told_from_it(write, tmp_path) -> None:
+    write("1.e", 0.6, pieces=PIECES)
+    write("1.b", 0.59, pieces=PIECES, drawn=7)
+    write("1.c", 0.2, pieces=PIECES)
+    assert "**1.e** scores highest: **60.0 %**" in said(tmp_path)
+    assert "1 of the 2 others cannot be told from it" in said(tmp_path)
 
 
-def test_the_remark_as_a_table(tmp_path):
-    table = remark_table(judged(*counts(4, 5)), TRAIN)
-    assert table["questions"].tolist() == [40, 40, 0, 40]
-    assert table["share"].iloc[0].startswith("100.0") and pd.isna(table["share"].iloc[2])
-    assert remark_table(judged(("What?", "a", ["a"], [1.0])), TRAIN).empty
+def test_a_clear_winner_is_called_one(write, tmp_path) -> None:
+    write("1.e", 0.9)
+    write("1.b", 0.2)
+    assert "better than every other model, question by question" in said(tmp_path)
+
+
+def test_one_piece_changed(write, tmp_path) -> None:
+    write("A_VGG", 0.8, pieces=PIECES)
+    write("A_ResNet", 0.4, pieces=pieces(images=encoder("resnet50")))
+    line = "Only the network changed, **ResNet50** against **VGG16**: "
+    assert f"{line}of 1 pair, 1 is better with VGG16." in said(tmp_path)
+    write("A_ResNet", 0.8, pieces=pieces(images=encoder("resnet50")))
+    assert f"{line}no difference can be told in the one pair." in said(tmp_path)
+
+
+def test_two_pieces_changed_say_nothing(write, tmp_path) -> None:
+    write("A", 0.8, pieces=PIECES)
+    changed = pieces(images=encoder("resnet50"), questions={"piece": "Glove"})
+    write("B", 0.4, pieces=changed)
+    assert "Only the" not in said(tmp_path)
+
+
+def test_what_looking_is_worth(write, tmp_path) -> None:
+    write("Sees", 0.8, pieces=PIECES)
+    write("Blind", 0.6, pieces=pieces(images=None))
+    assert "reaches **60.0 %**: 75 % of what the best model gets" in said(tmp_path)
+    assert "**20.0 points**" in said(tmp_path)
+    write("Sees", 0.5, pieces=PIECES)
+    assert "the image is worth nothing" in said(tmp_path)
+
+
+def test_verdicts_stand_ins_and_memory(write, tmp_path) -> None:
+    write("Sees", 0.8, pieces=PIECES)
+    write("Other", 0.1, stand_ins=[])
+    text = said(tmp_path)
+    assert "**1 of 2** models are better than the best blind guess" in text
+    assert "**Other** is worse" in text
+    assert "1 of 2 models were trained with stand-ins" in text
+    assert "learnt by heart" in text
+    assert "Hardest are the **number** questions" in text

@@ -138,9 +138,19 @@ def _report(options: argparse.Namespace) -> int:
             print(path)
     if options.table or options.figures:
         return DONE
+    return _site(options)
+
+
+def _site(options: argparse.Namespace) -> int:
     from vqa_helpers.batch.runner import select
-    from vqa_helpers.report.site import build_site
+    from vqa_helpers.report.examples import examples_of
+    from vqa_helpers.report.site.build import build_site
 
     notebooks = options.notebooks or options.runs / "notebooks"
-    print(build_site(select(notebooks), options.runs, options.out))
-    return DONE
+    failed = sorted((notebooks / "failed").glob("*.ipynb"))
+    good = [] if failed and not any(notebooks.glob("*.ipynb")) else select(notebooks)
+    examples = examples_of(options.runs)
+    print(build_site(good, options.runs, options.out, failed=failed, examples=examples))
+    for path in failed:
+        print(f"vqa: {path}: failed when it was last run; the site says so", file=sys.stderr)
+    return SOME_FAILED if failed else DONE

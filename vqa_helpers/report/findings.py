@@ -1,206 +1,260 @@
-"""What the analysis of a run says, as sentences: computed, so that another run says otherwise.
+"""What all finished runs on one dataset say together, as sentences: computed, so that other runs say
+otherwise.
 
-Answers and question types stand in the sentences as code, so that whatever they hold is shown as
-it is. Knows judged tables; counts nothing but what the tables give.
+A sentence is left out where the runs cannot carry it. Knows run folders, no models.
 """
 
-import pandas as pd
+import logging
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
 
-from vqa_helpers.evaluation.analysis import (
-    FEWEST,
-    confusion_table,
-    frequency_table,
-    kind_table,
-    length_table,
-    without_yes_no,
-)
-from vqa_helpers.evaluation.second_answers import (
-    FEWEST_MISSES,
-    SecondAnswers,
-    second_answers,
-)
-from vqa_helpers.report.analysis import FEW, Analysed
-from vqa_helpers.report.interesting import (
-    confident_misses,
-    disagreements,
-    narrow_hits,
-    second_best_counts,
-)
-from vqa_helpers.report.tables import Score
-from vqa_helpers.report.texts import printable
+import numpy as np
 
-SURE = 0.9  # a probability from which a miss is called confident
+from vqa_helpers.errors import InputError
+from vqa_helpers.report.compare import Answered, compare_answered, read_answered
+from vqa_helpers.report.seeds import Model, find_models
+from vqa_helpers.report.tables import best_blind, number, scored_split
+
+log = logging.getLogger(__name__)
+
+NAMES = {"vgg16": "VGG16", "resnet18": "ResNet18", "resnet50": "ResNet50",
+         "Sentences": "sentence vectors", "Glove": "GloVe", "Words": "word embeddings",
+         "BagOfWords": "a bag of words"}  # fmt: skip
+LEARNT_BY_HEART = 5  # points that train may be above validation
+NAMED = 4  # models that a sentence lists by name
+TYPES_APART = 2  # points that two answer types must differ to be ranked in words
 
 
-def result_findings(analysed: Analysed, train: pd.DataFrame) -> str:
-    """The findings on a run as a Markdown list.
-
-    Args:
-        train: the train split.
-    """
-    judged = analysed.judged
-    open_ended = without_yes_no(judged)
-    frequencies = frequency_table(open_ended, train["answer"])
+def findings(runs_root: Path, dataset: str) -> list[str]:
+    """Sentences on the models of one dataset, names and figures in **bold**; [] without runs."""
+    models = find_models(runs_root, dataset)
+    if not models:
+        return []
+    scores = [_top1(model) for model in models]
+    answered = [_read(model) for model in models]
     lines = [
-        f"Analysed is **{analysed}**, the best finished run by its validation score, on "
-        f"{len(judged):,} {analysed.split} questions.",
-        _types(open_ended),
-        _trend(frequencies, "true answers seen", "times in train (yes/no excluded)"),
-        _trend(length_table(judged), "questions of", "words"),
-        _confusion(open_ended),
-        _remark(second_answers(judged, train)),
+        _best(models, scores, answered),
+        _blind(models),
+        _priors(models, scores),
+        *_swaps(models, answered),
+        _types(models),
+        _memory(models),
+        _stand_ins(models),
     ]
-    return _listed(lines)
+    return [line for line in lines if line]
 
 
-def remark_table(judged: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
-    """The remark on second answers as a table: what is asked, of how many, the share in percent."""
-    test = second_answers(judged, train)
-    if test is None:
-        return pd.DataFrame(columns=["asked", "questions", "share", "points over the first row"])
-    rows = [
-        ("missed counts: the second answer is right", test.misses, test.second, None),
-        ("missed counts: the most frequent other count is right", test.misses, test.guess,
-         str(-test.gain)),
-        ("other open questions missed: the second answer is right", test.others, test.elsewhere,
-         None if test.over_elsewhere is None else str(-test.over_elsewhere)),
-        ("second answer right: the first is too low", test.told, test.short, None),
-    ]  # fmt: skip
-    return pd.DataFrame(
-        [
-            {
-                "asked": asked,
-                "questions": questions,
-                "share": None if share is None else str(Score(**share)),
-                "points over the first row": points,
-            }
-            for asked, questions, share, points in rows
-        ]
-    )
+def _top1(model: Model) -> float:
+    return float(np.mean([scored_split(run.metrics)[1]["top1"]["value"] for run in model.runs]))
 
 
-def sample_findings(ours: Analysed, theirs: Analysed | None) -> str:
-    """What the galleries show, counted over all questions, as a Markdown list.
-
-    Args:
-        theirs: the run it is compared with; None where there is but one.
-    """
-    judged = ours.judged
-    misses, hits = confident_misses(judged), narrow_hits(judged)
-    sure = judged["sure"] >= SURE
-    wrong = int((sure & judged["rank"].ne(1)).sum())
-    lines = [f"Shown is **{ours}**, the best finished run by its validation score."]
-    if sure.any():
-        lines.append(
-            f"It gives {int(sure.sum()):,} of {len(judged):,} first answers {100 * SURE:.0f} % or "
-            f"more; {wrong:,} of these are wrong ({100 * wrong / sure.sum():.1f} %)."
-        )
-    else:
-        lines.append(f"It is never {100 * SURE:.0f} % sure of an answer.")
-    if len(misses):
-        first = misses.iloc[0]
-        lines.append(
-            f"Its surest mistake: {_code(first['first'])} at {100 * first['sure']:.0f} %, the truth "
-            f"is {_code(first['truth'])}."
-        )
-    if len(hits):
-        narrow = int((hits["lead"] < 0.1).sum())
-        lines.append(f"{narrow:,} of {len(hits):,} hits lead by less than ten points.")
-    counts = len(second_best_counts(judged))
-    if counts:
-        lines.append(f"{counts:,} true counts are its second answer.")
-    if theirs is not None:
-        differ = disagreements(judged, theirs.judged)
-        won = int(differ["rank"].eq(1).sum())
-        lines.append(
-            f"On {len(differ):,} questions one of it and **{theirs}** is right alone: it on {won:,}, "
-            f"the other on {len(differ) - won:,}."
-        )
-    return _listed(lines)
+def _read(model: Model) -> Answered | None:
+    try:
+        return read_answered(model.runs)
+    except InputError as error:
+        log.info("%s is not compared question by question: %s", model, error)
+        return None
 
 
-def _listed(lines: list[str]) -> str:
-    return "\n".join(f"* {line}" for line in lines if line)
+def _pieces(model: Model) -> dict:
+    return model.runs[0].config.get("pieces") or {}
 
 
-def _code(text: object) -> str:
-    """A text as inline code: nothing in it is markup."""
-    text = printable(text).replace("`", "'").replace("|", "¦")
-    return f"`{text[:60]}`" if text else "an empty answer"
+def _sees(model: Model) -> bool:
+    return _pieces(model).get("images") is not None
 
 
-def _types(open_ended: pd.DataFrame) -> str:
-    table = kind_table(open_ended, "question_type", FEWEST)
-    if len(table) < 2:
-        return "There are too few types of open questions to tell the easy ones from the hard."
-    best, worst = table.iloc[0], table.iloc[-1]
-    return (
-        f"Of {len(table)} types of open questions with {FEWEST} questions or more "
-        f"{_code(best.name)} is answered best ({_share(best)}), {_code(worst.name)} worst "
-        f"({_share(worst)}); {_apart(best, worst)}."
-    )
-
-
-def _share(row: pd.Series) -> str:
-    return f"{row['top-1']:.1f} %, {row['top-1 low']:.1f} to {row['top-1 high']:.1f}"
-
-
-def _apart(one: pd.Series, other: pd.Series) -> str:
-    overlap = min(one["top-1 high"], other["top-1 high"]) >= max(
-        one["top-1 low"], other["top-1 low"]
-    )
-    return "their intervals overlap" if overlap else "their intervals lie apart"
-
-
-def _trend(table: pd.DataFrame, before: str, after: str) -> str:
-    """The first and the last bin that hold enough questions."""
-    table = table[table["questions"] >= FEW]
-    if len(table) < 2:
-        return ""
-    first, last = table.iloc[0], table.iloc[-1]
-    return (
-        f"{before.capitalize()} {first.name} {after} are hit in {_share(first)}; those of {last.name} "
-        f"in {_share(last)}; {_apart(first, last)}."
-    )
-
-
-def _confusion(open_ended: pd.DataFrame) -> str:
-    table = confusion_table(open_ended, 1)
-    if table.empty:
-        return ""
-    row = table.iloc[0]
-    return (
-        f"The most frequent mistake is {_code(row['answered'])} for {_code(row['truth'])}: "
-        f"{row['questions']:,} questions, {row['of the truth']:.0f} % of those with that truth."
-    )
-
-
-def _remark(test: SecondAnswers | None) -> str:
-    if test is None:
-        return 'No "how many" question was missed: the remark on second answers has no case here.'
-    second, guess = test.second, test.guess
+def _best(
+    models: Sequence[Model], scores: Sequence[float], answered: Sequence[Answered | None]
+) -> str:
+    """The highest score, and how many others cannot be told from it."""
+    top = int(np.argmax(scores))
+    split, metrics = scored_split(models[top].runs[0].metrics)
+    seeds = len(models[top].runs)
+    mean = f", mean of {seeds} seeds" if seeds > 1 else ""
     said = (
-        f'The remark on counting: of {test.misses:,} missed "how many" questions the second answer '
-        f"is right in {second['value']:.1f} % ({second['low']:.1f} to {second['high']:.1f}), where "
-        f"the most frequent other count would be in {guess['value']:.1f} %: {test.gain} points, "
+        f"**{models[top]}** scores highest: **{scores[top]:.1f} %** of {metrics['questions']:,} "
+        f"{split} questions{mean}, with a ceiling of {metrics['ceiling']['top1']:.1f} %."
     )
-    if test.misses < FEWEST_MISSES:
-        return said + f"too few (below {FEWEST_MISSES}) to tell."
-    said += {
-        "better": "so the second place knows more than frequency: the remark holds",
-        "worse": "so the second place is worth less than a guess: the remark does not hold",
-        "cannot tell": "which cannot be told from a guess by frequency: the remark is not shown",
-    }[test.often]
-    if test.short is None:
-        return said + "."
-    short = test.short
+    if len(models) < 2 or answered[top] is None:
+        return said
+    verdicts = [
+        compare_answered(answered[top], other).verdict
+        for place, other in enumerate(answered)
+        if place != top and other is not None and other.same_questions(answered[top])
+    ]
+    unclear = verdicts.count("cannot tell")
+    if not verdicts:
+        return said
+    if not unclear:
+        return f"{said} It is better than every other model, question by question."
     return (
-        f"{said}. Where the second answer is right the first one is too low in {short['value']:.1f} "
-        f"% ({short['low']:.1f} to {short['high']:.1f}); "
-        + {
-            "better": "it falls short more often than not, as hidden individuals would have it.",
-            "worse": "it is mostly not, so hidden individuals do not explain it.",
-            "cannot tell": "hidden individuals, which are not counted, would make that more than half, "
-            "which cannot be told.",
-        }[test.falls_short]
+        f"{said} Question by question, {unclear} of the {len(verdicts)} others cannot be "
+        "told from it."
     )
+
+
+def _blind(models: Sequence[Model]) -> str:
+    """Verdicts against the best blind guess, as the runs were given them."""
+    groups: dict[str, list[str]] = {}
+    for model in models:
+        for run in model.runs[:1]:
+            against = scored_split(run.metrics)[1].get("against_blind")
+            if against is not None:
+                groups.setdefault(against["verdict"], []).append(str(model))
+    total = sum(map(len, groups.values()))
+    if not total:
+        return ""
+    parts = [
+        f"**{len(groups.get('better', []))} of {total}** models are better than the best blind "
+        "guess beyond doubt"
+    ]
+    if groups.get("cannot tell"):
+        parts.append(f"{_listed(groups['cannot tell'])} cannot be told from it")
+    if groups.get("worse"):
+        verb = "is" if len(groups["worse"]) == 1 else "are"
+        parts.append(f"{_listed(groups['worse'])} {verb} worse")
+    return "; ".join(parts) + "."
+
+
+def _priors(models: Sequence[Model], scores: Sequence[float]) -> str:
+    """What never looks, as a part of the best that does."""
+    seeing = [score for model, score in zip(models, scores, strict=True) if _sees(model)]
+    blind = [best_blind(scored_split(model.runs[0].metrics)[1]) for model in models]
+    lines = [guess[1] for guess in blind if guess]
+    lines += [score for model, score in zip(models, scores, strict=True) if not _sees(model)]
+    if not seeing or not lines or max(seeing) <= 0:
+        return ""
+    never, best = max(lines), max(seeing)
+    if never >= best:
+        return (
+            f"The best that never looks reaches **{never:.1f} %**, no model that looks does better "
+            f"({best:.1f} %): here the image is worth nothing."
+        )
+    return (
+        f"The best that never looks reaches **{never:.1f} %**: {100 * never / best:.0f} % of what "
+        f"the best model gets. Looking adds **{best - never:.1f} points**."
+    )
+
+
+def _swaps(models: Sequence[Model], answered: Sequence[Answered | None]) -> list[str]:
+    """One piece changed and the other three kept: how often that can be told, for each change."""
+    lines = []
+    for place, noun in (("images", "network"), ("questions", "language")):
+        tally: dict[tuple[str, str, str], dict[str, int]] = {}
+        for i, j in combinations(range(len(models)), 2):
+            names = _changed(models[i], models[j], place)
+            one, other = answered[i], answered[j]
+            if names is None or one is None or other is None or not one.same_questions(other):
+                continue
+            if names[0] > names[1]:
+                names, one, other = names[::-1], other, one
+            verdict = compare_answered(one, other).verdict
+            what = (
+                noun if _training(models[i]) == _training(models[j]) else f"{noun} (and schedule)"
+            )
+            counts = tally.setdefault((what, *names), {})
+            counts[verdict] = counts.get(verdict, 0) + 1
+        lines += [_swap(*changed, counts) for changed, counts in tally.items()]
+    return lines
+
+
+def _changed(a: Model, b: Model, place: str) -> tuple[str, str] | None:
+    """The names of the pieces in `place` where they are all that two models differ in."""
+    ours, theirs = _pieces(a), _pieces(b)
+    if not ours or not theirs or a.settings or b.settings:
+        return None
+    if any(ours[name] != theirs[name] for name in ours if name != place):
+        return None
+    names = [_name(pieces[place]) for pieces in (ours, theirs)]
+    if None in names or names[0] == names[1]:
+        return None
+    return names[0], names[1]
+
+
+def _training(model: Model) -> tuple:
+    config = model.runs[0].config
+    return config.get("training"), config.get("epochs")
+
+
+def _name(piece: dict | None) -> str | None:
+    if piece is None:
+        return None
+    known = piece.get("encoder", piece["piece"])
+    return NAMES.get(known, known)
+
+
+def _swap(noun: str, first: str, second: str, counts: dict[str, int]) -> str:
+    pairs = sum(counts.values())
+    better, worse = counts.get("better", 0), counts.get("worse", 0)
+    said = f"Only the {noun} changed, **{first}** against **{second}**: "
+    if not better and not worse:
+        many = "the one pair" if pairs == 1 else f"any of {pairs} pairs"
+        return f"{said}no difference can be told in {many}."
+    parts = [
+        f"{count} {'is' if count == 1 else 'are'} better with {name}"
+        for name, count in ((first, better), (second, worse))
+        if count
+    ]
+    unclear = counts.get("cannot tell", 0)
+    if unclear:
+        parts.append(f"{unclear} cannot be told")
+    return f"{said}of {pairs} pair{'s' if pairs > 1 else ''}, {', '.join(parts)}."
+
+
+def _types(models: Sequence[Model]) -> str:
+    """The hardest and the easiest answer type, on average over the models that see."""
+    seeing = [model for model in models if _sees(model)]
+    found: dict[str, list[float]] = {}
+    for model in seeing:
+        for run in model.runs:
+            for kind, row in scored_split(run.metrics)[1]["per_answer_type"].items():
+                if row["questions"]:
+                    found.setdefault(kind, []).append(number(row["top1"]))
+    means = {kind: float(np.mean(values)) for kind, values in found.items()}
+    if len(means) < 2:
+        return ""
+    easy, hard = max(means, key=means.get), min(means, key=means.get)
+    if means[easy] - means[hard] < TYPES_APART:
+        return ""
+    return (
+        f"Hardest are the **{hard}** questions ({means[hard]:.1f} % on average of the models that "
+        f"see), easiest the **{easy}** ones ({means[easy]:.1f} %)."
+    )
+
+
+def _memory(models: Sequence[Model]) -> str:
+    """How far train is above validation at the chosen epoch, on average."""
+    gaps = []
+    for model in models:
+        for run in model.runs:
+            history = run.history
+            if history["validation_top1"].notna().any():
+                chosen = history.loc[history["validation_top1"].idxmax()]
+                gaps.append(chosen["train_top1"] - chosen["validation_top1"])
+    if not gaps or np.mean(gaps) <= LEARNT_BY_HEART:
+        return ""
+    return (
+        f"At the epoch that validation chose, models answer **{np.mean(gaps):.0f} points** more "
+        "of the train questions than of those they never saw: part of it is learnt by heart."
+    )
+
+
+def _stand_ins(models: Sequence[Model]) -> str:
+    replaced = [model for model in models if model.runs[0].config.get("stand_ins")]
+    if not replaced:
+        return ""
+    who = "All" if len(replaced) == len(models) else f"{len(replaced)} of {len(models)}"
+    kinds = sorted({name for model in replaced for name in model.runs[0].config["stand_ins"]})
+    return (
+        f"{who} models were trained with stand-ins ({'; '.join(kinds)}): their figures say nothing "
+        "about the real pieces."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > NAMED:
+        return f"{len(names)} others"
+    bold = [f"**{name}**" for name in names]
+    return bold[0] if len(bold) == 1 else f"{', '.join(bold[:-1])} and {bold[-1]}"

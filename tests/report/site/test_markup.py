@@ -2,7 +2,7 @@
 
 import pytest
 
-from vqa_helpers.report.markup import heading_text, localise, sanitised
+from vqa_helpers.report.site.markup import heading_text, localise, sanitised
 
 bs4 = pytest.importorskip("bs4")
 pytest.importorskip("bleach")
@@ -43,7 +43,10 @@ def test_markup_passes_an_allow_list(markup: str, safe: str) -> None:
         ('<a href="//example.org">x</a>', "x"),
         ('<a href="http://[broken">x</a>', "x"),
         ('<img alt="badge" src="https://example.org/b.svg"/>', "badge"),
-        (f'<img alt="dot" onerror="x" src="{PIXEL}"/>', f'<img alt="dot" src="{PIXEL}"/>'),
+        (
+            f'<img alt="dot" onerror="x" src="{PIXEL}"/>',
+            f'<img alt="dot" decoding="async" loading="lazy" src="{PIXEL}"/>',
+        ),
         ('<p style="background-color: url(x)">y</p>', "<p>y</p>"),
         ("<iframe>x</iframe>", "x"),
     ],

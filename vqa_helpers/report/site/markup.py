@@ -4,9 +4,16 @@ An allow-list of tags and attributes; links that lead somewhere, images that are
 nothing that loads or runs. Knows nothing of notebooks but that they link to one another.
 """
 
+import base64
+import binascii
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
+
+from PIL import Image
+
+from vqa_helpers.report.site.cells import mark_cells
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
@@ -68,6 +75,7 @@ def localise(soup: "BeautifulSoup", files: dict[str, str]) -> None:
         elif tag.get("src", "").startswith("data:image/"):
             if tag.get("alt", "").startswith("No description"):  # nbconvert's words
                 tag["alt"] = f"Figure: {heading}" if heading else "Figure"
+            _at_leisure(tag)
         else:  # a badge, or a file that is not there: its words remain
             tag.replace_with(tag.get("alt", ""))
     ids = {tag["id"] for tag in soup.find_all(id=True)}
@@ -81,7 +89,21 @@ def localise(soup: "BeautifulSoup", files: dict[str, str]) -> None:
             link["class"] = "colab"
     for table in soup.find_all("table"):
         table.attrs = {name: table[name] for name in ("class", "id") if name in table.attrs}
+        mark_cells(table)
         table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
+
+
+def _at_leisure(image: "Tag") -> None:
+    """Let an image be decoded when it comes into view, and keep its place until then."""
+    image["loading"], image["decoding"] = "lazy", "async"
+    encoded = image["src"].partition(";base64,")[2]
+    try:
+        # The size stands at the beginning, but in a JPEG anywhere among its headers.
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as opened:
+            image["width"], image["height"] = map(str, opened.size)
+    except (OSError, ValueError, binascii.Error, Image.DecompressionBombError):
+        for name in ("width", "height"):
+            image.attrs.pop(name, None)
 
 
 def _target(href: str, files: dict[str, str], ids: set[str]) -> str | None:
