@@ -15,7 +15,6 @@ from vqa_helpers.data.folder import Dataset
 from vqa_helpers.experiment.conduct import conduct
 from vqa_helpers.experiment.options import Options
 from vqa_helpers.experiment.prepare import prepare
-from vqa_helpers.files import locked
 from vqa_helpers.model.config import Preset
 from vqa_helpers.runs import Run, run_folder
 
@@ -64,10 +63,9 @@ def train_trial(
     for dataset, seed in zip(datasets, seeds, strict=True):
         chosen = preset.with_loss(options.loss or preset.loss)
         folder = run_folder(root, dataset.name, chosen.name, seed)
-        with locked(folder.with_name(f".{seed}.lock")):
-            experiment = prepare(preset, dataset, dataclasses.replace(options, seed=seed))
-            with _without_epochs():
-                run = conduct(experiment, folder)
+        experiment = prepare(preset, dataset, dataclasses.replace(options, seed=seed))
+        with _without_epochs():
+            run = conduct(experiment, folder)
         runs.append(run)
         best = run.history["validation_top1"].max()
         log.info("%s on %s, seed %d: validation top-1 %.1f %%", chosen.name, data, seed, best)
