@@ -170,13 +170,7 @@ def prepare(
         tensors = split_tensors(table, encoded, seen.ids, vocabularies.answers, soft)
         tensors = tensors.learnable() if name == "train" else tensors
         batches[name] = Batches(tensors, seen.rows, schedule.batch, options.device, team)
-    if len(batches["train"]) < 2:
-        raise InputError(f"{dataset.folder}: training needs at least two questions with answers")
-    if (fewest := min(map(len, batches.values()))) < team.count or schedule.batch < team.count:
-        raise InputError(
-            f"{dataset.folder}: {team.count} processes cannot share a split of {fewest} questions, "
-            f"in batches of {schedule.batch}; use fewer processes"
-        )
+    _refuse_too_few(dataset, batches, schedule, team)
     torch.manual_seed(options.seed)
     model = build_model(
         preset.records(),
@@ -210,6 +204,20 @@ def _refuse_unanswered(dataset: Dataset) -> None:
         raise InputError(
             f"{dataset.folder}: the validation split has no annotations, and the epoch is chosen on "
             "it; add them, or take its questions away and it is cut from train"
+        )
+
+
+def _refuse_too_few(
+    dataset: Dataset, batches: dict[str, Batches], schedule: Schedule, team: Team
+) -> None:
+    """Refuse splits that cannot be learnt from, or not shared."""
+    if len(batches["train"]) < 2:
+        raise InputError(f"{dataset.folder}: training needs at least two questions with answers")
+    fewest = min(map(len, batches.values()))
+    if min(fewest, schedule.batch) < team.count:
+        raise InputError(
+            f"{dataset.folder}: {team.count} processes cannot share a split of {fewest} questions, "
+            f"in batches of {schedule.batch}; use fewer processes"
         )
 
 
