@@ -12,7 +12,7 @@ from vqa_helpers.data.folder import read_folder
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation import analysis as tables
 from vqa_helpers.report import analysis
-from vqa_helpers.runs import CONFIG, write_json
+from vqa_helpers.runs import CONFIG, mark_done, write_json
 
 HOSTILE = "<script>alert(1)</script> $x$ | 狗"
 
@@ -40,6 +40,7 @@ def write(root, dataset, preset, validation, split="test", **config):
     )
     known = analysis.Run(folder).config
     write_json(folder / CONFIG, {**known, "data_sha256": dataset.sha256(), **config})
+    mark_done(folder)
     return folder
 
 
