@@ -7,6 +7,7 @@ from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.model.presets import PRESETS
 from vqa_helpers.report.gallery import write_gallery
+from vqa_helpers.runs import CONFIG, Run, mark_done, write_json
 
 
 @pytest.fixture
@@ -22,12 +23,10 @@ def test_without_a_run_there_is_no_gallery(tmp_path, dataset) -> None:
 
 @pytest.mark.slow
 def test_every_figure_is_there_and_small(tmp_path, dataset) -> None:
-    stored = {"images": {"encoder": "vgg16", "in_loop": False}}
+    pieces = {"images": {"encoder": "vgg16", "in_loop": False}}
     folder = samples.write_run(tmp_path / "runs")
-    text = (folder / "config.json").read_text(encoding="utf-8")
-    assert '"pieces": {}' in text
-    written = text.replace('"pieces": {}', f'"pieces": {stored}'.replace("'", '"'))
-    (folder / "config.json").write_text(written.replace("False", "false"), encoding="utf-8")
+    write_json(folder / CONFIG, {**Run(folder).config, "pieces": pieces})
+    mark_done(folder)
     paths = write_gallery(dataset, tmp_path / "runs", tmp_path / "images")
     names = [str(path.relative_to(tmp_path / "images")) for path in paths]
     assert names[:6] == [
