@@ -65,3 +65,16 @@ def test_a_runner_that_cannot_start_is_told_by_its_last_line(
 
 def test_text_is_one_string_or_lines() -> None:
     assert text_of(["a\n", "b"]) == text_of("a\nb") == "a\nb"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no files to speak through")
+def test_the_kernel_listens_on_files_of_its_own(tmp_path: Path) -> None:
+    source = (
+        "from ipykernel.connect import get_connection_info\n"
+        "print(get_connection_info(unpack=True)['transport'])"
+    )
+    execution = started(tmp_path, source)
+    execution.process.wait(60)
+    concluded(execution)
+    [cell] = json.loads(execution.partial.read_text())["cells"]
+    assert text_of(cell["outputs"][0]["text"]) == "ipc\n"

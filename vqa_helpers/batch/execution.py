@@ -33,16 +33,7 @@ NOISE = ("papermill", "execution")  # metadata papermill and its client add to c
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ERROR_MARK = "papermill-error-cell-tag"
 POLL_S = 0.1
-# papermill as `-m` runs it, but killed when the process that started it dies, wherever the system
-# can do that (Linux: prctl's PR_SET_PDEATHSIG is 1); its kernel ends with it. Else a worker that was
-# killed would leave a notebook running beside the second try.
-PAPERMILL = """\
-import ctypes, os, runpy, signal, sys
-getattr(ctypes.CDLL(None), "prctl", lambda *_: 0)(1, int(signal.SIGKILL))
-if os.getppid() != int(sys.argv.pop(1)):
-    sys.exit("the batch has gone")
-runpy.run_module("papermill", run_name="__main__", alter_sys=True)
-"""
+PROCESS = Path(__file__).with_name("process.py")  # by its path: nothing has to be importable
 
 
 @dataclass(frozen=True)
@@ -158,7 +149,7 @@ def begin(
     environment.pop("MPLBACKEND", None)  # a backend set outside would keep figures out
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
-    command = [sys.executable, "-c", PAPERMILL, str(os.getpid())]
+    command = [sys.executable, "-P", str(PROCESS), str(os.getpid())]
     command += [literal_path(notebook), literal_path(partial)]
     command += ["-k", "python3", "--no-progress-bar", "--log-output"]
     for name, value in parameters.items():
