@@ -1,7 +1,10 @@
 """Photograph files to squares of pixels: every mode, and every way in which a file can be bad."""
 
 import io
+import os
 import struct
+import sys
+import threading
 import warnings
 import zlib
 
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vqa_helpers.vision.preprocess import BadImage, load_square
+from vqa_helpers.vision.preprocess import BadImage, decoding_threads, load_square
 
 RED, WHITE = [255, 0, 0], [255, 255, 255]
 
@@ -255,3 +258,15 @@ def test_an_unforeseen_error_of_the_decoder_is_a_bad_image(tmp_path, monkeypatch
     path = saved(photograph(), tmp_path / "a.png")
     monkeypatch.setattr(Image.Image, "convert", lambda *_: struct.pack("b", 999))
     assert "byte format" in refusal(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+@pytest.mark.parametrize("yielding", [True, False])
+def test_decoding_leaves_the_cores_to_a_network_on_them(yielding):
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    ours = priority()
+    with decoding_threads(yielding=yielding) as threads:
+        assert threads.submit(priority).result() == (19 if yielding else ours)
+    assert priority() == ours

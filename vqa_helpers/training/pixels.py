@@ -6,7 +6,6 @@ Memory holds the batches that are asked for and a cache of bounded size, however
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vqa_helpers.training.streaming import send
-from vqa_helpers.vision.preprocess import BadImage, load_square
+from vqa_helpers.vision.preprocess import BadImage, decoding_threads, load_square
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class PixelRows:
         self.unreadable: dict[int, str] = {}
         self._cache: dict[int, np.ndarray] = {}
         self._room = CACHED_BYTES // (3 * size_px * size_px)
-        self._threads = ThreadPoolExecutor()
+        self._threads = decoding_threads(yielding=self.device.type == "cpu")
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """(B,) row numbers to pixels (B, 3, S, S) uint8."""
@@ -56,6 +55,10 @@ class PixelRows:
         )
         for _ in self._threads.map(self._load, images.tolist(), squares.numpy()):
             pass  # an error is raised here
+        if self.device.type == "cpu":
+            # torch would give this thread helpers of its own, and with more threads than cores
+            # they all sleep, the model's too, where they would have waited for each other.
+            return torch.from_numpy(squares.numpy()[place.numpy()]).permute(0, 3, 1, 2)
         return send(squares, self.device)[place.to(self.device)].permute(0, 3, 1, 2)
 
     def _load(self, row: int, square: np.ndarray) -> None:

@@ -7,7 +7,6 @@ hands out the units.
 """
 
 import logging
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,11 +21,16 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.progress import track
 from vqa_helpers.vision.encoders import VisionEncoder, for_inference
 from vqa_helpers.vision.features import Shard
-from vqa_helpers.vision.preprocess import BadImage, file_mark, load_square
+from vqa_helpers.vision.preprocess import (
+    THREADS,
+    BadImage,
+    decoding_threads,
+    file_mark,
+    load_square,
+)
 
 log = logging.getLogger(__name__)
 
-THREADS = os.cpu_count() or 1
 # A batch holds about as many pixels whatever their squares: enough to keep the device busy. More
 # would cost a CPU memory and cache, and gain nothing (VGG16: 34 kB a pixel at its widest).
 _BATCH_PIXELS = {"cpu": 2**19, "cuda": 2**23}  # 2 and 32 squares of 512 px
@@ -77,7 +81,7 @@ def compute_shards(
     )
     total = sum(-(-len(chunk) // batch_images) for chunk in chunks)
     done: list[_Batch] = []
-    with ThreadPoolExecutor(THREADS, "decode") as threads:
+    with decoding_threads(yielding=device.type == "cpu") as threads:
         watched = track(batches, label, total, "batches") if label else batches
         decoded = _decode_ahead(threads, watched, images, size_px, device)
         for batch in _encode_ahead(network, decoded):

@@ -5,6 +5,9 @@ Knows files and pixels; nothing of networks.
 
 import hashlib
 import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ DESCRIPTION = (
     "JPEG decoded at a fraction that leaves twice the target, EXIF orientation, RGB, centre square, "
     "bilinear to {size} px"
 )
+THREADS = os.cpu_count() or 1
 _SAMPLE_BYTES = 4096
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,6 +62,22 @@ def load_square(path: Path, size_px: int) -> np.ndarray:
         # Damaged files raise OSError, SyntaxError, ValueError, struct.error and more in Pillow; one
         # of them must not end the work on all the others.
         raise BadImage(str(error) or type(error).__name__) from None
+
+
+def decoding_threads(*, yielding: bool) -> ThreadPoolExecutor:
+    """Threads for `load_square`, one a core.
+
+    Args:
+        yielding: to a network on the same cores. Its threads wait for each other at every layer, so
+            one that is interrupted for a photograph delays them all. On Linux; elsewhere a thread
+            has no priority of its own.
+    """
+
+    def yield_the_core() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+    begin = yield_the_core if yielding and sys.platform == "linux" else None
+    return ThreadPoolExecutor(THREADS, "decode", initializer=begin)
 
 
 def file_mark(path: Path) -> int:
