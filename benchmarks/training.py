@@ -1,6 +1,6 @@
 """Samples a second of each preset's training: a naive loop, this package, and what compute allows.
 
-    python benchmarks/training.py [PRESET …] [--batch N] [--seconds 1] [--json FILE]
+    python benchmarks/training.py [PRESET …] [--batch N] [--seconds 2] [--json FILE]
     python benchmarks/training.py --accuracy [PRESET …] [--seeds 5] [--json FILE]
 
 Full-size models, the study's batch sizes, 1,000 answers, 3,209 words, questions as long as those of
@@ -51,6 +51,7 @@ WORDS, ANSWERS, IMAGES, SIZE_PX = 3_209, 1_000, 2_000, 64
 LENGTHS = (1, 304, 1124, 2582, 1919, 1969, 1008, 521, 271, 140, 74, 40, 23, 8, 6, 5, 3, 2)
 VOCABULARY = WordVocabulary(("<pad>", "<unknown>", *(f"w{n}" for n in range(WORDS - 2))))
 TURNS = 5
+FEWEST_STEPS = 6  # of a turn
 WARM_UP = {"cpu": 1, "cuda": 60}  # batches; a GPU captures a step for each width of questions
 MOST_STEPS = {"cpu": 60, "cuda": 500}  # an epoch of the study has 250
 
@@ -275,8 +276,8 @@ def measure(name: str, batch: int, seconds: float, device: str) -> dict:
 
 
 def enough(step_s: Callable[[], float], seconds: float, most: int) -> int:
-    """How many steps take about so many seconds; at least two."""
-    return min(most, max(2, round(seconds / step_s())))
+    """How many steps take about so many seconds, and not so few that their beginning counts."""
+    return min(most, max(FEWEST_STEPS, round(seconds / step_s())))
 
 
 def timed(work: Callable[[], int]) -> tuple[int, float]:
@@ -337,7 +338,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("presets", nargs="*", metavar="PRESET", help="default: all")
     parser.add_argument("--batch", type=int, default=0, help="questions a step (the study's)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each of five turns (1)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each of five turns (2)")
     parser.add_argument("--accuracy", action="store_true", help="compare what is learnt instead")
     parser.add_argument("--seeds", type=int, default=5, help="for --accuracy (5)")
     parser.add_argument("--json", type=Path, help="write the rows there")

@@ -1,7 +1,8 @@
 """Units of work over the machines of a Ray cluster; what a dying worker held is done again.
 
-Every worker is a process that does unit after unit. Results come back to this process. A worker that dies (killed, out of memory, its machine gone) is replaced, and
-its unit goes to whichever worker is free next, up to a limit.
+Every worker is a process that does unit after unit. Results come back to this process. A worker that
+dies (killed, out of memory, its machine gone) is replaced, and its unit goes to whichever worker is
+free next, up to a limit.
 
 What is assumed: Ray and what this package needs are installed on all machines in the same versions
 (the package itself is sent along), and every machine sees the working folder under the same path,
