@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE, finish, project_root, start
@@ -99,3 +100,13 @@ def test_a_record_that_cannot_be_written_leaves_none(
     with pytest.raises(ValueError, match="Circular"):
         finish(circle)
     assert not record.exists()
+
+
+def test_a_text_in_a_table_is_never_markup(
+    project: Path, monkeypatch: pytest.MonkeyPatch, plain_logging: None
+) -> None:
+    monkeypatch.chdir(project)
+    with pandas.option_context("styler.format.escape", None):
+        start()
+        shown = pandas.DataFrame({"a": ["<b>bold</b>", None, 1.25]}).style.to_html()
+    assert "&lt;b&gt;bold" in shown and "<b>" not in shown

@@ -35,7 +35,7 @@ def project_root(start: Path | None = None) -> Path:
 
 
 def start() -> Path:
-    """Work from the project's folder, log in plain lines, draw figures of a modest size.
+    """Work from the project's folder, log in plain lines, show figures and tables alike everywhere.
 
     Returns:
         the folder that is now the working folder; relative paths in the notebook start there.
@@ -51,6 +51,12 @@ def start() -> Path:
     import matplotlib
 
     matplotlib.rcParams.update({"figure.dpi": FIGURE_DPI, "figure.figsize": (8.0, 4.0)})
+
+    import pandas
+
+    tables = {"precision": 1, "na_rep": "–", "escape": "html"}  # a text in a cell is never markup
+    for name, value in tables.items():
+        pandas.set_option(f"styler.format.{name}", value)
     return root
 
 

@@ -98,3 +98,12 @@ def test_two_models_are_drawn_on_the_same_images_and_on_seeds_of_their_own():
     seeds = np.stack([np.zeros(300), np.ones(300)])
     first, second = resampled_means([seeds, seeds], images)
     assert np.abs(first - second).max() > 0.5
+
+
+def test_seeds_far_apart_do_not_push_a_score_off_its_scale():
+    images = np.arange(50)
+    high, low = np.ones((3, 50)), np.zeros((3, 50))
+    high[2, :3] = 0
+    low[0, :3] = 1
+    assert interval(high, images)[1] == 1.0
+    assert interval(low, images)[0] == 0.0

@@ -1,9 +1,12 @@
 """Which answers a model gives, and to which it is fair."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
 from tests.report.trials import trial
+from vqa_helpers.evaluation.compare import Difference
 from vqa_helpers.report.balance import (
     balance_table,
     contrast,
@@ -69,20 +72,29 @@ def test_a_row_a_model(plain, weighted):
     assert one["frequent classes"] == 1
 
 
-def test_more_classes_and_the_same_accuracy_agrees_with_the_study(plain, weighted):
+def test_more_classes_at_an_accuracy_that_may_have_moved(plain, weighted):
     found = contrast(weighted, plain, TRAIN)
     assert found.classes == 2 and found.macro == pytest.approx(26.67, abs=0.01)
     assert found.overall.value == 0 and found.overall.verdict == "cannot tell"
     assert found.frequent.verdict == "worse" and found.rare.verdict == "better"
     lines = say_contrast(found)
     assert "**2.0 more** distinct answers" in lines[0]
-    assert "this **agrees** with it" in lines[-1]
+    assert "more classes predicted: that **holds** here" in lines[-1]
+    assert found.overall.high > 3 and "unchanged: that **cannot be told**" in lines[-1]
 
 
-def test_the_other_way_round_it_does_not(plain, weighted):
+def test_fewer_classes_do_not_agree_with_the_study(plain, weighted):
     lines = say_contrast(contrast(plain, weighted, TRAIN))
     assert "**2.0 fewer** distinct answers" in lines[0]
-    assert "**does not agree**" in lines[-1]
+    assert "cannot be tested, as every class is predicted without weights" in lines[-1]
+    fewer = dataclasses.replace(contrast(plain, weighted, TRAIN), missing=1.0)
+    assert "more classes predicted: that **does not hold** here" in say_contrast(fewer)[-1]
+
+
+def test_an_interval_near_nothing_is_an_accuracy_unchanged(plain, weighted):
+    near = Difference(0.5, -1.0, 2.0)
+    found = dataclasses.replace(contrast(weighted, plain, TRAIN), overall=near)
+    assert "unchanged: that **holds**" in say_contrast(found)[-1]
 
 
 def test_a_worse_accuracy_does_not_agree(plain, tmp_path):
@@ -90,7 +102,7 @@ def test_a_worse_accuracy_does_not_agree(plain, tmp_path):
     found = contrast(poor, plain, TRAIN)
     assert found.overall.verdict == "worse"
     assert "falls by 37.5 points" in say_contrast(found)[1]
-    assert "**does not agree**" in say_contrast(found)[-1]
+    assert "unchanged: that **does not hold**" in say_contrast(found)[-1]
 
 
 def test_a_split_without_rare_answers_says_nothing_of_them(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.report import samples
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.report.examples import best_run, choose_examples, examples_of
+from vqa_helpers.report.examples import best_run, by_weight, choose_examples, examples_of
 from vqa_helpers.runs import Run
 
 
@@ -69,3 +69,12 @@ def test_a_dataset_that_is_not_here_gives_no_example(tmp_path) -> None:
     assert examples_of(tmp_path / "runs", tmp_path) == []
     samples.write_run(tmp_path / "runs", dataset="gone")
     assert examples_of(tmp_path / "runs", tmp_path) == []
+
+
+def test_a_cut_with_more_runs_does_not_stand_for_the_whole() -> None:
+    presets = ["1.b", "1.c", "1.e"]
+    cuts = [("demo-A-of-D", preset) for preset in presets] + [("demo-D", presets[0])] * 9
+    assert by_weight([("demo", "1.b"), *cuts, ("other", "1.b"), ("other", "1.c")]) == [
+        "other", "demo", "demo-A-of-D", "demo-D",
+    ]  # fmt: skip
+    assert by_weight([]) == []

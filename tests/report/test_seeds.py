@@ -63,6 +63,13 @@ def test_every_model_against_every_other(write, tmp_path):
     assert verdict_table(tmp_path, "demo", "vqa").loc["1.b", "1.e"].startswith("better +")
 
 
+def test_runs_on_other_questions_are_not_compared(write, tmp_path):
+    write("1.b", 0.8)
+    write("1.e", 0.5, predictions=rows(0.5)[:-1])
+    table = verdict_table(tmp_path, "demo")
+    assert table.loc["1.b", "1.e"] == table.loc["1.e", "1.b"] == "other questions"
+
+
 def test_no_runs_are_an_empty_table(tmp_path):
     assert tuple(seed_table(tmp_path).columns) == SEED_COLUMNS and seed_table(tmp_path).empty
     assert verdict_table(tmp_path, "demo").shape == (0, 0)

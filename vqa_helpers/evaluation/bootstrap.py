@@ -33,7 +33,8 @@ def interval(scores: np.ndarray, images: np.ndarray, seed: int = 0) -> tuple[flo
     if np.ptp(of_image) < 1e-9:
         return wilson(float(runs.mean()), count)
     (means,) = resampled_means([runs], images, seed)
-    return bounds(means)
+    low, high = bounds(means)
+    return max(low, 0.0), min(high, 1.0)  # seeds moved apart can leave the scale
 
 
 def resampled_means(

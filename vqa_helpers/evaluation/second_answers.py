@@ -94,9 +94,9 @@ def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SecondAnswers |
 
 
 def _train_counts(train: pd.DataFrame) -> list[str]:
-    """The answers to "how many" in train, most frequent first."""
+    """The counts that answer "how many" in train, most frequent first."""
     asked = zip(train["question"], train["answer"], strict=True)
-    answers = Counter(a for q, a in asked if asks_how_many(q))
+    answers = Counter(a for q, a in asked if asks_how_many(q) and count_of(a) is not None)
     return sorted(answers, key=lambda answer: (-answers[answer], answer))
 
 

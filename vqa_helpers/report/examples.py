@@ -4,7 +4,7 @@ Knows predictions, question tables and image files; runs no model.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,22 +85,42 @@ def choose_examples(run: Run, dataset: Dataset) -> list[Example]:
     return chosen
 
 
+def by_weight(runs: Iterable[tuple[str, str]]) -> list[str]:
+    """The datasets of some runs, those first that no other is cut from, then by presets and name.
+
+    A cut is named after what it was cut from ("demo-D"). It can have more runs than that, but what
+    is said of all models is said of the whole.
+
+    Args:
+        runs: dataset and preset of each.
+    """
+    presets: dict[str, set[str]] = {}
+    for dataset, preset in runs:
+        presets.setdefault(dataset, set()).add(preset)
+
+    def rank(name: str) -> tuple[bool, int, str]:
+        is_cut = any(name.startswith(f"{other}-") for other in presets)
+        return is_cut, -len(presets[name]), name
+
+    return sorted(presets, key=rank)
+
+
 def best_run(runs: Sequence[Run]) -> Run:
     """The run that validation puts first; test has no say."""
     return max(runs, key=lambda run: run.metrics["validation"]["top1"]["value"])
 
 
 def examples_of(runs_root: Path, root: Path = DATA) -> list[Example]:
-    """Examples of the best run on the dataset with the most runs; [] where it is not at hand.
+    """Examples of the best run on the first dataset by weight; [] where that is not at hand.
 
     Args:
         root: where datasets lie by name.
     """
     runs = find_runs(runs_root)
-    names = [run.config["dataset"] for run in runs]
-    if not names:
+    datasets = by_weight((run.config["dataset"], run.config["preset"]) for run in runs)
+    if not datasets:
         return []
-    dataset = min(set(names), key=lambda name: (-names.count(name), name))
+    dataset = datasets[0]
     if not (root / dataset / MANIFEST).is_file():  # a folder that was named by its path
         log.info("%s is not in %s: the front page shows no example", dataset, root)
         return []

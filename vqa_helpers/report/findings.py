@@ -236,8 +236,9 @@ def _memory(models: Sequence[Model]) -> str:
     if not gaps or np.mean(gaps) <= LEARNT_BY_HEART:
         return ""
     return (
-        f"At the epoch that validation chose, models answer **{np.mean(gaps):.0f} points** more "
-        "of the train questions than of those they never saw: part of it is learnt by heart."
+        f"In the epoch that validation chose, models answered **{np.mean(gaps):.0f} points** more "
+        "of the train questions, while they learnt them, than of those they never saw: part of it "
+        "is learnt by heart."
     )
 
 

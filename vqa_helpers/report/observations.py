@@ -134,11 +134,20 @@ def _types(open_ended: pd.DataFrame) -> str:
     if len(table) < 2:
         return "There are too few types of open questions to tell the easy ones from the hard."
     best, worst = table.iloc[0], table.iloc[-1]
+    said = f"Of {len(table)} types of open questions with {FEWEST} questions or more "
+    if best["top-1"] == worst["top-1"]:
+        return f"{said}all are answered alike ({best['top-1']:.1f} %)."
     return (
-        f"Of {len(table)} types of open questions with {FEWEST} questions or more "
-        f"{_code(best.name)} is answered best ({_share(best)}), {_code(worst.name)} worst "
+        f"{said}{_alike(table, best)} answered best ({_share(best)}), {_alike(table, worst)} worst "
         f"({_share(worst)}); {_apart(best, worst)}."
     )
+
+
+def _alike(table: pd.DataFrame, row: pd.Series) -> str:
+    """The type of a row, and how many others share its score."""
+    others = int(table["top-1"].eq(row["top-1"]).sum()) - 1
+    more = f" and {others} other{'s' if others > 1 else ''}" if others else ""
+    return f"{_code(row.name)}{more} {'are' if others else 'is'}"
 
 
 def _share(row: pd.Series) -> str:
@@ -177,7 +186,7 @@ def _confusion(open_ended: pd.DataFrame) -> str:
 
 def _remark(test: SecondAnswers | None) -> str:
     if test is None:
-        return 'No "how many" question was missed: the remark on second answers has no case here.'
+        return 'No missed "how many" question is here: the remark on second answers has no case.'
     second, guess = test.second, test.guess
     said = (
         f'The remark on counting: of {test.misses:,} missed "how many" questions the second answer '

@@ -26,6 +26,7 @@ SEED_COLUMNS = (
     "dataset", "preset", "settings", "seeds", "scored on", "questions", "top-1", "top-1 sd",
     "VQA accuracy", "VQA sd", "VQA normaliser", "blind top-1", "gain over blind", "verdict",
 )  # fmt: skip
+OTHER_QUESTIONS = "other questions"
 
 
 @dataclass(frozen=True)
@@ -95,16 +96,17 @@ def verdict_table(runs_root: Path, dataset: str, metric: str = "top1") -> pd.Dat
 
     Args:
         metric: "top1", or "vqa" where that is defined.
-
-    Raises:
-        InputError: when models were not scored on the same questions.
     """
     models = [(str(model), _read(model)) for model in find_models(runs_root, dataset)]
     models = [(name, answered) for name, answered in models if answered is not None]
     names = [name for name, _ in models]
     table = pd.DataFrame("", index=pd.Index(names, name="points over"), columns=names, dtype=object)
     for i, j in combinations(range(len(models)), 2):
-        difference = getattr(compare_answered(models[i][1], models[j][1]), metric)
+        one, other = models[i][1], models[j][1]
+        if not one.same_questions(other):  # runs on an older state of the data
+            table.iat[i, j] = table.iat[j, i] = OTHER_QUESTIONS
+            continue
+        difference = getattr(compare_answered(one, other), metric)
         table.iat[i, j] = _cell(difference)
         table.iat[j, i] = _cell(None if difference is None else -difference)
     return table

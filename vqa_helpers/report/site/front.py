@@ -17,7 +17,7 @@ from PIL import Image
 
 from vqa_helpers.report.cards import OUTCOMES, PROBABILITY
 from vqa_helpers.report.drawings import PIECES
-from vqa_helpers.report.examples import Example
+from vqa_helpers.report.examples import Example, by_weight
 from vqa_helpers.report.findings import findings
 from vqa_helpers.report.puzzle import alternatives
 from vqa_helpers.report.site.looks import puzzle
@@ -47,20 +47,14 @@ def front_page(
     results: pd.DataFrame, pages: Sequence[Page], runs_root: Path, examples: Sequence[Example]
 ) -> str:
     """The content of `index.html`."""
-    datasets = _by_weight(results)
+    datasets = by_weight(zip(results["dataset"], results["preset"], strict=True))
     parts = [_hero(results, datasets), _examples(examples), _pieces()]
     if datasets:
         said = findings(runs_root, datasets[0])
         parts.append(_findings(said, datasets[0]))
     parts.append(_results(results, datasets, pages))
-    parts.append(_notebooks(pages, results))
+    parts.append(_notebooks(pages, results[results["dataset"].isin(datasets[:1])]))
     return "\n".join(part for part in parts if part)
-
-
-def _by_weight(results: pd.DataFrame) -> list[str]:
-    """The datasets, the one with the most runs first, then by name."""
-    counts = results["dataset"].value_counts()
-    return sorted(counts.index, key=lambda name: (-counts[name], str(name)))
 
 
 def _score(row: dict) -> Score | None:
@@ -79,7 +73,7 @@ def _hero(results: pd.DataFrame, datasets: Sequence[str]) -> str:
 
 
 def _figures(results: pd.DataFrame, datasets: Sequence[str]) -> str:
-    """Three numbers of the largest set of runs: blind, best, possible."""
+    """Three numbers of the first dataset's runs: blind, best, possible."""
     if not datasets:
         return ""
     rows = results[results["dataset"] == datasets[0]].to_dict("records")
@@ -202,6 +196,7 @@ def _results(results: pd.DataFrame, datasets: Sequence[str], pages: Sequence[Pag
 
 
 def _notebooks(pages: Sequence[Page], results: pd.DataFrame) -> str:
+    """A card a notebook, with its score in the runs given: those on one dataset."""
     if not pages:
         return ""
     groups = (
