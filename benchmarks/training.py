@@ -330,7 +330,8 @@ def compare_accuracy(name: str, seeds: int) -> dict:
             found[way].append(100 * hits / len(held_out))
     row = {"preset": name, "seeds": seeds}
     for way, values in found.items():
-        row |= {way: statistics.mean(values), f"{way}_sd": statistics.stdev(values)}
+        spread = statistics.stdev(values) if seeds > 1 else float("nan")
+        row |= {way: statistics.mean(values), f"{way}_sd": spread}
     return row
 
 

@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cli.calling import QUICK, python, refused
@@ -27,7 +29,7 @@ def test_no_processes_are_refused(vqa, data):
     assert "0 processes: use 1 or more" in refused(vqa(*words))
 
 
-def test_the_first_that_fails_ends_the_others():
+def test_the_first_that_fails_ends_the_others(capsys):
     def process(code: str) -> subprocess.Popen:
         return subprocess.Popen([sys.executable, "-c", code])
 
@@ -37,6 +39,7 @@ def test_the_first_that_fails_ends_the_others():
         assert launch._wait(started) == expected
         launch._end(started)
         assert started[0].poll() is not None
+    assert "process 2 of 2 was killed by signal 9" in capsys.readouterr().err
     assert launch._wait([process("pass"), process("pass")]) == 0
 
 
@@ -78,3 +81,28 @@ def test_accelerate_launches_it(data, tmp_path):
     assert run.finished and run.environment["processes"] == 2
     assert len(run.predictions) == 72
     assert done.stdout.splitlines()[-1] == str(out)
+
+
+@pytest.mark.parametrize(
+    ("world", "reason"),
+    [("abc", "WORLD_SIZE=abc: is not a number"), ("3", "--processes 2: but WORLD_SIZE says 3"),
+     ("2", "the processes cannot find each other")],
+)  # fmt: skip
+def test_processes_that_were_launched_wrongly_are_refused(vqa, data, monkeypatch, world, reason):
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", world)
+    words = ["train", "1.c", "--data", data, "--processes", "2", *QUICK]
+    assert reason in refused(vqa(*words))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing ends with its parent")
+def test_processes_end_with_a_launcher_that_is_killed(data):
+    done = python("train", "1.c", "--data", data, "--processes", "2", "--epochs", "500", *QUICK)
+    launcher = psutil.Process(done.pid)
+    while len(children := launcher.children()) < 2:
+        assert done.poll() is None
+        time.sleep(0.05)
+    done.kill()
+    done.communicate(timeout=TIMEOUT_S)
+    assert psutil.wait_procs(children, timeout=20)[1] == []

@@ -184,6 +184,10 @@ def test_several_seeds_give_mean_and_spread(vqa, data, tmp_path):
     assert "Bag_Of_Words" in summary and any(
         verdict in summary for verdict in ("better", "worse", "cannot tell")
     )
+    beyond = ["--seed", str(2**32 - 1), "--seeds", "2", *QUICK]
+    assert "seed 4294967296: use 0 to" in refused(
+        vqa("train", "Bag_Of_Words", "--data", data, *beyond)
+    )
     assert "0 seeds: use 1 or more" in refused(
         vqa("train", "Bag_Of_Words", "--data", data, "--seeds", "0")
     )

@@ -455,3 +455,20 @@ def test_question_only_runs_without_images(ready, tmp_path):
 
 def test_a_run_leaves_nothing_half_written(trained):
     assert [path.name for path in trained("1.e").rglob("*.partial*")] == []
+
+
+def test_training_that_diverges_is_refused_after_the_epoch(ready, tmp_path):
+    experiment = ready("1.c")
+    with torch.no_grad():
+        for weights in experiment.model.parameters():
+            weights.fill_(float("nan"))
+    with pytest.raises(InputError, match="has diverged: the loss of epoch 1 is not finite"):
+        conduct(experiment, tmp_path / "run")
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
+
+
+def test_a_checkpoint_left_at_the_very_end_goes(ready, trained, tmp_path):
+    folder = shutil.copytree(trained("1.e"), tmp_path / "run")
+    (folder / CHECKPOINT).write_bytes(b"of a run that was killed after it was done")
+    conduct(ready("1.e"), folder)
+    assert not (folder / CHECKPOINT).exists()

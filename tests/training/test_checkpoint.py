@@ -175,3 +175,9 @@ def test_a_frozen_network_comes_back_from_its_own_source(tmp_path):
     pixels = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8)
     question = torch.randn(2, 512)
     assert torch.equal(fresh(pixels, question, None), saved(pixels, question, None))
+
+
+def test_what_torch_wrote_for_others_is_no_checkpoint(tmp_path, caplog):
+    torch.save([1, 2], tmp_path / "checkpoint.pt")
+    assert load_checkpoint(tmp_path) is None
+    assert "it is not one of a run" in caplog.text

@@ -1,12 +1,15 @@
 """Which numbers learn, and how fast."""
 
+import copy
 import dataclasses
 
+import pytest
+import torch
 from torch import nn
 
 from vqa_helpers.model.config import Schedule
 from vqa_helpers.training.loop import Trainer
-from vqa_helpers.training.optimiser import optimiser_of
+from vqa_helpers.training.optimiser import optimiser_of, restride
 
 SCHEDULE = Schedule("study", "adamw", 0.1, batch=4, epochs=3, decay=0.5, decay_every=1)
 
@@ -53,3 +56,30 @@ def test_the_decay_is_of_both_rates():
     trainer.optimiser.step()
     trainer.decay.step()
     assert [group["lr"] for group in trainer.optimiser.param_groups] == [0.05, 0.0005]
+
+
+@pytest.mark.parametrize("saved_on_gpu", [True, False])
+def test_a_state_from_another_kind_of_device_goes_on_as_its_own(saved_on_gpu):
+    # A GPU trains channels last; the fused optimiser walks memory, not shapes.
+    def trained(channels_last: bool) -> tuple[nn.Conv2d, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        model = nn.Conv2d(3, 4, 3)
+        if channels_last:
+            model.to(memory_format=torch.channels_last)
+        return model, optimiser_of(model, SCHEDULE)
+
+    def step(model: nn.Conv2d, optimiser: torch.optim.Optimizer, seed: int) -> None:
+        torch.manual_seed(seed)
+        optimiser.zero_grad()
+        model(torch.randn(2, 3, 5, 5)).square().sum().backward()
+        optimiser.step()
+
+    whole, its_optimiser = trained(saved_on_gpu)
+    step(whole, its_optimiser, 1)
+    resumed, optimiser = trained(not saved_on_gpu)
+    resumed.load_state_dict(whole.state_dict())
+    optimiser.load_state_dict(copy.deepcopy(its_optimiser.state_dict()))
+    restride(optimiser)
+    step(whole, its_optimiser, 2)
+    step(resumed, optimiser, 2)
+    torch.testing.assert_close(resumed.weight, whole.weight)

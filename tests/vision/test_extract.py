@@ -439,3 +439,10 @@ def test_a_second_process_waits_and_computes_nothing(tmp_path, images, counted, 
     assert counted == [] and store.read(np.array(list(images)))[1].all()
     shutil.rmtree(tmp_path / "stores")
     assert (tmp_path / "go").exists()
+
+
+def test_more_images_than_a_store_has_names_for_are_refused(monkeypatch):
+    monkeypatch.setattr(extract, "MOST_SHARDS", 3)
+    assert len(plan(range(2 * extract.SHARD_IMAGES), {"shard-00001.safetensors": None})) == 2
+    with pytest.raises(InputError, match="are more than a store has names for"):
+        plan(range(3 * extract.SHARD_IMAGES), {"shard-00001.safetensors": None})

@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from importlib.util import find_spec
 
+from vqa_helpers.batch.process import die_with
 from vqa_helpers.cli.words import DONE, SOME_FAILED
 from vqa_helpers.errors import InputError
 
@@ -36,13 +38,16 @@ def launch(words: list[str], processes: int) -> int:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
     }
+    # Without whoever launched them they would train on, and hold the run's lock. Safe between fork
+    # and exec, as this process has no threads.
+    ending = partial(die_with, os.getpid()) if os.name == "posix" else None
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     started: list[subprocess.Popen] = []
     try:
         for rank in map(str, range(processes)):
             own = {**shared, "RANK": rank, "LOCAL_RANK": rank}
             command = [sys.executable, "-m", "vqa_helpers", *words]
-            started.append(subprocess.Popen(command, env=own))
+            started.append(subprocess.Popen(command, env=own, preexec_fn=ending))
         return _wait(started)
     finally:
         _end(started)
@@ -52,8 +57,16 @@ def launch(words: list[str], processes: int) -> int:
 def _wait(processes: list[subprocess.Popen]) -> int:
     while True:
         codes = [process.poll() for process in processes]
+        for rank, code in enumerate(codes):
+            if code is not None and code < 0:
+                print(
+                    f"vqa: process {rank + 1} of {len(codes)} was killed by signal {-code}; the "
+                    "same command goes on after the last epoch",
+                    file=sys.stderr,
+                )
+                return SOME_FAILED
         if failed := [code for code in codes if code]:
-            return failed[0] if failed[0] > 0 else SOME_FAILED  # below 0 it is a signal
+            return failed[0]
         if None not in codes:
             return DONE
         time.sleep(LOOK_EVERY_S)

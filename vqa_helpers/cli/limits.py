@@ -1,4 +1,4 @@
-"""The machine's limits, met: a full disk, no memory left. Each becomes one line.
+"""The machine's limits, met: a full disk, no memory left, a process that is gone. Each one line.
 
 Knows errors by their names and words, so that nothing heavy is imported to tell them.
 """
@@ -18,6 +18,8 @@ KEPT = "what was finished is kept"
 _NO_MEMORY = (
     "DefaultCPUAllocator", "out of memory", "STATUS_ALLOC_FAILED", "bad_alloc",
 )  # fmt: skip
+# What torch says when a process it talked to has ended: gloo on CPUs, NCCL on GPUs.
+_ALONE = ("Connection closed by peer", "Connection reset by peer", "gloo", "NCCL")
 
 
 def explain(error: Exception) -> str | None:
@@ -33,6 +35,11 @@ def explain(error: Exception) -> str | None:
         where = f"{error.filename}: " if error.filename else ""
         reason = " ".join(str(error.strerror or error).split())
         return f"{where}{reason}; {remedy(error)}; {KEPT}"
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _ALONE):
+        return (
+            "another of the processes that train together has ended; what is said of it stands "
+            "above or below; the same command goes on after the last epoch"
+        )
     return None
 
 

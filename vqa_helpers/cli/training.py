@@ -135,10 +135,17 @@ def _train(options: argparse.Namespace) -> int:
         raise InputError(f"{options.processes} processes: use 1 or more")
     if options.processes > 1 and options.executor != "local":
         raise InputError("--processes shares batches on this machine; leave --executor")
-    if options.processes > 1 and "WORLD_SIZE" not in os.environ:
+    launched = _launched()
+    if launched > 1 and options.executor != "local":
+        raise InputError(f"{launched} processes share batches; leave --executor")
+    if options.processes > 1 and launched == 1:
         from vqa_helpers.cli.launch import launch
 
         return launch(options.words, options.processes)
+    if options.processes not in (1, launched):
+        raise InputError(
+            f"--processes {options.processes}: but WORLD_SIZE says {launched}; leave one of the two"
+        )
     from vqa_helpers.data.build import open_dataset
     from vqa_helpers.experiment.seeds import train_seeds
     from vqa_helpers.model.presets import find_preset
@@ -174,6 +181,14 @@ def _train(options: argparse.Namespace) -> int:
         print(to_markdown(summary_table(runs)))
     team.leave()
     return SOME_FAILED if unseen else DONE
+
+
+def _launched() -> int:
+    """How many processes this one was launched with, itself counted."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    if not count.isdecimal():
+        raise InputError(f"WORLD_SIZE={count}: is not a number of processes; unset it")
+    return max(int(count), 1)
 
 
 def _augmentation(options: argparse.Namespace):  # -> Augmentation | None

@@ -7,9 +7,11 @@ as it is.
 
 import json
 import logging
+import math
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -80,35 +82,42 @@ def conduct(experiment: Experiment, folder: Path, set_aside: bool = True) -> Run
             moved; when the experiment knows anything of validation or test.
     """
     # Beside the folder, not inside: setting it aside must not take the lock along.
-    lock = locked(folder.with_name(f".{folder.name}.lock"), folder)
-    with lock if experiment.team.main else nullcontext():
+    with ExitStack() as held:
+
+        def lock() -> None:
+            held.enter_context(locked(folder.with_name(f".{folder.name}.lock"), folder))
+
+        experiment.team.from_main(lock)
         return _conduct(experiment, folder, set_aside)
 
 
 def _conduct(experiment: Experiment, folder: Path, set_aside: bool) -> Run:
     config, team = experiment.config(), experiment.team
     if team.from_main(lambda: _finished(folder, config, set_aside)):
+        team.from_main(lambda: remove_checkpoint(folder))  # of one that was killed at its very end
         log.info("%s: is finished; nothing to do", folder)
         return Run(folder)
     team.from_main(lambda: _begin(experiment, folder, config))
     train_s = _train(experiment, folder, config)
     start = time.perf_counter()
     ranked = _answer(experiment, folder)
-    if not team.main:
-        return Run(folder)
-    _measure(experiment, folder, ranked)
-    answered = len(experiment.batches["train"]) * experiment.options.epochs
-    write_json(
-        folder / TIMING,
-        {
-            "features_s": experiment.seen.seconds,
-            "train_s": train_s,
-            "evaluate_s": time.perf_counter() - start,
-            "samples_per_s": answered / train_s,
-        },
-    )
-    mark_done(folder, leave_out=CHECKPOINT)
-    remove_checkpoint(folder)  # after: a kill in between must not cost the whole training
+
+    def end() -> None:
+        _measure(experiment, folder, ranked)
+        answered = len(experiment.batches["train"]) * experiment.options.epochs
+        write_json(
+            folder / TIMING,
+            {
+                "features_s": experiment.seen.seconds,
+                "train_s": train_s,
+                "evaluate_s": time.perf_counter() - start,
+                "samples_per_s": answered / train_s,
+            },
+        )
+        mark_done(folder, leave_out=CHECKPOINT)
+        remove_checkpoint(folder)  # after: a kill in between must not cost the whole training
+
+    team.from_main(end)
     return Run(folder)
 
 
@@ -197,11 +206,9 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
         experiment.options.epochs,
         experiment.score,
     )
-    for epoch in epochs:
-        better = all(epoch.validation_top1 > row["validation_top1"] for row in history)
-        history.append(asdict(epoch))
-        if not team.main:
-            continue
+
+    def keep(epoch: Epoch, better: bool) -> None:
+        _refuse_divergence(folder, epoch)
         if better:
             save_model(folder, experiment.model)
         write_history(folder / HISTORY, _without_times(history))
@@ -215,9 +222,22 @@ def _train(experiment: Experiment, folder: Path, config: dict) -> float:
         )
         _record_events(writer, epoch)
         log.info("%s", _line(epoch, experiment.options.epochs, better))
+
+    for epoch in epochs:
+        better = all(epoch.validation_top1 > row["validation_top1"] for row in history)
+        history.append(asdict(epoch))
+        team.from_main(partial(keep, epoch, better))
     if writer is not None:
         writer.close()
     return sum(row["train_s"] for row in history)
+
+
+def _refuse_divergence(folder: Path, epoch: Epoch) -> None:
+    if not math.isfinite(epoch.train_loss):
+        raise InputError(
+            f"{folder}: training has diverged: the loss of epoch {epoch.epoch} is not finite; use "
+            "a lower learning rate (--vision-rate), or --precision float32"
+        )
 
 
 def _left_behind(folder: Path, config: dict) -> dict | None:

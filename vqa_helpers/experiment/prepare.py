@@ -185,18 +185,18 @@ def prepare(
         model.classifier.start_from(prior_logits(batches["train"].soft, len(vocabularies.answers)))
     return Experiment(
         preset, dataset, options, schedule, vocabularies, batches, model, seen, stand_ins,
-        _score(dataset, vocabularies), question_source, _class_weights(preset, batches, vocabularies),
+        _score(dataset, vocabularies), question_source, _class_weights(preset, batches, vocabularies, options.device),
         team,
     )  # fmt: skip
 
 
 def _class_weights(
-    preset: Preset, batches: dict[str, Batches], vocabularies: Vocabularies
+    preset: Preset, batches: dict[str, Batches], vocabularies: Vocabularies, device: str
 ) -> Tensor | None:
     if preset.loss != "weighted cross entropy":
         return None
     train = batches["train"].target
-    return inverse_frequencies(train, len(vocabularies.answers)).to(train.device)
+    return inverse_frequencies(train, len(vocabularies.answers)).to(device)
 
 
 def _refuse_unanswered(dataset: Dataset) -> None:

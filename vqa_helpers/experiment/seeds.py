@@ -50,7 +50,10 @@ def train_seeds(
         InputError: as `prepare` and `conduct`; a finished run with other settings is not moved.
     """
     folders = {seed: out / str(seed) if out and len(seeds) > 1 else out for seed in seeds}
-    train = partial(_train, preset, dataset, options, folders, team)
+    chosen = {seed: dataclasses.replace(options, seed=seed) for seed in seeds}
+    for one in chosen.values():
+        one.resolved(dataset, preset)  # the last seed is refused before the first is trained
+    train = partial(_train, preset, dataset, chosen, folders, team)
     for _, trained in executor.map(train, seeds):
         yield trained
 
@@ -58,13 +61,12 @@ def train_seeds(
 def _train(
     preset: Preset,
     dataset: Dataset,
-    options: Options,
+    chosen: dict[int, Options],
     folders: dict[int, Path | None],
     team: Team,
     seed: int,
 ) -> Trained:
-    chosen = dataclasses.replace(options, seed=seed)
-    experiment = team.main_first(lambda: prepare(preset, dataset, chosen, team))
+    experiment = team.main_first(lambda: prepare(preset, dataset, chosen[seed], team))
     name = experiment.preset.name
     folder = folders[seed] or run_folder(Path("runs"), dataset.name, name, seed)
     return Trained(conduct(experiment, folder, set_aside=False), experiment.unseen())

@@ -28,23 +28,22 @@ def augment(pixels: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
 
     Args:
         pixels: (B, 3, S, S), 0 to 255.
-        draws: (B, DRAWS), of `draw`.
+        draws: (B, DRAWS), of `draw`, on the same device.
 
     Returns:
         (B, 3, S, S) floats, 0 to 255.
     """
-    draws = draws.to(pixels.device).view(-1, DRAWS, 1, 1, 1)
-    mirror, area, across, down, brightness, contrast, saturation = draws.unbind(1)  # (B, 1, 1, 1)
+    mirror, area, across, down, brightness, contrast, saturation = draws.view(
+        -1, DRAWS, 1, 1, 1
+    ).unbind(1)  # (B, 1, 1, 1) each
     pixels = pixels.float()
     if how.flip or how.crop:
         pixels = _cropped(pixels, mirror < 0.5 if how.flip else None, how.crop, area, across, down)
     if how.jitter:
-        luma = pixels.new_tensor(_LUMA).view(3, 1, 1)
         pixels = pixels * _factor(brightness, how.jitter)
-        grey = (pixels * luma).sum(1, keepdim=True)  # (B, 1, S, S)
-        pixels = _away_from(grey.mean((2, 3), keepdim=True), pixels, _factor(contrast, how.jitter))
-        grey = (pixels * luma).sum(1, keepdim=True)
-        pixels = _away_from(grey, pixels, _factor(saturation, how.jitter))
+        middle = _grey(pixels).mean((2, 3), keepdim=True)
+        pixels = _away_from(middle, pixels, _factor(contrast, how.jitter))
+        pixels = _away_from(_grey(pixels), pixels, _factor(saturation, how.jitter))
     return pixels.clamp(0, 255)
 
 
@@ -60,6 +59,11 @@ def _cropped(
     theta[:, 1, 2] = (1 - side) * (2 * down.flatten() - 1)
     grid = affine_grid(theta, pixels.shape, align_corners=False)
     return grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    """(B, 3, S, S) to (B, 1, S, S)."""
+    return sum(part * light for part, light in zip(pixels.split(1, 1), _LUMA, strict=True))
 
 
 def _factor(drawn: Tensor, jitter: float) -> Tensor:

@@ -43,7 +43,10 @@ def load_checkpoint(folder: Path) -> dict | None:
         with zipfile.ZipFile(path) as archive:  # torch writes checksums but does not read them
             if (record := archive.testzip()) is not None:
                 raise ValueError(f"{record} does not match its checksum")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not (isinstance(state, dict) and {"config", "history", "trainer"} <= state.keys()):
+            raise ValueError("it is not one of a run")
+        return state
     except Exception as error:  # damaged bytes raise whatever they happen to spell
         log.warning("%s: is damaged (%s); the run starts again", path, str(error).split("\n")[0])
         return None

@@ -17,8 +17,9 @@ from vqa_helpers.progress import track
 from vqa_helpers.training.augment import augment, draw
 from vqa_helpers.training.batches import Batch, Batches
 from vqa_helpers.training.losses import LossFunction, cross_entropy, probabilities
-from vqa_helpers.training.optimiser import optimiser_of
+from vqa_helpers.training.optimiser import optimiser_of, restride
 from vqa_helpers.training.step import make_step, resolve_precision
+from vqa_helpers.training.streaming import send
 from vqa_helpers.training.team import ALONE, Team
 
 Score = Callable[[Tensor], float | None]
@@ -62,6 +63,7 @@ class Trainer:
     ) -> None:
         device = next(model.parameters()).device
         if device.type == "cuda":
+            torch.cuda.set_device(device)  # streams, graphs and generators are those of one GPU
             model.to(memory_format=torch.channels_last)  # of pixels, as tensor cores read them
         self.model = model
         self.schedule = schedule
@@ -94,11 +96,12 @@ class Trainer:
         """Go on from `state` as if there had been no interruption."""
         self.model.load_saved_state(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        restride(self.optimiser)
         self.decay.load_state_dict(state["decay"])
         self.shuffling.set_state(state["shuffling"])
         torch.set_rng_state(state["dropout"])
-        if state["dropout_cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["dropout_cuda"])
+        for gpu in range(min(len(state["dropout_cuda"]), torch.cuda.device_count())):
+            torch.cuda.set_rng_state(state["dropout_cuda"][gpu], gpu)
         self.epoch = state["epoch"]
 
     def fit(
@@ -142,7 +145,8 @@ class Trainer:
             batches = track(batches, label, total=train.count(), unit="batches")
         for batch in batches:
             if how is not None:
-                batch.image = augment(batch.image, draws[batch.rows], how)
+                drawn = send(draws[batch.rows], batch.image.device)
+                batch.image = augment(batch.image, drawn, how)
             self.step(batch)
             self.optimiser.step()
         total, weight, hits = self.team.sum(self.step.counts)

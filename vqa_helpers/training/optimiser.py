@@ -22,3 +22,15 @@ def optimiser_of(model: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
         rest = [p for name, p in learning.items() if not name.startswith(VISION)]
         groups = [{"params": rest}, {"params": vision, "lr": schedule.vision_rate}]
     return KINDS[schedule.optimiser](groups, lr=schedule.learning_rate, fused=True)
+
+
+def restride(optimiser: torch.optim.Optimizer) -> None:
+    """Lay what the optimiser remembers of each weight out in memory as the weight itself lies.
+
+    A fused optimiser walks both by address. What was saved on a GPU lies channels last, on a CPU
+    it does not, and loading keeps the order it finds.
+    """
+    for parameter, state in optimiser.state.items():
+        for name, kept in state.items():
+            if torch.is_tensor(kept) and kept.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter, dtype=kept.dtype).copy_(kept)

@@ -162,7 +162,8 @@ def assemble(device: str = "auto") -> Team:
         device: "cpu", or "auto" or "cuda" for a GPU each.
 
     Raises:
-        InputError: when accelerate is not installed, or there are more processes than GPUs.
+        InputError: when accelerate is not installed, there are more processes than GPUs, or nobody
+            has told them where the others are.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return ALONE
@@ -182,7 +183,14 @@ def assemble(device: str = "auto") -> Team:
             "several processes need accelerate; install it (pip install accelerate)"
         ) from None
     waiting = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[waiting])
+    try:
+        accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[waiting])
+    except ValueError as error:  # WORLD_SIZE alone, without the rest
+        reason = str(error).split("\n")[0]
+        raise InputError(
+            f"the processes cannot find each other ({reason}); start them with `vqa train "
+            "--processes N` or `accelerate launch`"
+        ) from None
     return Team(
         accelerator.process_index,
         accelerator.num_processes,

@@ -159,7 +159,7 @@ def _second_pass(block: nn.Module):
         norms = [module for module in block.modules() if isinstance(module, BatchNorm)]
         kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
         for norm in norms:
-            norm.momentum, norm.num_batches_tracked = 0.0, None
+            norm.momentum, norm.num_batches_tracked = 0.0, norm.num_batches_tracked.clone()
         try:
             yield
         finally:

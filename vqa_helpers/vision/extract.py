@@ -30,6 +30,7 @@ from vqa_helpers.vision.preprocess import DESCRIPTION, BadImage, file_mark, load
 log = logging.getLogger(__name__)
 
 SHARD_IMAGES = 1024
+MOST_SHARDS = 100_000  # that have a name
 _READERS = 8  # threads that look whether files have changed
 
 
@@ -82,10 +83,18 @@ def plan(lacking: Sequence[int], taken: Mapping[str, object]) -> list[Chunk]:
 
     A run that was interrupted plans the same chunks for what it had left, so its files are in the
     end those of a run that was not.
+
+    Raises:
+        InputError: when a store cannot hold so many.
     """
-    names = (f"shard-{number:05d}.safetensors" for number in range(10**5))
+    names = (f"shard-{number:05d}.safetensors" for number in range(MOST_SHARDS))
     free = (name for name in names if name not in taken)
     starts = range(0, len(lacking), SHARD_IMAGES)
+    if len(starts) + len(taken) > MOST_SHARDS:
+        raise InputError(
+            f"{len(lacking):,} images are more than a store has names for "
+            f"({MOST_SHARDS * SHARD_IMAGES:,}); cut the collection into several dataset folders"
+        )
     return [Chunk(next(free), tuple(lacking[i : i + SHARD_IMAGES])) for i in starts]
 
 
