@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,9 @@ import torch
 from vqa_helpers.errors import InputError
 from vqa_helpers.training.batches import Batches, QuestionTensors
 from vqa_helpers.training.team import ALONE, Team, assemble
+
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_together(module: str, *words: object, processes: int = 2) -> str:
@@ -27,6 +31,7 @@ def run_together(module: str, *words: object, processes: int = 2) -> str:
     started = [
         subprocess.Popen(
             [sys.executable, "-m", module, *map(str, words)],
+            cwd=ROOT,
             env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )

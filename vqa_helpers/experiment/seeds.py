@@ -51,8 +51,8 @@ def train_seeds(
     """
     folders = {seed: out / str(seed) if out and len(seeds) > 1 else out for seed in seeds}
     chosen = {seed: dataclasses.replace(options, seed=seed) for seed in seeds}
-    for one in chosen.values():
-        one.resolved(dataset, preset)  # the last seed is refused before the first is trained
+    last = chosen[seeds[-1]]  # refused before the first is trained
+    team.main_first(lambda: last.resolved(dataset, preset))
     train = partial(_train, preset, dataset, chosen, folders, team)
     for _, trained in executor.map(train, seeds):
         yield trained
