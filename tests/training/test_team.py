@@ -15,7 +15,6 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.training.batches import Batches, QuestionTensors
 from vqa_helpers.training.team import ALONE, Team, assemble
 
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
