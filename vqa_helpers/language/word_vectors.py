@@ -75,7 +75,6 @@ def read_glove(
     for word, vector in vectors.items():
         matrix[wanted[word]] = vector
         found[wanted[word]] = True
-    log.info("%s: %d of %d words found", path, found.sum(), len(words))
     return matrix, found
 
 
