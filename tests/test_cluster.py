@@ -159,12 +159,14 @@ def test_a_unit_that_kills_every_worker_is_given_up(cluster, tmp_path):
     assert (tmp_path / "tries").read_text() == "xxx"
 
 
-def test_what_the_work_raises_comes_out(cluster):
+def test_what_the_work_raises_comes_out_and_no_worker_stays(cluster, workers):
     def work(unit):
         raise InputError(f"{unit}: is wrong; mend it")
 
-    with pytest.raises(InputError, match="^7: is wrong; mend it$"):
+    with pytest.raises(InputError, match="^7: is wrong; mend it$") as held:
         list(cluster.map(work, [7]))
+    wait_until(lambda: not workers(), seconds=30)
+    assert held.tb is not None  # with all that its frames hold, the worker's handle too
 
 
 def test_a_working_folder_that_workers_do_not_see(cluster, tmp_path, monkeypatch):

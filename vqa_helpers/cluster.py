@@ -199,6 +199,7 @@ class _Crew:
         try:
             result = self._ray.get(ready[0])
         except self._ray.exceptions.RayTaskError as error:
+            self.idle.append(worker)  # it lives, and would as long as this error's traceback
             raise error.cause from error
         except self._ray.exceptions.RayError as death:  # of the worker, its machine, or its result
             self._ray.kill(worker)
