@@ -79,12 +79,34 @@ def test_a_large_source_gives_the_sizes_of_the_study(source):
     assert counts["C"] == counts["D"] // 2
 
 
-def test_what_cannot_be_cut_is_said_and_the_rest_is_cut(source):
-    numbers = {
-        split: table[table["answer_type"] == "number"].reset_index(drop=True)
+def only(source, kind: str):
+    """The source with the questions of one answer type alone."""
+    splits = {
+        split: table[table["answer_type"] == kind].reset_index(drop=True)
         for split, table in source.splits.items()
     }
-    made, problems = cuts(dataclasses.replace(source, splits=numbers), "DE")
+    return dataclasses.replace(source, splits=splits)
+
+
+@pytest.mark.parametrize(("kind", "rule"), [("yes/no", "E"), ("other", "100k")])
+def test_without_numbers_another_kind_takes_their_place(source, kind, rule):
+    made = nested(only(source, kind))
+    assert list(made) == ["A", "C", "D"]
+    assert made["D"].name == f"mine-{rule}" and made["C"].name == f"mine-C-of-{rule}"
+    for dataset in made.values():
+        assert set(dataset.splits["train"]["answer_type"]) == {kind}
+        assert f"dataset {rule} takes its place" in dataset.notes[0]
+        assert "numbers 1-20" in dataset.notes[0]
+
+
+def test_too_few_images_for_any_kind(source):
+    split = {"train": source.splits["train"].iloc[:1]}
+    with pytest.raises(InputError, match="numbers 1-20"):
+        nested(dataclasses.replace(source, splits=split))
+
+
+def test_what_cannot_be_cut_is_said_and_the_rest_is_cut(source):
+    made, problems = cuts(only(source, "number"), "DE")
     assert list(made) == ["D"]
     assert len(problems) == 1 and "yes/no" in problems[0]
     made, problems = cuts(source, "DE")
@@ -92,6 +114,5 @@ def test_what_cannot_be_cut_is_said_and_the_rest_is_cut(source):
 
 
 def test_nothing_to_cut_is_an_error(source):
-    words = source.splits["train"][source.splits["train"]["answer_type"] == "other"]
     with pytest.raises(InputError, match="numbers 1-20"):
-        cuts(dataclasses.replace(source, splits={"train": words}), "DE")
+        cuts(only(source, "other"), "DE")

@@ -58,20 +58,35 @@ def nested(source: Dataset, seed: int = 0) -> dict[str, Dataset]:
     """The study's datasets A, C and D, each a part of the next, held-out questions in common.
 
     D is cut by its rule; C has half of D's train questions and A 75, as in the study. Where the
-    source is too small for D, C shrinks with it and A has at most half of C.
+    source is too small for D, C shrinks with it and A has at most half of C. A source without number
+    questions gives yes/no questions in their place, or else all that it has, and the notes say so.
 
     Raises:
-        InputError: as `cut`.
+        InputError: as `cut`, for a source without answers or with fewer than three images.
     """
-    largest = cut(source, "D", seed)
+    largest, rule = _largest(source, seed)
     total = len(largest.splits["train"])
     half = max(2, total // 2)
     few = max(2, min(75, half // 2))  # 75 of A's 100: the rest is held out
     smaller = {
-        letter: keep_train(largest, questions, seed, f"{source.name}-{letter}-of-D")
+        letter: keep_train(largest, questions, seed, f"{source.name}-{letter}-of-{rule}")
         for letter, questions in (("A", few), ("C", half))
     }
     return {**smaller, "D": largest}
+
+
+def _largest(source: Dataset, seed: int) -> tuple[Dataset, str]:
+    """D, or what takes its place, and the rule it is cut by."""
+    problems = []
+    for rule in ("D", "E", "100k"):
+        try:
+            dataset = cut(source, rule, seed)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        notes = [f"{problem}; dataset {rule} takes its place" for problem in problems[:1]]
+        return dataclasses.replace(dataset, notes=[*notes, *dataset.notes]), rule
+    raise InputError(problems[0])
 
 
 def cuts(
