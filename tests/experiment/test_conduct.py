@@ -14,7 +14,8 @@ from tests.builders import write_dataset, write_json
 from vqa_helpers.errors import InputError
 from vqa_helpers.experiment import conduct as conducting
 from vqa_helpers.experiment.conduct import conduct
-from vqa_helpers.experiment.prepare import HASHED_SENTENCES, RANDOM_VISION
+from vqa_helpers.experiment.prepare import RANDOM_VISION
+from vqa_helpers.experiment.questions import HASHED_SENTENCES
 from vqa_helpers.model.config import Augmentation, Images
 from vqa_helpers.model.presets import find_preset
 from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs, mark_done

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from vqa_helpers.data.text import tokenize_all
 from vqa_helpers.experiment.images import photograph_statistics
-from vqa_helpers.experiment.prepare import LEARNED_WORDS, Experiment
+from vqa_helpers.experiment.prepare import Experiment
+from vqa_helpers.experiment.questions import LEARNED_WORDS
 from vqa_helpers.language.word_vectors import learn_vectors, read_glove
 from vqa_helpers.training.batches import FeatureRows
 from vqa_helpers.training.losses import inverse_frequencies

@@ -5,10 +5,7 @@ schedule, stand-ins) is written into the run's configuration.
 """
 
 import dataclasses
-import hashlib
-import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,30 +17,18 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import percent, vqa_scores
 from vqa_helpers.experiment.images import ImageSide, is_standardised, open_images
 from vqa_helpers.experiment.options import Options
-from vqa_helpers.files import is_sealed, locked, seal
-from vqa_helpers.language.sentence import HASHED_NGRAMS, USE, encoder_is_local, encoder_source
-from vqa_helpers.language.word_vectors import (
-    STAND_IN_NAME,
-    find_glove,
-    learn_vectors,
-    read_glove,
-    require_glove,
-)
-from vqa_helpers.model.config import Glove, Preset, Schedule, Words
+from vqa_helpers.experiment.questions import open_questions
+from vqa_helpers.model.config import Preset, Schedule, Words
 from vqa_helpers.model.vqa import VQAModel, build_model
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.loop import Score
 from vqa_helpers.training.losses import SOFT_LOSSES, inverse_frequencies, prior_logits
 from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.training.team import ALONE, Team
-from vqa_helpers.training.tensors import Vocabularies, encode_questions, split_tensors
+from vqa_helpers.training.tensors import Vocabularies, split_tensors
 from vqa_helpers.vision.encoders import weights_source
 
-log = logging.getLogger(__name__)
-
 RANDOM_VISION = "random-weight vision"
-HASHED_SENTENCES = "hashed n-grams for the Universal Sentence Encoder"
-LEARNED_WORDS = f"{STAND_IN_NAME}, for GloVe"
 
 
 @dataclass
@@ -138,36 +123,14 @@ def prepare(
     if options.word_order == "sorted set" and isinstance(preset.questions, Words):
         words = dataclasses.replace(preset.questions, sorted_set=True)
         preset = dataclasses.replace(preset, questions=words)
-    tables, stand_ins = dataset.splits, []
-    # Questions first: what is wrong with their encoder shows before hours of feature extraction.
-    vocabularies = Vocabularies.build(tables["train"], preset.questions, _sentence_encoder(options))
-    word_vectors, question_source = None, None
-    if isinstance(preset.questions, Glove):
-        word_vectors, learned = _word_vectors(preset.questions, dataset, vocabularies, options)
-        stand_ins += [LEARNED_WORDS] if learned else []
-        digest = hashlib.sha256(word_vectors.numpy().data).hexdigest()
-        question_source = f"word vectors, sha256 {digest}"
-    if vocabularies.sentence_encoder:
-        question_source = encoder_source(vocabularies.sentence_encoder, options.sentence_encoder)
-        stand_ins += [HASHED_SENTENCES] if question_source == HASHED_NGRAMS else []
-    # One call for all splits: a sentence encoder costs a process of its own each time.
-    question, lengths = encode_questions(
-        [text for table in tables.values() for text in table["question"]],
-        preset.questions,
-        vocabularies,
-        cache=options.features / dataset.name / "sentences",
-        model_folder=options.sentence_encoder,
-        offline=options.offline,
-    )
-    seen = open_images(preset.images, dataset, options)
-    if preset.images and options.weights == "random":
-        stand_ins.insert(0, RANDOM_VISION)
     schedule = options.tuned(preset.schedule_named(options.schedule))
-    batches, start, soft = {}, 0, preset.loss in SOFT_LOSSES
-    for name, table in tables.items():
-        rows = slice(start, start := start + len(table))
-        encoded = tuple(None if part is None else part[rows] for part in (question, lengths))
-        tensors = split_tensors(table, encoded, seen.ids, vocabularies.answers, soft)
+    # Questions first: what is wrong with their encoder shows before hours of feature extraction.
+    read = open_questions(preset.questions, dataset, options)
+    seen = open_images(preset.images, dataset, options)
+    vocabularies, soft = read.vocabularies, preset.loss in SOFT_LOSSES
+    batches = {}
+    for name, table in dataset.splits.items():
+        tensors = split_tensors(table, read.encoded[name], seen.ids, vocabularies.answers, soft)
         tensors = tensors.learnable() if name == "train" else tensors
         batches[name] = Batches(tensors, seen.rows, schedule.batch, options.device, team)
     _refuse_too_few(dataset, batches, schedule, team)
@@ -176,18 +139,29 @@ def prepare(
         preset.records(),
         answers=len(vocabularies.answers),
         vocabulary_size=len(vocabularies.words or ()),
-        word_vectors=word_vectors,
+        word_vectors=read.word_vectors,
         statistics=seen.statistics,
         weights=options.weights,
         recompute=options.recompute,
     ).to(options.device)
     if preset.loss == "binary cross entropy":
         model.classifier.start_from(prior_logits(batches["train"].soft, len(vocabularies.answers)))
+    random_vision = RANDOM_VISION if preset.images and options.weights == "random" else None
     return Experiment(
-        preset, dataset, options, schedule, vocabularies, batches, model, seen, stand_ins,
-        _score(dataset, vocabularies), question_source, _class_weights(preset, batches, vocabularies, options.device),
-        team,
-    )  # fmt: skip
+        preset=preset,
+        dataset=dataset,
+        options=options,
+        schedule=schedule,
+        vocabularies=vocabularies,
+        batches=batches,
+        model=model,
+        seen=seen,
+        stand_ins=[name for name in (random_vision, read.stand_in) if name],
+        score=_score(dataset, vocabularies),
+        question_source=read.source,
+        class_weights=_class_weights(preset, batches, vocabularies, options.device),
+        team=team,
+    )
 
 
 def _class_weights(
@@ -219,36 +193,6 @@ def _refuse_too_few(
             f"{dataset.folder}: {team.count} processes cannot share a split of {fewest} questions, "
             f"in batches of {schedule.batch}; use fewer processes"
         )
-
-
-def _sentence_encoder(options: Options) -> str:
-    """The sentence encoder to use: its stand-in only offline, and only where it is not here."""
-    if options.offline and not encoder_is_local(options.sentence_encoder):
-        return HASHED_NGRAMS
-    return USE
-
-
-def _word_vectors(
-    spec: Glove, dataset: Dataset, vocabularies: Vocabularies, options: Options
-) -> tuple[Tensor, bool]:
-    """GloVe's row for each word id (V, D), and whether the stand-in took its place."""
-    downloads = Path("data") / "glove"
-    path = find_glove(options.glove, downloads, spec.dim)
-    learned = path is None and options.offline
-    if learned:
-        train = dataset.splits["train"]
-        name = f"learned-{dataset.sha256()[:12]}.{spec.dim}d.txt"
-        path = options.features / dataset.name / "words" / name
-        with locked(path.with_name(".lock")):
-            if not is_sealed(path):  # a flipped digit would be another vector
-                learn_vectors(tokenize_all(train["question"]), path, spec.dim)
-                seal(path)
-                log.info("%s: %s", path, STAND_IN_NAME)
-    elif path is None:
-        path = require_glove(options.glove, downloads, spec.dim)
-    matrix, found = read_glove(path, vocabularies.words.words, spec.dim)
-    log.info("%s: knows %.1f %% of the train words", path, 100 * found[2:].mean())
-    return torch.from_numpy(matrix), learned
 
 
 def _score(dataset: Dataset, vocabularies: Vocabularies) -> Score | None:
