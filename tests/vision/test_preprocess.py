@@ -256,8 +256,8 @@ def test_odd_camera_data_do_not_cost_the_image(tmp_path, tag):
 
 def test_an_unforeseen_error_of_the_decoder_is_a_bad_image(tmp_path, monkeypatch):
     path = saved(photograph(), tmp_path / "a.png")
-    monkeypatch.setattr(Image.Image, "convert", lambda *_: struct.pack("b", 999))
-    assert "byte format" in refusal(path)
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: struct.unpack("b", b""))
+    assert "requires a buffer of 1 bytes" in refusal(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
