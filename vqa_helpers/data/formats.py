@@ -72,7 +72,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def _read_entries(path: Path, field: str | None, shape: type[Entry]) -> Iterator[Entry]:
+def _read_entries(path: Path, field: str, shape: type[Entry]) -> Iterator[Entry]:
     """The entries of a file, one by one; the first that breaks the format ends it."""
     try:
         for entry in decode_entries(read_bytes(path), field, shape):
@@ -180,22 +180,6 @@ def read_annotations(path: Path, questions: pd.DataFrame) -> pd.DataFrame:
     untyped = table["question_type"].isna()
     derived = table["question"][untyped].map(question_type_of)
     return table.assign(question_type=table["question_type"].where(~untyped, derived))
-
-
-def read_results(path: Path) -> pd.DataFrame:
-    """Read a results file: question_id, answer.
-
-    Raises:
-        InputError: naming the entry; also for two answers to one question.
-    """
-    ids, answers = [], []
-    once: dict[str, str] = {}
-    for entry in _read_entries(path, None, Result):
-        ids.append(entry.question_id)
-        answers.append(once.setdefault(entry.answer, entry.answer))
-    question_ids = _ids(path, "results", ids)
-    _refuse_duplicates(path, "results", question_ids)
-    return pd.DataFrame({"question_id": question_ids, "answer": object_column(answers)})
 
 
 def write_results(path: Path, question_ids: Iterable[int], answers: Iterable[str]) -> None:

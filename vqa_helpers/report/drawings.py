@@ -4,7 +4,7 @@ A diagram is boxes, jigsaw pieces, arrows and words. Knows nothing of models or 
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -29,7 +29,6 @@ _KNOB = np.array(
      (0.22, 0)]
 )  # fmt: skip
 Knobs = Sequence[tuple[float, int]]  # (place along the edge from 0 to 1, 1 outward or -1 inward)
-Side = Literal["left", "right", "top", "bottom"]
 
 
 def sheet(width_in: float, height_in: float) -> tuple[Figure, Axes]:
