@@ -1,13 +1,15 @@
 """Datasets of several sizes that are measured on the same questions."""
 
 import dataclasses
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from tests.builders import write_dataset
+from vqa_helpers.data.build import cut
 from vqa_helpers.data.folder import read_folder
-from vqa_helpers.data.subset import cuts, keep_train, nested, sizes
+from vqa_helpers.data.subset import cut_or_open, cuts, keep_train, nested, sizes
 from vqa_helpers.errors import InputError
 
 
@@ -88,21 +90,32 @@ def only(source, kind: str):
     return dataclasses.replace(source, splits=splits)
 
 
-@pytest.mark.parametrize(("kind", "rule"), [("yes/no", "E"), ("other", "100k")])
-def test_without_numbers_another_kind_takes_their_place(source, kind, rule):
+@pytest.mark.parametrize("kind", ["yes/no", "other"])
+def test_without_numbers_any_answer_qualifies(source, kind):
     made = nested(only(source, kind))
-    assert list(made) == ["A", "C", "D"]
-    assert made["D"].name == f"mine-{rule}" and made["C"].name == f"mine-C-of-{rule}"
+    assert list(made) == ["A-open", "C-open", "D-open"]
+    assert [dataset.name for dataset in made.values()] == [
+        "mine-A-of-D-open", "mine-C-of-D-open", "mine-D-open",
+    ]  # fmt: skip
     for dataset in made.values():
         assert set(dataset.splits["train"]["answer_type"]) == {kind}
-        assert f"dataset {rule} takes its place" in dataset.notes[0]
         assert "numbers 1-20" in dataset.notes[0]
+        assert dataset.notes[0].endswith("; any answer qualifies instead")
 
 
-def test_too_few_images_for_any_kind(source):
+def test_a_cut_that_can_be_made_is_as_the_study_wants_it(source):
+    by_rule, either = cut(source, "B"), cut_or_open(source, "B")
+    assert (either.name, either.notes) == ("mine-B", by_rule.notes)
+    assert either.sha256() == by_rule.sha256()
+
+
+@pytest.mark.parametrize("make", [nested, partial(cuts, names="DE")])
+def test_too_few_images_whatever_the_answers(source, make):
     split = {"train": source.splits["train"].iloc[:1]}
-    with pytest.raises(InputError, match="numbers 1-20"):
-        nested(dataclasses.replace(source, splits=split))
+    with pytest.raises(
+        InputError, match=r"too few questions .*\(open answers\), 1; .* three images"
+    ):
+        make(dataclasses.replace(source, splits=split))
 
 
 def test_what_cannot_be_cut_is_said_and_the_rest_is_cut(source):
@@ -113,6 +126,8 @@ def test_what_cannot_be_cut_is_said_and_the_rest_is_cut(source):
     assert list(made) == ["D", "E"] and problems == []
 
 
-def test_nothing_to_cut_is_an_error(source):
-    with pytest.raises(InputError, match="numbers 1-20"):
-        cuts(only(source, "other"), "DE")
+def test_where_none_can_be_cut_any_answer_qualifies(source):
+    made, problems = cuts(only(source, "other"), "DE")
+    assert list(made) == ["D-open"] and made["D-open"].name == "mine-D-open"
+    assert set(made["D-open"].splits["train"]["answer_type"]) == {"other"}
+    assert ["numbers 1-20" in problems[0], "yes/no" in problems[1]] == [True, True]

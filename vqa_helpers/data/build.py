@@ -3,6 +3,7 @@
 Knows the rules and the folders; nothing of models, and of the network only whom to ask.
 """
 
+import dataclasses
 import json
 import logging
 import os
@@ -13,7 +14,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.catalogue import CUT_FROM, CUTS, DEMO, ENTRIES, RELEASES, RULES, Cut, Rule
+from vqa_helpers.data.catalogue import (
+    CUT_FROM,
+    CUTS,
+    DEMO,
+    ENTRIES,
+    RELEASES,
+    RULES,
+    Answers,
+    Cut,
+    Rule,
+)
 from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder, read_manifest
 from vqa_helpers.data.formats import write_split
 from vqa_helpers.data.images import find_images
@@ -253,7 +264,13 @@ def _add_export(
     return [f"{subset} is answered and exported for the evaluation server, not scored"]
 
 
-def cut(source: Dataset, name: str, seed: int = 0, rule: Rule = "by-image") -> Dataset:
+def cut(
+    source: Dataset,
+    name: str,
+    seed: int = 0,
+    rule: Rule = "by-image",
+    answers: Answers | None = None,
+) -> Dataset:
     """Cut dataset `name` from a larger one by the study's rule.
 
     A source with fewer questions than the rule asks for gives all it has, and the notes say so.
@@ -261,6 +278,7 @@ def cut(source: Dataset, name: str, seed: int = 0, rule: Rule = "by-image") -> D
     Args:
         rule: "by-image" keeps every image in one split; "study" cuts the rows as they come, as the
             study did, for the sake of comparison.
+        answers: which answers qualify, where not those of the study's rule; the name then says so.
 
     Raises:
         InputError: for a name that is no cut, a source without questions that qualify, or one whose
@@ -269,6 +287,7 @@ def cut(source: Dataset, name: str, seed: int = 0, rule: Rule = "by-image") -> D
     if name not in CUTS:
         raise InputError(f"{name!r} is no dataset that can be cut; there are {', '.join(CUTS)}")
     conditions = CUTS[name]
+    conditions = dataclasses.replace(conditions, answers=answers or conditions.answers)
     answered = [table for split, table in source.splits.items() if source.answered(split)]
     if not answered:
         raise InputError(f"{source.folder}: has no answers to cut a dataset by; add annotations")
@@ -282,8 +301,8 @@ def cut(source: Dataset, name: str, seed: int = 0, rule: Rule = "by-image") -> D
     pool = pool.loc[_qualifies(pool["answer"], conditions)].reset_index(drop=True)
     if pool["image_id"].nunique() < 3:
         raise InputError(
-            f"{source.folder}: has {len(pool)} questions answered by {conditions.answers}; "
-            f"dataset {name} needs them on at least three images"
+            f"{source.folder}: has too few questions for dataset {name} ({conditions.answers} "
+            f"answers), {len(pool)}; it needs them on at least three images"
         )
     notes = [f"cut from {source.name} by the rule of dataset {name} ({conditions.source})"]
     wanted = conditions.questions
@@ -302,7 +321,7 @@ def cut(source: Dataset, name: str, seed: int = 0, rule: Rule = "by-image") -> D
         )
     asked_about = set(pool["image_id"])
     return Dataset(
-        name=f"{source.name}-{name}",
+        name=f"{source.name}-{name}" + (f"-{answers}" if answers else ""),
         folder=source.folder,
         splits=splits,
         images={i: path for i, path in source.images.items() if i in asked_about},

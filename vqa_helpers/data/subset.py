@@ -6,7 +6,7 @@ two sizes can be compared question by question. Knows tables; nothing of models.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -54,48 +54,56 @@ def sizes(total: int) -> list[int]:
     return [*(kept or [max(2, total // 2)]), total]
 
 
+def cut_or_open(source: Dataset, name: str, seed: int = 0) -> Dataset:
+    """Cut a dataset by the study's rule; where too few questions have the answers that the rule
+    wants, any answer will do, and the first note says so.
+
+    Raises:
+        InputError: as `cut`, for a source whose questions are too few whatever their answers.
+    """
+    try:
+        return cut(source, name, seed)
+    except InputError as error:
+        dataset = cut(source, name, seed, answers="open")
+        note = f"{error}; any answer qualifies instead"
+        return dataclasses.replace(dataset, notes=[note, *dataset.notes])
+
+
 def nested(source: Dataset, seed: int = 0) -> dict[str, Dataset]:
     """The study's datasets A, C and D, each a part of the next, held-out questions in common.
 
-    D is cut by its rule; C has half of D's train questions and A 75, as in the study. Where the
-    source is too small for D, C shrinks with it and A has at most half of C. A source without number
-    questions gives yes/no questions in their place, or else all that it has, and the notes say so.
+    D is cut as `cut_or_open` does; C has half of its train questions and A 75, as in the study.
+    Where the source is too small for D, C shrinks with it and A has at most half of C.
+
+    Returns:
+        By name, the smallest first: A, C and D, or "A-open", "C-open" and "D-open".
 
     Raises:
-        InputError: as `cut`, for a source without answers or with fewer than three images.
+        InputError: as `cut_or_open`.
     """
-    largest, rule = _largest(source, seed)
+    largest = cut_or_open(source, "D", seed)
+    rule = largest.name.removeprefix(f"{source.name}-")
     total = len(largest.splits["train"])
     half = max(2, total // 2)
     few = max(2, min(75, half // 2))  # 75 of A's 100: the rest is held out
     smaller = {
-        letter: keep_train(largest, questions, seed, f"{source.name}-{letter}-of-{rule}")
+        rule.replace("D", letter): keep_train(
+            largest, questions, seed, f"{source.name}-{letter}-of-{rule}"
+        )
         for letter, questions in (("A", few), ("C", half))
     }
-    return {**smaller, "D": largest}
-
-
-def _largest(source: Dataset, seed: int) -> tuple[Dataset, str]:
-    """D, or what takes its place, and the rule it is cut by."""
-    problems = []
-    for rule in ("D", "E", "100k"):
-        try:
-            dataset = cut(source, rule, seed)
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        notes = [f"{problem}; dataset {rule} takes its place" for problem in problems[:1]]
-        return dataclasses.replace(dataset, notes=[*notes, *dataset.notes]), rule
-    raise InputError(problems[0])
+    return {**smaller, rule: largest}
 
 
 def cuts(
-    source: Dataset, names: Iterable[str], seed: int = 0
+    source: Dataset, names: Sequence[str], seed: int = 0
 ) -> tuple[dict[str, Dataset], list[str]]:
     """The datasets of those names that can be cut from the source, and why others cannot.
 
+    Where none can, the first is cut as `cut_or_open` does, and named "D-open".
+
     Raises:
-        InputError: when none can be cut.
+        InputError: as `cut_or_open`.
     """
     made, problems = {}, []
     for name in names:
@@ -104,5 +112,5 @@ def cuts(
         except InputError as error:
             problems.append(str(error))
     if not made:
-        raise InputError(problems[0])
+        made[f"{names[0]}-open"] = cut_or_open(source, names[0], seed)
     return made, problems
