@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from tests.builders import write_dataset
-from vqa_helpers.data.build import cut
 from vqa_helpers.data.folder import read_folder
-from vqa_helpers.data.subset import cut_or_open, cuts, keep_train, nested, sizes
+from vqa_helpers.data.subset import cuts, keep_train, nested, sizes
 from vqa_helpers.errors import InputError
 
 
@@ -101,12 +100,6 @@ def test_without_numbers_any_answer_qualifies(source, kind):
         assert set(dataset.splits["train"]["answer_type"]) == {kind}
         assert "numbers 1-20" in dataset.notes[0]
         assert dataset.notes[0].endswith("; any answer qualifies instead")
-
-
-def test_a_cut_that_can_be_made_is_as_the_study_wants_it(source):
-    by_rule, either = cut(source, "B"), cut_or_open(source, "B")
-    assert (either.name, either.notes) == ("mine-B", by_rule.notes)
-    assert either.sha256() == by_rule.sha256()
 
 
 @pytest.mark.parametrize("make", [nested, partial(cuts, names="DE")])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vqa_helpers.data.build import cut
+from vqa_helpers.data.cut import cut, cut_or_open
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 
@@ -52,21 +52,6 @@ def sizes(total: int) -> list[int]:
     steps = (lead * SMALLEST * 10**power for power in range(8) for lead in (1, 3))
     kept = [step for step in steps if step * 1.5 <= total]
     return [*(kept or [max(2, total // 2)]), total]
-
-
-def cut_or_open(source: Dataset, name: str, seed: int = 0) -> Dataset:
-    """Cut a dataset by the study's rule; where too few questions have the answers that the rule
-    wants, any answer will do, and the first note says so.
-
-    Raises:
-        InputError: as `cut`, for a source whose questions are too few whatever their answers.
-    """
-    try:
-        return cut(source, name, seed)
-    except InputError as error:
-        dataset = cut(source, name, seed, answers="open")
-        note = f"{error}; any answer qualifies instead"
-        return dataclasses.replace(dataset, notes=[note, *dataset.notes])
 
 
 def nested(source: Dataset, seed: int = 0) -> dict[str, Dataset]:
