@@ -155,6 +155,6 @@ def test_where_too_few_answers_are_right_any_will_do():
     made = cut_or_open(source_of(["red"] * 40), "E")
     assert made.name == "big-E-open" and sum(map(len, parts(made))) == 40
     assert "dataset E (yes/no answers), 0" in made.notes[0]
-    assert made.notes[0].endswith("; any answer qualifies instead")
+    assert made.notes[1].endswith(", but with open answers")
     with pytest.raises(InputError, match=r"dataset E \(open answers\), 4; .* three images"):
         cut_or_open(source_of(["red"] * 4), "E")

@@ -27,7 +27,7 @@ def cut(
     Args:
         rule: "by-image" keeps every image in one split; "study" cuts the rows as they come, as the
             study did, for the sake of comparison.
-        answers: which answers qualify, where not those of the study's rule; the name then says so.
+        answers: which answers qualify, where not those of the study's rule; the name and notes then say so.
 
     Raises:
         InputError: for a name that is no cut, a source without questions that qualify, or one whose
@@ -36,7 +36,8 @@ def cut(
     if name not in CUTS:
         raise InputError(f"{name!r} is no dataset that can be cut; there are {', '.join(CUTS)}")
     conditions = CUTS[name]
-    conditions = dataclasses.replace(conditions, answers=answers or conditions.answers)
+    if answers:
+        conditions = dataclasses.replace(conditions, answers=answers)
     answered = [table for split, table in source.splits.items() if source.answered(split)]
     if not answered:
         raise InputError(f"{source.folder}: has no answers to cut a dataset by; add annotations")
@@ -54,6 +55,7 @@ def cut(
             f"answers), {len(pool)}; it needs them on at least three images"
         )
     notes = [f"cut from {source.name} by the rule of dataset {name} ({conditions.source})"]
+    notes[0] += f", but with {answers} answers" if answers else ""
     wanted = conditions.questions
     if wanted is not None and len(pool) < wanted:
         notes.append(f"scaled: {len(pool):,} questions qualify where the study has {wanted:,}")
@@ -85,7 +87,7 @@ def cut(
 
 def cut_or_open(source: Dataset, name: str, seed: int = 0) -> Dataset:
     """Cut a dataset by the study's rule; where too few questions have the answers that the rule
-    wants, any answer will do, and the first note says so.
+    wants, any answer will do, and the first note says why.
 
     Raises:
         InputError: as `cut`, for a source whose questions are too few whatever their answers.
@@ -94,8 +96,7 @@ def cut_or_open(source: Dataset, name: str, seed: int = 0) -> Dataset:
         return cut(source, name, seed)
     except InputError as error:
         dataset = cut(source, name, seed, answers="open")
-        note = f"{error}; any answer qualifies instead"
-        return dataclasses.replace(dataset, notes=[note, *dataset.notes])
+        return dataclasses.replace(dataset, notes=[str(error), *dataset.notes])
 
 
 def _shared_out(

@@ -85,10 +85,10 @@ def cuts(
 ) -> tuple[dict[str, Dataset], list[str]]:
     """The datasets of those names that can be cut from the source, and why others cannot.
 
-    Where none can, the first is cut as `cut_or_open` does, and named "D-open".
+    Where none can, the first is cut with any answers, and named "D-open".
 
     Raises:
-        InputError: as `cut_or_open`.
+        InputError: as `cut`, for a source whose questions are too few whatever their answers.
     """
     made, problems = {}, []
     for name in names:
@@ -97,5 +97,5 @@ def cuts(
         except InputError as error:
             problems.append(str(error))
     if not made:
-        made[f"{names[0]}-open"] = cut_or_open(source, names[0], seed)
+        made[f"{names[0]}-open"] = cut(source, names[0], seed, answers="open")
     return made, problems
