@@ -24,6 +24,7 @@ from vqa_helpers.files import read_sums, sha256_of, write_sums, write_text
 
 CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
 PREDICTIONS, METRICS, TIMING, DONE = "predictions.jsonl", "metrics.json", "timing.json", "DONE"
+SPLIT, VOCABULARY = "split.json", "vocabulary.json"
 HISTORY_COLUMNS = (
     "epoch", "train_loss", "train_top1", "validation_loss", "validation_top1", "validation_vqa",
     "learning_rate",

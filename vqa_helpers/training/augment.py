@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from vqa_helpers.model.config import Augmentation
+from vqa_helpers.recipe import Training
 
 DRAWS = 7  # numbers a photograph: mirror, area, across, down, brightness, contrast, saturation
 _LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
@@ -23,7 +23,7 @@ def draw(seed: int, epoch: int, questions: int) -> Tensor:
     return torch.from_numpy(generator.random((questions, DRAWS), dtype=np.float32))
 
 
-def augment(pixels: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
+def augment(pixels: Tensor, draws: Tensor, how: Training) -> Tensor:
     """Vary photographs.
 
     Args:

@@ -1,12 +1,12 @@
-"""Tensors become batches by index, on the device where the model is.
+"""Questions become batches.
 
-Questions, lengths and targets are one row a question; images are one row an image, found by row
-number, so that the questions about one image share it. Tables lie on the device where they fit
-there, and are streamed to it where they do not. Knows nothing of text or vocabularies.
+Questions and targets are one row a question; images are one row an image, found by row number, so
+that the questions about one image share it. Knows nothing of text or vocabularies.
 """
 
-import logging
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,34 +14,10 @@ import torch
 from torch import Tensor
 
 from vqa_helpers.data.vocabulary import OUTSIDE
+from vqa_helpers.training.image_rows import PixelRows
 from vqa_helpers.training.losses import SoftScores
-from vqa_helpers.training.pixels import PixelRows
-from vqa_helpers.training.streaming import ahead, home, send
-from vqa_helpers.training.team import ALONE, Team
 
-log = logging.getLogger(__name__)
-
-WIDTH_STEP = 4  # words; a GPU meets few widths of questions, and keeps a captured step for each
-
-
-class FeatureRows:
-    """Image features, (I, D) half floats, on the device where they fit there.
-
-    Attributes:
-        resident: whether they do.
-    """
-
-    def __init__(self, features: Tensor, device: torch.device | str = "cpu") -> None:
-        self.device = torch.device(device)
-        self.features = features.to(home(features.nbytes, self.device))
-        self.resident = self.features.device.type == self.device.type
-        if not self.resident:
-            log.info("%.1f GB of features are streamed to the device", features.nbytes / 1e9)
-
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        """(B,) row numbers to (B, D)."""
-        chosen = self.features.index_select(0, rows.to(self.features.device))
-        return send(chosen, self.device)
+AHEAD = 2  # batches in the making while one is learnt, where photographs are decoded for them
 
 
 @dataclass
@@ -49,66 +25,49 @@ class Batch:
     """Some questions.
 
     Attributes:
-        question: token ids (B, T), or sentence vectors (B, S); None without questions.
-        lengths: (B,); None where there are no tokens.
         image: features (B, D) or pixels (B, 3, S, S); None without images.
+        question: what the language encoder reads: word ids (B, T) and lengths (B,), or sentence
+            vectors (B, S); empty without questions.
         target: (B,) the answer's id, -1 where it is outside the vocabulary.
         soft: (B) soft scores, for the losses that want them.
         rows: (B,) which questions of the split they are, on the CPU.
-        least: how many questions the process with the fewest has of this step.
     """
 
-    question: Tensor | None
-    lengths: Tensor | None
     image: Tensor | None
+    question: tuple[Tensor, ...]
     target: Tensor
-    soft: SoftScores | None = None
-    rows: Tensor | None = None
-    least: int = 0
+    soft: SoftScores | None
+    rows: Tensor
 
     def __len__(self) -> int:
         return len(self.target)
 
-    def tensors(self) -> tuple[Tensor, ...]:
-        """All that a model reads, in one order."""
-        return _tensors(*self._parts())
+    def parts(self, count: int) -> list["Batch"]:
+        """At most so many parts, as even as can be, of two questions at least (batch normalisation
+        cannot learn from one)."""
+        count = max(1, min(count, len(self) // 2))
+        bounds = torch.linspace(0, len(self), count + 1).round().int().tolist()
+        return [self._part(slice(*ends)) for ends in pairwise(bounds)] if count > 1 else [self]
 
-    def clone(self) -> "Batch":
-        """The same in other memory."""
-        parts = (None if part is None else part.clone() for part in self._parts())
-        return Batch(*parts, self.rows, self.least)
-
-    def cut(self, pieces: int) -> list["Batch"]:
-        """At most so many pieces, as even as can be, of two questions at least (batch normalisation
-        cannot learn from one); the same number in every process."""
-        pieces = max(1, min(pieces, self.least // 2))
-        if pieces == 1:
-            return [self]
-        bounds = torch.linspace(0, len(self), pieces + 1).round().int().tolist()
-        return [self._piece(slice(*ends)) for ends in pairwise(bounds)]
-
-    def _piece(self, rows: slice) -> "Batch":
-        parts = (*self._parts(), self.rows)
-        return Batch(*(None if part is None else part[rows] for part in parts), self.least)
-
-    def _parts(self) -> tuple[Tensor | SoftScores | None, ...]:
-        return self.question, self.lengths, self.image, self.target, self.soft
+    def _part(self, rows: slice) -> "Batch":
+        image = None if self.image is None else self.image[rows]
+        question = tuple(tensor[rows] for tensor in self.question)
+        soft = None if self.soft is None else self.soft[rows]
+        return Batch(image, question, self.target[rows], soft, self.rows[rows])
 
 
 @dataclass
-class QuestionTensors:
-    """A split as tensors.
+class Examples:
+    """A split as tensors, one row a question.
 
     Attributes:
-        question: token ids (N, T), or sentence vectors (N, S); None without questions.
-        lengths: (N,); None where there are no tokens.
+        question: what the language encoder reads of each, (N, …) each; empty without questions.
         image_row: (N,) which row of the images each question is about.
         target: (N,) the answer's id, -1 where it is outside the vocabulary.
         soft: (N) soft scores, for the losses that want them.
     """
 
-    question: Tensor | None
-    lengths: Tensor | None
+    question: tuple[Tensor, ...]
     image_row: Tensor
     target: Tensor
     soft: SoftScores | None = None
@@ -116,124 +75,86 @@ class QuestionTensors:
     def __len__(self) -> int:
         return len(self.target)
 
-    def learnable(self) -> "QuestionTensors":
+    def learnable(self) -> "Examples":
         """The questions that teach: the model can give their answer, or with soft scores one of
         their answers."""
         kept = self.target != OUTSIDE if self.soft is None else self.soft.total() > 0
-        return QuestionTensors(*(None if part is None else part[kept] for part in self._parts()))
-
-    def nbytes(self) -> int:
-        """What it takes in memory."""
-        return sum(tensor.nbytes for tensor in _tensors(*self._parts()))
-
-    def _parts(self) -> tuple[Tensor | SoftScores | None, ...]:
-        return self.question, self.lengths, self.image_row, self.target, self.soft
-
-
-def _tensors(*parts: Tensor | SoftScores | None) -> tuple[Tensor, ...]:
-    """The tensors among the parts, soft scores being two."""
-    flat = []
-    for part in parts:
-        flat += [part.ids, part.scores] if isinstance(part, SoftScores) else [part]
-    return tuple(tensor for tensor in flat if tensor is not None)
+        question = tuple(tensor[kept] for tensor in self.question)
+        soft = None if self.soft is None else self.soft[kept]
+        return Examples(question, self.image_row[kept], self.target[kept], soft)
 
 
 class Batches:
-    """The batches of a split; where several processes train, this one's share of each.
+    """The batches of a split.
 
     Args:
-        split: the tensors; those a device reads are moved to it once, where they fit there.
-        images: rows of features or pixels; None for a model without vision.
-        size: questions a batch, of all processes together.
-        team: the processes that share them.
+        images: features (I, D), or photographs that are decoded for each batch; None without.
+        size: questions a batch.
+        share: which process this is and how many there are: each learns from its part of a
+            shuffled batch.
     """
 
     def __init__(
         self,
-        split: QuestionTensors,
-        images: FeatureRows | PixelRows | None,
+        examples: Examples,
+        images: Tensor | PixelRows | None,
         size: int,
         device: torch.device | str = "cpu",
-        team: Team = ALONE,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
-        self.team = team
-        self.device = torch.device(device)
-        where = home(split.nbytes(), self.device)
-        self.question = None if split.question is None else split.question.to(where)
-        self.lengths = split.lengths  # the widest of a batch is looked up without asking a GPU
-        self.image_row = split.image_row
-        self.target = split.target.to(where)
-        self.soft = None if split.soft is None else split.soft.to(where)
+        self.examples = examples
         self.images = images
         self.size = size
-        self.resident = where == self.device and (images is None or images.resident)
-        streams = not self.resident and self.device.type == "cuda"
-        self._stream = torch.cuda.Stream(self.device) if streams else None
+        self.device = torch.device(device)
+        self.share = share
 
     def __len__(self) -> int:
         """The number of questions."""
-        return len(self.target)
-
-    def in_order(self) -> Iterator[Batch]:
-        """Every question once, in the order of the table."""
-        return self._batches(torch.arange(len(self)), least=0)
-
-    def shuffled(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Every question once, in the generator's order (a CPU generator)."""
-        order = torch.randperm(len(self), generator=generator)
-        # Batch normalisation cannot learn from one row, nor any process from none.
-        return self._batches(order, least=max(2, self.team.count))
+        return len(self.examples)
 
     def count(self) -> int:
         """The number of batches in an epoch."""
         return -(-len(self) // self.size)
 
-    def _batches(self, order: Tensor, least: int) -> Iterator[Batch]:
-        """The batches of an order; a last one with fewer than `least` joins its neighbour."""
-        chunks = list(order.split(self.size))
-        if len(chunks) > 1 and len(chunks[-1]) < least:
+    def in_order(self) -> Iterator[Batch]:
+        """Every question once, in the order of the table; the same in every process."""
+        return self._made(list(torch.arange(len(self)).split(self.size)))
+
+    def shuffled(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Every question once, in the generator's order (a CPU generator); this process's share of
+        each batch."""
+        chunks = list(torch.randperm(len(self), generator=generator).split(self.size))
+        which, processes = self.share
+        # Batch normalisation cannot learn from one row, nor any process from none.
+        if len(chunks) > 1 and len(chunks[-1]) < max(2, processes):
             chunks[-2:] = [torch.cat(chunks[-2:])]
-        shares = [(self.team.share(rows), len(rows) // self.team.count) for rows in chunks]
-        made = self._made([(rows, fewest) for rows, fewest in shares if len(rows)])
-        return made if self.resident else ahead(made, self._stream)
+        return self._made([rows[which::processes] for rows in chunks])
 
-    def _made(self, shares: list[tuple[Tensor, int]]) -> Iterator[Batch]:
-        """The batches of these rows; everything moves to the device once an epoch.
+    def _made(self, chunks: list[Tensor]) -> Iterator[Batch]:
+        batches = map(self._batch, chunks)
+        return _ahead(batches) if isinstance(self.images, PixelRows) else batches
 
-        Args:
-            shares: this process's rows of each step, and how many the one with the fewest has.
-        """
-        order = torch.cat([rows for rows, _ in shares])
-        tables = self.target.device
-        images = self.image_row[order]
-        if isinstance(self.images, FeatureRows):
-            images = images.to(self.images.features.device)
-        lengths = None if self.lengths is None else self.lengths[order]
-        lengths_there = None if lengths is None else lengths.to(self.device)
-        there = order.to(tables)
-        start = 0
-        for own, fewest in shares:
-            part = slice(start, start + len(own))
-            start += len(own)
-            question = self.question
-            if lengths is not None:
-                question = question[:, : self._width(lengths[part])]
-            rows = there[part]
-            yield Batch(
-                None if question is None else self._send(question.index_select(0, rows)),
-                None if lengths is None else lengths_there[part],
-                None if self.images is None else self.images[images[part]],
-                self._send(self.target[rows]),
-                None if self.soft is None else self.soft[rows].to(self.device),
-                own,
-                fewest,
-            )
+    def _batch(self, rows: Tensor) -> Batch:
+        examples = self.examples
+        question = tuple(tensor.index_select(0, rows) for tensor in examples.question)
+        if len(question) == 2 and question[1].ndim == 1:  # word ids and lengths
+            tokens, lengths = question
+            question = tokens[:, : int(lengths.max())], lengths
+        images = None if self.images is None else self.images[examples.image_row[rows]]
+        soft = None if examples.soft is None else examples.soft[rows].to(self.device)
+        return Batch(
+            None if images is None else images.to(self.device),
+            tuple(tensor.to(self.device) for tensor in question),
+            examples.target[rows].to(self.device),
+            soft,
+            rows,
+        )
 
-    def _send(self, tensor: Tensor) -> Tensor:
-        return send(tensor, self.device)
 
-    def _width(self, lengths: Tensor) -> int:
-        longest = int(lengths.max())
-        if self.device.type == "cpu":
-            return longest
-        return min(-(-longest // WIDTH_STEP) * WIDTH_STEP, self.question.shape[1])
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches in the same order, made in another thread."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = deque(thread.submit(next, batches, None) for _ in range(AHEAD))
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(thread.submit(next, batches, None))
+            yield batch

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_bytes
-from vqa_helpers.model.vqa import VQAModel
+from vqa_helpers.pieces.model import VQAModel
 
 log = logging.getLogger(__name__)
 

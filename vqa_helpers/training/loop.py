@@ -1,28 +1,28 @@
-"""Fit a model: batches, a loss, a schedule. Knows nothing of text, files or plots.
+"""Fit a model: batches, a loss, a schedule.
 
-The epoch to keep is chosen by the caller, on validation; what is yielded after each epoch is
-enough to choose, to plot and to resume.
+The epoch to keep is chosen by the caller, on validation; what an epoch returns is enough to choose,
+to plot and to resume. Accelerate is always in the loop: it knows the device and, where several
+processes train together, averages their gradients.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vqa_helpers.model.config import DEFAULT_LOSS, Loss, Schedule
-from vqa_helpers.model.vqa import VQAModel
+from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.progress import track
+from vqa_helpers.recipe import Training
 from vqa_helpers.training.augment import augment, draw
 from vqa_helpers.training.batches import Batch, Batches
-from vqa_helpers.training.losses import LossFunction, cross_entropy, probabilities
-from vqa_helpers.training.optimiser import optimiser_of, restride
-from vqa_helpers.training.step import make_step, resolve_precision
-from vqa_helpers.training.streaming import send
-from vqa_helpers.training.team import ALONE, Team
+from vqa_helpers.training.losses import Loss, probabilities
 
-Score = Callable[[Tensor], float | None]
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 @dataclass
@@ -44,37 +44,33 @@ class Trainer:
     """A model on its way: the optimiser, the schedule, the shuffling and the epoch reached.
 
     Args:
-        model: on its device already.
+        score: VQA accuracy of the validation predictions (N,), in percent; None where there is none.
         seed: of the shuffling and of dropout.
-        precision: "float32", "bfloat16", or "auto": see `step.resolve_precision`.
-        capture: whether a GPU may replay steps as CUDA graphs.
-        team: the processes that train together; each has a trainer, and a share of the batches.
     """
 
     def __init__(
         self,
         model: VQAModel,
-        schedule: Schedule,
-        seed: int,
-        loss: LossFunction = cross_entropy,
-        precision: str = "auto",
-        capture: bool = True,
-        team: Team = ALONE,
+        training: Training,
+        loss: Loss,
+        accelerator: Accelerator,
+        seed: int = 0,
+        score: Callable[[Tensor], float] | None = None,
     ) -> None:
-        device = next(model.parameters()).device
-        if device.type == "cuda":
-            torch.cuda.set_device(device)  # streams, graphs and generators are those of one GPU
-            model.to(memory_format=torch.channels_last)  # of pixels, as tensor cores read them
         self.model = model
-        self.schedule = schedule
+        self.training = training
         self.loss = loss
+        self.accelerator = accelerator
         self.seed = seed
-        self.team = team
-        precision = resolve_precision(precision, device)
-        self.step = make_step(model, loss, device, precision, capture, schedule.accumulate, team)
-        self.optimiser = optimiser_of(model, schedule)
+        self.score = score
+        if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        optimiser = OPTIMISERS[training.optimiser](
+            _groups(model, training), lr=training.learning_rate, fused=True
+        )
+        self.network, self.optimiser = accelerator.prepare(model, optimiser)
         self.decay = torch.optim.lr_scheduler.StepLR(
-            self.optimiser, schedule.decay_every, schedule.decay
+            self.optimiser.optimizer, training.decay_every, training.decay
         )
         self.shuffling = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # of dropout, whatever was drawn since the model was built
@@ -96,7 +92,6 @@ class Trainer:
         """Go on from `state` as if there had been no interruption."""
         self.model.load_saved_state(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        restride(self.optimiser)
         self.decay.load_state_dict(state["decay"])
         self.shuffling.set_state(state["shuffling"])
         torch.set_rng_state(state["dropout"])
@@ -104,87 +99,101 @@ class Trainer:
             torch.cuda.set_rng_state(state["dropout_cuda"][gpu], gpu)
         self.epoch = state["epoch"]
 
-    def fit(
-        self, train: Batches, validation: Batches, epochs: int, score: Score | None = None
-    ) -> Iterator[Epoch]:
-        """Train until `epochs` are done in all, yielding after each.
+    def run_epoch(self, train: Batches, validation: Batches, epochs: int) -> Epoch:
+        """Train one epoch and score validation.
 
         Args:
-            score: of the validation predictions (N,), in percent, in the order of the table: the
-                VQA accuracy, which needs texts that this module does not know.
+            epochs: in all, for the progress shown.
         """
-        while self.epoch < epochs:
-            rate = self.optimiser.param_groups[0]["lr"]
-            start = time.perf_counter()
-            label = f"epoch {self.epoch + 1}/{epochs}"
-            loss, hits = self._train_epoch(train, label)
-            train_s = time.perf_counter() - start
-            held_out, predictions, validation_hits = evaluate(self.model, validation, self.loss)
-            self.decay.step()
-            self.epoch += 1
-            yield Epoch(
-                epoch=self.epoch,
-                train_loss=loss,
-                train_top1=100 * hits / len(train),
-                validation_loss=held_out,
-                validation_top1=100 * validation_hits / len(validation),
-                validation_vqa=score(predictions) if score else None,
-                learning_rate=rate,
-                train_s=train_s,
-            )
+        rate = self.optimiser.param_groups[0]["lr"]
+        start = time.perf_counter()
+        loss, hits = self._train(train, f"epoch {self.epoch + 1}/{epochs}")
+        train_s = time.perf_counter() - start
+        validation_loss, predictions = evaluate(self.model, validation, self.loss)
+        right = (predictions == validation.examples.target).sum().item()
+        self.decay.step()
+        self.epoch += 1
+        return Epoch(
+            epoch=self.epoch,
+            train_loss=loss,
+            train_top1=100 * hits / len(train),
+            validation_loss=validation_loss,
+            validation_top1=100 * right / len(validation),
+            validation_vqa=self.score(predictions) if self.score else None,
+            learning_rate=rate,
+            train_s=train_s,
+        )
 
-    def _train_epoch(self, train: Batches, label: str) -> tuple[float, int]:
+    def _train(self, train: Batches, label: str) -> tuple[float, int]:
         """One pass: the mean loss, and how many answers were right on the way."""
+        accelerator, training = self.accelerator, self.training
         self.model.train()
-        self.team.reseed(self.seed, self.epoch)
-        self.step.start()
-        how = self.schedule.augmentation
-        draws = how and draw(self.seed, self.epoch, len(train))  # (N, DRAWS)
+        if accelerator.num_processes > 1:  # dropout is each process's own, and follows the epoch
+            seeds = np.random.SeedSequence([self.seed, self.epoch, accelerator.process_index])
+            torch.manual_seed(int(seeds.generate_state(1)[0]))
+        draws = draw(self.seed, self.epoch, len(train)) if training.augments else None
         batches = train.shuffled(self.shuffling)
-        if self.team.main:
+        if accelerator.is_main_process:
             batches = track(batches, label, total=train.count(), unit="batches")
+        # Summed on the device: reading a number back at each step would make a GPU wait.
+        counts = torch.zeros(3, device=accelerator.device)  # losses, weights, hits
         for batch in batches:
-            if how is not None:
-                drawn = send(draws[batch.rows], batch.image.device)
-                batch.image = augment(batch.image, drawn, how)
-            self.step(batch)
+            if draws is not None:
+                drawn = draws[batch.rows].to(batch.image.device)
+                batch.image = augment(batch.image, drawn, training)
+            weight = self.loss.weights(batch.target, batch.soft).sum()
+            weight = accelerator.reduce(weight, "sum")  # of the batch, in all processes
+            self.optimiser.zero_grad()
+            parts = batch.parts(training.accumulate)
+            for part in parts:
+                last = part is parts[-1]
+                with nullcontext() if last else accelerator.no_sync(self.network):
+                    logits = self._logits(part)  # (B, A)
+                    total = self.loss(logits, part.target, part.soft).sum()
+                    # Gradients are averaged over processes: the factor makes that a sum.
+                    accelerator.backward(total * accelerator.num_processes / weight)
+                part_weight = self.loss.weights(part.target, part.soft).sum()
+                hits = (logits.detach().argmax(1) == part.target).sum()
+                counts += torch.stack([total.detach(), part_weight, hits.to(total.dtype)])
             self.optimiser.step()
-        total, weight, hits = self.team.sum(self.step.counts)
+        total, weight, hits = accelerator.reduce(counts, "sum")
         return (total / weight).item(), int(hits.item())
 
+    def _logits(self, batch: Batch) -> Tensor:
+        half = self.training.precision == "bfloat16"
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=half):
+            return self.network(batch.image, batch.question).float()
 
-def _logits(model: nn.Module, batch: Batch) -> Tensor:
-    return model(batch.image, batch.question, batch.lengths)  # (B, A)
+
+def _groups(model: nn.Module, training: Training) -> list[dict]:
+    """The parameters that learn; with a `vision_rate` those of the vision piece by themselves. What
+    is frozen is left out, so that no weight decay touches it."""
+    learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if training.vision_rate is None:
+        return [{"params": list(learning.values())}]
+    vision = [p for name, p in learning.items() if name.startswith("vision.")]
+    rest = [p for name, p in learning.items() if not name.startswith("vision.")]
+    return [{"params": rest}, {"params": vision, "lr": training.vision_rate}]
 
 
 @torch.inference_mode()
-def evaluate(
-    model: nn.Module, batches: Batches, loss: LossFunction = cross_entropy
-) -> tuple[float, Tensor, int]:
-    """Answer every question of a split.
-
-    Returns:
-        The mean loss over the questions that could be learnt (nan without one), the predictions
-        (N,), and the number of hits among all questions.
-    """
+def evaluate(model: VQAModel, batches: Batches, loss: Loss) -> tuple[float, Tensor]:
+    """Answer every question of a split: the mean loss over the questions that could be learnt (nan
+    without one), and the predictions (N,) on the CPU."""
     model.eval()
-    sums, predictions, rows = [], [], []
+    sums, predictions = [], []
     for batch in batches.in_order():
-        logits = _logits(model, batch)
-        losses, weights = loss(logits, batch.target, batch.soft)  # (B,) each
+        logits = model(batch.image, batch.question).float()  # (B, A)
+        losses, weights = loss(logits, batch.target, batch.soft), loss.weights(batch.target, batch.soft)
         sums.append(torch.stack([losses.sum(), weights.sum()]))
         predictions.append(logits.argmax(1))
-        rows.append(batch.rows)
-    team = batches.team
-    predicted = team.whole(torch.cat(predictions), torch.cat(rows), len(batches))
-    total, weight = team.sum(torch.stack(sums).sum(0)).tolist()
-    mean = total / weight if weight else float("nan")
-    return mean, predicted.cpu(), int((predicted == batches.target.to(predicted.device)).sum())
+    total, weight = torch.stack(sums).sum(0).tolist()
+    return total / weight if weight else float("nan"), torch.cat(predictions).cpu()
 
 
 @torch.inference_mode()
 def rank(
-    model: nn.Module, batches: Batches, most: int = 5, loss: Loss = DEFAULT_LOSS
+    model: VQAModel, batches: Batches, loss: str = "cross entropy", most: int = 5
 ) -> tuple[Tensor, Tensor]:
     """The most probable answers of every question.
 
@@ -196,13 +205,9 @@ def rank(
         answers where that is smaller.
     """
     model.eval()
-    ids, chances, rows = [], [], []
+    found = []
     for batch in batches.in_order():
-        logits = _logits(model, batch)
-        top = probabilities(logits, loss).topk(min(most, logits.shape[1]), dim=1)
-        ids.append(top.indices)
-        chances.append(top.values)
-        rows.append(batch.rows)
-    found = (torch.cat(part) for part in (ids, chances))
-    ids, chances = (batches.team.whole(one, torch.cat(rows), len(batches)) for one in found)
+        logits = model(batch.image, batch.question).float()
+        found.append(probabilities(logits, loss).topk(min(most, logits.shape[1]), dim=1))
+    ids, chances = torch.cat([top.indices for top in found]), torch.cat([top.values for top in found])
     return ids.cpu(), chances.cpu()

@@ -1,11 +1,9 @@
 """What a model learns to make small: four losses, and what each takes its logits to mean.
 
 A question has a target, the one answer that most annotators gave, and soft scores, how much of
-the official accuracy each answer would earn. Knows tensors alone: who counts the annotators is
-`training.tensors`.
+the official accuracy each answer would earn (`training.inputs` counts the annotators).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from vqa_helpers.data.vocabulary import OUTSIDE
-from vqa_helpers.model.config import Loss
 
 SOFT_LOSSES = ("soft cross entropy", "binary cross entropy")
 RAREST = 1e-4  # the least that an answer is expected, so that every logit is finite
@@ -34,16 +31,12 @@ class SoftScores:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, rows: Tensor) -> "SoftScores":
+    def __getitem__(self, rows: Tensor | slice) -> "SoftScores":
         return SoftScores(self.ids[rows], self.scores[rows])
 
     def to(self, device: torch.device | str) -> "SoftScores":
         """The same on a device."""
         return SoftScores(self.ids.to(device), self.scores.to(device))
-
-    def clone(self) -> "SoftScores":
-        """The same in other memory."""
-        return SoftScores(self.ids.clone(), self.scores.clone())
 
     def total(self) -> Tensor:
         """The sum of each question's scores, (N,)."""
@@ -57,75 +50,50 @@ class SoftScores:
         return (self.scores * values.gather(1, self.ids.long())).sum(1)
 
 
-# Logits (B, A), targets (B,) and soft scores (B) to the losses of the batch and their weights,
-# (B,) each. A question that teaches nothing has loss and weight 0.
-LossFunction = Callable[[Tensor, Tensor, SoftScores | None], tuple[Tensor, Tensor]]
+class Loss:
+    """A loss by its name; of several questions it is the sum of their losses over the sum of their
+    weights. A question that teaches nothing has loss and weight 0.
 
-
-def loss_function(loss: Loss, class_weights: Tensor | None = None) -> LossFunction:
-    """The loss of that name.
-
-    The loss of several questions is the sum of their losses over the sum of their weights:
-    for "weighted cross entropy" that is PyTorch's weighted mean, for the others the mean.
+    * "cross entropy": minus the log probability of the target, by softmax.
+    * "weighted cross entropy": times the weight of the target's class (reference study, Model100),
+      so that the loss of several is PyTorch's weighted mean.
+    * "soft cross entropy": against the soft scores divided by their sum; its gradient is the
+      probabilities less that distribution.
+    * "binary cross entropy": a sigmoid for every answer against its soft score, summed over all
+      answers (Teney et al., 2017, "Tips and tricks for visual question answering", equation 4).
+      With t the score and x the logit that is -t log s(x) - (1 - t) log(1 - s(x)), which is
+      log(1 + exp x) - t x; its gradient is s(x) - t.
 
     Args:
         class_weights: (A,), for "weighted cross entropy": see `inverse_frequencies`.
     """
-    match loss:
-        case "cross entropy":
-            return cross_entropy
-        case "weighted cross entropy":
-            if class_weights is None:
-                raise ValueError("a weighted cross entropy needs class weights")
-            return lambda logits, target, soft: weighted_cross_entropy(
-                logits, target, class_weights
-            )
-        case "soft cross entropy":
-            return soft_cross_entropy
-        case "binary cross entropy":
-            return binary_cross_entropy
 
+    def __init__(self, name: str, class_weights: Tensor | None = None) -> None:
+        self.name = name
+        self.class_weights = class_weights if name == "weighted cross entropy" else None
 
-def cross_entropy(
-    logits: Tensor, target: Tensor, soft: SoftScores | None = None
-) -> tuple[Tensor, Tensor]:
-    """Minus the log probability of the target, by softmax; weight 1 where there is one."""
-    losses = functional.cross_entropy(logits, target, ignore_index=OUTSIDE, reduction="none")
-    return losses, (target != OUTSIDE).to(losses.dtype)
+    def __call__(self, logits: Tensor, target: Tensor, soft: SoftScores | None) -> Tensor:
+        """Logits (B, A), targets (B,) and soft scores (B) to the losses (B,)."""
+        if self.name == "soft cross entropy":
+            total = soft.total()
+            divisor = torch.where(total > 0, total, torch.ones_like(total))
+            return -soft.pick(logits.log_softmax(1)) / divisor
+        if self.name == "binary cross entropy":
+            losses = functional.softplus(logits).sum(1) - soft.pick(logits)
+            return losses * (soft.total() > 0)
+        weights = None if self.class_weights is None else self.class_weights.to(logits)
+        return functional.cross_entropy(
+            logits, target, weights, ignore_index=OUTSIDE, reduction="none"
+        )
 
-
-def weighted_cross_entropy(
-    logits: Tensor, target: Tensor, class_weights: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The cross entropy times the weight of the target's class (reference study, Model100)."""
-    class_weights = class_weights.to(logits)
-    losses = functional.cross_entropy(
-        logits, target, class_weights, ignore_index=OUTSIDE, reduction="none"
-    )
-    return losses, class_weights[target.clamp(min=0)] * (target != OUTSIDE)
-
-
-def soft_cross_entropy(logits: Tensor, target: Tensor, soft: SoftScores) -> tuple[Tensor, Tensor]:
-    """The cross entropy, by softmax, against the soft scores divided by their sum.
-
-    Its gradient is the probabilities less that distribution.
-    """
-    total = soft.total()
-    divisor = torch.where(total > 0, total, torch.ones_like(total))
-    losses = -soft.pick(logits.log_softmax(1)) / divisor
-    return losses, (total > 0).to(losses.dtype)
-
-
-def binary_cross_entropy(logits: Tensor, target: Tensor, soft: SoftScores) -> tuple[Tensor, Tensor]:
-    """A sigmoid for every answer against its soft score, summed over all answers (Teney et al.,
-    2017, "Tips and tricks for visual question answering", equation 4).
-
-    With t the score and x the logit that is -t log s(x) - (1 - t) log(1 - s(x)), which is
-    log(1 + exp x) - t x; its gradient is s(x) - t.
-    """
-    teaches = soft.total() > 0
-    losses = functional.softplus(logits).sum(1) - soft.pick(logits)
-    return losses * teaches, teaches.to(losses.dtype)
+    def weights(self, target: Tensor, soft: SoftScores | None) -> Tensor:
+        """What each question counts, (B,)."""
+        if self.name in SOFT_LOSSES:
+            return (soft.total() > 0).float()
+        known = (target != OUTSIDE).float()
+        if self.class_weights is None:
+            return known
+        return self.class_weights.to(known)[target.clamp(min=0)] * known
 
 
 def inverse_frequencies(target: Tensor, answers: int) -> Tensor:
@@ -148,7 +116,7 @@ def prior_logits(soft: SoftScores, answers: int) -> Tensor:
     return (sums / len(soft)).logit(eps=RAREST)
 
 
-def probabilities(logits: Tensor, loss: Loss) -> Tensor:
+def probabilities(logits: Tensor, loss: str) -> Tensor:
     """What the logits (B, A) say of each answer: a softmax, or after "binary cross entropy"
     sigmoids, which need not sum to one. The order is the same."""
     logits = logits.float()

@@ -21,7 +21,7 @@ import numpy as np
 from vqa_helpers.errors import InputError
 from vqa_helpers.progress import track
 
-log = logging.getLogger("vqa_helpers.language.use_worker")  # __name__ is __main__ in the child
+log = logging.getLogger("vqa_helpers.pieces.sentence_worker")  # __name__ is __main__ in the child
 
 BATCH = 512
 DOWNLOAD_SILENCE_S = 60.0  # a blocked connection fails after this, instead of hanging
@@ -29,7 +29,7 @@ ERROR = "ERROR "  # what opens the one line that says why the child gave up
 EXIT_FAILED, EXIT_UNAVAILABLE = 2, 3
 
 
-class UnavailableError(Exception):
+class Unavailable(Exception):
     """The model could not be fetched: no network, or no tensorflow-hub to fetch it with."""
 
 
@@ -53,17 +53,17 @@ def embed_in_subprocess(source: str, questions: list[str], width: int) -> np.nda
         (N, width) float32, finite, rows in the order given.
 
     Raises:
-        UnavailableError: the handle could not be fetched.
+        Unavailable: the handle could not be fetched.
         InputError: TensorFlow is missing, or the model does not load, run or fit.
     """
     with tempfile.TemporaryDirectory(prefix="vqa-sentences-") as scratch:
         asked, answered, noise = (Path(scratch, n) for n in ("in.json", "out.npy", "stderr.txt"))
         asked.write_text(json.dumps(questions), encoding="utf-8")
         arguments = [source, str(asked), str(answered), str(width)]
-        program = [sys.executable, "-P", "-m", "vqa_helpers.language.use_worker"]
+        program = [sys.executable, "-P", "-m", "vqa_helpers.pieces.sentence_worker"]
         code, reason = _run([*program, *arguments], noise)
         if code == EXIT_UNAVAILABLE:
-            raise UnavailableError(reason)
+            raise Unavailable(reason)
         if code != 0:
             if not reason:
                 lines = noise.read_text(encoding="utf-8", errors="replace").split("\n")
@@ -132,7 +132,7 @@ def main(arguments: list[str]) -> int:
     try:
         questions = json.loads(Path(asked).read_text(encoding="utf-8"))
         np.save(answered, embed(load(source), questions, int(width), source))
-    except UnavailableError as error:
+    except Unavailable as error:
         log.error("%s%s", ERROR, one_line(error, limit=2000))
         return EXIT_UNAVAILABLE
     except InputError as error:
@@ -177,13 +177,13 @@ def fetch(handle: str) -> str:
         remedy = "tensorflow-hub"
         if "pkg_resources" in str(error):
             remedy = "'setuptools<82'"  # tensorflow-hub imports a module that left setuptools
-        raise UnavailableError(f"{one_line(error)}: `pip install {remedy}`") from error
+        raise Unavailable(f"{one_line(error)}: `pip install {remedy}`") from error
     socket.setdefaulttimeout(DOWNLOAD_SILENCE_S)
     log.info("downloading %s (about 1 GB)", handle)
     try:
         return tensorflow_hub.resolve(handle)
     except (OSError, EOFError, ValueError, HTTPException, tf.errors.OpError) as error:
-        raise UnavailableError(f"{handle} cannot be downloaded ({one_line(error)})") from error
+        raise Unavailable(f"{handle} cannot be downloaded ({one_line(error)})") from error
 
 
 def embed(model: Callable, questions: list[str], width: int, source: str) -> np.ndarray:

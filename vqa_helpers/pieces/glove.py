@@ -1,11 +1,10 @@
 """Frozen word vectors: published GloVe files read, or a stand-in learned from the questions.
 
-Both are text files of one form, a word and its numbers a line, read by one loader. Knows nothing
-of vocabularies beyond a list of words, of padding or unknown words, or of the layers that hold
-the vectors.
+Both are text files of one form, a word and its numbers a line, read by one loader.
 """
 
 import gzip
+import hashlib
 import logging
 import os
 import zipfile
@@ -18,30 +17,32 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import torch
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
+from torch import Tensor
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_bytes
 
 log = logging.getLogger(__name__)
 
-STAND_IN_NAME = "word vectors learned from the training questions"
+LEARNED_WORDS = "learned-"  # how the stand-in's files begin
+LEARNED_STAND_IN = "word vectors learned from the training questions, for GloVe"
 GLOVE_VARIABLE = "VQA_GLOVE"
 GLOVE_URL = "https://nlp.stanford.edu/data/glove.6B.zip"
+DOWNLOADED = Path("data", "glove")  # where `vqa data download glove` unpacks it
 
 _NUMBERS = b"0123456789.eE+- "  # every byte that a line of numbers is made of
-_WINDOW = 5  # words to either side that count as company: most questions are shorter
-_SMOOTHING = 0.75  # of the context counts, so that rare company does not look significant
+_WINDOW = 5  # words to either side that count as neighbours: most questions are shorter
+_SMOOTHING = 0.75  # of the context counts, so that rare neighbours do not look significant
 _ENTRY_SIZE = 0.5  # root mean square of the learned entries, whatever the size of the corpus
 
 
 # ---------------------------------------------------------------- reading
 
 
-def read_glove(
-    path: Path, words: Sequence[str], dim: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def read_glove(path: Path, words: Sequence[str], dim: int) -> tuple[Tensor, str]:
     """The vectors of some words out of a GloVe file.
 
     The file is streamed and only the wanted words are kept. Every line's width and characters
@@ -49,37 +50,33 @@ def read_glove(
     word2vec's header, is passed over.
 
     Args:
-        path: text, `.gz`, or a `.zip` with such a text in it.
-        words: V words as the file spells them; equal words get equal rows.
-        dim: the width D; without it the first line tells. In a zip of several files it chooses
-            the one named `….<dim>d.txt`.
+        path: text, `.gz`, or a `.zip` with such a text in it, of which `….<dim>d.txt` is read.
+        words: V words as the file spells them; the first two stand for no word and for any other.
+        dim: the width D.
 
     Returns:
-        matrix: (V, D) float32, zeros where the file lacks the word.
-        found: (V,) bool.
+        (V, D), zeros where the file lacks the word; and which vectors exactly.
 
     Raises:
         InputError: no such file or member, it is empty or damaged, or a line is malformed.
     """
-    path = Path(path)
-    wanted: dict[bytes, list[int]] = {}
-    for row, word in enumerate(words):
-        wanted.setdefault(word.encode("utf-8", "replace"), []).append(row)
+    wanted = {word.encode("utf-8", "replace"): row for row, word in enumerate(words)}
     try:
         with _open_text(path, dim) as (stream, name):
-            vectors, width = _scan(stream, name, wanted, dim)
+            vectors = _scan(stream, name, wanted, dim)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); is the download complete?") from error
-    matrix = np.zeros((len(words), width), dtype=np.float32)
-    found = np.zeros(len(words), dtype=bool)
+    matrix = np.zeros((len(words), dim), dtype=np.float32)
     for word, vector in vectors.items():
         matrix[wanted[word]] = vector
-        found[wanted[word]] = True
-    return matrix, found
+    share = 100 * len(vectors) / max(len(words) - 2, 1)
+    log.info("%s: knows %.1f %% of the train words", path, share)
+    digest = hashlib.sha256(matrix.data).hexdigest()
+    return torch.from_numpy(matrix), f"word vectors, sha256 {digest}"
 
 
 @contextmanager
-def _open_text(path: Path, dim: int | None) -> Iterator[tuple[BinaryIO, str]]:
+def _open_text(path: Path, dim: int) -> Iterator[tuple[BinaryIO, str]]:
     """The file's lines as bytes, and its name for messages."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
@@ -94,48 +91,36 @@ def _open_text(path: Path, dim: int | None) -> Iterator[tuple[BinaryIO, str]]:
             yield stream, str(path)
 
 
-def _member(path: Path, names: list[str], dim: int | None) -> str:
+def _member(path: Path, names: list[str], dim: int) -> str:
     texts = [name for name in names if name.endswith(".txt") and not name.startswith("__MACOSX")]
-    fitting = [name for name in texts if dim and name.endswith(f".{dim}d.txt")]
-    if fitting:
-        return fitting[0]
-    if len(texts) == 1:
-        return texts[0]
-    held = ", ".join(names[:6]) or "nothing"
-    asked = f"no member named like glove.6B.{dim}d.txt" if dim else "several texts; give the width"
-    raise InputError(f"{path}: {asked if texts else 'no .txt member'} (it holds {held})")
+    fitting = [name for name in texts if name.endswith(f".{dim}d.txt")]
+    if not fitting and len(texts) != 1:
+        held = ", ".join(names[:6]) or "nothing"
+        raise InputError(f"{path}: no member named like glove.6B.{dim}d.txt (it holds {held})")
+    return (fitting or texts)[0]
 
 
 def _scan(
-    stream: BinaryIO, name: str, wanted: dict[bytes, list[int]], dim: int | None
-) -> tuple[dict[bytes, np.ndarray], int]:
-    """Vectors of the wanted words, the first of equal ones, and the width."""
+    stream: BinaryIO, name: str, wanted: dict[bytes, int], dim: int
+) -> dict[bytes, np.ndarray]:
+    """The vectors of the wanted words, the first of equal ones."""
     vectors: dict[bytes, np.ndarray] = {}
-    width = dim
-    lines = 0
+    number = 0
     for number, raw in enumerate(stream, start=1):
         line = raw.rstrip()
-        if not line:
+        if not line or (number == 1 and _is_header(line)):
             continue
-        if number == 1 and _is_header(line):
-            told = int(line.split(b" ")[1])
-            if dim and told != dim:
-                raise InputError(f"{name}: line 1: vectors of width {told}, expected {dim}")
-            width = told
-            continue
-        lines += 1
-        width = width or line.count(b" ")
-        if width and line.count(b" ") == width:
+        if line.count(b" ") == dim:
             word, numbers = line.split(b" ", 1)
         else:
-            word, numbers = _long_word(line, width, name, number)
+            word, numbers = _long_word(line, dim, name, number)
         if numbers.translate(None, _NUMBERS):
             raise _no_number(name, number, numbers)
         if word in wanted and word not in vectors:
             vectors[word] = _parse(numbers, name, number)
-    if not lines or not width:
+    if not number:
         raise InputError(f"{name}: holds no word vectors; is the download complete?")
-    return vectors, width
+    return vectors
 
 
 def _is_header(line: bytes) -> bool:
@@ -150,7 +135,7 @@ def _long_word(line: bytes, width: int, name: str, number: int) -> tuple[bytes, 
         InputError: the line is no such thing, but one with too few numbers or too many.
     """
     parts = line.rsplit(b" ", width)
-    if width and len(parts) == width + 1 and not _looks_numeric(parts[0].rsplit(b" ", 1)[-1]):
+    if len(parts) == width + 1 and not _looks_numeric(parts[0].rsplit(b" ", 1)[-1]):
         return parts[0], line[len(parts[0]) + 1 :]
     found = 0
     for field in reversed(line.split(b" ")[1:]):
@@ -158,7 +143,7 @@ def _long_word(line: bytes, width: int, name: str, number: int) -> tuple[bytes, 
             break
         found += 1
     raise InputError(
-        f"{name}: line {number}: expected {width or 'some'} numbers after the word, found {found}; "
+        f"{name}: line {number}: expected {width} numbers after the word, found {found}; "
         "is the download complete, and the width the right one?"
     )
 
@@ -194,20 +179,19 @@ def _no_number(name: str, number: int, numbers: bytes) -> InputError:
 # ---------------------------------------------------------------- finding
 
 
-def find_glove(path: Path | None, folder: Path, dim: int) -> Path | None:
+def find_glove(path: Path | None, dim: int) -> Path | None:
     """The GloVe file to read, or None.
 
     Args:
-        path: what the user named (--glove): a file, or a folder of them; then the environment's
-            VQA_GLOVE; then the published names are looked for in `folder`.
-        folder: where downloads are kept; need not exist.
+        path: what the user named: a file, or a folder of them; then the environment's VQA_GLOVE;
+            then the published names are looked for where downloads are kept.
         dim: the width wanted.
 
     Raises:
         InputError: a file is named and is not there.
     """
     named = path or os.environ.get(GLOVE_VARIABLE)
-    place = Path(named).expanduser() if named else Path(folder)
+    place = Path(named).expanduser() if named else DOWNLOADED
     if named and place.is_file():
         return place
     stem = f"glove.6B.{dim}d"
@@ -219,20 +203,13 @@ def find_glove(path: Path | None, folder: Path, dim: int) -> Path | None:
     return found
 
 
-def require_glove(path: Path | None, folder: Path, dim: int) -> Path:
-    """`find_glove`, for callers who cannot do without.
-
-    Raises:
-        InputError: nothing was found; the message names the remedies.
-    """
-    found = find_glove(path, folder, dim)
-    if found is None:
-        raise InputError(
-            f"no GloVe vectors of width {dim} in {folder}: download {GLOVE_URL} into it, or name "
-            f"a file with --glove FILE or {GLOVE_VARIABLE}; or use --offline for the stand-in, "
-            f"{STAND_IN_NAME}"
-        )
-    return found
+def no_glove(dim: int) -> InputError:
+    """What to do where there is no GloVe file."""
+    return InputError(
+        f"no GloVe vectors of width {dim} in {DOWNLOADED}: download {GLOVE_URL} into it, or name a "
+        f"file with --glove FILE or {GLOVE_VARIABLE}; or use --offline for the stand-in, "
+        f"{LEARNED_STAND_IN}"
+    )
 
 
 # ---------------------------------------------------------------- the stand-in
@@ -243,7 +220,7 @@ def learn_vectors(
 ) -> None:
     """Learn word vectors from questions and write them as a GloVe text file: the stand-in.
 
-    Words that keep the same company get similar vectors: the counts of words within five words
+    Words that have the same neighbours get similar vectors: the counts of words within five words
     of one another, a pair at distance d weighing 1/d as in GloVe, become positive pointwise
     mutual information,
 
@@ -266,7 +243,7 @@ def learn_vectors(
     words = sorted((w for w in counts if counts[w] >= min_count), key=lambda w: (-counts[w], w))
     if not words:
         raise InputError(f"no word occurs {min_count} times in {len(questions)} training questions")
-    association = _ppmi(_company(questions, words))
+    association = _ppmi(_neighbours(questions, words))
     vectors = _factor(association, dim)
     lines = (
         f"{word} {' '.join(f'{entry:.6f}' for entry in vector)}\n"
@@ -275,7 +252,7 @@ def learn_vectors(
     write_bytes(path, "".join(lines).encode("utf-8", "replace"))
 
 
-def _company(questions: Sequence[Sequence[str]], words: list[str]) -> sparse.csr_array:
+def _neighbours(questions: Sequence[Sequence[str]], words: list[str]) -> sparse.csr_array:
     """How often words stand near one another, (V, V), symmetric, weighed by nearness."""
     row_of = {word: row for row, word in enumerate(words)}
     size = len(words)
@@ -296,14 +273,14 @@ def _company(questions: Sequence[Sequence[str]], words: list[str]) -> sparse.csr
     return (total + total.T).tocsr()
 
 
-def _ppmi(company: sparse.csr_array) -> sparse.csr_array:
+def _ppmi(counts: sparse.csr_array) -> sparse.csr_array:
     """Positive pointwise mutual information of a symmetric count matrix, (V, V)."""
-    near = company.tocoo()
-    occurrences = np.asarray(company.sum(axis=1)).ravel()
+    near = counts.tocoo()
+    occurrences = np.asarray(counts.sum(axis=1)).ravel()
     contexts = occurrences**_SMOOTHING
     expected = occurrences[near.row] * contexts[near.col] / max(contexts.sum(), 1.0)
     information = np.maximum(np.log(near.data / expected), 0.0)
-    matrix = sparse.coo_array((information, (near.row, near.col)), shape=company.shape).tocsr()
+    matrix = sparse.coo_array((information, (near.row, near.col)), shape=counts.shape).tocsr()
     matrix.eliminate_zeros()
     return matrix
 
@@ -312,7 +289,7 @@ def _factor(association: sparse.csr_array, dim: int) -> np.ndarray:
     """The first `dim` directions of a (V, V) matrix, each word's place in them; (V, dim)."""
     size = association.shape[0]
     vectors = np.zeros((size, dim))
-    if association.nnz == 0:  # questions of one word: nothing keeps company
+    if association.nnz == 0:  # questions of one word: no word has neighbours
         return vectors
     kept = min(dim, size)
     left, strength, _ = randomized_svd(association, kept, n_iter=7, random_state=0)

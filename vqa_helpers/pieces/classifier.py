@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vqa_helpers.model.fusion import ACTIVATIONS, Activation
+from vqa_helpers.pieces.choice import ACTIVATIONS, Piece
 
 
-class Funnel(nn.Module):
+class Funnel(Piece):
     """Fully connected layers down to the answers (reference study).
 
     Each hidden layer is linear, activation, batch normalisation if asked, dropout if asked; the
@@ -18,6 +18,7 @@ class Funnel(nn.Module):
         in_dim: width of the fused vector.
         hidden: widths of the hidden layers.
         answers: number of answers.
+        activation: "relu" or "tanh".
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class Funnel(nn.Module):
         in_dim: int,
         hidden: Sequence[int],
         answers: int,
-        activation: Activation = "relu",
+        activation: str = "relu",
         batch_norm: bool = False,
         dropout: float = 0.0,
     ) -> None:

@@ -1,22 +1,17 @@
 """An image vector and a question vector become one.
 
-Each piece takes two widths, computes its own output width, and knows nothing of where the vectors
-come from.
+A fusion takes both widths, computes its own, and knows nothing of where the vectors come from.
 """
-
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vqa_helpers.errors import InputError
-
-Activation = Literal["relu", "tanh"]
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+from vqa_helpers.pieces.choice import ACTIVATIONS, Piece
 
 
-class Concatenation(nn.Module):
+class Concatenation(Piece):
     """Both vectors side by side (reference study, Model100 and 1.e)."""
 
     def __init__(self, image_dim: int, question_dim: int) -> None:
@@ -28,15 +23,19 @@ class Concatenation(nn.Module):
         return torch.cat([image, question], dim=1)
 
 
-class PlainProduct(nn.Module):
-    """The point-wise product of two vectors of one width (reference study, 1.b and 1.c)."""
+class PlainProduct(Piece):
+    """The point-wise product of two vectors of one width (reference study, 1.b and 1.c).
+
+    Raises:
+        InputError: for vectors of different widths.
+    """
 
     def __init__(self, image_dim: int, question_dim: int) -> None:
         super().__init__()
         if image_dim != question_dim:
             raise InputError(
-                f"a point-wise product without projections needs equal widths, not {image_dim} "
-                f"(image) and {question_dim} (question); use ProjectedProduct"
+                f"PlainProduct needs equal widths, not {image_dim} (image) and {question_dim} "
+                "(question); use Product, which projects both"
             )
         self.out_dim = image_dim
 
@@ -45,12 +44,12 @@ class PlainProduct(nn.Module):
         return image * question
 
 
-class ProjectedProduct(nn.Module):
+class Product(Piece):
     """The point-wise product of two projections (VQA 2015, "deeper LSTM Q + norm I").
 
     Args:
         width: of both projections.
-        activation: after each projection.
+        activation: after each projection, "relu" or "tanh".
         normalise: whether each projection is L2-normalised before the product.
         dropout: on the product.
     """
@@ -60,7 +59,7 @@ class ProjectedProduct(nn.Module):
         image_dim: int,
         question_dim: int,
         width: int = 1024,
-        activation: Activation = "relu",
+        activation: str = "relu",
         normalise: bool = False,
         dropout: float = 0.0,
     ) -> None:
@@ -79,19 +78,20 @@ class ProjectedProduct(nn.Module):
         return self.dropout(image * question)
 
 
-class OneSide(nn.Module):
-    """The one vector there is, as it is: what a model without an image, or without a question,
-    knows (VQA 2015, "LSTM Q" and "I").
+class OneSide(Piece):
+    """The one vector there is, as it is: a model without an image, or without a question
+    (VQA 2015, "LSTM Q" and "I"). The width of the missing side is 0 and its vector None.
 
-    The width of the side that is missing is 0, and its vector None.
+    Raises:
+        InputError: where both sides are there, or neither is.
     """
 
     def __init__(self, image_dim: int, question_dim: int) -> None:
         super().__init__()
         if (image_dim == 0) == (question_dim == 0):
             raise InputError(
-                "a model of one side has an image or a question; with both, choose a fusion "
-                "(Concat, Product)"
+                "OneSide is for a model of an image or a question alone; with both, choose a "
+                "fusion such as Product"
             )
         self.out_dim = image_dim or question_dim
 

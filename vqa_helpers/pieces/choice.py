@@ -1,0 +1,345 @@
+"""A choice of a piece is its class and keywords: made, read back from a live piece, and built.
+
+A piece is an `nn.Module` with `out_dim`. Its constructor takes the sizes that only the model knows
+(`image_dim`, `question_dim` of a fusion; `in_dim`, `answers` of a classifier; `vocabulary` of a
+language encoder), then plain keywords. There is no list of pieces to keep: those of the package are
+the `Piece` classes of `vision.py`, `language.py`, `fusion.py` and `classifier.py`; others come from a
+notebook cell or a file that the user names.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import json
+import sys
+import traceback
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from vqa_helpers.errors import InputError
+
+SIZES = {
+    "vision": (),
+    "language": ("vocabulary", "vocabulary_size"),
+    "fusion": ("image_dim", "question_dim"),
+    "classifier": ("in_dim", "answers"),
+}  # what each piece of the puzzle is given by the model, by name
+SLOTS = tuple(SIZES)
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+_SIZE_NAMES = {name for names in SIZES.values() for name in names}
+_PLAIN = (bool, int, float, str, type(None))
+
+
+class Piece(nn.Module):
+    """A piece that remembers the keywords it was made with."""
+
+    def __new__(cls, *given: Any, **keywords: Any) -> "Piece":
+        piece = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls.__init__).bind_partial(piece, *given, **keywords)
+            piece.__dict__["_made_with"] = dict(list(bound.arguments.items())[1:])
+        except TypeError:  # the constructor, called next, says it better
+            piece.__dict__["_made_with"] = {}
+        return piece
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The class of a piece and the keywords it is made with."""
+
+    made_by: type[nn.Module]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_(self, **changes: Any) -> "Choice":
+        """The same class with other keywords.
+
+        Raises:
+            InputError: for a keyword that the class has not, naming the nearest.
+        """
+        for name in changes:
+            if name not in self.settable():
+                near = nearest(name, self.settable())
+                raise InputError(f"{self.made_by.__name__} has no keyword {name!r}; {near}")
+        return Choice(self.made_by, {**self.keywords, **changes})
+
+    def settable(self) -> dict[str, inspect.Parameter]:
+        """The parameters that are a choice; the others are sizes."""
+        parameters = parameters_of(self.made_by)
+        sizes = _size_parameters(parameters)
+        return {name: p for name, p in parameters.items() if name not in sizes}
+
+    def all_keywords(self) -> dict[str, Any]:
+        """The keywords that are chosen, and the defaults of the others."""
+        settable = self.settable().items()
+        defaults = {name: p.default for name, p in settable if _is_plain(p.default)}
+        return defaults | dict(self.keywords)
+
+    def read(self, name: str, text: str) -> Any:
+        """The value of a keyword as the command line spells it.
+
+        Raises:
+            InputError: for an unknown keyword, or a text that is not of its type.
+        """
+        self.with_(**{name: None})
+        wanted = _type_of(self.made_by, self.settable()[name])
+        return read_value(f"{self.made_by.__name__}.{name}", text, wanted)
+
+    def make(self, slot: str, sizes: Mapping[str, Any], defaults: Mapping[str, Any]) -> nn.Module:
+        """Build the piece.
+
+        Args:
+            sizes: what the model knows, by the names of `SIZES`.
+            defaults: keywords that the data decide, such as `weights`, where they are not chosen.
+
+        Raises:
+            InputError: for a class that cannot be built from these.
+        """
+        parameters = parameters_of(self.made_by)
+        given = {name: value for name, value in defaults.items() if name in parameters}
+        given |= self.keywords
+        for place, size in zip(_size_parameters(parameters), sizes, strict=False):
+            given.setdefault(place, sizes[place if place in sizes else size])
+        name = self.made_by.__name__
+        for parameter in parameters.values():
+            if parameter.default is parameter.empty and parameter.name not in given:
+                known = " or ".join(SIZES[slot]) or "nothing"
+                raise InputError(
+                    f"{name}: {parameter.name!r} has no value; a {slot} is given {known} by name, "
+                    f"every other keyword needs a default, or --set {slot}.{parameter.name}=…"
+                )
+        try:
+            piece = self.made_by(**given)
+        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{name}: cannot be made ({type(error).__name__}: {reason})") from error
+        if not isinstance(getattr(piece, "out_dim", None), int):
+            raise InputError(f"{name}: has no `out_dim`; set it to the width of what it returns")
+        return piece
+
+    def record(self) -> dict[str, Any]:
+        """As `config.json` keeps it."""
+        record = {"class": self.made_by.__name__, "keywords": dict(self.keywords)}
+        return record if _is_ours(self.made_by) else record | {"code": code_of([self.made_by])}
+
+
+def piece(made_by: type[nn.Module], *given: Any, **keywords: Any) -> Choice:
+    """Choose a class and its keywords; those given by position fill its keywords in order."""
+    places = [name for name in parameters_of(made_by) if name not in _SIZE_NAMES]
+    return Choice(made_by).with_(**dict(zip(places, given, strict=False)), **keywords)
+
+
+def choice_of(live: nn.Module) -> Choice:
+    """The choice that a live piece is: its class and what its keywords are now.
+
+    A keyword that the piece keeps as an attribute of the same name is read there, others as they
+    were given. What is not a number, text, list or None (a vocabulary, a path) is left out.
+    """
+    recorded = vars(live).get("_made_with", {})
+    kept = {}
+    for name, parameter in Choice(type(live)).settable().items():
+        default = None if parameter.default is parameter.empty else parameter.default
+        value = vars(live).get(name, recorded.get(name, default))
+        if not _is_plain(value):
+            value = recorded.get(name, default)
+        if _is_plain(value):
+            kept[name] = list(value) if isinstance(value, tuple) else value
+    return Choice(type(live), kept)
+
+
+def structure_of(model: nn.Module) -> str:
+    """A hash of a live model: its modules, their settings, the shapes of its state, and the source
+    of every class that is not part of a library."""
+    modules = []
+    for name, module in model.named_modules():
+        settings = {
+            key: value
+            for key, value in vars(module).items()
+            if _is_plain(value) and not key.startswith("_") and key != "training"
+        }
+        modules.append([name, type(module).__name__, settings])
+    state = [[name, list(tensor.shape)] for name, tensor in model.state_dict().items()]
+    code = code_of({type(module) for module in model.modules()})
+    content = json.dumps([modules, state, code], sort_keys=True, default=list)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def code_of(classes: Iterable[type]) -> str:
+    """A hash of the source of the classes, and their bases, that belong to no library."""
+    own = {base for cls in classes for base in cls.__mro__ if not _is_library(base)}
+    digest = hashlib.sha256()
+    for cls in sorted(own, key=lambda cls: cls.__qualname__):
+        for name, member in sorted(vars(cls).items()):
+            if inspect.isfunction(member):
+                try:
+                    code = inspect.getsource(member)
+                except (OSError, TypeError):  # typed into a bare interpreter
+                    code = member.__code__.co_code.hex() + repr(member.__code__.co_consts)
+                digest.update(f"{cls.__qualname__}.{name}\n{code}\n".encode())
+    return digest.hexdigest()[:16] if own else ""
+
+
+# ---------------------------------------------------------------- finding classes
+
+
+def pieces_of(slot: str) -> dict[str, type[nn.Module]]:
+    """The package's classes for a slot, by name."""
+    module = importlib.import_module(f"vqa_helpers.pieces.{slot}")
+    return {
+        name: cls
+        for name, cls in vars(module).items()
+        if isinstance(cls, type) and issubclass(cls, Piece) and cls.__module__ == module.__name__
+    }
+
+
+def read_pieces(path: Path) -> dict[str, type[nn.Module]]:
+    """The classes of a Python file that the user has named: it is run.
+
+    Raises:
+        InputError: for a file that is not there, fails, or defines no `nn.Module`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file of pieces; check --pieces")
+    spec = importlib.util.spec_from_file_location(f"own_pieces_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: is not a Python file; name one that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's code raises
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        line = getattr(error, "lineno", None) or (lines[-1] if lines else "?")
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: line {line}: {type(error).__name__}: {reason}") from error
+    classes = {
+        name: cls
+        for name, cls in vars(module).items()
+        if isinstance(cls, type) and issubclass(cls, nn.Module) and cls.__module__ == spec.name
+    }
+    if not classes:
+        raise InputError(f"{path}: defines no class derived from torch.nn.Module")
+    return classes
+
+
+def find_class(
+    slot: str, name: str, own: Mapping[str, type[nn.Module]], others: Sequence[str] = ()
+) -> type[nn.Module]:
+    """The class of that name: the user's, or else the package's.
+
+    Raises:
+        InputError: for none, naming the nearest; `others` are further names to suggest.
+    """
+    known = {**pieces_of(slot), **own}
+    if name not in known:
+        near = nearest(name, [*known, *others])
+        raise InputError(f"{name!r} is no {slot}; {near}, or name your own with --pieces FILE.py")
+    return known[name]
+
+
+def choice_from(slot: str, record: Any, own: Mapping[str, type[nn.Module]], where: str) -> Choice:
+    """The choice that `Choice.record` described; imports nothing that the user has not named.
+
+    Raises:
+        InputError: when the class is not here, naming it, or the record is none.
+    """
+    try:
+        name, keywords, code = record["class"], dict(record["keywords"]), record.get("code")
+    except (TypeError, KeyError, ValueError):
+        raise InputError(f"{where}: model.{slot} is not a piece; train the run again") from None
+    known = own if code else pieces_of(slot)
+    if name not in known:
+        remedy = "name the file that defines it with --pieces FILE.py" if code else "train it again"
+        raise InputError(f"{where}: its {slot} is the class {name}, which is not here; {remedy}")
+    return Choice(known[name]).with_(**keywords)
+
+
+# ---------------------------------------------------------------- words of the command line
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is none: the nearest one, or all."""
+    folded = {candidate.lower().replace("-", "").replace("_", ""): candidate for candidate in known}
+    wanted = name.lower().replace("-", "").replace("_", "")
+    near = difflib.get_close_matches(wanted, folded, n=1, cutoff=0.6)
+    hint = f"did you mean {folded[near[0]]}? " if near else ""
+    return f"{hint}there are {', '.join(folded.values()) or 'none'}"
+
+
+def read_value(what: str, text: str, wanted: Any) -> Any:
+    """A value of a type (bool, int, float, str, a sequence of ints, or one of them or None).
+
+    Raises:
+        InputError: naming `what` and the type.
+    """
+    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    if type(None) in options and text.lower() == "none":
+        return None
+    for kind in options:
+        try:
+            if kind is bool:
+                return {"true": True, "false": False}[text.lower()]
+            if kind in (int, float):
+                return kind(text)
+            if kind is str:
+                return text
+            if isinstance(typing.get_origin(kind) or kind, type) and kind is not type(None):
+                return tuple(int(part) for part in text.strip("[]()").split(",") if part.strip())
+        except (ValueError, KeyError):
+            continue
+    names = {bool: "true or false", int: "a whole number", float: "a number"}
+    expected = " or ".join(
+        "none" if kind is type(None) else names.get(kind, "whole numbers such as [512,256]")
+        for kind in options
+    )
+    raise InputError(f"{what}={text}: use {expected}")
+
+
+def parameters_of(made_by: type[nn.Module]) -> dict[str, inspect.Parameter]:
+    """The constructor's parameters, by name."""
+    parameters = list(inspect.signature(made_by.__init__).parameters.values())[1:]
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {p.name: p for p in parameters if p.kind not in kinds}
+
+
+def _size_parameters(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    """The parameters that take sizes: those named like one; where none is, all without a default,
+    which take them in order."""
+    named = [name for name in parameters if name in _SIZE_NAMES]
+    return named or [name for name, p in parameters.items() if p.default is p.empty]
+
+
+def _type_of(made_by: type[nn.Module], parameter: inspect.Parameter) -> Any:
+    try:
+        hints = typing.get_type_hints(made_by.__init__)
+    except NameError:  # an annotation that is not imported here
+        hints = {}
+    has_default = parameter.default not in (None, parameter.empty)
+    return hints.get(parameter.name, type(parameter.default) if has_default else str)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(isinstance(item, _PLAIN) for item in value)
+    return isinstance(value, _PLAIN)
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.split(".")[0] == "vqa_helpers"
+
+
+def _is_library(cls: type) -> bool:
+    root = cls.__module__.split(".")[0]
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+    installed = "site-packages" in file or "dist-packages" in file
+    return _is_ours(cls) or root in sys.stdlib_module_names or installed

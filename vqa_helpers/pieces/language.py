@@ -1,0 +1,268 @@
+"""Questions to vectors.
+
+Each encoder reads text itself (`encode`) and turns what it read into vectors (`forward`). One without
+`encode` is given the word ids and lengths of the train vocabulary, padded right with 0.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from vqa_helpers.data.text import tokenize_all
+from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.pieces.choice import Piece
+from vqa_helpers.pieces.glove import LEARNED_STAND_IN, LEARNED_WORDS, read_glove
+from vqa_helpers.pieces.sentences import (
+    HASHED_NGRAMS,
+    HASHED_STAND_IN,
+    USE,
+    embed_sentences,
+    encoder_source,
+    sentence_width,
+)
+
+States = tuple[Tensor, Tensor]
+
+
+class WordLSTM(Piece):
+    """A learned word embedding and a one-layer LSTM (VQA 2015, section 4, "LSTM Q").
+
+    Args:
+        vocabulary: the words of the train questions.
+        width: of the word embedding.
+        hidden: width of the LSTM.
+        min_count: words that the train questions hold less often are unknown.
+        embedding_tanh: tanh after the embedding, as the study's original has it.
+        carry_state: start each training batch from the state the batch before left, as the
+            study's original does, though neighbours in a shuffled epoch have nothing in common.
+            An epoch starts from zero, and so does every evaluation: an answer must not depend on
+            its neighbours.
+        sorted_set: each question as the sorted set of its word ids, as two of the study's notebooks
+            have it; word order is lost.
+        dropout: on the embedded words.
+    """
+
+    def __init__(
+        self,
+        vocabulary: WordVocabulary,
+        width: int = 300,
+        hidden: int = 512,
+        min_count: int = 1,
+        embedding_tanh: bool = False,
+        carry_state: bool = False,
+        sorted_set: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary.at_least(min_count)
+        self.embedding = nn.Embedding(len(self.vocabulary), width, padding_idx=0)
+        self.activation = nn.Tanh() if embedding_tanh else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(width, hidden, batch_first=True)
+        self.carry_state = carry_state
+        self.sorted_set = sorted_set
+        self._state: States | None = None
+        self.out_dim = 2 * hidden
+
+    def encode(self, questions: Sequence[str]) -> States:
+        """N texts to word ids (N, T), padded right with 0, and lengths (N,)."""
+        return word_ids(self.vocabulary, questions, self.sorted_set)
+
+    def train(self, mode: bool = True) -> "WordLSTM":
+        """Switch to training or evaluation; either starts from a fresh state."""
+        self._state = None
+        return super().train(mode)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Encode questions.
+
+        Args:
+            tokens: word ids, (B, T), padded right with 0.
+            lengths: true lengths, (B,), at least 1.
+
+        Returns:
+            (B, 2 * hidden): last hidden and last cell state side by side.
+        """
+        words = self.dropout(self.activation(self.embedding(tokens)))  # (B, T, W)
+        carry = self.carry_state and self.training
+        hidden, cell = last_states(self.lstm, words, lengths, self._carried(words) if carry else None)
+        if carry and (self._state is None or hidden.shape == self._state[0].shape):
+            self._state = hidden.detach(), cell.detach()  # (1, B, H) each
+        return torch.cat([hidden[-1], cell[-1]], dim=1)  # (B, 2H)
+
+    def _carried(self, words: Tensor) -> States | None:
+        """The states for the rows of a batch; None for more rows than the batch before had."""
+        if self._state is None or self._state[0].shape[1] < len(words):
+            return None
+        hidden, cell = (state[:, : len(words)].contiguous() for state in self._state)
+        return hidden, cell
+
+
+class BagOfWords(Piece):
+    """The sum of word embeddings beside those of the first words (VQA 2015, section 4, "BoW Q").
+
+    The paper counts the 1,000 most frequent words, and apart from them the 10 most frequent first,
+    second and third words, since the beginning of a question says most about its answer. Here
+    every known word has a vector of its own in the bag, and another for each of the first places:
+    a linear layer on top can say all that one on the counts could.
+
+    Args:
+        vocabulary: the words of the train questions.
+        width: of the bag.
+        first: how many of the first words are also told apart by place.
+        first_width: width of each of them.
+        min_count: words that the train questions hold less often are unknown.
+        dropout: on the vector.
+    """
+
+    def __init__(
+        self,
+        vocabulary: WordVocabulary,
+        width: int = 300,
+        first: int = 3,
+        first_width: int = 100,
+        min_count: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary.at_least(min_count)
+        words = len(self.vocabulary)
+        self.bag = nn.EmbeddingBag(words, width, mode="sum", padding_idx=0)
+        self.places = nn.ModuleList(
+            nn.Embedding(words, first_width, padding_idx=0) for _ in range(first)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.out_dim = width + first * first_width
+
+    def encode(self, questions: Sequence[str]) -> States:
+        """N texts to word ids (N, T), padded right with 0, and lengths (N,)."""
+        return word_ids(self.vocabulary, questions)
+
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode questions.
+
+        Args:
+            tokens: word ids, (B, T), padded right with 0, which adds nothing.
+
+        Returns:
+            (B, width + first * first_width): the bag, then the first words in order; zeros for
+            those that a short question lacks.
+        """
+        beginning = pad(tokens, (0, max(0, len(self.places) - tokens.shape[1])))
+        placed = [table(beginning[:, place]) for place, table in enumerate(self.places)]
+        return self.dropout(torch.cat([self.bag(tokens), *placed], dim=1))
+
+
+class GloveBiLSTM(Piece):
+    """Frozen GloVe vectors and a two-layer bidirectional LSTM (reference study, GloVe + LSTM).
+
+    Args:
+        vocabulary: the words of the train questions.
+        vectors: the GloVe file (text, .gz or .zip); None leaves zeros, for a saved model to fill.
+        dim: width D of its vectors.
+        hidden: width of each direction.
+
+    Attributes:
+        source: which vectors exactly.
+        stand_in: what took the place of GloVe; None where nothing did.
+    """
+
+    def __init__(
+        self,
+        vocabulary: WordVocabulary,
+        vectors: Path | None = None,
+        dim: int = 50,
+        hidden: int = 512,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        matrix, self.source = torch.zeros(len(vocabulary), dim), None
+        if vectors is not None:
+            matrix, self.source = read_glove(Path(vectors), vocabulary.words, dim)
+        learned = vectors is not None and Path(vectors).name.startswith(LEARNED_WORDS)
+        self.stand_in = LEARNED_STAND_IN if learned else None
+        self.embedding = nn.Embedding.from_pretrained(matrix, freeze=True, padding_idx=0)
+        self.lstm = nn.LSTM(dim, hidden, num_layers=2, bidirectional=True, batch_first=True)
+        self.out_dim = 4 * hidden
+
+    def encode(self, questions: Sequence[str]) -> States:
+        """N texts to word ids (N, T), padded right with 0, and lengths (N,)."""
+        return word_ids(self.vocabulary, questions)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Encode questions.
+
+        Args:
+            tokens: word ids, (B, T), padded right with 0.
+            lengths: true lengths, (B,), at least 1.
+
+        Returns:
+            (B, 4 * hidden): the last hidden states of both layers and directions.
+        """
+        words = self.embedding(tokens)  # (B, T, D)
+        hidden, _ = last_states(self.lstm, words, lengths)  # (4, B, H)
+        return hidden.transpose(0, 1).flatten(1)  # (B, 4H)
+
+
+class SentenceVectors(Piece):
+    """Vectors of a frozen sentence encoder, computed once per distinct question and kept.
+
+    Args:
+        encoder: the Universal Sentence Encoder 4 by name, the folder of a SavedModel, or
+            "hashed-ngrams", its named stand-in.
+        cache: folder where vectors are kept.
+
+    Attributes:
+        source: which encoder exactly.
+        stand_in: what took the place of a sentence encoder; None where nothing did.
+    """
+
+    def __init__(self, encoder: str = USE, cache: Path = Path("features/sentences")) -> None:
+        super().__init__()
+        self.encoder = str(encoder)
+        self.cache = Path(cache)
+        self.source = encoder_source(self.encoder)
+        self.stand_in = HASHED_STAND_IN if self.encoder == HASHED_NGRAMS else None
+        self.out_dim = sentence_width(self.encoder)
+
+    def encode(self, questions: Sequence[str]) -> tuple[Tensor]:
+        """N texts to their vectors (N, out_dim)."""
+        return (torch.from_numpy(embed_sentences(questions, self.encoder, cache=self.cache)),)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(B, out_dim), unchanged."""
+        return vectors
+
+
+def word_ids(
+    vocabulary: WordVocabulary, questions: Sequence[str], sorted_set: bool = False
+) -> States:
+    """N texts to word ids (N, T) int32, padded right with 0, and lengths (N,) int64."""
+    tokens, lengths = vocabulary.encode(tokenize_all(questions), sorted_set)
+    return torch.from_numpy(tokens), torch.from_numpy(lengths)
+
+
+def last_states(
+    lstm: nn.LSTM, words: Tensor, lengths: Tensor, states: States | None = None
+) -> States:
+    """The states after the last word of right-padded questions, in single precision: half floats
+    would lose what a cell sums up.
+
+    Args:
+        lstm: `batch_first`.
+        words: (B, T, W).
+        lengths: (B,), at least 1.
+        states: hidden and cell before the first word, (L, B, H) each; None is zero.
+
+    Returns:
+        Hidden and cell after the last word, (L, B, H) each, L being layers times directions.
+    """
+    with torch.autocast(words.device.type, enabled=False):
+        packed = pack_padded_sequence(
+            words.float(), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        return lstm(packed, states)[1]

@@ -1,0 +1,85 @@
+"""A question and an image become vectors, are fused, and classified."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.pieces.choice import SLOTS, Choice, choice_of
+from vqa_helpers.pieces.language import word_ids
+
+
+class VQAModel(nn.Module):
+    """Vision, language, fusion, classifier.
+
+    Args:
+        vision: image (B, …) to (B, D); None for a model that sees no image.
+        language: what it read of B questions to (B, Q); None for a model that reads no question.
+        fusion: (B, D) and (B, Q) to (B, F).
+        classifier: (B, F) to logits (B, A).
+    """
+
+    def __init__(
+        self,
+        vision: nn.Module | None,
+        language: nn.Module | None,
+        fusion: nn.Module,
+        classifier: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.vision = vision
+        self.language = language
+        self.fusion = fusion
+        self.classifier = classifier
+
+    def forward(self, image: Tensor | None, question: Sequence[Tensor]) -> Tensor:
+        """Answer questions about images.
+
+        Args:
+            image: stored features (B, D), or pixels (B, 3, S, S) uint8 where the vision network
+                runs inside the loop; None without vision.
+            question: what `encode` gave for each question: word ids (B, T) and lengths (B,), or
+                sentence vectors (B, S); empty without language.
+
+        Returns:
+            Logits (B, A).
+        """
+        image_vector = None if self.vision is None else self.vision(image)  # (B, D)
+        question_vector = None if self.language is None else self.language(*question)  # (B, Q)
+        return self.classifier(self.fusion(image_vector, question_vector))  # (B, A)
+
+    def encode(self, questions: Sequence[str], words: WordVocabulary) -> tuple[Tensor, ...]:
+        """N texts as the language encoder reads them; one that does not is given the ids of
+        `words`."""
+        if self.language is None:
+            return ()
+        encode = getattr(self.language, "encode", None)
+        return tuple(encode(questions)) if encode else word_ids(words, questions)
+
+    def choices(self) -> dict[str, Choice | None]:
+        """The class and keywords of each piece, as it is now."""
+        pieces = {slot: getattr(self, slot) for slot in SLOTS}
+        return {slot: None if piece is None else choice_of(piece) for slot, piece in pieces.items()}
+
+    def parameter_count(self) -> int:
+        """How many numbers the model learns."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def saved_state(self) -> dict[str, Tensor]:
+        """What a saved model holds: everything but a frozen vision network, which its weights'
+        own source gives back."""
+        frozen = getattr(self.vision, "frozen", tuple)()
+        left_out = tuple(f"vision.{part}" for part in frozen)
+        state = self.state_dict()
+        return {name: t for name, t in state.items() if not (left_out and name.startswith(left_out))}
+
+    def load_saved_state(self, state: dict[str, Tensor]) -> None:
+        """Take back what `saved_state` gave.
+
+        Raises:
+            ValueError: for the state of another model.
+        """
+        odd = sorted(state.keys() ^ self.saved_state().keys())
+        if odd:
+            raise ValueError(f"tensor {odd[0]!r} is in one of the two alone")
+        self.load_state_dict(state, strict=False)

@@ -1,0 +1,212 @@
+"""Frozen sentence vectors: one per distinct question, computed once and kept.
+
+The Universal Sentence Encoder 4 is looked for in the folder that VQA_SENTENCE_ENCODER names, where
+`vqa data download use` unpacks it, in TensorFlow Hub's cache, then on the network. What it computed
+is kept, so that neither TensorFlow nor the network is needed again. The hashed n-grams are its named
+stand-in; they are never chosen here.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from vqa_helpers.data.text import tokenize
+from vqa_helpers.errors import InputError
+from vqa_helpers.files import write_bytes
+from vqa_helpers.pieces.sentence_worker import Unavailable, embed_in_subprocess, one_line
+
+log = logging.getLogger(__name__)
+
+USE = "universal-sentence-encoder"
+USE_HANDLE = "https://tfhub.dev/google/universal-sentence-encoder/4"
+HASHED_NGRAMS = "hashed-ngrams"
+HASHED_STAND_IN = "hashed n-grams for the Universal Sentence Encoder"
+FOLDER_VARIABLE = "VQA_SENTENCE_ENCODER"
+DOWNLOADED = Path("data", "use")  # where `vqa data download use` unpacks it
+
+_WIDTH = 512  # of both encoders' vectors
+
+
+def sentence_width(encoder: str) -> int:
+    """The width of an encoder's vectors."""
+    return _WIDTH
+
+
+def embed_sentences(questions: Sequence[str], encoder: str, *, cache: Path) -> np.ndarray:
+    """One frozen vector per question; equal questions share the work.
+
+    Args:
+        questions: N texts as they were asked; the encoder does its own splitting.
+        encoder: `USE`, the folder of its SavedModel, or `HASHED_NGRAMS`.
+        cache: folder where the vectors of the Universal Sentence Encoder are kept. The n-grams
+            are not: hashing them again is faster than checking what was kept.
+
+    Returns:
+        (N, 512) float32, rows in the order given.
+
+    Raises:
+        InputError: no such encoder, the model is nowhere to be had, or it does not work.
+    """
+    # Broken JSON can hold half characters, which no encoder takes: they become "?".
+    questions = [question.encode("utf-8", "replace").decode("utf-8") for question in questions]
+    row_of = {question: row for row, question in enumerate(dict.fromkeys(questions))}
+    if not row_of:
+        return np.zeros((0, _WIDTH), dtype=np.float32)
+    if encoder == HASHED_NGRAMS:
+        vectors = hash_ngrams(list(row_of))
+    else:
+        vectors = _embed_and_keep(list(row_of), encoder, Path(cache))
+    return vectors[[row_of[question] for question in questions]]
+
+
+def hash_ngrams(questions: Sequence[str]) -> np.ndarray:
+    """The offline stand-in for a sentence encoder: words and word pairs, hashed.
+
+    It knows which words a question holds and which follow one another, and nothing of what they
+    mean; "couch" and "sofa" are strangers to it. A result that used it must say so.
+
+    Returns:
+        (N, 512) float32 of unit length, signed, zeros for a question without words. Needs no
+        fit: a question's vector depends on that question alone.
+    """
+
+    def ngrams(question: str) -> list[str]:
+        words = tokenize(question)
+        return words + [f"{first} {second}" for first, second in pairwise(words)]
+
+    hashing = HashingVectorizer(n_features=_WIDTH, analyzer=ngrams, norm="l2", dtype=np.float32)
+    return hashing.transform(questions).toarray()
+
+
+# ---------------------------------------------------------------- where the model is
+
+
+def encoder_is_local() -> bool:
+    """Whether the Universal Sentence Encoder can be loaded without the network."""
+    return bool(_named_folder(USE) or _published_folder())
+
+
+def encoder_source(encoder: str) -> str:
+    """Which encoder exactly: a stand-in's name, a named folder's fingerprint, or the handle.
+
+    What was downloaded, by whichever of the three ways, is the handle's: a model trained with one
+    answers with another.
+
+    Raises:
+        InputError: a folder is named that holds no SavedModel.
+    """
+    if encoder == HASHED_NGRAMS:
+        return encoder
+    folder = _named_folder(encoder)
+    return f"{USE}, {USE_HANDLE if folder is None else _fingerprint(folder)}"
+
+
+def _named_folder(encoder: str) -> Path | None:
+    """The SavedModel folder that the user named, as the encoder or by VQA_SENTENCE_ENCODER."""
+    named = os.environ.get(FOLDER_VARIABLE) if encoder == USE else encoder
+    if not named:
+        return None
+    folder = Path(named).expanduser().resolve()
+    if not (folder / "saved_model.pb").is_file():
+        raise InputError(
+            f"sentence encoder {folder}: is not a SavedModel folder; name the unpacked one that "
+            f"holds saved_model.pb and variables, or use {USE} or {HASHED_NGRAMS}"
+        )
+    return folder
+
+
+def _hub_folder() -> Path:
+    """Where TensorFlow Hub keeps the encoder: below its cache, named by the handle's SHA-1."""
+    cache = os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
+    name = hashlib.sha1(USE_HANDLE.encode(), usedforsecurity=False).hexdigest()
+    return Path(cache).expanduser().resolve() / name
+
+
+def _published_folder() -> Path | None:
+    """Where the published encoder lies on this machine, if it does."""
+    places = (DOWNLOADED.resolve(), _hub_folder())
+    return next((place for place in places if (place / "saved_model.pb").is_file()), None)
+
+
+def _fingerprint(folder: Path) -> str:
+    """Which model a folder holds: its graph and the checksums of its weights."""
+    digest = hashlib.sha256((folder / "saved_model.pb").read_bytes())
+    index = folder / "variables" / "variables.index"
+    if index.is_file():
+        digest.update(index.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+# ---------------------------------------------------------------- asking it, once
+
+
+def _embed_and_keep(questions: list[str], encoder: str, cache: Path) -> np.ndarray:
+    """Vectors (N, 512) of distinct questions: the kept ones, and the model's for the rest."""
+    model = encoder_source(encoder)
+    store = cache / f"{USE}-{hashlib.sha256(model.encode()).hexdigest()[:12]}"
+    row_of = {_key(question): row for row, question in enumerate(questions)}
+    vectors = np.zeros((len(questions), _WIDTH), dtype=np.float32)
+    for path in sorted(store.glob("part-*.safetensors")):
+        for key, vector in _read_part(path).items():
+            if (row := row_of.pop(key, None)) is not None:
+                vectors[row] = vector
+    if not row_of:
+        return vectors
+    rows = sorted(row_of.values())
+    asked = [questions[row] for row in rows]
+    source = _named_folder(encoder) or _published_folder() or USE_HANDLE
+    log.info("embedding %d of %d distinct questions with %s", len(asked), len(questions), source)
+    try:
+        vectors[rows] = embed_in_subprocess(str(source), asked, _WIDTH)
+    except Unavailable as error:
+        raise InputError(
+            f"the Universal Sentence Encoder cannot be had ({error}); use `vqa data download use`, "
+            f"unpack {USE_HANDLE}?tf-hub-format=compressed and name the folder with "
+            f"--sentence-encoder DIR or {FOLDER_VARIABLE}, connect to the network, or use --offline "
+            "for the hashed n-gram stand-in"
+        ) from error
+    _keep_part(store, asked, vectors[rows])
+    return vectors
+
+
+def _key(question: str) -> bytes:
+    return hashlib.sha256(question.encode()).digest()[:16]
+
+
+def _read_part(path: Path) -> dict[bytes, np.ndarray]:
+    """The vectors of one file, by question; nothing of a damaged one, which is removed."""
+    try:
+        content = path.read_bytes()
+        if path != _part(path.parent, content):
+            raise ValueError("it is not as it was written")
+        part = load(content)
+        keys = (key.tobytes() for key in part["keys"])
+        return dict(zip(keys, part["vectors"], strict=True))
+    except (OSError, ValueError, SafetensorError) as error:
+        log.warning("%s: the kept vectors cannot be used (%s)", path, one_line(error))
+        path.unlink(missing_ok=True)
+        return {}
+
+
+def _keep_part(store: Path, questions: list[str], vectors: np.ndarray) -> None:
+    """Add a file to a store, named by its content: nothing is rewritten, so processes need no
+    lock. A full or read-only disk costs the next call its time."""
+    keys = np.frombuffer(b"".join(map(_key, questions)), dtype=np.uint8).reshape(-1, 16)
+    content = save({"keys": keys, "vectors": vectors})
+    try:
+        write_bytes(_part(store, content), content)
+    except OSError as error:
+        log.warning("%s: sentence vectors are not kept (%s)", store, one_line(error))
+
+
+def _part(store: Path, content: bytes) -> Path:
+    return store / f"part-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"

@@ -1,0 +1,201 @@
+"""Every experiment of the reference study, as literal numbers and the place they copy.
+
+Where the study gives no number, a preset says so in its source.
+"""
+
+from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.choice import Choice, nearest, piece
+from vqa_helpers.pieces.classifier import Funnel
+from vqa_helpers.pieces.fusion import Concatenation, OneSide, PlainProduct, Product
+from vqa_helpers.pieces.language import BagOfWords, GloveBiLSTM, SentenceVectors, WordLSTM
+from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
+from vqa_helpers.recipe import Recipe, Training
+
+# Schedules; the small ones are for datasets far smaller than the study's -------------------------
+
+_START = 1e-3 / 0.95**3  # the study's rate, which decay brings to 1e-3 after three steps
+_MODEL100 = Training("adamw", 1e-3, batch=30, epochs=20)
+_MODEL100_SMALL = Training("adamw", 1e-3, batch=30, epochs=4)
+_GUSE = Training("adam", _START, batch=400, epochs=100, decay=0.95, decay_every=10)
+_GUSE_SMALL = Training("adam", _START, batch=64, epochs=15)
+_WE_LSTM = Training("adam", 1e-3, batch=400, epochs=100)
+_WE_LSTM_SMALL = Training("adam", 1e-3, batch=64, epochs=12)
+_GLOVE = Training("adamw", _START, batch=400, epochs=100, decay=0.95, decay_every=20)
+_GLOVE_SMALL = Training("adamw", _START, batch=64, epochs=10)
+
+# Pieces that several experiments share -----------------------------------------------------------
+
+_VGG16 = piece(StoredFeatures, "vgg16")
+_RESNET18 = piece(StoredFeatures, "resnet18")
+_RESNET50 = piece(StoredFeatures, "resnet50")
+_SENTENCES = piece(SentenceVectors)
+_EARLY_FUNNEL = piece(Funnel, (4096, 1024), batch_norm=True, dropout=0.5)
+
+
+def _early(
+    name: str, source: str, vision: Choice, fusion: Choice, classifier: Choice, dataset: str = "D"
+) -> Recipe:
+    noted = f"{source}; optimiser and schedule are not stated, Model100's are used"
+    return Recipe(
+        name, noted, vision, _SENTENCES, fusion, classifier, _MODEL100, _MODEL100_SMALL, dataset
+    )
+
+
+def _guse(name: str, source: str, vision: Choice) -> Recipe:
+    return Recipe(
+        name=name,
+        source=source,
+        vision=vision,
+        language=_SENTENCES,
+        fusion=piece(Product, width=1024, activation="relu", normalise=True, dropout=0.5),
+        classifier=piece(Funnel, (1024,), activation="relu", batch_norm=True, dropout=0.5),
+        training=_GUSE,
+        small=_GUSE_SMALL,
+    )
+
+
+def _original(name: str, source: str, vision: Choice) -> Recipe:
+    return Recipe(
+        name=name,
+        source=source,
+        vision=vision,
+        language=piece(WordLSTM, width=300, hidden=512, embedding_tanh=True, carry_state=True),
+        fusion=piece(Product, width=1024, activation="tanh"),
+        classifier=piece(Funnel, (1000, 1000, 1000), activation="tanh", dropout=0.5),
+        training=_WE_LSTM,
+        small=_WE_LSTM_SMALL,
+    )
+
+
+def _improved(name: str, source: str, vision: Choice) -> Recipe:
+    return Recipe(
+        name=name,
+        source=source,
+        vision=vision,
+        language=piece(WordLSTM, width=300, hidden=512, min_count=5),
+        fusion=piece(Product, width=1024, activation="relu", normalise=True),
+        classifier=piece(Funnel, (1000, 1000, 1000), activation="relu", batch_norm=True),
+        training=_WE_LSTM,
+        small=_WE_LSTM_SMALL,
+    )
+
+
+def _glove(name: str, source: str, vision: Choice) -> Recipe:
+    return Recipe(
+        name=name,
+        source=source,
+        vision=vision,
+        language=piece(GloveBiLSTM, dim=50, hidden=512),
+        fusion=piece(Product, width=1024, activation="relu", normalise=True, dropout=0.5),
+        classifier=piece(Funnel, (1024,), activation="relu", batch_norm=True, dropout=0.5),
+        training=_GLOVE,
+        small=_GLOVE_SMALL,
+    )
+
+
+# Experiments -------------------------------------------------------------------------------------
+
+_RECIPES = (
+    Recipe(
+        name="Model100",
+        source="reference study, 'Model100': 4608 -> 1024 -> 512 -> answers",
+        vision=piece(NetworkInLoop, "vgg16"),
+        language=_SENTENCES,
+        fusion=piece(Concatenation),
+        classifier=piece(Funnel, (1024, 512), batch_norm=True, dropout=0.5),
+        training=_MODEL100,
+        small=_MODEL100_SMALL,
+        dataset="B",
+    ),
+    _early(
+        "1.b", "reference study, experiment 1.b", _RESNET18, piece(PlainProduct),
+        piece(Funnel, (4096,)), "C",
+    ),
+    _early(
+        "1.c", "reference study, experiment 1.c", _RESNET18, piece(PlainProduct),
+        piece(Funnel, (4096, 1024)), "C",
+    ),
+    _early(
+        "1.e", "reference study, experiment 1.e", _RESNET18, piece(Concatenation), _EARLY_FUNNEL
+    ),
+    _early(
+        "1.f", "reference study, experiment 1.f: all of the vision channel is trained",
+        piece(NetworkInLoop, "resnet50", trained="all"), piece(Concatenation), _EARLY_FUNNEL,
+    ),
+    _early(
+        "1.fB", "reference study, experiment 1.fB: the vision channel is frozen", _RESNET50,
+        piece(Concatenation), _EARLY_FUNNEL,
+    ),
+    _early(
+        "1.fC", "reference study, experiment 1.fC: the last convolutional block is trained",
+        piece(NetworkInLoop, "resnet50", trained="last block"), piece(Concatenation),
+        _EARLY_FUNNEL,
+    ),
+    _guse("GUSE_VGG", "reference study, 'VGG16 GUSE'", _VGG16),
+    _guse("GUSE_ResNet", "reference study, 'ResNet50 GUSE'", _RESNET50),
+    _original(
+        "Original_VQA2015_VGG",
+        "reference study, 'Word Embedding + LSTM', original, VGG16", _VGG16,
+    ),
+    _original(
+        "Original_VQA2015_ResNet",
+        "reference study, 'Word Embedding + LSTM', original, ResNet50", _RESNET50,
+    ),
+    _improved(
+        "Improved_VQA2015_VGG",
+        "reference study, 'Word Embedding + LSTM', improved, VGG16", _VGG16,
+    ),
+    _improved(
+        "Improved_VQA2015_ResNet",
+        "reference study, 'Word Embedding + LSTM', improved, ResNet50", _RESNET50,
+    ),
+    _glove("GloVe_VGG", "reference study, 'VGG16 GloVe+LSTM'", _VGG16),
+    _glove("GloVe_ResNet", "reference study, 'ResNet50 GloVe+LSTM'", _RESNET50),
+    Recipe(
+        name="Question_Only",
+        source="VQA 2015, section 4, 'LSTM Q': no image; not an experiment of the study",
+        vision=None,
+        language=piece(WordLSTM, width=300, hidden=512, min_count=5, dropout=0.5),
+        fusion=piece(OneSide),
+        classifier=piece(Funnel, (1024,), dropout=0.5),
+        training=Training("adam", 1e-3, batch=400, epochs=12, decay=0.9),
+        small=Training("adam", 1e-3, batch=64, epochs=8),
+    ),
+    Recipe(
+        name="Bag_Of_Words",
+        source="VQA 2015, section 4, 'BoW Q': no image; not an experiment of the study",
+        vision=None,
+        language=piece(BagOfWords, width=300, first=3, first_width=100, min_count=5, dropout=0.5),
+        fusion=piece(OneSide),
+        classifier=piece(Funnel, (1024,), dropout=0.5),
+        training=Training("adam", 1e-3, batch=400, epochs=12, decay=0.9),
+        small=Training("adam", 1e-3, batch=64, epochs=10),
+    ),
+    Recipe(
+        name="Image_Only",
+        source="VQA 2015, section 4, 'I': no question; not an experiment of the study",
+        vision=_VGG16,
+        language=None,
+        fusion=piece(OneSide),
+        classifier=piece(Funnel, (1000, 1000), dropout=0.5),
+        training=Training("adam", 1e-3, batch=400, epochs=12),
+        small=Training("adam", 1e-3, batch=64, epochs=6),
+    ),
+)  # fmt: skip
+PRESETS = {recipe.name: recipe for recipe in _RECIPES}
+
+
+def find_preset(name: str) -> Recipe:
+    """The preset of that name; case, "-" and "_" do not matter.
+
+    Raises:
+        InputError: for an unknown one, naming the nearest.
+    """
+    folded = {_fold(known): recipe for known, recipe in PRESETS.items()}
+    if _fold(name) not in folded:
+        raise InputError(f"{name!r} is no preset; {nearest(name, PRESETS)}")
+    return folded[_fold(name)]
+
+
+def _fold(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

@@ -1,0 +1,330 @@
+"""A dataset as models see it: vocabularies learnt from train, what "auto" means for its images and
+words, models built for it, and splits turned into tensors.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, chain, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vqa_helpers.data.build import MOST_SEED, open_dataset
+from vqa_helpers.data.folder import Dataset
+from vqa_helpers.data.text import clean_white_space, normalise, tokenize_all
+from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
+from vqa_helpers.device import pick_device
+from vqa_helpers.errors import InputError
+from vqa_helpers.files import is_sealed, locked, seal
+from vqa_helpers.pieces.choice import SLOTS, parameters_of
+from vqa_helpers.pieces.glove import LEARNED_WORDS, find_glove, learn_vectors, no_glove
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.pieces.sentences import HASHED_NGRAMS, USE, encoder_is_local
+from vqa_helpers.recipe import Recipe, Training
+from vqa_helpers.training.batches import Batches, Examples
+from vqa_helpers.training.image_rows import ImageRows, open_images
+from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
+
+log = logging.getLogger(__name__)
+
+RANDOM_SIZE_PX = 64  # random weights see no detail
+STUDY_SIZE_PX = 512
+
+
+@dataclass
+class Data:
+    """A dataset, and what pieces that leave it open take for it.
+
+    Attributes:
+        weights: of vision networks: "imagenet", "random" or a file.
+        size_px: side of the square that they see.
+        encoder: of sentences: the Universal Sentence Encoder, the folder of a SavedModel, or the
+            stand-in.
+        offline: whether named stand-ins take the place of what would be downloaded.
+        features: folder of the feature stores and sentence vectors.
+        glove: a GloVe file; None looks where downloads are kept.
+        device: as torch spells it.
+    """
+
+    dataset: Dataset
+    weights: str
+    size_px: int
+    encoder: str
+    offline: bool
+    features: Path
+    glove: Path | None
+    device: str
+    _words: dict[int, Path] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What its runs and features are filed under."""
+        return self.dataset.name
+
+    @cached_property
+    def words(self) -> WordVocabulary:
+        """Every word of the train questions, most frequent first."""
+        return WordVocabulary.build(tokenize_all(self.dataset.splits["train"]["question"]))
+
+    @cached_property
+    def answers(self) -> AnswerVocabulary:
+        """The 1,000 most frequent train answers."""
+        return AnswerVocabulary.build(self.dataset.splits["train"]["answer"])
+
+    @property
+    def train_questions(self) -> int:
+        """How many there are to learn from."""
+        return len(self.dataset.splits["train"])
+
+    @property
+    def sentences(self) -> Path:
+        """The folder where sentence vectors are kept."""
+        return self.features / self.name / "sentences"
+
+    def word_vectors(self, dim: int = 50) -> Path:
+        """The GloVe file of that width, or offline its stand-in, learned from the train questions.
+
+        Raises:
+            InputError: when there is none.
+        """
+        if path := find_glove(self.glove, dim):
+            return path
+        if not self.offline:
+            raise no_glove(dim)
+        name = f"{LEARNED_WORDS}{self.dataset.sha256()[:12]}.{dim}d.txt"
+        path = self.features / self.name / "words" / name
+        with locked(path.with_name(".lock")):
+            if not is_sealed(path):  # a flipped digit would be another vector
+                learn_vectors(tokenize_all(self.dataset.splits["train"]["question"]), path, dim)
+                seal(path)
+        return path
+
+    def usual(self, slot: str) -> dict[str, Any]:
+        """The keywords that pieces of a slot take where nothing else is chosen."""
+        if slot == "vision":
+            return {"weights": self.weights, "size_px": self.size_px}
+        if slot == "language":
+            return {"encoder": self.encoder, "cache": self.sentences}
+        return {}
+
+    def build(self, recipe: Recipe, seed: int = 0) -> VQAModel:
+        """The model of a recipe, for this dataset's words and answers; `seed` gives its weights.
+
+        Raises:
+            InputError: when a piece cannot be made, or what it needs cannot be had.
+        """
+        torch.manual_seed(seed)
+        choice, usual = recipe.language, self.usual("language")
+        if choice and "vectors" in parameters_of(choice.made_by) and "vectors" not in choice.keywords:
+            usual["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
+        usual = {"vision": self.usual("vision"), "language": usual}
+        return build_model(recipe.choices, self.words, len(self.answers), usual)
+
+    def images(self, vision: nn.Module | None, seed: int = 0) -> ImageRows:
+        """What a vision piece sees of the dataset; see `open_images`."""
+        stores = self.features / self.dataset.image_source
+        return open_images(
+            vision, self.dataset, stores, size_px=self.size_px, device=self.device, seed=seed
+        )
+
+    def batches(
+        self, model: VQAModel, images: ImageRows, training: Training, share: tuple[int, int] = (0, 1)
+    ) -> dict[str, Batches]:
+        """Every split in batches; of train the questions that teach alone.
+
+        Args:
+            share: which process this is and how many there are.
+
+        Raises:
+            InputError: for splits that cannot be learnt from, or not shared.
+        """
+        splits = self.dataset.splits
+        # One call for all splits: a sentence encoder costs a process of its own each time.
+        texts = [text for table in splits.values() for text in table["question"]]
+        read = model.encode(texts, self.words)
+        bounds = pairwise(accumulate(map(len, splits.values()), initial=0))
+        made = {}
+        for (name, table), (start, end) in zip(splits.items(), bounds, strict=True):
+            question = tuple(tensor[start:end] for tensor in read)
+            soft = training.loss in SOFT_LOSSES
+            examples = examples_of(table, question, images.ids, self.answers, soft)
+            examples = examples.learnable() if name == "train" else examples
+            made[name] = Batches(examples, images.rows, training.batch, self.device, share)
+        if len(made["train"]) < 2:
+            raise InputError(f"{self.dataset.folder}: training needs at least two answered questions")
+        if min(len(made["train"]), training.batch) < share[1]:
+            raise InputError(
+                f"{self.dataset.folder}: {share[1]} processes cannot share {len(made['train'])} "
+                f"questions in batches of {training.batch}; use fewer processes"
+            )
+        return made
+
+
+def open_data(
+    name: str | Path | Dataset,
+    *,
+    weights: str = "auto",
+    image_size: int = 0,
+    offline: bool = False,
+    features: Path | str = "features",
+    glove: Path | None = None,
+    sentence_encoder: Path | None = None,
+    device: str = "auto",
+    split_seed: int = 0,
+) -> Data:
+    """Open a dataset for models.
+
+    Args:
+        name: a named dataset, a folder in the official layout, or a dataset already open.
+        weights: "imagenet", "random", a file, or "auto": random for the demo and offline,
+            imagenet elsewhere.
+        image_size: side of the square a network sees; 0 is 64 for random weights and the study's
+            512 for others.
+        offline: use the named stand-ins wherever a download would be needed; the demo implies it.
+        glove: a GloVe file; else it is looked for in `data/glove`.
+        sentence_encoder: the folder of a SavedModel.
+        split_seed: of the splits that have to be cut.
+
+    Raises:
+        InputError: for a folder that is no dataset, or a choice outside its limits.
+    """
+    dataset = name if isinstance(name, Dataset) else open_dataset(str(name), split_seed)
+    if not dataset.answered("validation"):
+        raise InputError(
+            f"{dataset.folder}: the validation split has no annotations, and the epoch is chosen on "
+            "it; add them, or take its questions away and it is cut from train"
+        )
+    offline = offline or dataset.drawn is not None
+    if weights == "auto":
+        weights = "random" if offline else "imagenet"
+    size = image_size or (RANDOM_SIZE_PX if weights == "random" else STUDY_SIZE_PX)
+    if not 32 <= size <= 2048:
+        raise InputError(f"image size {size} px: use 32 to 2048")
+    encoder = str(sentence_encoder or USE)
+    if offline and encoder == USE and not encoder_is_local():
+        encoder = HASHED_NGRAMS
+    return Data(
+        dataset, weights, size, encoder, offline, Path(features), glove, pick_device(device)
+    )
+
+
+def change(
+    model: VQAModel, training: Training, data: Data, *, seed: int = 0, own: Sequence[type] = (),
+    vision: str = "", language: str = "", fusion: str = "", classifier: str = "", set: str = "",
+) -> tuple[VQAModel, Training]:  # fmt: skip
+    """The model and its training with what the parameters of a notebook change; with none, the same.
+
+    Args:
+        own: classes that the notebook defines, to be named in a slot.
+        vision, language, fusion, classifier: as `Recipe.with_` takes them.
+        set: settings with spaces between, such as "learning_rate=3e-4 fusion.width=512".
+    """
+    swaps = {"vision": vision, "language": language, "fusion": fusion, "classifier": classifier}
+    settings = dict(word.partition("=")[::2] for word in set.split())
+    if not any(swaps.values()) and not settings:
+        return model, training
+    written = Recipe("notebook", "", **model.choices(), training=training, small=training)
+    classes = {cls.__name__: cls for cls in [*own, *(type(getattr(model, s)) for s in SLOTS)]}
+    recipe = written.with_(**swaps, set=settings, own=classes)
+    return data.build(recipe, seed), recipe.training
+
+
+def build_model(
+    choices: Mapping[str, Any], words: WordVocabulary, answers: int, usual: Mapping[str, Any]
+) -> VQAModel:
+    """Put four chosen pieces together.
+
+    Args:
+        choices: slot to choice; None for the side that is missing.
+        usual: slot to the keywords that are decided elsewhere.
+    """
+
+    def make(slot: str, **sizes: Any) -> nn.Module | None:
+        choice = choices[slot]
+        return None if choice is None else choice.make(slot, sizes, usual.get(slot, {}))
+
+    vision = make("vision")
+    language = make("language", vocabulary=words, vocabulary_size=len(words))
+    widths = [0 if piece is None else piece.out_dim for piece in (vision, language)]
+    fusion = make("fusion", image_dim=widths[0], question_dim=widths[1])
+    classifier = make("classifier", in_dim=fusion.out_dim, answers=answers)
+    return VQAModel(vision, language, fusion, classifier)
+
+
+def examples_of(
+    table: Any,
+    question: tuple[torch.Tensor, ...],
+    image_ids: np.ndarray,
+    answers: AnswerVocabulary,
+    soft: bool = False,
+) -> Examples:
+    """A table's questions with the rows of their images and their targets.
+
+    Args:
+        image_ids: (I,) ascending: the image of each row.
+        soft: whether the soft scores are wanted too.
+    """
+    rows = np.searchsorted(image_ids, table["image_id"].to_numpy())
+    answered = "answer" in table.columns
+    target = answers.encode(table["answer"]) if answered else np.full(len(table), OUTSIDE)
+    return Examples(
+        question,
+        torch.from_numpy(rows),
+        torch.from_numpy(target.astype(np.int64)),
+        soft_scores(table["answers"], answers) if soft and answered else None,
+    )
+
+
+def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) -> SoftScores:
+    """How much of the official accuracy each answer would earn, question by question.
+
+    What an annotator wrote counts for the answer of the vocabulary that is the same text, or else
+    for the most frequent one that is the same after the official normalisation of both. An answer
+    that m of ten annotators gave scores 0.3, 0.6, 0.9, and 1 from m = 4 on (see `metrics.vqa_score`);
+    where n annotators answered, m is scaled to ten, 10 m / n, so that a lone answer scores 1.
+
+    Args:
+        given: (N) what the annotators of each question wrote.
+    """
+    given = list(given)
+    people = np.fromiter(map(len, given), dtype=np.int64, count=len(given))
+    known = _Reader(vocabulary)
+    ids = np.fromiter(map(known.__getitem__, chain.from_iterable(given)), dtype=np.int64)
+    questions = np.repeat(np.arange(len(given)), people)[ids != OUTSIDE]
+    pairs, agreeing = np.unique(
+        questions * len(vocabulary) + ids[ids != OUTSIDE], return_counts=True
+    )  # (P,) each: a question and an answer that somebody gave
+    questions, ids = np.divmod(pairs, len(vocabulary))
+    scores = _agreement(10 * agreeing / people[questions])
+    place = np.arange(len(pairs)) - np.searchsorted(questions, questions)  # within its question
+    shape = len(given), int(place.max(initial=0)) + 1
+    padded = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.float32)
+    for kept, values in zip(padded, (ids, scores), strict=True):
+        kept[questions, place] = values
+    return SoftScores(*map(torch.from_numpy, padded))
+
+
+class _Reader(dict[str, int]):
+    """What an annotator wrote to the answer it counts for, each text normalised once."""
+
+    def __init__(self, vocabulary: AnswerVocabulary) -> None:
+        super().__init__(vocabulary.ids)
+        self._normal: dict[str, int] = {}
+        for text, answer_id in vocabulary.ids.items():
+            self._normal.setdefault(normalise(clean_white_space(text)), answer_id)
+
+    def __missing__(self, text: str) -> int:
+        self[text] = self._normal.get(normalise(clean_white_space(text)), OUTSIDE)
+        return self[text]
+
+
+def _agreement(matches: np.ndarray) -> np.ndarray:
+    """The official accuracy of an answer with that many matches among ten, not always whole."""
+    left_out = matches * np.clip((matches - 1) / 3, 0, 1)
+    return (left_out + (10 - matches) * np.clip(matches / 3, 0, 1)) / 10

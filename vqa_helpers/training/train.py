@@ -1,0 +1,442 @@
+"""Train a model and measure it: the epoch is chosen on validation, test is scored once, a run folder
+is left.
+
+An interrupted run goes on where it stopped and ends in the same files; a finished one is returned
+as it is. What makes two runs the same is the live model (classes, keywords, shapes), the training,
+the data and the seed.
+"""
+
+import json
+import logging
+import math
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
+from torch import Tensor
+
+from vqa_helpers.data.build import MOST_SEED
+from vqa_helpers.data.formats import has_official_answers, write_results
+from vqa_helpers.data.text import tokenize_all
+from vqa_helpers.environment import environment
+from vqa_helpers.errors import InputError
+from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
+from vqa_helpers.evaluation.calibration import calibrate
+from vqa_helpers.evaluation.compare import against
+from vqa_helpers.evaluation.guesses import blind_guesses
+from vqa_helpers.evaluation.metrics import measure, percent, score, vqa_scores
+from vqa_helpers.files import locked, remove_partials
+from vqa_helpers.pieces.choice import structure_of
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.presets import PRESETS
+from vqa_helpers.recipe import Recipe, Training, differences, named, training_differences
+from vqa_helpers.runs import (
+    CONFIG,
+    ENVIRONMENT,
+    HISTORY,
+    METRICS,
+    PREDICTION_COLUMNS,
+    PREDICTIONS,
+    SPLIT,
+    TIMING,
+    VOCABULARY,
+    Run,
+    is_done,
+    mark_done,
+    run_folder,
+    write_history,
+    write_json,
+    write_predictions,
+)
+from vqa_helpers.training.batches import Batches
+from vqa_helpers.training.checkpoint import (
+    CHECKPOINT,
+    load_checkpoint,
+    load_model,
+    model_is_whole,
+    remove_checkpoint,
+    save_checkpoint,
+    save_model,
+)
+from vqa_helpers.training.image_rows import ImageRows
+from vqa_helpers.training.inputs import Data
+from vqa_helpers.training.loop import Epoch, Trainer, rank
+from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
+from vqa_helpers.training.tensorboard import open_writer, record_epoch, write_board
+
+log = logging.getLogger(__name__)
+
+RESULTS = "results_{split}.json"  # for the evaluation server
+LONGEST_WAIT = timedelta(hours=24)  # for the main process, which may compute features beforehand
+NOT_COMPARED = ("name", "preset", "source")  # how a run is called, not what it is
+
+
+def train(
+    model: VQAModel,
+    data: Data,
+    training: Training,
+    folder: Path | str | None = None,
+    *,
+    preset: str = "",
+    seed: int = 0,
+    epochs: int = 0,
+    runs: Path | str = "runs",
+    set_aside: bool = True,
+) -> Run:
+    """Train and measure a model, or return the run that its folder already holds.
+
+    A second process that trains into the same folder waits for the first. Of several processes that
+    train together (`accelerate launch`) all take part, and the main one alone writes the folder.
+
+    Args:
+        folder: the run folder; None is `<runs>/<dataset>/<name>/<seed>`, where the name is the
+            preset's and what differs from it.
+        preset: the experiment that the model is, or changes.
+        seed: of shuffling and dropout. The model's own weights are drawn where it is built: call
+            `torch.manual_seed(seed)` before.
+        epochs: the length of this run; 0 is the training's own.
+        set_aside: a finished run of something else is kept beside, as `<folder>.1`, `.2`, …;
+            otherwise it is an error.
+
+    Raises:
+        InputError: when `folder` holds a finished run of something else that may not be moved, or
+            the data lack what the model needs.
+    """
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError(f"seed {seed}: use 0 to {MOST_SEED}")
+    if epochs < 0:
+        raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
+    _refuse_vain_training(model, training)
+    name = name_of(model, data, training, preset)
+    folder = Path(folder) if folder else run_folder(Path(runs), data.name, name, seed)
+    accelerator = _accelerator(data.device)
+    share = (accelerator.process_index, accelerator.num_processes)
+    with ExitStack() as held:
+        if accelerator.is_main_process:
+            # Beside the folder, not inside: setting it aside must not take the lock along.
+            held.enter_context(locked(folder.with_name(f".{folder.name}.lock"), folder))
+        # Words first: what is wrong with them shows before hours of feature extraction.
+        if model.language is not None:
+            model.encode(["what is this?"], data.words)
+        images = data.images(model.vision, seed)
+        batches = data.batches(model, images, training, share)
+        config = _config(model, data, training, name, preset, seed, epochs or training.epochs)
+        if _decide(accelerator, lambda: _finished(folder, config, set_aside)):
+            log.info("%s: is finished; nothing to do", folder)
+            return Run(folder)
+        if accelerator.is_main_process:
+            _begin(folder, config, data, model, accelerator)
+        accelerator.wait_for_everyone()
+        train_s = _fit(model, data, training, batches, folder, config, accelerator)
+        if accelerator.is_main_process:
+            start = time.perf_counter()
+            load_model(folder, model)
+            _measure(folder, config, model, data, batches)
+            answered = len(batches["train"]) * config["epochs"]
+            timing = {
+                "features_s": images.seconds,
+                "train_s": train_s,
+                "evaluate_s": time.perf_counter() - start,
+                "samples_per_s": answered / train_s,
+                "unseen_images": len(images.unseen()),
+            }
+            write_json(folder / TIMING, timing)
+            mark_done(folder, leave_out=CHECKPOINT)
+            remove_checkpoint(folder)  # after: a kill in between must not cost all the training
+        accelerator.wait_for_everyone()
+    return Run(folder)
+
+
+def train_recipe(
+    recipe: Recipe, data: Data, folder: Path | str | None = None, *, seed: int = 0, **options: Any
+) -> Run:
+    """Build the model of a recipe and train it; `options` are those of `train`."""
+    model = data.build(recipe, seed)
+    preset = (recipe.preset or recipe).name
+    schedule = recipe.schedule(data.train_questions)
+    return train(model, data, schedule, folder, preset=preset, seed=seed, **options)
+
+
+def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str:
+    """What a run is called: the preset, and what differs from it; without one, its classes."""
+    choices = model.choices()
+    if preset not in PRESETS:
+        classes = [choice.made_by.__name__ for choice in choices.values() if choice]
+        return preset or "-".join(classes)
+    recipe = PRESETS[preset]
+    usual = {slot: data.usual(slot) for slot in choices}
+    changes = differences(recipe, choices, usual)
+    if training not in (recipe.training, recipe.small):
+        changes |= training_differences([training], [recipe.schedule(data.train_questions)])
+    return named(preset, changes)
+
+
+# ---------------------------------------------------------------- what a run is
+
+
+def _config(
+    model: VQAModel, data: Data, training: Training, name: str, preset: str, seed: int, epochs: int
+) -> dict:
+    """What `config.json` keeps; a run with another is another run."""
+    dataset, vision, language = data.dataset, model.vision, model.language
+    words = getattr(language, "vocabulary", None)
+    pieces = [getattr(model, slot) for slot in model.choices()]
+    coverage = None
+    if words is not None:
+        coverage = round(words.coverage(tokenize_all(dataset.splits["validation"]["question"])), 2)
+    recipe = PRESETS.get(preset)
+    return {
+        "name": name,
+        "preset": preset or name,
+        "source": recipe.source if recipe else "no preset",
+        "dataset": dataset.name,
+        "data_sha256": dataset.sha256(),
+        "split_rule": dataset.rule,
+        "seed": seed,
+        "epochs": epochs,
+        "training": asdict(training),
+        "loss": training.loss,
+        "model": {slot: c.record() if c else None for slot, c in model.choices().items()},
+        "structure": structure_of(model),
+        "weights": getattr(vision, "weights", None),
+        "weights_source": getattr(vision, "source", None),
+        "image_size_px": getattr(vision, "size_px", data.size_px) if vision is not None else None,
+        "standardised": bool(getattr(vision, "standardised", False)),
+        "question_source": getattr(language, "source", None),
+        "stand_ins": [p.stand_in for p in pieces if getattr(p, "stand_in", None)],
+        "answers": len(data.answers),
+        "words": None if words is None else len(words),
+        "word_coverage": coverage,
+        "parameters": model.parameter_count(),
+    }
+
+
+def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; name a folder for the run")
+    if not is_done(folder):
+        return False
+    kept, wanted = Run(folder).config, json.loads(json.dumps(config))
+    different = [
+        name for name in wanted if name not in NOT_COMPARED and kept.get(name) != wanted[name]
+    ]
+    if not different:
+        remove_checkpoint(folder)  # of one that was killed at its very end
+        return True
+    if set_aside:
+        names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
+        beside = next(name for name in names if not name.exists())
+        folder.rename(beside)
+        log.info("%s: the run with another %s is kept as %s", folder, different[0], beside)
+        return False
+    field = different[0]
+    raise InputError(
+        f"{folder}: holds a finished run with another {field} ({_short(kept.get(field))}, not "
+        f"{_short(wanted[field])}); choose another folder or remove this one"
+    )
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _begin(
+    folder: Path, config: dict, data: Data, model: VQAModel, accelerator: Accelerator
+) -> None:
+    """Write down what is going to be trained, from what."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_partials(folder)
+    write_json(folder / CONFIG, config)
+    write_json(folder / SPLIT, data.dataset.split_record())
+    write_json(
+        folder / ENVIRONMENT,
+        environment(str(accelerator.device), processes=accelerator.num_processes),
+    )
+    words = getattr(model.language, "vocabulary", None)
+    if words is None and config["model"]["language"] and not hasattr(model.language, "encode"):
+        words = data.words
+    vocabulary = {"answers": list(data.answers.answers), "words": words and list(words.words)}
+    write_json(folder / VOCABULARY, vocabulary)
+
+
+def _refuse_vain_training(model: VQAModel, training: Training) -> None:
+    """Refuse what this model could not follow."""
+    vision = model.vision
+    if training.augments and (vision is None or getattr(vision, "stored", False)):
+        raise InputError(
+            "flip, crop and jitter vary photographs, and this model sees none; choose a network "
+            "inside the loop, as 1.f and 1.fC have it"
+        )
+    learns = vision is not None and any(p.requires_grad for p in vision.parameters())
+    if training.vision_rate and not learns:
+        raise InputError(
+            "vision_rate: no part of the vision piece is trained; choose one that is, as 1.f and "
+            "1.fC have it"
+        )
+
+
+# ---------------------------------------------------------------- training
+
+
+def _accelerator(device: str) -> Accelerator:
+    """Who trains: this process, or those that were launched together, with a device each."""
+    waiting = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
+    try:
+        return Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[waiting])
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"the processes cannot be brought together ({reason}; WORLD_SIZE="
+            f"{os.environ.get('WORLD_SIZE')}); start them with `accelerate launch -m vqa_helpers`"
+        ) from None
+
+
+def _decide(accelerator: Accelerator, decide) -> bool:
+    """What the main process decides, known to all."""
+    decision = [decide() if accelerator.is_main_process else None]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(decision)
+    return decision[0]
+
+
+def _fit(
+    model: VQAModel,
+    data: Data,
+    training: Training,
+    batches: dict[str, Batches],
+    folder: Path,
+    config: dict,
+    accelerator: Accelerator,
+) -> float:
+    """Train to the last epoch; the best epoch's model lies in the folder. Returns the seconds."""
+    train, validation = batches["train"], batches["validation"]
+    if training.loss == "binary cross entropy" and hasattr(model.classifier, "start_from"):
+        model.classifier.start_from(prior_logits(train.examples.soft, len(data.answers)))
+    loss = Loss(training.loss, inverse_frequencies(train.examples.target, len(data.answers)))
+    score = _validation_score(data)
+    trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
+    history: list[dict] = []
+    if (checkpoint := _left_behind(folder, config)) is not None:
+        trainer.restore(checkpoint["trainer"])
+        history = json.loads(checkpoint["history"])
+        log.info("%s: goes on after epoch %d", folder, trainer.epoch)
+    writer = open_writer(folder, trainer.epoch + 1) if accelerator.is_main_process else None
+    while trainer.epoch < config["epochs"]:
+        epoch = trainer.run_epoch(train, validation, config["epochs"])
+        if not math.isfinite(epoch.train_loss):
+            raise InputError(
+                f"{folder}: training has diverged: the loss of epoch {epoch.epoch} is not finite; "
+                "use a lower learning rate (--set learning_rate=…, vision_rate=…)"
+            )
+        better = all(epoch.validation_top1 > row["validation_top1"] for row in history)
+        history.append(asdict(epoch))
+        if accelerator.is_main_process:
+            if better:
+                save_model(folder, model)
+            # Seconds differ from run to run; the history of a resumed run must not.
+            without_times = [{k: v for k, v in row.items() if k != "train_s"} for row in history]
+            write_history(folder / HISTORY, without_times)
+            state = {
+                "config": json.dumps(config, sort_keys=True),
+                "history": json.dumps(history),
+                "trainer": trainer.state(),
+            }
+            save_checkpoint(folder, state)
+            record_epoch(writer, asdict(epoch))
+            log.info("%s", _line(epoch, config["epochs"], better))
+        accelerator.wait_for_everyone()
+    if writer is not None:
+        writer.close()
+    return sum(row["train_s"] for row in history)
+
+
+def _validation_score(data: Data):
+    """VQA accuracy of validation predictions, percent; None where it is not defined."""
+    table, answers = data.dataset.splits["validation"], data.answers.answers
+    if not has_official_answers(table):
+        return None
+    return lambda predictions: percent(
+        vqa_scores([answers[i] for i in predictions.tolist()], table)
+    )
+
+
+def _left_behind(folder: Path, config: dict) -> dict | None:
+    """The checkpoint to go on from, if an interrupted run of the same settings left one."""
+    checkpoint = load_checkpoint(folder)
+    if checkpoint is None:
+        return None
+    if not model_is_whole(folder):
+        log.warning("%s: the best epoch's model is lost; the run starts again", folder)
+        return None
+    if checkpoint["config"] != json.dumps(config, sort_keys=True):
+        log.info("%s: the settings have changed; the run starts again", folder)
+        return None
+    return checkpoint
+
+
+def _line(epoch: Epoch, epochs: int, better: bool) -> str:
+    vqa = "" if epoch.validation_vqa is None else f", VQA {epoch.validation_vqa:.2f} %"
+    return (
+        f"epoch {epoch.epoch}/{epochs}: train loss {epoch.train_loss:.4f}, top-1 "
+        f"{epoch.train_top1:.2f} %; validation loss {epoch.validation_loss:.4f}, top-1 "
+        f"{epoch.validation_top1:.2f} %{vqa}; {epoch.train_s:.1f} s{' (best)' if better else ''}"
+    )
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def _measure(
+    folder: Path, config: dict, model: VQAModel, data: Data, batches: dict[str, Batches]
+) -> None:
+    """Write the answers to every split but train: results JSON, and where the truth is known
+    predictions and metrics."""
+    dataset, vocabulary = data.dataset, data.answers
+    answered = [split for split in ("validation", "test") if dataset.answered(split)]
+    guesses = blind_guesses(dataset, answered, data.features / dataset.name / "guesses")
+    rows: list[dict] = []
+    metrics = {}
+    for split, table in dataset.splits.items():
+        if split == "train":
+            continue
+        ids, probabilities = rank(model, batches[split], config["loss"])
+        ranked = [[vocabulary.answers[i] for i in row] for row in ids.tolist()]
+        first = [row[0] for row in ranked]
+        write_results(folder / RESULTS.format(split=split), table["question_id"], first)
+        if split == "export":
+            continue  # for the evaluation server alone
+        columns = dict.fromkeys(PREDICTION_COLUMNS, [None] * len(table)) | {
+            "split": [split] * len(table),
+            "question_id": table["question_id"].tolist(),
+            "image_id": table["image_id"].tolist(),
+            "answers": ranked,
+            "probabilities": [[round(p, 6) for p in row] for row in probabilities.tolist()],
+        }
+        if split in answered:
+            scores = score(table, ranked, vocabulary)
+            best = best_guesser(guesses[split], table)
+            blind = guesses[split][best]
+            metrics[split] = {
+                **measure(table, scores, vocabulary),
+                "calibration": calibrate(probabilities[:, 0].numpy(), scores.top1),
+                "baselines": measure_guesses(guesses[split], table),
+                "against_blind": against(best, scores.top1, hits(blind, table), table["image_id"]),
+            }
+            columns |= {"truth": table["answer"].tolist(), "blind": blind}
+            if scores.vqa is not None:
+                columns["vqa"] = scores.vqa.round(6).tolist()
+        entries = zip(*columns.values(), strict=True)
+        rows += [dict(zip(columns, entry, strict=True)) for entry in entries]
+    write_predictions(folder / PREDICTIONS, rows)
+    write_json(folder / METRICS, metrics)
+    write_board(folder, config, metrics, model, dataset.splits["train"], vocabulary.answers)
