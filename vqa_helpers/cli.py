@@ -1,0 +1,284 @@
+"""The command `vqa`: its words, its help, and how errors are said.
+
+What a command does is a function of `commands`, which is imported when it runs, so that `--help`
+answers at once. Errors are one line; `--debug` shows where they came from.
+"""
+
+import argparse
+import errno
+import logging
+import sys
+from pathlib import Path
+
+from vqa_helpers.errors import InputError
+from vqa_helpers.files import remedy
+
+DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+# What torch says on a CPU and on GPUs; cuDNN and cuBLAS fail in their own words.
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "STATUS_ALLOC_FAILED", "bad_alloc")
+
+_TRAIN = """\
+examples:
+  vqa train Improved_VQA2015_ResNet --data demo
+  vqa train GUSE_VGG --data demo --vision resnet18 --fusion Concatenation
+  vqa train GUSE_VGG --data demo --set learning_rate=1e-4,3e-4,1e-3     (a sweep: each, one table)
+  vqa train GUSE_VGG --data demo --set fusion.width=512 --set classifier.hidden=[1024,512]
+  vqa train GUSE_VGG --data demo --pieces my_pieces.py --fusion MyFusion
+
+What can be set: the numbers of a schedule (learning_rate, batch, epochs, decay, decay_every,
+optimiser, loss, accumulate, vision_rate, flip, crop, jitter, precision; schedule=study or small), and
+every keyword of a piece (vision.trained, language.hidden, fusion.dropout, …). A name that is none is
+answered with the nearest one. Several processes or machines: accelerate launch -m vqa_helpers train …
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 done, 1 some work failed and is named, 2 wrong use."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.debug else logging.INFO,
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("PIL", "matplotlib", "h5py", "urllib3", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        from vqa_helpers import commands
+
+        return getattr(commands, options.run)(options)
+    except KeyboardInterrupt:
+        print("vqa: interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone
+        return DONE
+    except InputError as error:
+        if options.debug:
+            raise
+        print(f"vqa: {error}", file=sys.stderr)
+        return WRONG_USE
+    except (OSError, MemoryError, RuntimeError) as error:
+        line = _limit_of_the_machine(error)
+        if options.debug or line is None:
+            raise
+        print(f"vqa: {line}; what was finished is kept", file=sys.stderr)
+        return SOME_FAILED
+
+
+def _limit_of_the_machine(error: Exception) -> str | None:
+    """A full disk or no memory left, with its remedy; None for any other error."""
+    out_of_memory = isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    if out_of_memory or told or type(error).__name__ == "OutOfMemoryError":
+        what = " ".join(str(error).split())[:160] or type(error).__name__
+        return (
+            f"the memory does not suffice ({what}); choose a smaller --image-size or batch, end "
+            "what else uses it, or on a GPU try --device cpu"
+        )
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{' '.join(str(error.strerror or error).split())}; {remedy(error)}"
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show tracebacks and debug lines")
+    parser = argparse.ArgumentParser(
+        prog="vqa",
+        description="Visual Question Answering: a photograph and a free question in, an answer out.",
+        epilog="Begin with: vqa train Improved_VQA2015_ResNet --data demo",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, help: str, run: str, within=commands, epilog: str = ""):
+        made = within.add_parser(
+            name, parents=[common], help=help, description=help, epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        made.set_defaults(run=run)
+        return made.add_argument
+
+    _add_data(commands, command)
+    _add_training(command)
+    _add_answering(command)
+    _add_results(command)
+    return parser
+
+
+def _add_data(commands, command) -> None:
+    data = commands.add_parser("data", help="the datasets: list, download, build, check")
+    actions = data.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add_places(add) -> None:
+        add("--root", type=Path, default=Path("data"), metavar="DIR",
+            help="where downloads and built datasets lie (data)")  # fmt: skip
+        add("--sources", type=Path, metavar="FILE",
+            help="JSON that replaces the list of public files (VQA_SOURCES)")  # fmt: skip
+
+    def add_network(add) -> None:
+        add("--offline", action="store_true", help="fetch nothing; say which file to put where")
+        add("--mirror", metavar="URL", help="tried first, by file name (VQA_MIRROR)")
+
+    add = command("list", "name the datasets and the public files", "list_data", actions)
+    add_places(add)
+    add("--json", action="store_true", help="print JSON instead of tables")
+
+    add = command(
+        "download", "fetch public files: resumed, checked, unpacked", "download_data", actions,
+        "For example: vqa data download v1 coco-val2014 glove use",
+    )  # fmt: skip
+    add("names", nargs="+", metavar="NAME", help="as `vqa data list` names them")
+    add_places(add)
+    add_network(add)
+
+    add = command(
+        "build", "make a named dataset, fetching what it needs", "build_data", actions,
+        "For example: vqa data build 100k; vqa data build E --from demo;\n"
+        "vqa data build v2 --from FOLDER-WITH-THE-OFFICIAL-FILES",
+    )  # fmt: skip
+    add("name", help="demo; A, B, C, D, E, 100k: the study's; v1, v2: the field's")
+    add("--from", dest="source", metavar="NAME|DIR", help="make it from this, without downloading")
+    add("--out", type=Path, help="the new folder (data/[<source>-]<name>)")
+    add("--seed", type=int, default=0, help="of the draw and the splits (0)")
+    add("--split", choices=["by-image", "study"], default="by-image",
+        help="study: by row, images on both sides, as the study did (by-image)")  # fmt: skip
+    add("--no-photographs", action="store_true", help="fetch no images: for question-only models")
+    add_places(add)
+    add_network(add)
+
+    add = command("check", "name every problem of a dataset folder", "check_data", actions)
+    add("folder", type=Path, metavar="DIR", help="any dataset folder")
+    add("--json", action="store_true", help="print JSON instead of tables")
+    add("--images", choices=["names", "open"], default="open",
+        help="look for image files only, or open each (open)")  # fmt: skip
+
+
+def _add_training(command) -> None:
+    add = command("features", "compute image features, once per image", "features")
+    add("--data", required=True, metavar="NAME|DIR", help="the dataset")
+    add("--encoder", default="vgg16", help="vgg16, resnet18 or resnet50 (vgg16)")
+    add("--offline", action="store_true", help="random weights")
+    _add_vision(add)
+    _add_executor(add)
+
+    add = command("train", "train a preset, or a change of it, and measure it", "train", epilog=_TRAIN)
+    add("preset", help="an experiment, such as Improved_VQA2015_VGG")
+    add("--data", required=True, metavar="NAME|DIR", help="the dataset")
+    add("--out", type=Path, metavar="RUN",
+        help="run folder (runs/<dataset>/<name>/<seed>); of several runs, the folder above")  # fmt: skip
+    add("--vision", metavar="NAME", help="another network (vgg16, resnet18, resnet50) or class")
+    for slot in ("language", "fusion", "classifier"):
+        add(f"--{slot}", metavar="CLASS", help=f"another {slot}")
+    add("--set", action="append", default=[], metavar="NAME=VALUE[,VALUE…]", dest="settings",
+        help="any number or keyword; several values train one run each")  # fmt: skip
+    add("--pieces", type=Path, metavar="FILE.py", help="classes of your own; the file is run")
+    add("--epochs", type=int, default=0, help="length of this run (the schedule's own)")
+    add("--seed", type=int, default=0, help="of weights and batches (0)")
+    add("--seeds", type=int, default=1, metavar="N",
+        help="train N times, from --seed on, and give mean and spread (1)")  # fmt: skip
+    add("--split-seed", type=int, default=0, metavar="N",
+        help="of the splits that have to be cut (0)")  # fmt: skip
+    _add_vision(add)
+    _add_language(add)
+    add("--glove", type=Path, metavar="FILE", help="GloVe text file, .gz or .zip")
+    _add_executor(add)
+
+
+def _add_answering(command) -> None:
+    def add_run(add) -> None:
+        add("--weights", metavar="FILE", help="if the run's weights file has moved")
+        add("--pieces", type=Path, metavar="FILE.py", help="its classes of your own; the file is run")
+        _add_device(add)
+        add("--sentence-encoder", type=Path, metavar="DIR",
+            help="if the run's sentence encoder has moved")  # fmt: skip
+
+    add = command("predict", "answer a questions file: results JSON", "predict")
+    add("run_folder", type=Path, metavar="RUN", help="a finished run")
+    add("--questions", type=Path, required=True, help="official questions JSON")
+    add("--images", type=Path, metavar="DIR", help="images anywhere below it")
+    add("--out", type=Path, required=True, help="results JSON to write")
+    add("--features", type=Path, metavar="DIR",
+        help="keep the features there (default: in memory only)")  # fmt: skip
+    add_run(add)
+
+    add = command("ask", "ask a run about a photograph", "ask")
+    add("run_folder", type=Path, metavar="RUN", help="a finished run")
+    add("image", type=Path, help="a photograph")
+    add("question", help="in quotes")
+    add_run(add)
+
+
+def _add_results(command) -> None:
+    add = command(
+        "evaluate", "score a results JSON, officially", "evaluate",
+        epilog="Without --annotations the results are only checked: whether the evaluation server\n"
+        "would accept them.",
+    )  # fmt: skip
+    add("--questions", type=Path, required=True, help="official questions JSON")
+    add("--annotations", type=Path, help="their annotations JSON")
+    add("--results", type=Path, required=True, help="question_id and answer")
+    add("--normaliser", choices=["2021", "2015"], default="2021",
+        help="the official code since 2021-03-11, or before (2021)")  # fmt: skip
+
+    add = command(
+        "compare", "tell two runs apart, question by question", "compare",
+        epilog="A folder with several seeds of one experiment counts as one model:\n"
+        "vqa compare runs/demo/GUSE_VGG runs/demo/GUSE_ResNet",
+    )  # fmt: skip
+    add("first", type=Path, metavar="RUN", help="a run, or a folder of its seeds")
+    add("second", type=Path, metavar="OTHER", help="what it is compared with")
+    add("--json", action="store_true", help="print JSON instead of a table")
+
+    add = command("batch", "run notebooks unattended", "batch")
+    add("--notebooks", type=Path, default=Path("notebooks"), metavar="DIR",
+        help="where they are (notebooks)")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="executed notebooks (runs/notebooks)")
+    add("--only", metavar="GLOB", help="only these, such as 'Improved*'")
+    add("--jobs", type=int, default=1, help="how many at a time (1)")
+    add("--timeout", type=float, default=3600.0, metavar="SECONDS",
+        help="wall-clock limit of each (3600)")  # fmt: skip
+    add("--force", action="store_true", help="run finished ones again")
+    add("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE",
+        help="a parameter of the notebooks, such as DATA=demo")  # fmt: skip
+    _add_executor(add)
+
+    add = command("report", "the results table and the site", "report")
+    add("--runs", type=Path, default=Path("runs"), help="run folders (runs)")
+    add("--notebooks", type=Path, metavar="DIR", help="executed notebooks (runs/notebooks)")
+    add("--out", type=Path, default=Path("site"), help="the site's folder (site)")
+    add("--table", action="store_true", help="print the tables; build no site")
+    add("--figures", type=Path, metavar="DIR",
+        help="write the README's figures there; build no site")  # fmt: skip
+    add("--data", default="demo", help="the dataset of the figures (demo)")
+
+
+def _add_device(add) -> None:
+    add("--device", default="auto", help="cpu or cuda (default: a GPU if any)")
+
+
+def _add_vision(add) -> None:
+    add("--weights", default="auto", metavar="imagenet|random|FILE",
+        help="of the vision network (default: random for the demo and offline, else imagenet)")  # fmt: skip
+    add("--image-size", type=int, default=0, metavar="PX",
+        help="side of the square it sees (default: 64 for random weights, else 512)")  # fmt: skip
+    add("--features", type=Path, default=Path("features"), metavar="DIR",
+        help="where features are kept (features)")  # fmt: skip
+    _add_device(add)
+
+
+def _add_language(add) -> None:
+    add("--offline", action="store_true",
+        help="named stand-ins wherever a download would be needed; the demo implies it")  # fmt: skip
+    add("--sentence-encoder", type=Path, metavar="DIR",
+        help="a SavedModel of the Universal Sentence Encoder")  # fmt: skip
+
+
+def _add_executor(add) -> None:
+    add("--executor", choices=["local", "ray"], default="local",
+        help="this machine, or a Ray cluster (local)")  # fmt: skip
+    add("--address", metavar="ADDR",
+        help="of the cluster: ray://HOST:10001, HOST:6379 or auto; local: a small one started here")  # fmt: skip
+    add("--workers", type=int, default=0, metavar="N",
+        help="of the cluster, at most (one a GPU, without any one a CPU)")  # fmt: skip

@@ -1,0 +1,318 @@
+"""What each command of `vqa` does: words of the command line become calls of the package.
+
+A function takes the parsed options and returns the exit code. It imports what it needs when it runs.
+"""
+
+import json
+import logging
+import os
+import sys
+from argparse import Namespace
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vqa_helpers.cli import DONE, SOME_FAILED
+from vqa_helpers.errors import InputError
+
+# ---------------------------------------------------------------- datasets
+
+
+def list_data(options: Namespace) -> int:
+    """`vqa data list`."""
+    from vqa_helpers.report.datasets import dataset_list, source_list
+    from vqa_helpers.report.tables import to_text
+
+    datasets = dataset_list(options.root, options.sources)
+    sources = source_list(options.root, options.sources)
+    if options.json:
+        tables = {"datasets": datasets.to_dict("records"), "sources": sources.to_dict("records")}
+        print(json.dumps(tables, indent=1))
+    else:
+        print(to_text(datasets), to_text(sources), sep="\n")
+    return DONE
+
+
+def download_data(options: Namespace) -> int:
+    """`vqa data download`."""
+    from vqa_helpers.data.public.download import download
+    from vqa_helpers.data.public.sources import read_sources
+
+    sources = read_sources(options.sources)
+    chosen = [sources[name] for name in options.names]
+    failed = 0
+    for source in chosen:
+        try:
+            folder = download(source, options.root, mirror=options.mirror, offline=options.offline)
+        except InputError as error:
+            if len(chosen) == 1:
+                raise
+            print(f"vqa: {error}", file=sys.stderr)
+            failed += 1
+        else:
+            print(folder)
+    return SOME_FAILED if failed else DONE
+
+
+def build_data(options: Namespace) -> int:
+    """`vqa data build`."""
+    from vqa_helpers.data.build import build
+    from vqa_helpers.data.folder import read_folder
+    from vqa_helpers.data.release import Fetching
+
+    fetching = Fetching(
+        root=options.root,
+        offline=options.offline,
+        mirror=options.mirror,
+        sources=options.sources,
+        photographs=not options.no_photographs,
+    )
+    out = build(
+        options.name,
+        source=options.source,
+        rule=options.split,
+        seed=options.seed,
+        out=options.out,
+        fetching=fetching,
+    )
+    dataset = read_folder(out)  # says its notes
+    print(out)
+    lacking = [] if options.source or options.no_photographs else dataset.missing_images()
+    if not lacking:
+        return DONE
+    print(f"vqa: {out}: {len(lacking)} photographs are not here, the first of image {lacking[0]}; "
+          "build again to fetch them", file=sys.stderr)  # fmt: skip
+    return SOME_FAILED
+
+
+def check_data(options: Namespace) -> int:
+    """`vqa data check`."""
+    from vqa_helpers.data.check import check_folder
+
+    check = check_folder(options.folder, images=options.images)
+    if options.json:
+        print(json.dumps(check.to_json(), indent=1, ensure_ascii=False))
+    else:
+        print(*check.lines(), sep="\n")
+    return SOME_FAILED if check.problems else DONE
+
+
+# ---------------------------------------------------------------- training
+
+
+def features(options: Namespace) -> int:
+    """`vqa features`."""
+    from vqa_helpers.cluster import executor_of
+    from vqa_helpers.features.extract import fill_store
+    from vqa_helpers.training.inputs import open_data
+
+    far = options.executor == "ray"  # where devices are, and are chosen, by each worker
+    data = open_data(
+        options.data, weights=options.weights, image_size=options.image_size,
+        offline=options.offline, device="cpu" if far else options.device,
+    )  # fmt: skip
+    dataset = data.dataset
+    if not dataset.images:
+        raise InputError(f"{dataset.folder}: has no images, or none whose name ends in an image id")
+    with executor_of(options) as map_units:
+        store = fill_store(
+            options.features / dataset.image_source,
+            dataset.images,
+            encoder=options.encoder,
+            weights=data.weights,
+            size_px=data.size_px,
+            device=options.device if far else data.device,
+            map_units=map_units if far else None,
+        )
+    missing = _name_missing(dataset.folder, dataset.missing_images())
+    print(store.folder)
+    return SOME_FAILED if missing or store.failed else DONE
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One run of a sweep: what is set, and the seed."""
+
+    settings: tuple[tuple[str, str], ...]
+    seed: int
+
+
+def train(options: Namespace) -> int:
+    """`vqa train`: every combination of the settings, with every seed."""
+    from vqa_helpers.cluster import executor_of
+    from vqa_helpers.recipe import read_settings
+    from vqa_helpers.report.tables import results_table, score_table, to_markdown
+    from vqa_helpers.runs import Run, by_experiment
+
+    if options.seeds < 1:
+        raise InputError(f"{options.seeds} seeds: use 1 or more")
+    combinations = [tuple(settings.items()) for settings in read_settings(options.settings)]
+    seeds = range(options.seed, options.seed + options.seeds)
+    units = [Unit(settings, seed) for settings in combinations for seed in seeds]
+    chosen = {**vars(options), "swept": len(combinations) > 1}
+    for settings in combinations:  # a mistyped one is refused before the first is trained
+        _recipe(options, settings)
+    work = partial(_train_one, chosen)
+    main = os.environ.get("RANK", "0") == "0"  # of processes that train together, one speaks
+    if not main:
+        logging.getLogger().setLevel(logging.ERROR)
+    runs, unseen = [], 0
+    with executor_of(options) as map_units:
+        for _, folder in map_units(work, units):
+            run = Run(folder)
+            runs.append(run)
+            unseen += run.timing["unseen_images"]
+            if not main:
+                continue
+            if run.config["stand_ins"]:
+                print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
+            print(to_markdown(score_table(run)))
+            print(run.folder)
+    if main and len(runs) > 1:
+        print(to_markdown(results_table(by_experiment(runs))))
+    return SOME_FAILED if unseen else DONE
+
+
+def _recipe(options: Namespace, settings: tuple[tuple[str, str], ...]):  # -> Recipe
+    from vqa_helpers.pieces.choice import read_pieces
+    from vqa_helpers.presets import find_preset
+
+    own = read_pieces(options.pieces) if options.pieces else {}
+    return find_preset(options.preset).with_(
+        options.vision, options.language, options.fusion, options.classifier,
+        set=dict(settings), own=own,
+    )  # fmt: skip
+
+
+def _train_one(chosen: dict[str, Any], unit: Unit) -> Path:
+    """Train one run, here or on a worker; returns its folder."""
+    from vqa_helpers.report.show import pin_samples
+    from vqa_helpers.training.inputs import open_data
+    from vqa_helpers.training.train import train_recipe
+
+    options = Namespace(**chosen)
+    recipe = _recipe(options, unit.settings)
+    data = open_data(
+        options.data, weights=options.weights, image_size=options.image_size,
+        offline=options.offline, features=options.features, glove=options.glove,
+        sentence_encoder=options.sentence_encoder, device=options.device,
+        split_seed=options.split_seed,
+    )  # fmt: skip
+    folder = options.out
+    if folder and options.swept:
+        folder = folder / recipe.name
+    if folder and (options.swept or options.seeds > 1):
+        folder = folder / str(unit.seed)
+    run = train_recipe(
+        recipe, data, folder, seed=unit.seed, epochs=options.epochs, set_aside=False
+    )
+    pin_samples(run, data.dataset)
+    return run.folder
+
+
+# ---------------------------------------------------------------- answering
+
+
+def _load(options: Namespace):  # -> Answerer
+    from vqa_helpers.api import load
+
+    return load(
+        options.run_folder, device=options.device, weights=options.weights,
+        encoder=options.sentence_encoder, own=options.pieces,
+    )  # fmt: skip
+
+
+def predict(options: Namespace) -> int:
+    """`vqa predict`."""
+    from vqa_helpers.data.formats import read_questions, write_results
+    from vqa_helpers.data.images import find_images
+
+    table = read_questions(options.questions)
+    answerer = _load(options)
+    images = {}
+    sees = answerer.model.vision is not None
+    if sees:
+        if options.images is None or not options.images.is_dir():
+            raise InputError(f"{options.images}: is no folder; name the photographs with --images")
+        images = find_images(options.images, table["image_id"])
+    answers = answerer.answer(table, images, stores=options.features)
+    write_results(options.out, table["question_id"], [row[0].text for row in answers])
+    print(options.out)
+    missing = sorted(set(table["image_id"]) - images.keys()) if sees else []
+    _name_missing(options.images, missing)
+    return SOME_FAILED if missing or answerer.unreadable else DONE
+
+
+def ask(options: Namespace) -> int:
+    """`vqa ask`."""
+    for answer in _load(options).ask(options.image, options.question):
+        print(f"{100 * answer.probability:5.1f} %  {answer.text}")
+    return DONE
+
+
+def _name_missing(folder: Path, image_ids: list[int]) -> list[int]:
+    """Name the images that have no file; returns them."""
+    for image_id in image_ids:
+        what = "has no file, whose name must end in the id; its questions see none"
+        print(f"vqa: {folder}: image {image_id} {what}", file=sys.stderr)
+    return image_ids
+
+
+# ---------------------------------------------------------------- results
+
+
+def evaluate(options: Namespace) -> int:
+    """`vqa evaluate`."""
+    from vqa_helpers.evaluation.results import evaluate_results, validate_results
+
+    if options.annotations is None:
+        answers = validate_results(options.results, options.questions)
+        print(json.dumps({"accepted": True, "answers": answers}))
+        return DONE
+    report = evaluate_results(
+        options.questions, options.annotations, options.results, options.normaliser
+    )
+    print(json.dumps(report, indent=1, ensure_ascii=False))
+    return DONE
+
+
+def compare(options: Namespace) -> int:
+    """`vqa compare`."""
+    from vqa_helpers.report.compare import compare_runs, comparison_table
+    from vqa_helpers.report.tables import to_markdown
+    from vqa_helpers.runs import runs_at
+
+    comparison = compare_runs(runs_at(options.first), runs_at(options.second))
+    if options.json:
+        print(json.dumps({**asdict(comparison), "verdict": comparison.verdict}, indent=1))
+    else:
+        print(to_markdown(comparison_table(comparison)))
+    return DONE
+
+
+def batch(options: Namespace) -> int:
+    """`vqa batch`."""
+    from vqa_helpers.batch import read_parameters, run_batch, select
+    from vqa_helpers.cluster import executor_of
+
+    notebooks = select(options.notebooks, options.only)
+    parameters = read_parameters(options.parameter, notebooks)
+    with executor_of(options, options.jobs) as map_units:
+        outcomes = run_batch(
+            notebooks,
+            parameters,
+            out=options.out or Path("runs") / "notebooks",
+            map_units=map_units,
+            timeout_s=options.timeout,
+            force=options.force,
+        )
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    for outcome in failed:
+        print(f"vqa: {outcome.notebook}: {outcome.reason}", file=sys.stderr)
+    return SOME_FAILED if failed else DONE
+
+
+def report(options: Namespace) -> int:
+    """`vqa report`."""
+    raise NotImplementedError
