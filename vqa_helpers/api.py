@@ -141,7 +141,9 @@ class Answerer:
             return
         for question in dict.fromkeys(questions):
             if not any(word in vocabulary.ids for word in tokenize(question)):
-                log.warning("%r: holds no word that the model knows; its answer is a guess", question)
+                log.warning(
+                    "%r: holds no word that the model knows; its answer is a guess", question
+                )
 
 
 def load(
@@ -170,7 +172,14 @@ def load(
         raise InputError(f"{folder}: holds no finished run; train one with `vqa train`")
     run.verify()
     config, where = run.config, f"{folder}/{CONFIG}"
-    for name in ("model", "structure", "weights_source", "image_size_px", "question_source", "loss"):
+    for name in (
+        "model",
+        "structure",
+        "weights_source",
+        "image_size_px",
+        "question_source",
+        "loss",
+    ):
         if name not in config:
             raise InputError(f"{where}: lacks {name!r}; train the run again")
     classes = read_pieces(own) if isinstance(own, Path | str) else own or {}

@@ -163,7 +163,9 @@ def _add_training(command) -> None:
     _add_vision(add)
     _add_executor(add)
 
-    add = command("train", "train a preset, or a change of it, and measure it", "train", epilog=_TRAIN)
+    add = command(
+        "train", "train a preset, or a change of it, and measure it", "train", epilog=_TRAIN
+    )
     add("preset", help="an experiment, such as Improved_VQA2015_VGG")
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     add("--out", type=Path, metavar="RUN",
@@ -189,7 +191,12 @@ def _add_training(command) -> None:
 def _add_answering(command) -> None:
     def add_run(add) -> None:
         add("--weights", metavar="FILE", help="if the run's weights file has moved")
-        add("--pieces", type=Path, metavar="FILE.py", help="its classes of your own; the file is run")
+        add(
+            "--pieces",
+            type=Path,
+            metavar="FILE.py",
+            help="its classes of your own; the file is run",
+        )
         _add_device(add)
         add("--sentence-encoder", type=Path, metavar="DIR",
             help="if the run's sentence encoder has moved")  # fmt: skip

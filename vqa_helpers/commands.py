@@ -204,9 +204,7 @@ def _train_one(chosen: dict[str, Any], unit: Unit) -> Path:
         folder = folder / recipe.name
     if folder and (options.swept or options.seeds > 1):
         folder = folder / str(unit.seed)
-    run = train_recipe(
-        recipe, data, folder, seed=unit.seed, epochs=options.epochs, set_aside=False
-    )
+    run = train_recipe(recipe, data, folder, seed=unit.seed, epochs=options.epochs, set_aside=False)
     pin_samples(run, data.dataset)
     return run.folder
 

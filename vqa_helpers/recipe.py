@@ -216,9 +216,7 @@ def differences(
     return found
 
 
-def training_differences(
-    ours: Sequence[Training], usual: Sequence[Training]
-) -> dict[str, str]:
+def training_differences(ours: Sequence[Training], usual: Sequence[Training]) -> dict[str, str]:
     """What schedules have otherwise than the usual ones beside them; nothing where each is one of
     the usual."""
     if all(one in usual for one in ours):

@@ -120,7 +120,9 @@ class Choice:
             piece = self.made_by(**given)
         except (TypeError, ValueError, KeyError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{name}: cannot be made ({type(error).__name__}: {reason})") from error
+            raise InputError(
+                f"{name}: cannot be made ({type(error).__name__}: {reason})"
+            ) from error
         if not isinstance(getattr(piece, "out_dim", None), int):
             raise InputError(f"{name}: has no `out_dim`; set it to the width of what it returns")
         return piece

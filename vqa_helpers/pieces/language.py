@@ -89,7 +89,9 @@ class WordLSTM(Piece):
         """
         words = self.dropout(self.activation(self.embedding(tokens)))  # (B, T, W)
         carry = self.carry_state and self.training
-        hidden, cell = last_states(self.lstm, words, lengths, self._carried(words) if carry else None)
+        hidden, cell = last_states(
+            self.lstm, words, lengths, self._carried(words) if carry else None
+        )
         if carry and (self._state is None or hidden.shape == self._state[0].shape):
             self._state = hidden.detach(), cell.detach()  # (1, B, H) each
         return torch.cat([hidden[-1], cell[-1]], dim=1)  # (B, 2H)

@@ -171,7 +171,9 @@ class StoredFeatures(Piece):
 
     stored = True
 
-    def __init__(self, network: str = "vgg16", weights: str = "imagenet", size_px: int = 512) -> None:
+    def __init__(
+        self, network: str = "vgg16", weights: str = "imagenet", size_px: int = 512
+    ) -> None:
         super().__init__()
         self.network, self.weights, self.size_px = network, str(weights), size_px
         self.source = weights_source(network, self.weights)

@@ -92,7 +92,13 @@ class ImageRows:
 
 
 def open_images(
-    vision: nn.Module | None, dataset: Dataset, stores: Path, *, size_px: int, device: str, seed: int
+    vision: nn.Module | None,
+    dataset: Dataset,
+    stores: Path,
+    *,
+    size_px: int,
+    device: str,
+    seed: int,
 ) -> ImageRows:
     """Compute or open what a vision piece needs; one whose weights are random takes the statistics
     of the train images.

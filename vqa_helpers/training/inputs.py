@@ -2,7 +2,6 @@
 words, models built for it, and splits turned into tensors.
 """
 
-import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vqa_helpers.data.build import MOST_SEED, open_dataset
+from vqa_helpers.data.build import open_dataset
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.data.text import clean_white_space, normalise, tokenize_all
 from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
@@ -121,7 +120,11 @@ class Data:
         """
         torch.manual_seed(seed)
         choice, usual = recipe.language, self.usual("language")
-        if choice and "vectors" in parameters_of(choice.made_by) and "vectors" not in choice.keywords:
+        if (
+            choice
+            and "vectors" in parameters_of(choice.made_by)
+            and "vectors" not in choice.keywords
+        ):
             usual["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
         usual = {"vision": self.usual("vision"), "language": usual}
         return build_model(recipe.choices, self.words, len(self.answers), usual)
@@ -134,7 +137,11 @@ class Data:
         )
 
     def batches(
-        self, model: VQAModel, images: ImageRows, training: Training, share: tuple[int, int] = (0, 1)
+        self,
+        model: VQAModel,
+        images: ImageRows,
+        training: Training,
+        share: tuple[int, int] = (0, 1),
     ) -> dict[str, Batches]:
         """Every split in batches; of train the questions that teach alone.
 
@@ -157,7 +164,9 @@ class Data:
             examples = examples.learnable() if name == "train" else examples
             made[name] = Batches(examples, images.rows, training.batch, self.device, share)
         if len(made["train"]) < 2:
-            raise InputError(f"{self.dataset.folder}: training needs at least two answered questions")
+            raise InputError(
+                f"{self.dataset.folder}: training needs at least two answered questions"
+            )
         if min(len(made["train"]), training.batch) < share[1]:
             raise InputError(
                 f"{self.dataset.folder}: {share[1]} processes cannot share {len(made['train'])} "

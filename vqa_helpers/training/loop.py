@@ -184,7 +184,10 @@ def evaluate(model: VQAModel, batches: Batches, loss: Loss) -> tuple[float, Tens
     sums, predictions = [], []
     for batch in batches.in_order():
         logits = model(batch.image, batch.question).float()  # (B, A)
-        losses, weights = loss(logits, batch.target, batch.soft), loss.weights(batch.target, batch.soft)
+        losses, weights = (
+            loss(logits, batch.target, batch.soft),
+            loss.weights(batch.target, batch.soft),
+        )
         sums.append(torch.stack([losses.sum(), weights.sum()]))
         predictions.append(logits.argmax(1))
     total, weight = torch.stack(sums).sum(0).tolist()
@@ -209,5 +212,8 @@ def rank(
     for batch in batches.in_order():
         logits = model(batch.image, batch.question).float()
         found.append(probabilities(logits, loss).topk(min(most, logits.shape[1]), dim=1))
-    ids, chances = torch.cat([top.indices for top in found]), torch.cat([top.values for top in found])
+    ids, chances = (
+        torch.cat([top.indices for top in found]),
+        torch.cat([top.values for top in found]),
+    )
     return ids.cpu(), chances.cpu()

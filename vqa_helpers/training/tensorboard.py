@@ -130,7 +130,9 @@ def write_vectors(
         rows = ["\t".join(f"{number:.5g}" for number in row) for row in _components(points)]
         write_text(place / f"{name}.tsv", "\n".join(rows) + "\n")
         # A label must not hold what would end its cell or its line.
-        cells = [[" ".join(str(x).split()) or "(empty)" for x in column] for column in labels.values()]
+        cells = [
+            [" ".join(str(x).split()) or "(empty)" for x in column] for column in labels.values()
+        ]
         lines = ["\t".join(row) for row in zip(*cells, strict=True)]
         if len(labels) > 1:  # of a single column the projector takes the head for a label
             lines.insert(0, "\t".join(labels))

@@ -14,15 +14,12 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import timedelta
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
-from torch import Tensor
 
 from vqa_helpers.data.build import MOST_SEED
 from vqa_helpers.data.formats import has_official_answers, write_results
@@ -67,7 +64,6 @@ from vqa_helpers.training.checkpoint import (
     save_checkpoint,
     save_model,
 )
-from vqa_helpers.training.image_rows import ImageRows
 from vqa_helpers.training.inputs import Data
 from vqa_helpers.training.loop import Epoch, Trainer, rank
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
