@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -80,6 +81,10 @@ class Data:
     def train_questions(self) -> int:
         """How many there are to learn from."""
         return len(self.dataset.splits["train"])
+
+    def counts(self) -> pd.DataFrame:
+        """Questions and images of each split."""
+        return pd.DataFrame(self.dataset.split_record()["counts"]).T
 
     @property
     def sentences(self) -> Path:
@@ -267,7 +272,7 @@ def build_model(
 
 
 def examples_of(
-    table: Any,
+    table: pd.DataFrame,
     question: tuple[torch.Tensor, ...],
     image_ids: np.ndarray,
     answers: AnswerVocabulary,

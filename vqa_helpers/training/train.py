@@ -11,9 +11,11 @@ import logging
 import math
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import timedelta
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,7 @@ from vqa_helpers.runs import (
     SPLIT,
     TIMING,
     VOCABULARY,
+    Experiment,
     Run,
     is_done,
     mark_done,
@@ -113,7 +116,8 @@ def train(
         raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
     _refuse_vain_training(model, training)
     name = name_of(model, data, training, preset)
-    folder = Path(folder) if folder else run_folder(Path(runs), data.name, name, seed)
+    short = name if len(name) <= 120 else f"{name[:120]}+{sha256(name.encode()).hexdigest()[:8]}"
+    folder = Path(folder) if folder else run_folder(Path(runs), data.name, short, seed)
     accelerator = _accelerator(data.device)
     share = (accelerator.process_index, accelerator.num_processes)
     with ExitStack() as held:
@@ -160,6 +164,30 @@ def train_recipe(
     preset = (recipe.preset or recipe).name
     schedule = recipe.schedule(data.train_questions)
     return train(model, data, schedule, folder, preset=preset, seed=seed, **options)
+
+
+def train_seeds(
+    recipe: Recipe, data: Data | Sequence[Data], seeds: Sequence[int], **options: Any
+) -> Experiment:
+    """Train a recipe once for each seed, or find the runs already made; a line a run is logged.
+
+    Args:
+        data: the same for all seeds, or one for each.
+        options: those of `train`.
+    """
+    each = [data] * len(seeds) if isinstance(data, Data) else data
+    runs = []
+    for one, seed in zip(each, seeds, strict=True):
+        level = log.level
+        log.setLevel(logging.WARNING)  # a line an epoch would bury what a reader looks for
+        try:
+            run = train_recipe(recipe, one, seed=seed, **options)
+        finally:
+            log.setLevel(level)
+        best = run.best_epoch["validation_top1"]
+        log.info("%s on %s, seed %d: validation top-1 %.1f %%", run.name, one.name, seed, best)
+        runs.append(run)
+    return Experiment(runs[0].name, runs[0].config["dataset"], tuple(runs))
 
 
 def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str:
