@@ -37,6 +37,8 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 _SIZE_NAMES = {name for names in SIZES.values() for name in names}
 _PLAIN = (bool, int, float, str, type(None))
+# Where frozen parts come from may move; what they are is recorded by itself.
+_NO_STRUCTURE = ("training", "weights", "encoder", "source", "stand_in")
 
 
 class Piece(nn.Module):
@@ -106,15 +108,17 @@ class Choice:
         parameters = parameters_of(self.made_by)
         given = {name: value for name, value in defaults.items() if name in parameters}
         given |= self.keywords
-        for place, size in zip(_size_parameters(parameters), sizes, strict=False):
-            given.setdefault(place, sizes[place if place in sizes else size])
+        by_name = {place: size for place, size in sizes.items() if place in parameters}
+        given |= by_name or dict(zip(_size_parameters(parameters), sizes.values(), strict=False))
         name = self.made_by.__name__
         for parameter in parameters.values():
             if parameter.default is parameter.empty and parameter.name not in given:
                 known = " or ".join(SIZES[slot]) or "nothing"
+                option = f", or --set {slot}.{parameter.name}=…"
                 raise InputError(
                     f"{name}: {parameter.name!r} has no value; a {slot} is given {known} by name, "
-                    f"every other keyword needs a default, or --set {slot}.{parameter.name}=…"
+                    "every other keyword needs a default"
+                    + (option if parameter.name in self.settable() else "")
                 )
         try:
             piece = self.made_by(**given)
@@ -125,6 +129,7 @@ class Choice:
             ) from error
         if not isinstance(getattr(piece, "out_dim", None), int):
             raise InputError(f"{name}: has no `out_dim`; set it to the width of what it returns")
+        piece.__dict__.setdefault("_made_with", given)  # one that is no `Piece` does not know
         return piece
 
     def record(self) -> dict[str, Any]:
@@ -135,7 +140,7 @@ class Choice:
 
 def piece(made_by: type[nn.Module], *given: Any, **keywords: Any) -> Choice:
     """Choose a class and its keywords; those given by position fill its keywords in order."""
-    places = [name for name in parameters_of(made_by) if name not in _SIZE_NAMES]
+    places = Choice(made_by).settable()
     return Choice(made_by).with_(**dict(zip(places, given, strict=False)), **keywords)
 
 
@@ -165,7 +170,7 @@ def structure_of(model: nn.Module) -> str:
         settings = {
             key: value
             for key, value in vars(module).items()
-            if _is_plain(value) and not key.startswith("_") and key != "training"
+            if _is_plain(value) and not key.startswith("_") and key not in _NO_STRUCTURE
         }
         modules.append([name, type(module).__name__, settings])
     state = [[name, list(tensor.shape)] for name, tensor in model.state_dict().items()]
@@ -180,6 +185,9 @@ def code_of(classes: Iterable[type]) -> str:
     digest = hashlib.sha256()
     for cls in sorted(own, key=lambda cls: cls.__qualname__):
         for name, member in sorted(vars(cls).items()):
+            member = getattr(member, "__func__", getattr(member, "fget", member))
+            if _is_plain(member) and not name.startswith("__"):
+                digest.update(f"{cls.__qualname__}.{name} = {member!r}\n".encode())
             if inspect.isfunction(member):
                 try:
                     code = inspect.getsource(member)
@@ -257,7 +265,9 @@ def choice_from(slot: str, record: Any, own: Mapping[str, type[nn.Module]], wher
     """
     try:
         name, keywords, code = record["class"], dict(record["keywords"]), record.get("code")
-    except (TypeError, KeyError, ValueError):
+        if not isinstance(name, str):
+            raise TypeError
+    except (TypeError, KeyError, ValueError, AttributeError):
         raise InputError(f"{where}: model.{slot} is not a piece; train the run again") from None
     known = own if code else pieces_of(slot)
     if name not in known:
@@ -284,7 +294,8 @@ def read_value(what: str, text: str, wanted: Any) -> Any:
     Raises:
         InputError: naming `what` and the type.
     """
-    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    union = typing.get_origin(wanted) in (types.UnionType, typing.Union)
+    options = typing.get_args(wanted) if union else (wanted,)
     if type(None) in options and text.lower() == "none":
         return None
     for kind in options:
@@ -293,8 +304,8 @@ def read_value(what: str, text: str, wanted: Any) -> Any:
                 return {"true": True, "false": False}[text.lower()]
             if kind in (int, float):
                 return kind(text)
-            if kind is str:
-                return text
+            if kind in (str, Path):
+                return kind(text)
             if isinstance(typing.get_origin(kind) or kind, type) and kind is not type(None):
                 return tuple(int(part) for part in text.strip("[]()").split(",") if part.strip())
         except (ValueError, KeyError):
@@ -315,10 +326,10 @@ def parameters_of(made_by: type[nn.Module]) -> dict[str, inspect.Parameter]:
 
 
 def _size_parameters(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
-    """The parameters that take sizes: those named like one; where none is, all without a default,
-    which take them in order."""
-    named = [name for name in parameters if name in _SIZE_NAMES]
-    return named or [name for name, p in parameters.items() if p.default is p.empty]
+    """The parameters that take sizes: those without a default that are named like one; where none
+    is, all without a default, which take them in order."""
+    without = [name for name, p in parameters.items() if p.default is p.empty]
+    return [name for name in without if name in _SIZE_NAMES] or without
 
 
 def _type_of(made_by: type[nn.Module], parameter: inspect.Parameter) -> Any:
