@@ -25,6 +25,7 @@ from vqa_helpers.features.extract import Encode, encode_images, fill_store
 from vqa_helpers.features.pixels import BadImage, load_square
 from vqa_helpers.pieces.choice import SLOTS, choice_from, read_pieces, structure_of
 from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.runs import CONFIG, VOCABULARY, Run
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.checkpoint import load_model
@@ -183,12 +184,19 @@ def load(
         if name not in config:
             raise InputError(f"{where}: lacks {name!r}; train the run again")
     classes = read_pieces(own) if isinstance(own, Path | str) else own or {}
+    records = config["model"] if isinstance(config["model"], dict) else {}
     choices = {
-        slot: choice_from(slot, record, classes, where) if record else None
-        for slot, record in ((slot, config["model"].get(slot)) for slot in SLOTS)
+        slot: choice_from(slot, records.get(slot), classes, where)
+        if records.get(slot) is not None or slot in ("fusion", "classifier")
+        else None
+        for slot in SLOTS
     }
-    if weights and choices["vision"]:
-        choices["vision"] = choices["vision"].with_(weights=str(weights))
+    vision = choices["vision"]
+    if vision and issubclass(vision.made_by, NetworkInLoop):
+        if vision.keywords.get("trained", "none") != "none":
+            weights = "random"  # the run holds all of a network that was trained
+    if weights and vision:
+        choices["vision"] = vision.with_(weights=str(weights))
     if encoder and choices["language"]:
         choices["language"] = choices["language"].with_(encoder=str(encoder))
     words, answers = _read_vocabulary(folder / VOCABULARY)

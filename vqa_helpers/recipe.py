@@ -175,7 +175,7 @@ class Recipe:
             return replace(self, training=chosen, small=chosen)
         if key not in _TRAINING:
             raise InputError(f"{key!r} cannot be set; {nearest(key, self.settable())}")
-        value = read_value(key, value, _TRAINING[key]) if isinstance(value, str) else value
+        value = read_value(key, str(value), _TRAINING[key])  # 2.5 questions a batch are none
         training, small = (replace(one, **{key: value}) for one in (self.training, self.small))
         return replace(self, training=training, small=small)
 
