@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from vqa_helpers.model.config import Augmentation
+from vqa_helpers.recipe import Training
 from vqa_helpers.training.augment import DRAWS, augment, draw
 
-MIDDLE = [0.5] * DRAWS  # no mirror, a crop of half the share in the middle, colours as they are
+
+def how(**changed) -> Training:
+    return Training("adam", 1e-3, batch=2, epochs=1, **changed)
 
 
 def photographs(count: int = 2, size: int = 8) -> torch.Tensor:
@@ -22,7 +24,7 @@ def numbers(**changed: float) -> torch.Tensor:
 
 def test_nothing_chosen_changes_nothing():
     pixels = photographs(5)
-    given = augment(pixels, torch.rand(5, DRAWS), Augmentation())
+    given = augment(pixels, torch.rand(5, DRAWS), how())
     assert given.dtype == torch.float32
     assert torch.equal(given, pixels.float())
 
@@ -30,35 +32,35 @@ def test_nothing_chosen_changes_nothing():
 def test_half_of_the_photographs_are_mirrored():
     pixels = photographs(2)
     draws = torch.cat([numbers(mirror=0.4), numbers(mirror=0.6)])
-    given = augment(pixels, draws, Augmentation(flip=True))
+    given = augment(pixels, draws, how(flip=True))
     assert_close(given[0], pixels[0].flip(-1).float(), atol=1e-3, rtol=0)
     assert_close(given[1], pixels[1].float(), atol=1e-3, rtol=0)
     # Never unless it is asked for: left and right are part of many questions.
-    assert_close(augment(pixels, draws, Augmentation(crop=0.0, jitter=0.0)), pixels.float())
+    assert_close(augment(pixels, draws, how()), pixels.float())
 
 
 def test_a_crop_is_a_square_of_the_image_enlarged():
     # Brightness rises from left to right: 0.5, 1.5, … at the centres of 64 columns.
     ramp = (torch.arange(64) + 0.5).expand(1, 3, 64, 64)
-    how = Augmentation(crop=0.75)
-    left = augment(ramp, numbers(area=1.0, across=0.0), how)  # a quarter of the area, leftmost
+    quarter = how(crop=0.75)
+    left = augment(ramp, numbers(area=1.0, across=0.0), quarter)  # a quarter of the area, leftmost
     expected = (torch.arange(64) + 0.5) / 2
     assert_close(left[0, 0, 5, 1:], expected[1:], atol=1e-3, rtol=0)
-    right = augment(ramp, numbers(area=1.0, across=1.0), how)
+    right = augment(ramp, numbers(area=1.0, across=1.0), quarter)
     assert_close(right[0, 2, 0, :-1], 32 + expected[:-1], atol=1e-3, rtol=0)
-    top = augment(ramp.transpose(2, 3), numbers(area=1.0, down=0.0), how)
+    top = augment(ramp.transpose(2, 3), numbers(area=1.0, down=0.0), quarter)
     assert_close(top[0, 1, 1:, 7], expected[1:], atol=1e-3, rtol=0)
-    whole = augment(ramp, numbers(area=0.0, across=0.0), how)
+    whole = augment(ramp, numbers(area=0.0, across=0.0), quarter)
     assert_close(whole, ramp, atol=1e-3, rtol=0)
 
 
 def test_colours_by_hand():
     # One grey pixel of 100 and one of 200 in each row: the mean is 150.
     pixels = torch.tensor([100.0, 200.0]).expand(1, 3, 2, 2)
-    how = Augmentation(jitter=0.2)
+    jitter = how(jitter=0.2)
 
     def pair(**changed):
-        return augment(pixels, numbers(**changed), how)[0, 0, 0].tolist()
+        return augment(pixels, numbers(**changed), jitter)[0, 0, 0].tolist()
 
     assert pair() == pytest.approx([100, 200], abs=1e-3)
     assert pair(brightness=1.0) == pytest.approx([120, 240], abs=1e-3)
@@ -66,13 +68,13 @@ def test_colours_by_hand():
     assert pair(contrast=1.0) == pytest.approx([90, 210], abs=1e-3)
     assert pair(saturation=1.0) == pytest.approx([100, 200], abs=1e-3)  # grey has none
     red = torch.tensor([200.0, 0.0, 0.0]).view(1, 3, 1, 1)
-    given = augment(red, numbers(saturation=0.0), how).flatten().tolist()
+    given = augment(red, numbers(saturation=0.0), jitter).flatten().tolist()
     luma = 0.299 * 200
     assert given == pytest.approx([luma + 0.8 * (200 - luma), 0.2 * luma, 0.2 * luma], abs=1e-3)
 
 
 def test_colours_stay_colours():
-    given = augment(photographs(20), torch.rand(20, DRAWS), Augmentation(jitter=1.0))
+    given = augment(photographs(20), torch.rand(20, DRAWS), how(jitter=1.0))
     assert given.min() >= 0 and given.max() <= 255
 
 
@@ -87,8 +89,8 @@ def test_seed_and_epoch_decide():
 
 def test_a_photograph_is_varied_the_same_whatever_the_batch():
     pixels, draws = photographs(6, 16), draw(0, 1, 6)
-    how = Augmentation(flip=True, crop=0.3, jitter=0.3)
-    whole = augment(pixels, draws, how)
+    varied = how(flip=True, crop=0.3, jitter=0.3)
+    whole = augment(pixels, draws, varied)
     for rows in ([4], [5, 0], [1, 2, 3]):
-        assert_close(augment(pixels[rows], draws[rows], how), whole[rows], atol=1e-3, rtol=0)
-    assert not torch.equal(whole[0], augment(pixels[:1], draws[1:2], how)[0])
+        assert_close(augment(pixels[rows], draws[rows], varied), whole[rows], atol=1e-3, rtol=0)
+    assert not torch.equal(whole[0], augment(pixels[:1], draws[1:2], varied)[0])

@@ -1,24 +1,26 @@
-"""Batches by index: every question once, images shared, unknown answers set aside."""
+"""Batches by index: every question once, images shared, unknown answers set aside, shares of
+processes."""
+
+import threading
 
 import pytest
 import torch
 
-from vqa_helpers.training.batches import Batches, FeatureRows, QuestionTensors
+from vqa_helpers.training.batches import AHEAD, Batch, Batches, Examples, _ahead
 from vqa_helpers.training.losses import SoftScores
 
 
-def split(questions: int, images: int = 3) -> QuestionTensors:
+def split(questions: int, images: int = 3) -> Examples:
+    """Question q has q % 4 + 1 words of id q + 2, is about image q % images, and answer q."""
     lengths = torch.arange(questions) % 4 + 1
-    tokens = torch.zeros(questions, 4, dtype=torch.int32)
-    for row, length in enumerate(lengths.tolist()):
-        tokens[row, :length] = row + 2
-    return QuestionTensors(
-        tokens, lengths, torch.arange(questions) % images, torch.arange(questions)
-    )
+    tokens = torch.arange(questions)[:, None].expand(-1, 4) + 2
+    tokens = torch.where(torch.arange(4) < lengths[:, None], tokens, 0).int()
+    rows = torch.arange(questions)
+    return Examples((tokens, lengths), rows % images, rows.clone(), None)
 
 
-def batches(questions: int, size: int, **rows) -> Batches:
-    return Batches(split(questions), rows.get("images"), size)
+def batches(questions: int, size: int, images=None, **options) -> Batches:
+    return Batches(split(questions), images, size, **options)
 
 
 def order(given) -> list[int]:
@@ -46,90 +48,119 @@ def test_the_generator_decides_the_order_and_moves_on():
 
 
 def test_sizes_of_batches():
-    made = batches(10, 4)
-    assert [len(batch) for batch in made.in_order()] == [4, 4, 2]
-    assert made.count() == 3
-    assert len(made) == 10
-
-
-def test_a_last_batch_of_one_joins_its_neighbour_in_training_alone():
     made = batches(9, 4)
-    assert [len(batch) for batch in made.shuffled(generator())] == [4, 5]
+    assert (made.count(), len(made)) == (3, 9)
     assert [len(batch) for batch in made.in_order()] == [4, 4, 1]
+    # Batch normalisation cannot learn from one question: it joins its neighbour.
+    assert [len(batch) for batch in made.shuffled(generator())] == [4, 5]
 
 
-def test_rows_stay_together():
+def test_what_belongs_together_stays_together():
     features = torch.arange(3).repeat_interleave(2).view(3, 2).half() * 10
-    for batch in batches(10, 4, images=FeatureRows(features)).shuffled(generator(5)):
+    made = batches(10, 4, features)
+    made.examples.soft = SoftScores(torch.arange(10)[:, None], torch.arange(10.0)[:, None])
+    for batch in made.shuffled(generator(5)):
+        tokens, lengths = batch.question
+        assert torch.equal(batch.rows, batch.target)
         for row, target in enumerate(batch.target.tolist()):
             length = target % 4 + 1
-            assert batch.lengths[row] == length
-            assert batch.question[row].tolist()[:length] == [target + 2] * length
-            assert not batch.question[row, length:].any()
+            assert lengths[row] == length
+            assert tokens[row].tolist()[:length] == [target + 2] * length
+            assert not tokens[row, length:].any()
             assert batch.image[row].tolist() == [10 * (target % 3)] * 2
+            assert batch.soft.ids[row].tolist() == batch.soft.scores[row].tolist() == [target]
 
 
 def test_a_batch_is_no_wider_than_its_longest_question():
-    widths = [batch.question.shape[1] for batch in batches(6, 2).in_order()]
-    assert widths == [2, 4, 2]
+    assert [batch.question[0].shape[1] for batch in batches(6, 2).in_order()] == [2, 4, 2]
 
 
-def test_questions_about_one_image_share_its_row():
-    features = FeatureRows(torch.randn(3, 5).half())
-    batch = next(batches(6, 6, images=features).in_order())
-    assert torch.equal(batch.image[:3], batch.image[3:])
-    assert not torch.equal(batch.image[0], batch.image[1])
-    assert features.features.shape == (3, 5)  # one row an image, not one a question
-
-
-def test_sentence_vectors_have_no_lengths():
-    tensors = QuestionTensors(torch.randn(5, 7), None, torch.zeros(5).long(), torch.arange(5))
-    made = list(Batches(tensors, None, 2).in_order())
-    assert all(batch.lengths is None and batch.image is None for batch in made)
-    assert torch.equal(torch.cat([batch.question for batch in made]), tensors.question)
-
-
-def test_only_questions_with_a_known_answer_teach():
-    tensors = split(6)
-    tensors.target[[1, 4]] = -1
-    kept = tensors.learnable()
-    assert kept.target.tolist() == [0, 2, 3, 5]
-    assert kept.lengths.tolist() == [1, 3, 4, 2]
-    assert kept.image_row.tolist() == [0, 2, 0, 2]
-    assert kept.question[:, 0].tolist() == [2, 4, 5, 7]
-    assert len(tensors) == 6  # the whole split stays for evaluation
-
-
-def test_images_alone_have_no_questions():
-    tensors = QuestionTensors(None, None, torch.tensor([1, 0, 1]), torch.tensor([-1, 1, 2]))
-    images = FeatureRows(torch.tensor([[1.0], [2.0]]))
-    made = list(Batches(tensors.learnable(), images, 1).in_order())
-    assert all(batch.question is None and batch.lengths is None for batch in made)
+def test_sentence_vectors_and_images_alone():
+    vectors, rows = torch.randn(5, 7), torch.arange(5)
+    made = list(Batches(Examples((vectors,), rows, rows), None, 2).in_order())
+    assert all(batch.image is None for batch in made)
+    assert torch.equal(torch.cat([batch.question[0] for batch in made]), vectors)
+    alone = Examples((), torch.tensor([1, 0, 1]), torch.tensor([-1, 1, 2])).learnable()
+    made = list(Batches(alone, torch.tensor([[1.0], [2.0]]), 1).in_order())
+    assert [batch.question for batch in made] == [(), ()]
     assert [batch.image.tolist() for batch in made] == [[[1.0]], [[2.0]]]
 
 
-def test_with_soft_scores_any_known_answer_teaches():
-    tensors = split(6)
-    tensors.target[[1, 4]] = -1
-    ids = torch.arange(12).view(6, 2)
-    tensors.soft = SoftScores(ids, torch.tensor([[1, 0], [0.3, 0], [0, 0], [1, 1], [0, 0], [1, 0]]))
-    kept = tensors.learnable()
+def test_only_questions_with_a_known_answer_teach():
+    examples = split(6)
+    examples.target[[1, 4]] = -1
+    kept = examples.learnable()
+    assert kept.target.tolist() == [0, 2, 3, 5]
+    assert kept.question[1].tolist() == [1, 3, 4, 2]
+    assert kept.question[0][:, 0].tolist() == [2, 4, 5, 7]
+    assert kept.image_row.tolist() == [0, 2, 0, 2]
+    assert len(examples) == 6  # all of the split stays for evaluation
+    # With soft scores any answer that is known teaches, and the target alone does not.
+    scores = torch.tensor([[1, 0], [0.3, 0], [0, 0], [1, 1], [0, 0], [1, 0]])
+    examples.soft = SoftScores(torch.arange(12).view(6, 2), scores)
+    kept = examples.learnable()
     assert kept.target.tolist() == [0, -1, 3, 5]
     assert kept.soft.ids.tolist() == [[0, 1], [2, 3], [6, 7], [10, 11]]
-    assert kept.lengths.tolist() == [1, 2, 4, 2]
 
 
-def test_soft_scores_stay_with_their_question():
-    tensors = split(7)
-    scores = torch.linspace(0.1, 0.7, 7)[:, None]
-    tensors.soft = SoftScores(torch.arange(7)[:, None], scores)
-    for batch in Batches(tensors, None, 3).shuffled(torch.Generator().manual_seed(0)):
-        assert batch.soft.ids[:, 0].tolist() == batch.target.tolist()
-        assert torch.equal(batch.soft.scores[:, 0], scores[batch.target, 0])
+@pytest.mark.parametrize(
+    ("questions", "parts", "sizes"),
+    [(9, 1, [9]), (9, 2, [4, 5]), (10, 3, [3, 4, 3]), (5, 8, [2, 3]), (3, 8, [3]), (1, 4, [1])],
+)
+def test_parts_are_even_and_of_two_questions_at_least(questions, parts, sizes):
+    made = batches(questions, questions, torch.arange(3.0)[:, None])
+    made.examples.soft = SoftScores(torch.arange(questions)[:, None], torch.ones(questions, 1))
+    [batch] = made.in_order()
+    cut = batch.parts(parts)
+    assert sorted(len(part) for part in cut) == sorted(sizes)
+    for name in ("image", "target", "rows"):
+        together = torch.cat([getattr(part, name) for part in cut])
+        assert torch.equal(together, getattr(batch, name))
+    assert torch.equal(torch.cat([part.question[0] for part in cut]), batch.question[0])
+    assert torch.equal(torch.cat([part.soft.ids for part in cut]), batch.soft.ids)
 
 
-def test_sentence_vectors_with_unknown_answers():
-    tensors = QuestionTensors(torch.randn(3, 2), None, torch.arange(3), torch.tensor([-1, 1, -1]))
-    kept = tensors.learnable()
-    assert kept.lengths is None
-    assert torch.equal(kept.question, tensors.question[1:2])
+@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize(("questions", "size"), [(20, 6), (19, 6), (7, 7), (9, 4)])
+def test_shares_of_processes_are_disjoint_and_complete(questions, size, processes):
+    alone = list(batches(questions, size).shuffled(generator(1)))
+    shares = [
+        list(batches(questions, size, share=(which, processes)).shuffled(generator(1)))
+        for which in range(processes)
+    ]
+    assert len({len(share) for share in shares}) == 1  # every process takes every step
+    for step, theirs in enumerate(zip(*shares, strict=True)):
+        assert all(len(batch) for batch in theirs)
+        if len(alone) == len(shares[0]) and questions % size not in range(1, processes):
+            assert sorted(order(theirs)) == sorted(alone[step].target.tolist())
+    assert sorted(order(batch for share in shares for batch in share)) == list(range(questions))
+    for which in range(processes):  # evaluation is everyone's
+        made = batches(questions, size, share=(which, processes))
+        assert order(made.in_order()) == list(range(questions))
+
+
+# Batches made ahead, where photographs are decoded for them -----------------------------------
+
+
+def test_the_next_batches_are_made_while_one_is_learnt():
+    begun = [threading.Event() for _ in range(6)]
+
+    def numbers():
+        for number, event in enumerate(begun):
+            event.set()
+            yield Batch(None, (), torch.tensor([number]), None, torch.tensor([number]))
+
+    given = _ahead(numbers())
+    next(given)
+    assert begun[AHEAD].wait(timeout=30)  # nobody has asked for it yet
+    assert not begun[AHEAD + 1].is_set()
+    assert order(given) == [1, 2, 3, 4, 5]
+
+
+def test_what_goes_wrong_on_the_way_is_raised_where_batches_are_read():
+    def broken():
+        yield Batch(None, (), torch.tensor([0]), None, torch.tensor([0]))
+        raise ValueError("row 7")
+
+    with pytest.raises(ValueError, match="row 7"):
+        list(_ahead(broken()))

@@ -7,12 +7,12 @@ import torch
 from torch.nn import functional
 from torch.testing import assert_close
 
-from vqa_helpers.model.config import LOSSES
+from vqa_helpers.recipe import LOSSES
 from vqa_helpers.training.losses import (
     SOFT_LOSSES,
+    Loss,
     SoftScores,
     inverse_frequencies,
-    loss_function,
     prior_logits,
     probabilities,
 )
@@ -39,40 +39,25 @@ def logits():
 
 
 def mean(loss: str, logits: torch.Tensor) -> torch.Tensor:
-    losses, weights = loss_function(loss, WEIGHTS)(logits, TARGET, SOFT)
-    return losses.sum() / weights.sum()
+    loss = Loss(loss, WEIGHTS)
+    return loss(logits, TARGET, SOFT).sum() / loss.weights(TARGET, SOFT).sum()
 
 
-def gradient(loss: str, logits: torch.Tensor) -> torch.Tensor:
-    [found] = torch.autograd.grad(mean(loss, logits), logits)
-    return found
-
-
-def one_hot() -> torch.Tensor:
-    return functional.one_hot(TARGET.clamp(min=0), 4).double()
-
-
-def test_cross_entropy_is_that_of_pytorch(logits):
-    expected = functional.cross_entropy(logits, TARGET, ignore_index=-1)
-    assert_close(mean("cross entropy", logits), expected)
-
-
-def test_weighted_cross_entropy_is_that_of_pytorch(logits):
-    # PyTorch divides by the sum of the weights, not by the number of questions.
-    expected = functional.cross_entropy(logits, TARGET, WEIGHTS, ignore_index=-1)
-    assert_close(mean("weighted cross entropy", logits), expected)
-
-
-def test_soft_cross_entropy_is_that_of_pytorch_on_distributions(logits):
+@pytest.mark.parametrize("loss", LOSSES)
+def test_each_loss_is_that_of_pytorch(loss, logits):
     kept = DENSE.sum(1) > 0
-    shares = DENSE[kept] / DENSE[kept].sum(1, keepdim=True)
-    assert_close(mean("soft cross entropy", logits), functional.cross_entropy(logits[kept], shares))
-
-
-def test_binary_cross_entropy_is_summed_over_answers(logits):
-    kept = DENSE.sum(1) > 0
-    each = functional.binary_cross_entropy_with_logits(logits[kept], DENSE[kept], reduction="none")
-    assert_close(mean("binary cross entropy", logits), each.sum(1).mean())
+    if loss in SOFT_LOSSES:
+        shares = DENSE[kept] / DENSE[kept].sum(1, keepdim=True)
+        expected = functional.cross_entropy(logits[kept], shares)
+        if loss == "binary cross entropy":  # summed over answers
+            each = functional.binary_cross_entropy_with_logits(
+                logits[kept], DENSE[kept], reduction="none"
+            )
+            expected = each.sum(1).mean()
+    else:  # PyTorch divides by the sum of the weights, not by the number of questions
+        weights = WEIGHTS if loss == "weighted cross entropy" else None
+        expected = functional.cross_entropy(logits, TARGET, weights, ignore_index=-1)
+    assert_close(mean(loss, logits), expected)
 
 
 def test_one_question_by_hand():
@@ -87,33 +72,27 @@ def test_one_question_by_hand():
         "binary cross entropy": -0.9 * math.log(0.75) - 0.1 * math.log(0.25) - math.log(0.5),
     }
     for name, value in expected.items():
-        losses, weights = loss_function(name, WEIGHTS[:2])(logits, target, soft)
-        assert (losses / weights).item() == pytest.approx(value, rel=1e-12)
+        loss = Loss(name, WEIGHTS[:2])
+        found = loss(logits, target, soft) / loss.weights(target, soft)
+        assert found.item() == pytest.approx(value, rel=1e-12)
 
 
 # Gradients ------------------------------------------------------------------------------------
 
 
-def test_gradient_of_cross_entropy(logits):
-    expected = HARD_WEIGHT[:, None] * (logits.softmax(1) - one_hot()) / 3
-    assert_close(gradient("cross entropy", logits), expected)
-
-
-def test_gradient_of_weighted_cross_entropy(logits):
-    weight = HARD_WEIGHT * WEIGHTS[TARGET]
-    expected = weight[:, None] * (logits.softmax(1) - one_hot()) / (1 + 0.5 + 4)
-    assert_close(gradient("weighted cross entropy", logits), expected)
-
-
-def test_gradient_of_soft_cross_entropy(logits):
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradients_in_closed_form(loss, logits):
+    one_hot = functional.one_hot(TARGET.clamp(min=0), 4).double()
     shares = DENSE / DENSE.sum(1, keepdim=True).clamp(min=1e-9)
-    expected = SOFT_WEIGHT[:, None] * (logits.softmax(1) - shares) / 4
-    assert_close(gradient("soft cross entropy", logits), expected)
-
-
-def test_gradient_of_binary_cross_entropy(logits):
-    expected = SOFT_WEIGHT[:, None] * (logits.sigmoid() - DENSE) / 4
-    assert_close(gradient("binary cross entropy", logits), expected)
+    weight = HARD_WEIGHT * WEIGHTS[TARGET]
+    expected = {
+        "cross entropy": HARD_WEIGHT[:, None] * (logits.softmax(1) - one_hot) / 3,
+        "weighted cross entropy": weight[:, None] * (logits.softmax(1) - one_hot) / (1 + 0.5 + 4),
+        "soft cross entropy": SOFT_WEIGHT[:, None] * (logits.softmax(1) - shares) / 4,
+        "binary cross entropy": SOFT_WEIGHT[:, None] * (logits.sigmoid() - DENSE) / 4,
+    }
+    [found] = torch.autograd.grad(mean(loss, logits), logits)
+    assert_close(found, expected[loss])
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -154,8 +133,9 @@ def test_far_logits_stay_finite(loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_batch_that_teaches_nothing_weighs_nothing(loss, logits):
     nothing = SoftScores(torch.zeros(5, 1, dtype=torch.int32), torch.zeros(5, 1).double())
-    losses, weights = loss_function(loss, WEIGHTS)(logits, torch.full((5,), -1), nothing)
-    assert not losses.any() and not weights.any()
+    loss, unknown = Loss(loss, WEIGHTS), torch.full((5,), -1)
+    assert not loss(logits, unknown, nothing).any()
+    assert not loss.weights(unknown, nothing).any()
 
 
 # Weights and probabilities --------------------------------------------------------------------
@@ -170,12 +150,12 @@ def test_every_class_weighs_the_same_in_all():
     target = torch.tensor([0] * 90 + [1] * 9 + [2])
     logits = torch.zeros(100, 3, requires_grad=True)
     weights = inverse_frequencies(target, 3)
-    losses, weight = loss_function("weighted cross entropy", weights)(logits, target, None)
-    (losses.sum() / weight.sum()).backward()
+    loss = Loss("weighted cross entropy", weights)
+    (loss(logits, target, None).sum() / loss.weights(target, None).sum()).backward()
     assert_close(logits.grad.sum(0), torch.zeros(3))
     # Without weights the frequent answer is pushed up and the others down.
     plain = torch.zeros(100, 3, requires_grad=True)
-    loss_function("cross entropy")(plain, target, None)[0].mean().backward()
+    Loss("cross entropy")(plain, target, None).mean().backward()
     assert_close(plain.grad.sum(0), torch.tensor([1 / 3 - 0.9, 1 / 3 - 0.09, 1 / 3 - 0.01]))
 
 
@@ -185,15 +165,10 @@ def test_sigmoids_begin_at_the_mean_score_of_each_answer():
     assert found[4].item() == pytest.approx(1e-4, rel=1e-3)  # an answer that nobody gave
     # Where the bias is all a model has, there is nothing left to learn.
     logits = found[:4].logit().double().repeat(5, 1).requires_grad_()
-    losses, _ = loss_function("binary cross entropy")(logits, TARGET, SOFT)
+    losses = Loss("binary cross entropy")(logits, TARGET, SOFT)
     [gradient] = torch.autograd.grad(losses.sum(), logits)
     taught = SOFT_WEIGHT[:, None] * (found[:4].double() - DENSE)
     assert_close(gradient, taught)
-
-
-def test_a_weighted_loss_without_weights_is_refused():
-    with pytest.raises(ValueError, match="class weights"):
-        loss_function("weighted cross entropy")
 
 
 @pytest.mark.parametrize("loss", LOSSES)

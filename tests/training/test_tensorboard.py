@@ -7,26 +7,40 @@ import time
 import urllib.request
 
 import numpy as np
+import pandas as pd
 import pytest
+from torch import nn
 
-from vqa_helpers.training.events import (
+from vqa_helpers.pieces.classifier import Funnel
+from vqa_helpers.pieces.fusion import OneSide
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.runs import Run
+from vqa_helpers.training.tensorboard import (
     DIMENSIONS,
     FOLDER,
     PROJECTOR,
     open_writer,
+    record_epoch,
+    write_board,
     write_pictures,
-    write_results,
     write_vectors,
 )
 
 SERVE = """
 import sys
-from vqa_helpers.training.events import without_tensorflow
+from vqa_helpers.training.tensorboard import without_tensorflow
 without_tensorflow()
 from tensorboard.main import run_main
 sys.exit(run_main())
 """
-SETTINGS = {"preset": "1.e", "epochs": 3.0, "weights": "none"}
+CONFIG = {
+    "name": "1.e", "dataset": "tiny", "weights": None, "loss": "cross entropy",
+    "question_source": None, "split_rule": "by-image", "stand_ins": [], "seed": 0, "epochs": 3,
+    "image_size_px": None, "answers": 4, "words": None, "parameters": 24,
+    "training": {"optimiser": "adam", "learning_rate": 0.5, "decay": 1.0, "decay_every": 1,
+                 "batch": 30},
+}  # fmt: skip
+TRAIN = pd.DataFrame({"answer": list("aabcd"), "answer_type": ["other", "yes/no", *["other"] * 3]})
 
 
 def read(folder):
@@ -43,15 +57,24 @@ def scalars(folder, tag="train/loss"):
 
 def write(folder, first_epoch, losses):
     writer = open_writer(folder, first_epoch)
-    for step, loss in enumerate(losses, start=first_epoch):
-        writer.add_scalar("train/loss", loss, step)
+    for epoch, loss in enumerate(losses, start=first_epoch):
+        record_epoch(writer, {"epoch": epoch, "train_loss": loss, "validation_vqa": None})
     writer.close()
 
 
 def results(folder, value=60.0):
-    write_results(
-        folder, 3, {"test, answer types/yes/no": value}, SETTINGS, {"result/top-1": value}
-    )
+    kinds = {"yes/no": {"questions": 72, "top1": {"value": value}}}
+    metrics = {
+        "test": {"top1": {"value": value}, "top5": {"value": value}, "vqa": None,
+                 "per_answer_type": kinds, "per_question_type": {}},
+    }  # fmt: skip
+    model = VQAModel(None, nn.Identity(), OneSide(0, 6), Funnel(6, (), 4))
+    write_board(folder, CONFIG, metrics, model, TRAIN, list("abcd"))
+
+
+def labels(folder, name) -> list[list[str]]:
+    lines = (folder / FOLDER / f"{name}_labels.tsv").read_text(encoding="utf-8").splitlines()
+    return [line.split("\t") for line in lines]
 
 
 def test_events_are_written_without_tensorflow(tmp_path):
@@ -59,20 +82,22 @@ def test_events_are_written_without_tensorflow(tmp_path):
     write(tmp_path, 1, [0.5, 0.25])
     results(tmp_path)
     assert scalars(tmp_path) == [(1, 0.5), (2, 0.25)]
+    assert "validation/vqa" not in read(tmp_path).Tags()["scalars"]  # what is not defined
     assert ("tensorflow" in sys.modules) == before
 
 
-def test_a_resumed_run_discards_the_epochs_it_trains_again(tmp_path):
+def test_a_resumed_run_discards_the_epochs_it_trains_again_and_its_results(tmp_path):
     write(tmp_path, 1, [0.5, 0.25, 0.125])
+    results(tmp_path)
     write(tmp_path, 3, [0.1, 0.05])
     assert scalars(tmp_path) == [(1, 0.5), (2, 0.25), (3, 0.1), (4, 0.05)]
+    assert "result/test top-1" not in read(tmp_path).Tags()["scalars"]
 
 
 def test_a_run_that_starts_again_forgets_everything(tmp_path):
     write(tmp_path, 1, [0.5, 0.25])
     results(tmp_path)
     write_pictures(tmp_path, "samples", 2, {"samples/a": np.zeros((4, 4, 3), np.uint8)})
-    write_vectors(tmp_path, {"answers": (np.eye(3), {"answer": ["a", "b", "c"]})})
     write(tmp_path, 1, [0.4])
     assert scalars(tmp_path) == [(1, 0.4)]
     assert read(tmp_path).Tags()["images"] == []
@@ -83,7 +108,8 @@ def test_results_written_twice_are_there_once(tmp_path):
     write(tmp_path, 1, [0.5, 0.25, 0.125])
     results(tmp_path, 50.0)
     results(tmp_path, 60.0)  # as after a kill between the results and the end
-    assert scalars(tmp_path, "result/top-1") == [(3, 60.0)]
+    assert scalars(tmp_path, "result/test top-1") == [(3, 60.0)]
+    assert scalars(tmp_path, "test, answer types/yes/no") == [(3, 60.0)]
     assert scalars(tmp_path) == [(1, 0.5), (2, 0.25), (3, 0.125)]
     for shade in (0, 200):
         write_pictures(tmp_path, "samples", 3, {"a": np.full((4, 6, 3), shade, np.uint8)})
@@ -91,29 +117,50 @@ def test_results_written_twice_are_there_once(tmp_path):
     assert (picture.width, picture.height) == (6, 4)
 
 
-def test_a_run_that_goes_on_has_no_results_yet(tmp_path):
-    write(tmp_path, 1, [0.5, 0.25, 0.125])
-    results(tmp_path)
-    write(tmp_path, 3, [0.1])
-    assert "result/top-1" not in read(tmp_path).Tags()["scalars"]
-    assert scalars(tmp_path) == [(1, 0.5), (2, 0.25), (3, 0.1)]
-
-
 def test_vectors_keep_their_distances_and_labels_their_lines(tmp_path):
     points = np.random.default_rng(0).normal(size=(20, 300))
-    labels = ["a\tb", "c\nd", "", *map(str, range(17))]
-    write_vectors(
-        tmp_path, {"words": (points, {"word": labels}), "two": (points[:, :3], {"a": labels, "b": labels})}
-    )  # fmt: skip
-    place = tmp_path / FOLDER
-    kept = np.loadtxt(place / "words.tsv")
+    names = ["a\tb", "c\nd", "", *map(str, range(17))]
+    two = {"a": names, "b": names}
+    write_vectors(tmp_path, {"words": (points, {"word": names}), "two": (points[:, :3], two)})
+    kept = np.loadtxt(tmp_path / FOLDER / "words.tsv")
     assert kept.shape == (20, 20) and kept.shape[1] <= DIMENSIONS
     assert np.linalg.norm(kept[0] - kept[1]) == pytest.approx(
         np.linalg.norm(points[0] - points[1]), rel=1e-3
     )
-    assert (place / "words_labels.tsv").read_text().splitlines()[:3] == ["a b", "c d", "(empty)"]
-    lines = (place / "two_labels.tsv").read_text().splitlines()
-    assert lines[0] == "a\tb" and len(lines) == 21
+    assert labels(tmp_path, "words")[:3] == [["a b"], ["c d"], ["(empty)"]]
+    assert labels(tmp_path, "two")[0] == ["a", "b"] and len(labels(tmp_path, "two")) == 21
+
+
+# What a finished run shows ------------------------------------------------------------------------
+
+
+def test_a_finished_run_shows_its_scores_per_kind(trained):
+    run = Run(trained("1.e"))
+    events = read(run.folder)
+    for kind, scores in run.metrics["test"]["per_answer_type"].items():
+        (shown,) = events.Scalars(f"test, answer types/{kind}")
+        assert shown.step == 3 and shown.value == pytest.approx(scores["top1"]["value"])
+    (shown,) = events.Scalars("result/validation top-1")
+    assert shown.value == pytest.approx(run.metrics["validation"]["top1"]["value"])
+    assert "test, question types/how many" in events.Tags()["scalars"]
+    assert [event.step for event in events.Scalars("validation/top1")] == [1, 2, 3]
+
+
+def test_the_vectors_of_answers_and_words_have_labels(trained):
+    folder = trained("Improved_VQA2015_ResNet")
+    head, *rows = labels(folder, "answers")
+    assert head == ["answer", "answer type", "times in train"]
+    assert {"yes", "red", "1"} <= {row[0] for row in rows}
+    assert dict(row[:2] for row in rows)["yes"] == "yes/no"
+    assert len(np.loadtxt(folder / FOLDER / "answers.tsv")) == len(rows)
+    words = [row[0] for row in labels(folder, "words")]
+    assert "color" in words and "<pad>" not in words
+    assert len(np.loadtxt(folder / FOLDER / "words.tsv")) == len(words)
+
+
+@pytest.mark.parametrize("preset", ["1.e", "GloVe_ResNet", "Bag_Of_Words"])
+def test_words_are_there_where_the_model_looks_them_up(trained, preset):
+    assert (trained(preset) / FOLDER / "words.tsv").exists() == (preset != "1.e")
 
 
 def ask(address, content=None):
@@ -131,7 +178,6 @@ def served(tmp_path):
     write(run, 1, [0.5, 0.25, 0.125])
     results(run)
     write_pictures(run, "samples", 3, {"samples/<b>": np.zeros((8, 8, 3), np.uint8)})
-    write_vectors(run, {"answers": (np.eye(4), {"answer": list("abcd"), "type": list("wxyz")})})
     log = tmp_path / "log.txt"
     command = [sys.executable, "-c", SERVE, "--logdir", str(tmp_path / "runs"), "--port", "0",
                "--host", "127.0.0.1", "--load_fast", "false"]  # fmt: skip
@@ -155,7 +201,7 @@ def served(tmp_path):
 def test_tensorboard_serves_all_of_it(served):
     name = f"tiny/{FOLDER}"
     tags = ask(f"{served}scalars/tags")[name]
-    assert {"train/loss", "result/top-1", "test, answer types/yes/no"} <= tags.keys()
+    assert {"train/loss", "result/test top-1", "test, answer types/yes/no"} <= tags.keys()
     curve = ask(f"{served}scalars/scalars?run={name}&tag=train%2Floss")
     assert [point[1:] for point in curve] == [[1, 0.5], [2, 0.25], [3, 0.125]]
     assert list(ask(f"{served}images/tags")[name]) == ["samples/<b>"]
@@ -163,12 +209,15 @@ def test_tensorboard_serves_all_of_it(served):
     wanted = {"experimentName": "", "colParams": [], "startIndex": 0, "sliceSize": 10,
               "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_RUNNING"]}  # fmt: skip
     (session,) = ask(f"{served}hparams/session_groups", wanted)["sessionGroups"]
-    assert session["hparams"] == SETTINGS
-    assert [score["value"] for score in session["metricValues"]] == [60.0]
+    # Every run has the same columns, also where it has no weights and no words.
+    assert session["hparams"]["name"] == "1.e" and session["hparams"]["weights"] == "none"
+    assert session["hparams"]["words"] == 0 and session["hparams"]["learning_rate"] == 0.5
+    assert [score["value"] for score in session["metricValues"]] == [60.0, 60.0]
 
     assert ask(f"{served}projector/runs") == [name]
     (embedding,) = ask(f"{served}projector/info?run={name}")["embeddings"]
-    assert embedding["tensorShape"] == [4, 4]
+    assert embedding["tensorShape"] == [4, 6]
     address = f"{served}projector/metadata?run={name}&name=answers"
     with urllib.request.urlopen(address, timeout=20) as answer:
-        assert answer.read().decode().splitlines()[:2] == ["answer\ttype", "a\tw"]
+        lines = answer.read().decode().splitlines()
+    assert lines[:2] == ["answer\tanswer type\ttimes in train", "a\tother\t2"]

@@ -1,0 +1,75 @@
+"""A tiny dataset, open for models, and what was trained on it: shared by the tests of training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.builders import write_dataset
+from vqa_helpers.data.folder import read_folder
+from vqa_helpers.presets import PRESETS
+from vqa_helpers.recipe import Recipe
+from vqa_helpers.runs import Run
+from vqa_helpers.training.inputs import Data, open_data
+from vqa_helpers.training.train import train_recipe
+
+
+@pytest.fixture(scope="package", autouse=True)
+def elsewhere(tmp_path_factory):
+    """A working folder without data, and an empty cache of TensorFlow Hub."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        patch.setenv("TFHUB_CACHE_DIR", str(tmp_path_factory.mktemp("hub")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """A dataset of 24 images a split, three questions each."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny", images=24)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory) -> Path:
+    """A dataset of 6 images a split, for networks that run inside the loop."""
+    return write_dataset(tmp_path_factory.mktemp("small") / "tiny", images=6)
+
+
+@pytest.fixture(scope="session")
+def opened(folder, tmp_path_factory) -> Callable[..., Data]:
+    """Open the tiny dataset, or another, with random weights and stand-ins."""
+    features = tmp_path_factory.mktemp("features")
+
+    def make(data: Path = folder, **changes) -> Data:
+        usual = dict(
+            weights="random", image_size=32, offline=True, features=features, device="cpu"
+        )  # fmt: skip
+        return open_data(read_folder(data), **{**usual, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def train(opened) -> Callable[..., Run]:
+    """Train a preset, or a change of it, for three epochs; a Path is a dataset other than the
+    tiny one."""
+
+    def make(recipe: str | Recipe, out: Path, data: Path | Data | None = None, **options) -> Run:
+        recipe = PRESETS[recipe] if isinstance(recipe, str) else recipe
+        data = data if isinstance(data, Data) else opened(*[data] if data else [])
+        return train_recipe(recipe, data, out, **{"epochs": 3, **options})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(train, tmp_path_factory) -> Callable[[str], Path]:
+    """The run folder of a preset, trained once in this session; it is not to be changed."""
+    kept: dict[str, Path] = {}
+
+    def make(preset: str) -> Path:
+        if preset not in kept:
+            kept[preset] = train(preset, tmp_path_factory.mktemp("runs") / "run").folder
+        return kept[preset]
+
+    return make
