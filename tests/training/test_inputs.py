@@ -1,0 +1,351 @@
+"""A dataset becomes tensors: what "auto" means, vocabularies from train alone, targets and soft
+scores, models built for it, and clear refusals."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from tests.builders import read_json, write_dataset, write_json
+from vqa_helpers.data.folder import read_folder
+from vqa_helpers.data.vocabulary import AnswerVocabulary
+from vqa_helpers.errors import InputError
+from vqa_helpers.evaluation.metrics import vqa_score
+from vqa_helpers.pieces.fusion import Concatenation, Product
+from vqa_helpers.pieces.glove import LEARNED_STAND_IN, read_glove
+from vqa_helpers.pieces.language import SentenceVectors, WordLSTM
+from vqa_helpers.pieces.sentences import HASHED_NGRAMS, HASHED_STAND_IN, USE
+from vqa_helpers.pieces.vision import RANDOM_WEIGHTS
+from vqa_helpers.presets import PRESETS
+from vqa_helpers.recipe import LOSSES, Recipe, Training
+from vqa_helpers.training.image_rows import ImageRows
+from vqa_helpers.training.inputs import Data, change, examples_of, open_data, soft_scores
+from vqa_helpers.training.losses import SOFT_LOSSES
+
+TRAINING = Training("adam", 1e-3, batch=30, epochs=3)
+
+
+def question_only(**changed) -> Recipe:
+    return PRESETS["Question_Only"].with_(set=changed)
+
+
+def batches(data: Data, recipe: Recipe | None = None, training: Training = TRAINING, **more):
+    model = data.build(recipe or question_only())
+    return data.batches(model, ImageRows(data.dataset.image_ids()), training, **more)
+
+
+# What is decided where nothing is chosen ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("drawn", "offline", "asked", "weights", "size_px", "encoder"),
+    [
+        (None, False, "auto", "imagenet", 512, USE),
+        (None, True, "auto", "random", 64, HASHED_NGRAMS),
+        (0, False, "auto", "random", 64, HASHED_NGRAMS),  # the demo implies offline
+        (0, False, "imagenet", "imagenet", 512, HASHED_NGRAMS),
+        (None, True, "imagenet", "imagenet", 512, HASHED_NGRAMS),
+        (None, False, "net.pth", "net.pth", 512, USE),
+        (None, False, "random", "random", 64, USE),
+    ],
+)
+def test_what_auto_means(folder, drawn, offline, asked, weights, size_px, encoder):
+    dataset = dataclasses.replace(read_folder(folder), drawn=drawn)
+    data = open_data(dataset, weights=asked, offline=offline, device="cpu")
+    assert (data.weights, data.size_px, data.encoder) == (weights, size_px, encoder)
+    assert data.offline == (offline or drawn is not None)
+    assert open_data(dataset, weights=asked, image_size=224, device="cpu").size_px == 224
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *(({"image_size": px}, f"image size {px} px: use 32 to 2048") for px in (-1, 31, 2049)),
+        ({"device": "gpu"}, "device 'gpu' cannot be used"),
+    ],
+)
+def test_what_cannot_be_is_refused(opened, change, message):
+    with pytest.raises(InputError, match=message):
+        opened(**change)
+
+
+def test_validation_without_answers_is_refused(opened, tmp_path):
+    folder = write_dataset(tmp_path / "d", images=4)
+    (folder / "annotations_val.json").unlink()
+    with pytest.raises(InputError, match="the validation split has no annotations"):
+        opened(folder)
+
+
+# Splits as batches --------------------------------------------------------------------------------
+
+
+def test_every_split_is_there(opened):
+    data = opened()
+    made = batches(data)
+    sizes = {name: len(batches) for name, batches in made.items()}
+    assert sizes == {"train": 72, "validation": 72, "test": 72}
+    assert made["train"].size == 30
+    assert data.counts().loc["train"].to_dict() == {"questions": 72, "images": 24}
+    for name, table in data.dataset.splits.items():
+        examples = made[name].examples
+        seen = data.dataset.image_ids()[examples.image_row.numpy()]
+        assert seen.tolist() == table["image_id"].tolist()
+        expected = [data.answers.ids.get(answer, -1) for answer in table["answer"]]
+        assert examples.target.tolist() == expected
+
+
+def test_vocabularies_know_train_alone(opened, tmp_path):
+    folder = write_dataset(tmp_path / "d", images=6)
+    for name in ("questions_val.json", "annotations_val.json"):
+        text = (folder / name).read_text(encoding="utf-8")
+        for old, new in (("What color", "Quelle couleur"), ('"yes"', '"oui"'), ('"no"', '"non"')):
+            text = text.replace(old, new)
+        (folder / name).write_text(text, encoding="utf-8")
+    data = opened(folder)
+    assert "quelle" not in data.words.ids and "color" in data.words.ids
+    assert data.answers == AnswerVocabulary.build(data.dataset.splits["train"]["answer"])
+    target = batches(data)["validation"].examples.target
+    assert len(target) == 18
+    assert (target == -1).sum() >= 6  # "oui" and "non" stay in the denominator
+
+
+def test_questions_without_a_known_answer_teach_nothing(opened, tmp_path):
+    folder = write_dataset(tmp_path / "d", images=6)
+    content = read_json(folder / "annotations_train.json")
+    for number, annotation in enumerate(content["annotations"]):
+        annotation["multiple_choice_answer"] = "rare" if number == 0 else "yes"
+        annotation["answers"] = [{"answer": "yes"}] * 2 + [{"answer": "rare"}] * 8
+    write_json(folder / "annotations_train.json", content)
+    data = opened(folder)
+    data.answers = AnswerVocabulary(("yes",))
+    assert len(batches(data)["train"]) == 17
+    soft = batches(data, training=dataclasses.replace(TRAINING, loss=LOSSES[2]))["train"]
+    assert len(soft) == 18  # any of its answers teaches
+    assert soft.examples.soft.scores.tolist() == [[pytest.approx(0.6)]] * 18
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_only_soft_losses_have_soft_scores(opened, loss):
+    for made in batches(opened(), training=dataclasses.replace(TRAINING, loss=loss)).values():
+        examples = made.examples
+        assert (examples.soft is not None) == (loss in SOFT_LOSSES)
+        if examples.soft:  # at least seven annotators of ten gave the target
+            assert (examples.soft.ids[:, 0] == examples.target).all()
+            assert (examples.soft.scores.sum(1) == 1).all()
+
+
+def test_splits_that_cannot_be_learnt_from_or_shared_are_refused(opened, tmp_path):
+    one = opened(write_dataset(tmp_path / "d", images=1, questions_per_image=1))
+    with pytest.raises(InputError, match="needs at least two answered questions"):
+        batches(one)
+    with pytest.raises(InputError, match="73 processes cannot share 72 questions"):
+        batches(opened(), training=dataclasses.replace(TRAINING, batch=400), share=(0, 73))
+
+
+def test_ids_of_any_size_and_questions_of_any_letters(opened, tmp_path):
+    folder = write_dataset(tmp_path / "d", images=3)
+    huge = 2**63 - 10
+    for path in folder.glob("*_train.json"):
+        text = path.read_text(encoding="utf-8").replace('"image_id": 2,', f'"image_id": {huge},')
+        text = text.replace('"image_id": 2}', f'"image_id": {huge}}}')
+        text = text.replace("What color is the ground?", "¿Qué colör 地 🤖?")
+        path.write_text(text.replace("How many marks are there?", "???"), encoding="utf-8")
+    (folder / "images" / f"{2:012d}.png").rename(folder / "images" / f"{huge}.png")
+    data, recipe = opened(folder), PRESETS["Improved_VQA2015_ResNet"]
+    model = data.build(recipe)
+    seen = data.images(model.vision)
+    made = data.batches(model, seen, TRAINING)["train"]
+    assert seen.ids.max() == huge and seen.rows[-1].any()
+    assert int(made.examples.question[1].min()) == 1
+
+
+TABLE = pd.DataFrame(
+    {
+        "question": ["What?"] * 4,
+        "answer": ["yes", "bird", "cat", "dog"],
+        "answers": [("cat",), ("dog", "yes"), ("yes",), ("cow",)],
+        "image_id": [7, 2**62, 7, 3],
+    }
+)
+
+
+def test_rows_targets_and_soft_scores():
+    images, answers = np.array([3, 7, 2**62]), AnswerVocabulary(("cat", "dog", "yes"))
+    examples = examples_of(TABLE, (), images, answers)
+    assert examples.image_row.tolist() == [1, 2, 1, 0]
+    assert examples.target.tolist() == [2, -1, 0, 1]
+    assert examples.soft is None
+    soft = examples_of(TABLE, (), images, answers, soft=True).soft
+    assert soft.ids.tolist() == [[0, 0], [1, 2], [2, 0], [0, 0]]
+    assert soft.scores.tolist() == [[1, 0], [1, 1], [1, 0], [0, 0]]
+    unanswered = examples_of(TABLE[["question", "image_id"]], (), images, answers, soft=True)
+    assert unanswered.target.tolist() == [-1] * 4 and unanswered.soft is None
+
+
+# Soft scores --------------------------------------------------------------------------------------
+
+
+def scores(given: list[list[str]], *known: str) -> list[dict[str, float]]:
+    """Each question's soft scores by answer, rounded; every padded entry checked to be 0."""
+    soft = soft_scores(given, AnswerVocabulary(known))
+    assert len(soft) == len(given)
+    rows = []
+    for ids, values in zip(soft.ids.tolist(), soft.scores.tolist(), strict=True):
+        pairs = [(i, value) for i, value in zip(ids, values, strict=True) if value]
+        assert len({i for i, _ in pairs}) == len(pairs)
+        rows.append({known[i]: round(value, 6) for i, value in pairs})
+    return rows
+
+
+def test_soft_scores_agree_with_the_metric_on_any_answers():
+    generator = np.random.default_rng(0)
+    known = ("yes", "no", "2", "the end", "blue and white", "it's")
+    forms = [*known, "Yes", "two", "end", "blue & white", "its", "blue and  white.", "other"]
+    given = [list(generator.choice(forms, 10)) for _ in range(200)]
+    given += [["yes"] * people + ["thing"] * (10 - people) for people in range(11)]
+    for answers, found in zip(given, scores(given, *known), strict=True):
+        for answer in known:
+            assert found.get(answer, 0) == pytest.approx(vqa_score(answer, answers), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "known", "expected"),
+    [
+        # Every answer counts; texts meet after the official normalisation of both.
+        (["cat"] * 5 + ["dog"] * 3 + ["cow", "ant"], ("ant", "cat", "dog"), {"cat": 1, "dog": 0.9, "ant": 0.3}),
+        (["two"] * 2 + ["The  Dog."] * 4 + ["dont", "6,000", "x", "y"], ("2", "dog", "don't", "6000"),
+         {"2": 0.6, "dog": 1, "don't": 0.3, "6000": 0.3}),
+        (["2"] * 10, ("Two",), {"Two": 1}),
+        # Of two answers that normalise alike the one that was written counts.
+        (["a dog"] * 3 + ["dog"] * 3 + ["the dog"] * 4, ("dog", "a dog"), {"dog": 1, "a dog": 0.9}),
+        # Other numbers of annotators are scaled to ten.
+        (["cat"], ("cat", "dog"), {"cat": 1}),
+        (["cat", "dog", "cow"], ("cat", "dog"), {"cat": 0.925926, "dog": 0.925926}),  # 10/3 of ten
+        (["cat"] + ["cow"] * 9, ("cat", "dog"), {"cat": 0.3}),
+        (["cat"] + ["cow"] * 19, ("cat", "dog"), {"cat": 0.158333}),  # half a match of ten
+    ],
+)  # fmt: skip
+def test_soft_scores_by_hand(given, known, expected):
+    assert scores([given], *known) == [expected]
+
+
+def test_questions_of_any_number_of_answers_stand_side_by_side():
+    given = [["cow"], ["dog", "cat"], [], ["cat"] * 10]
+    assert scores(given, "cat", "dog") == [{}, {"cat": 1, "dog": 1}, {}, {"cat": 1}]
+    assert scores([["cow"]], "cat") == [{}]
+    assert scores([], "cat") == []
+
+
+# Models -------------------------------------------------------------------------------------------
+
+
+def test_a_seed_decides_the_weights(opened):
+    def weights(seed: int) -> torch.Tensor:
+        return opened().build(question_only(), seed).classifier.layers[0].weight
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize(
+    ("preset", "stand_ins"),
+    [
+        ("1.e", [RANDOM_WEIGHTS, HASHED_STAND_IN]),
+        ("Improved_VQA2015_ResNet", [RANDOM_WEIGHTS, None]),
+        ("GloVe_ResNet", [RANDOM_WEIGHTS, LEARNED_STAND_IN]),
+    ],
+)
+def test_stand_ins_are_named(opened, preset, stand_ins):
+    model = opened().build(PRESETS[preset])
+    found = [getattr(piece, "stand_in", None) for piece in (model.vision, model.language)]
+    assert found == stand_ins
+
+
+def write_glove(path, words, spoil=None):
+    generator = np.random.default_rng(0)
+    lines = [f"{word} {' '.join(map(str, generator.normal(size=50).round(3)))}" for word in words]
+    if spoil is not None:
+        lines[spoil] = lines[spoil].rsplit(" ", 1)[0]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_glove_file_is_no_stand_in(opened, tmp_path):
+    glove = write_glove(tmp_path / "glove.txt", ["what", "color", "is"])
+    data = opened(glove=glove)
+    language = data.build(PRESETS["GloVe_ResNet"]).language
+    assert language.stand_in is None
+    matrix, _ = read_glove(glove, ["what"], 50)
+    table = language.embedding.weight
+    assert torch.equal(table[data.words.ids["what"]], torch.as_tensor(matrix[0]))
+    assert not table[0].any() and not table[data.words.ids["marks"]].any()
+
+
+def test_word_vectors_that_cannot_be_had_are_refused(opened, tmp_path):
+    glove = write_glove(tmp_path / "glove.txt", ["what", "color", "is"], spoil=1)
+    with pytest.raises(InputError, match=r"glove\.txt: line 2: expected 50 numbers"):
+        opened(glove=glove).build(PRESETS["GloVe_ResNet"])
+    with pytest.raises(InputError, match="no GloVe vectors of width 50.*--glove FILE"):
+        opened(offline=False).build(PRESETS["GloVe_ResNet"])
+
+
+def test_weights_that_do_not_fit_are_refused(opened, tmp_path):
+    path = tmp_path / "net.pth"
+    with pytest.raises(InputError, match="is no weights file"):
+        opened(weights=str(path)).build(PRESETS["1.e"])
+    torch.save({"layer.weight": torch.zeros(3)}, path)
+    data = opened(weights=str(path), features=tmp_path / "features")
+    with pytest.raises(InputError, match=r"net\.pth: does not fit resnet18") as error:
+        data.images(data.build(PRESETS["1.e"]).vision)
+    assert "\n" not in str(error.value)
+
+
+# What a notebook's parameters change --------------------------------------------------------------
+
+
+class Own(nn.Module):
+    def __init__(self, image_dim: int, question_dim: int, width: int = 7) -> None:
+        super().__init__()
+        self.layer = nn.Linear(image_dim + question_dim, width)
+        self.out_dim = width
+
+
+def test_parameters_change_the_model_that_is_written_out(opened):
+    data = opened()
+    model = data.build(PRESETS["1.e"])
+    assert change(model, TRAINING, data) == (model, TRAINING)
+    other, training = change(model, TRAINING, data, fusion="Product", set="learning_rate=0.5")
+    assert type(other.fusion) is Product and type(model.fusion) is Concatenation
+    assert training == dataclasses.replace(TRAINING, learning_rate=0.5)
+    assert type(other.language) is SentenceVectors
+    assert other.vision.network == "resnet18" and other.classifier.layers[0].out_features == 4096
+    other, _ = change(
+        model, TRAINING, data, seed=3, own=[Own], fusion="Own", language="WordLSTM",
+        set="fusion.width=9 language.hidden=6 classifier.hidden=[5]",
+    )  # fmt: skip
+    assert type(other.fusion) is Own and type(other.language) is WordLSTM
+    assert (other.language.out_dim, other.fusion.out_dim) == (12, 9)
+    torch.manual_seed(99)
+    assert torch.equal(other.classifier.layers[0].weight, change(
+        model, TRAINING, data, seed=3, own=[Own], fusion="Own", language="WordLSTM",
+        set="fusion.width=9 language.hidden=6 classifier.hidden=[5]",
+    )[0].classifier.layers[0].weight)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"fusion": "Prodct"}, "did you mean Product"),
+        ({"set": "learning_rat=1"}, "did you mean learning_rate"),
+        ({"set": "fusion.width=9"}, "Concatenation has no keyword 'width'"),
+        ({"set": "learning_rate"}, "learning_rate"),
+        ({"vision": "vgg61"}, "did you mean vgg16"),
+    ],
+)
+def test_parameters_that_are_none_are_refused(opened, parameters, message):
+    data = opened()
+    with pytest.raises(InputError, match=message):
+        change(data.build(PRESETS["1.e"]), TRAINING, data, **parameters)

@@ -1,0 +1,382 @@
+"""The loop: losses worked by hand, the schedule, a step cut in parts, what learns, exact resume."""
+
+import copy
+import dataclasses
+import math
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.testing import assert_close
+
+from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.pieces.classifier import Funnel
+from vqa_helpers.pieces.fusion import Product
+from vqa_helpers.pieces.language import GloveBiLSTM, WordLSTM
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.recipe import LOSSES, Training
+from vqa_helpers.training import loop
+from vqa_helpers.training.batches import Batches, Examples
+from vqa_helpers.training.loop import Epoch, Trainer, evaluate, rank
+from vqa_helpers.training.losses import Loss, SoftScores
+
+TRAINING = Training("adam", 0.1, batch=3, epochs=5)
+PLAIN = Loss("cross entropy")
+THREE = [[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 3.0]]
+
+
+class Table(nn.Module):
+    """Logits that are looked up: (question id) to a row of a table that learns; it remembers what
+    it was shown."""
+
+    def __init__(self, logits: list[list[float]], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+        self.dropout = nn.Dropout(dropout)
+        self.shown: list[tuple[bool, torch.Tensor | None]] = []
+
+    saved_state = nn.Module.state_dict
+    load_saved_state = nn.Module.load_state_dict
+
+    def forward(self, image, question):
+        self.shown.append((self.training, image))
+        return self.dropout(self.logits)[question[0]]
+
+
+def batches(ids: list[int], targets: list[int], size: int = 2, soft=None) -> Batches:
+    """Batches of some questions; soft scores are given for every one of three answers."""
+    if soft is not None:
+        soft = SoftScores(torch.arange(3).repeat(len(ids), 1), torch.tensor(soft))
+    rows = torch.zeros(len(ids), dtype=torch.int64)
+    return Batches(Examples((torch.tensor(ids),), rows, torch.tensor(targets), soft), None, size)
+
+
+def trainer(model: nn.Module, training: Training = TRAINING, loss: Loss = PLAIN, **options):
+    return Trainer(model, training, loss, Accelerator(cpu=True), **options)
+
+
+def fit(made: Trainer, train: Batches, validation: Batches, epochs: int) -> list[Epoch]:
+    return [made.run_epoch(train, validation, epochs) for _ in range(epochs - made.epoch)]
+
+
+def nats(*logits: float) -> float:
+    """The loss of choosing the first of some logits."""
+    return -math.log(math.exp(logits[0]) / sum(math.exp(x) for x in logits))
+
+
+# Losses and accuracies ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_loss_worked_by_hand_whatever_the_batches(size):
+    data = batches([0, 1, 2], [0, 2, 2], size)
+    each = nats(2, 0, 0), nats(0, 0, 1), nats(3, 0, 0)
+    loss, predictions = evaluate(Table(THREE), data, PLAIN)
+    assert loss == pytest.approx(sum(each) / 3, rel=1e-6)
+    assert predictions.tolist() == [0, 1, 2]
+    weighted = Loss("weighted cross entropy", torch.tensor([1.0, 2.0, 5.0]))
+    loss, _ = evaluate(Table(THREE), data, weighted)
+    assert loss == pytest.approx((each[0] + 5 * each[1] + 5 * each[2]) / 11, rel=1e-6)
+
+
+def test_unknown_answers_leave_the_loss_but_not_the_accuracy():
+    validation = batches([0, 1, 2], [0, -1, -1])
+    [epoch] = fit(trainer(Table(THREE)), batches([1], [1]), validation, 1)
+    assert epoch.validation_loss == pytest.approx(nats(2, 0, 0), rel=1e-6)
+    assert epoch.validation_top1 == pytest.approx(100 / 3)
+    loss, predictions = evaluate(Table(THREE), batches([0, 1], [-1, -1]), PLAIN)
+    assert math.isnan(loss) and len(predictions) == 2
+
+
+def test_questions_without_any_soft_score_leave_the_loss():
+    data = batches([0, 1, 2], [0, -1, -1], soft=[[1, 0, 0.3], [0, 0, 0], [0.6, 0, 0]])
+    found, _ = evaluate(Table(THREE), data, Loss("binary cross entropy"))
+
+    def by_hand(logits, truths):
+        pairs = zip(logits, truths, strict=True)
+        return sum(math.log1p(math.exp(x)) - t * x for x, t in pairs)
+
+    expected = (by_hand(THREE[0], [1, 0, 0.3]) + by_hand(THREE[2], [0.6, 0, 0])) / 2
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_training_loss_and_accuracy_are_those_on_the_way():
+    [epoch] = fit(trainer(Table(THREE)), batches([0, 1], [0, 2]), batches([0], [0]), 1)
+    assert epoch.train_loss == pytest.approx((nats(2, 0, 0) + nats(0, 0, 1)) / 2, rel=1e-6)
+    assert epoch.train_top1 == 50.0
+    assert epoch.validation_vqa is None  # without a score
+
+
+def test_the_score_sees_predictions_in_the_order_of_the_table():
+    seen = []
+    made = trainer(Table(THREE), score=lambda found: seen.append(found.tolist()) or 12.5)
+    [epoch] = fit(made, batches([1], [1]), batches([2, 0, 1, 2, 0], [0] * 5), 1)
+    assert seen == [[2, 0, 1, 2, 0]] and epoch.validation_vqa == 12.5
+
+
+def test_rank_gives_the_most_probable_first():
+    model = Table([[0.0, 3.0, 1.0, 2.0, -1.0, 5.0], [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]], dropout=0.9)
+    ids, probabilities = rank(model, batches([0, 1, 0], [-1, -1, -1]))
+    assert ids.tolist() == [[5, 1, 3, 2, 0], [0, 1, 2, 3, 4], [5, 1, 3, 2, 0]]
+    expected = torch.tensor([5.0, 3.0, 2.0, 1.0, 0.0]).exp()
+    assert_close(probabilities[0], expected / (expected.sum() + math.exp(-1)))
+    ids, probabilities = rank(Table([[0.5]]), batches([0, 0], [0, -1]))  # what there is
+    assert (ids.tolist(), probabilities.tolist()) == ([[0], [0]], [[1.0], [1.0]])
+    # Sigmoids need not sum to one.
+    ids, found = rank(Table([[1.0, 3.0, -2.0]]), batches([0], [0]), "binary cross entropy")
+    assert ids.tolist() == [[1, 0, 2]]
+    assert_close(found, torch.tensor([[3.0, 1.0, -2.0]]).sigmoid())
+
+
+# The schedule -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("optimiser", "shrink"), [("adam", 1.0), ("adamw", 1 - 0.1 * 0.01)])
+def test_the_first_step_of_the_optimiser(optimiser, shrink):
+    # Adam's first step is the learning rate against the gradient's sign; AdamW decays first.
+    model = Table([[1.0, -1.0]])
+    training = Training(optimiser, 0.1, batch=2, epochs=1)
+    fit(trainer(model, training), batches([0, 0], [1, 1]), batches([0], [0]), 1)
+    expected = torch.tensor([[1.0 * shrink - 0.1, -1.0 * shrink + 0.1]])
+    assert_close(model.logits.detach(), expected, atol=1e-5, rtol=0)
+
+
+def test_the_learning_rate_falls_as_the_schedule_says():
+    start = 1e-3 / 0.95**3
+    training = Training("adam", start, batch=2, epochs=45, decay=0.95, decay_every=10)
+    epochs = fit(trainer(Table(THREE), training), batches([0, 1], [0, 1]), batches([0], [0]), 45)
+    rates = [epoch.learning_rate for epoch in epochs]
+    assert rates == pytest.approx([start * 0.95 ** (epoch // 10) for epoch in range(45)])
+    assert rates[30] == pytest.approx(1e-3)  # which three decays bring it to
+    assert [epoch.epoch for epoch in epochs] == list(range(1, 46))
+
+
+def test_training_trains_and_evaluation_evaluates():
+    model = Table(THREE)
+    fit(trainer(model), batches([0, 1], [0, 1]), batches([0, 1, 2], [0, 1, 2]), 2)
+    assert [training for training, _ in model.shown] == [True, False, False] * 2
+
+
+def test_it_learns_what_can_be_told_apart():
+    data = batches([0, 1, 2], [2, 0, 1])
+    epochs = fit(trainer(Table([[0.0] * 3 for _ in range(3)])), data, data, 20)
+    assert epochs[-1].validation_top1 == 100.0
+    assert epochs[-1].train_loss < epochs[0].train_loss
+
+
+@pytest.mark.parametrize("name", ["soft cross entropy", "binary cross entropy"])
+def test_it_learns_what_most_annotators_say(name):
+    # The targets say 0; the soft scores, which alone are learnt, say 2.
+    model = Table([[0.0] * 3 for _ in range(3)])
+    data = batches([0, 1, 2], [0, 0, 0], soft=[[0.3, 0, 0.9]] * 3)
+    fit(trainer(model, loss=Loss(name)), data, data, 60)
+    expected = [0.9, 0.3, 0] if name == "binary cross entropy" else [0.75, 0.25, 0]
+    _, found = rank(model, data, name, most=3)
+    assert_close(found[0], torch.tensor(expected), atol=0.05, rtol=0)
+
+
+# A model of four pieces ---------------------------------------------------------------------------
+
+WORDS = WordVocabulary(("<pad>", "<unknown>", *(f"word{i}" for i in range(28))))
+ANSWERS, QUESTIONS = 7, 50
+LANGUAGES = {
+    "improved": lambda: WordLSTM(WORDS, 6, 5),
+    "original": lambda: WordLSTM(WORDS, 6, 5, embedding_tanh=True, carry_state=True),
+    "glove": lambda: GloveBiLSTM(WORDS, dim=6, hidden=5),
+}
+
+
+class Vision(nn.Module):
+    """A frozen layer, and one that learns."""
+
+    out_dim = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(12, 12).requires_grad_(False)
+        self.last = nn.Linear(12, 8)
+
+    def forward(self, image):
+        return self.last(self.frozen(image.float()))
+
+
+def puzzle(language: str = "improved", batch_norm: bool = False) -> VQAModel:
+    torch.manual_seed(3)
+    reads = LANGUAGES[language]()
+    fusion = Product(8, reads.out_dim, 9, normalise=True)
+    return VQAModel(Vision(), reads, fusion, Funnel(9, (8,), ANSWERS, batch_norm=batch_norm))
+
+
+def questions(size: int = 8) -> Batches:
+    chance = torch.Generator().manual_seed(5)
+    lengths = torch.randint(1, 7, (QUESTIONS,), generator=chance)
+    tokens = torch.randint(2, 30, (QUESTIONS, 6), generator=chance)
+    tokens[torch.arange(6) >= lengths[:, None]] = 0
+    rows = torch.randint(0, 4, (QUESTIONS,), generator=chance)
+    target = torch.randint(-1, ANSWERS, (QUESTIONS,), generator=chance)  # -1 teaches nothing
+    ids = torch.stack([torch.randperm(ANSWERS, generator=chance)[:3] for _ in range(QUESTIONS)])
+    soft = SoftScores(ids.int(), torch.rand(QUESTIONS, 3, generator=chance).round(decimals=1))
+    soft.scores[:4] = 0
+    images = torch.randn(4, 12, generator=chance).half()
+    return Batches(Examples((tokens, lengths), rows, target, soft), images, size)
+
+
+def apart(one: nn.Module, other: nn.Module) -> float:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return max((a - b).abs().max().item() for a, b in pairs)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_our_parameters_are_those_of_a_plain_loop(language):
+    plain, ours, data = puzzle(language, True), puzzle(language, True), questions()
+    order = torch.Generator().manual_seed(0)
+    # Adam's other implementations round otherwise, which it magnifies where gradients are tiny.
+    learning = [p for p in plain.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(learning, lr=1e-2, fused=True)
+    tokens, lengths = data.examples.question
+    for _ in range(2):
+        plain.train()
+        for rows in torch.randperm(QUESTIONS, generator=order).split(8):
+            optimiser.zero_grad()
+            image = data.images[data.examples.image_row[rows]]
+            logits = plain(image, (tokens[rows], lengths[rows]))
+            target = data.examples.target[rows]
+            nn.functional.cross_entropy(logits, target, ignore_index=-1).backward()
+            optimiser.step()
+    training = dataclasses.replace(TRAINING, learning_rate=1e-2)
+    fit(trainer(ours, training), data, data, 2)
+    assert apart(ours, plain) < 1e-6
+    assert apart(ours, puzzle(language, True)) > 1e-3
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_parts_give_the_step_of_the_undivided_batch(name, monkeypatch):
+    # Stepping by the gradient itself, so that the parameters tell the gradients apart.
+    monkeypatch.setitem(loop.OPTIMISERS, "adam", torch.optim.SGD)
+    loss = Loss(name, torch.linspace(0.5, 9, ANSWERS))
+    found = []
+    for accumulate in (1, 2, 7):
+        model = puzzle()
+        made = trainer(model, dataclasses.replace(TRAINING, accumulate=accumulate), loss)
+        [epoch] = fit(made, questions(25), questions(25), 1)
+        found.append((model, epoch))
+    for model, epoch in found[1:]:
+        assert apart(model, found[0][0]) < 1e-6
+        assert epoch.train_loss == pytest.approx(found[0][1].train_loss, rel=1e-5)
+        assert epoch.train_top1 == found[0][1].train_top1
+    assert apart(found[0][0], puzzle()) > 1e-3
+
+
+def test_batch_normalisation_sees_a_part_at_a_time():
+    models = [puzzle(batch_norm=True) for _ in range(2)]
+    for model, accumulate in zip(models, (1, 2), strict=True):
+        made = trainer(model, dataclasses.replace(TRAINING, accumulate=accumulate))
+        fit(made, questions(25), questions(25), 1)
+    assert apart(*models) > 1e-4
+
+
+def test_vision_has_its_own_rate_and_what_is_frozen_none():
+    model = puzzle()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    training = dataclasses.replace(
+        TRAINING, optimiser="adamw", batch=50, vision_rate=0.001, decay=0.5
+    )
+    made = trainer(model, training)
+    fit(made, questions(50), questions(50), 1)
+    assert [group["lr"] for group in made.optimiser.param_groups] == [0.05, 0.0005]
+    moved = {name: (before[name] - p).abs().max() for name, p in model.named_parameters()}
+    assert moved["vision.frozen.weight"] == moved["vision.frozen.bias"] == 0  # nor does it decay
+    # Adam's first step is as long as the rate, and AdamW's hundredth is the decay of weights.
+    assert 0.0005 < moved["vision.last.weight"] < 0.0015
+    assert 0.05 < moved["classifier.layers.0.weight"] < 0.15
+    one_rate = trainer(puzzle(), TRAINING).optimiser.param_groups
+    assert [len(group["params"]) for group in one_rate] == [len(before) - 2]
+
+
+def test_half_floats_are_near_and_leave_weights_as_they_are():
+    models = []
+    for precision in ("float32", "bfloat16"):
+        models.append(puzzle())
+        training = dataclasses.replace(TRAINING, learning_rate=1e-3, precision=precision)
+        fit(trainer(models[-1], training), questions(), questions(), 1)
+    assert all(p.dtype == p.grad.dtype == torch.float32 for p in models[1].classifier.parameters())
+    assert 0 < apart(*models) < 0.02
+
+
+# Augmentation -------------------------------------------------------------------------------------
+
+
+def shown(epochs: int, size: int, seed: int = 0) -> list[dict[bool, torch.Tensor]]:
+    """What was seen of each question, by epoch, in training and in validation."""
+    data = batches([0, 1, 2], [0, 1, 2], size)
+    pixels = torch.arange(2 * 3 * 8 * 8).view(2, 3, 8, 8).remainder(256).to(torch.uint8)
+    data.examples.image_row, data.images = torch.tensor([1, 0, 1]), pixels
+    model, order = Table(THREE), torch.Generator().manual_seed(seed)
+    made = trainer(model, dataclasses.replace(TRAINING, crop=0.5, jitter=0.4), seed=seed)
+    seen = []
+    for _ in range(epochs):
+        made.run_epoch(data, data, epochs)
+        train = torch.cat([image for training, image in model.shown if training])
+        held_out = torch.cat([image for training, image in model.shown if not training])
+        rows = torch.cat([batch.rows for batch in data.shuffled(order)])
+        seen.append({True: train[rows.argsort()], False: held_out})
+        model.shown.clear()
+    plain = pixels[[1, 0, 1]]
+    assert all(torch.equal(epoch[False], plain) for epoch in seen)  # in training alone
+    assert not any(torch.equal(a, b) for e in seen for a, b in zip(e[True], plain, strict=True))
+    return seen
+
+
+def test_seed_epoch_and_question_vary_a_photograph_whatever_the_batches():
+    first, second = shown(2, size=3)
+    assert not torch.equal(first[True], second[True])
+    assert not torch.equal(first[True][0], first[True][2])  # one photograph, two questions
+    assert not torch.equal(shown(1, size=3, seed=1)[0][True], first[True])
+    for left, right in zip(shown(2, size=1), (first, second), strict=True):
+        assert_close(left[True], right[True], atol=1e-3, rtol=0)
+
+
+# Resume -------------------------------------------------------------------------------------------
+
+
+def made(seed: int = 0) -> tuple[Trainer, Batches]:
+    torch.manual_seed(9)
+    model = Table(torch.randn(30, 4).tolist(), dropout=0.5)
+    training = Training("adamw", 0.05, batch=4, epochs=6, decay=0.5, decay_every=2)
+    data = batches(list(range(30)), [i % 4 for i in range(30)], 4)
+    torch.rand(seed + len(data) % 7)  # what is drawn between building and training has no effect
+    return trainer(model, training, seed=seed), data
+
+
+def facts(epoch: Epoch) -> dict:
+    return {name: value for name, value in dataclasses.asdict(epoch).items() if name != "train_s"}
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_resumed_fit_is_the_uninterrupted_one_bit_for_bit(tmp_path, stop):
+    complete, data = made()
+    expected = [facts(epoch) for epoch in fit(complete, data, data, 6)]
+    first, data = made()
+    got = [facts(first.run_epoch(data, data, 6)) for _ in range(stop)]
+    torch.save(first.state(), tmp_path / "state")
+    torch.manual_seed(12345)  # another process knows nothing of the first one's random numbers
+    second, data = made()
+    torch.rand(77)
+    second.restore(torch.load(tmp_path / "state", weights_only=True))
+    got += [facts(epoch) for epoch in fit(second, data, data, 6)]
+    assert got == expected
+    assert torch.equal(second.model.logits, complete.model.logits)
+
+
+def test_seeds_differ_and_repeat():
+    runs = []
+    for seed in (0, 0, 1):
+        one, data = made(seed)
+        runs.append([facts(epoch) for epoch in fit(one, data, data, 2)])
+    assert runs[0] == runs[1] != runs[2]
+    drawn, data = made()
+    model = copy.deepcopy(drawn.model)
+    torch.rand(50)
+    again = trainer(model, drawn.training)
+    assert [facts(epoch) for epoch in fit(again, data, data, 2)] == runs[0]
