@@ -105,11 +105,12 @@ def _scan(
 ) -> dict[bytes, np.ndarray]:
     """The vectors of the wanted words, the first of equal ones."""
     vectors: dict[bytes, np.ndarray] = {}
-    number = 0
+    entries = 0
     for number, raw in enumerate(stream, start=1):
         line = raw.rstrip()
         if not line or (number == 1 and _is_header(line)):
             continue
+        entries += 1
         if line.count(b" ") == dim:
             word, numbers = line.split(b" ", 1)
         else:
@@ -118,7 +119,7 @@ def _scan(
             raise _no_number(name, number, numbers)
         if word in wanted and word not in vectors:
             vectors[word] = _parse(numbers, name, number)
-    if not number:
+    if not entries:
         raise InputError(f"{name}: holds no word vectors; is the download complete?")
     return vectors
 

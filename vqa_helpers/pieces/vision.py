@@ -118,6 +118,7 @@ class VisionEncoder(nn.Module):
             part.requires_grad_(True)
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(3, 1, 1), persistent=False)
+        self.train()  # frozen batch norms keep their statistics from the first image on
 
     def train(self, mode: bool = True) -> "VisionEncoder":
         """Switch the learning part alone: frozen batch norms keep their statistics."""
