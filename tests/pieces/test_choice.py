@@ -1,0 +1,405 @@
+"""A choice is a class and keywords, the package's or a user's; a live model tells what it is."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tests.pieces import own_pieces
+from tests.pieces.own_pieces import OWN
+from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.choice import (
+    SLOTS,
+    Choice,
+    Piece,
+    choice_from,
+    choice_of,
+    find_class,
+    nearest,
+    piece,
+    pieces_of,
+    read_pieces,
+    read_value,
+    structure_of,
+)
+from vqa_helpers.pieces.classifier import Funnel
+from vqa_helpers.pieces.fusion import Concatenation, Product
+from vqa_helpers.pieces.language import SentenceVectors, WordLSTM
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
+from vqa_helpers.training.inputs import build_model
+
+WORDS = WordVocabulary(("<pad>", "<unknown>", "what", "color", "is", "the", "cat"))
+QUESTIONS = ["What color is the cat?", "Is it?"]
+SIZES = {
+    "vision": {},
+    "language": {"vocabulary": WORDS, "vocabulary_size": len(WORDS)},
+    "fusion": {"image_dim": 5, "question_dim": 3},
+    "classifier": {"in_dim": 6, "answers": 4},
+}
+
+
+@pytest.fixture(params=["imported", "read"])
+def own(request):
+    """The classes of `own_pieces.py`, imported or read as a file that the user names."""
+    if request.param == "read":
+        return read_pieces(Path(own_pieces.__file__))
+    return {cls.__name__: cls for classes in OWN.values() for cls in classes}
+
+
+def build(recipe: dict[str, Choice | None], seed: int = 0) -> VQAModel:
+    torch.manual_seed(seed)
+    return build_model(recipe, WORDS, 4, {})
+
+
+def answer(model: VQAModel) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return model.eval()(pixels, model.encode(QUESTIONS, WORDS))
+
+
+# ---------------------------------------------------------------- classes of users
+
+
+@pytest.mark.parametrize("style", [0, 1], ids=["plain modules", "pieces"])
+def test_own_classes_are_built_recorded_and_read_back_where_they_are_named(own, style):
+    names = {slot: OWN[slot][style].__name__ for slot in SLOTS}
+    model = build({slot: Choice(own[name]) for slot, name in names.items()})
+    record = json.loads(json.dumps({s: c.record() for s, c in model.choices().items()}))
+    assert {slot: record[slot]["class"] for slot in SLOTS} == names
+    choices = {slot: choice_from(slot, record[slot], own, "run/config.json") for slot in SLOTS}
+    again = build(choices, seed=1)
+    assert structure_of(again) == structure_of(model)
+    again.load_saved_state(model.saved_state())
+    assert torch.equal(answer(again), answer(model))
+    for slot in SLOTS:
+        message = rf"^run/config.json: its {slot} is the class {names[slot]}, .*--pieces FILE.py$"
+        with pytest.raises(InputError, match=message):
+            choice_from(slot, record[slot], {}, "run/config.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "slot", "keywords"),
+    [
+        ("MeanColour", "vision", {"scale": 2.0}), ("MeanWord", "language", {"width": 3}),
+        ("CountedWords", "language", {"width": 3}), ("Gated", "fusion", {"width": 2}),
+        ("Summed", "fusion", {"hidden": [3], "width": 2}), ("OneLayer", "classifier", {"bias": False}),
+        ("Cosine", "classifier", {"sharpness": 2.0}),
+    ],
+)  # fmt: skip
+def test_keywords_of_own_classes_come_back(own, name, slot, keywords):
+    live = Choice(own[name]).with_(**keywords).make(slot, SIZES[slot], {})
+    assert choice_of(live).keywords.items() >= keywords.items()
+    assert not choice_of(live).keywords.keys() & {"seen", "read", "words", "count", "image_dim"}
+
+
+def test_an_own_class_is_found_before_the_packages():
+    class Product(Concatenation):
+        pass
+
+    assert find_class("fusion", "Product", {"Product": Product}) is Product
+    with pytest.raises(InputError, match="'Prodct' is no fusion; did you mean Product.*--pieces"):
+        find_class("fusion", "Prodct", {})
+    # A run that was trained with it is never read with the package's.
+    record = Choice(Product).record()
+    assert choice_from("fusion", record, {"Product": Product}, "c").made_by is Product
+    with pytest.raises(InputError, match="the class Product, which is not here"):
+        choice_from("fusion", record, {}, "c")
+
+
+class Unkept(nn.Module):
+    """A plain module that does not keep its keyword."""
+
+    def __init__(self, image_dim, question_dim, factor=1):
+        super().__init__()
+        self.out_dim = factor * (image_dim + question_dim)
+
+
+class Reader(nn.Module):
+    """A language encoder with a keyword that is named like a fusion's size."""
+
+    def __init__(self, vocabulary_size, question_dim=11):
+        super().__init__()
+        self.rows, self.out_dim = vocabulary_size, question_dim
+
+
+def test_what_a_plain_module_was_built_with_is_known():
+    live = Choice(Unkept, {"factor": 3}).make("fusion", SIZES["fusion"], {})
+    assert live.out_dim == 24 and choice_of(live).keywords == {"factor": 3}
+
+
+def test_only_the_sizes_of_the_slot_are_sizes():
+    live = Choice(Reader).make("language", SIZES["language"], {})
+    assert (live.rows, live.out_dim) == (7, 11)
+    assert piece(Reader, 5).keywords == {"question_dim": 5}
+
+
+class NoWidth(nn.Module):
+    def __init__(self, image_dim, question_dim):
+        super().__init__()
+
+
+class Failing(nn.Module):
+    def __init__(self, image_dim, question_dim):
+        raise ValueError("two\nlines")
+
+
+class Greedy(nn.Module):
+    def __init__(self, image_dim, question_dim, width, sizes):
+        super().__init__()
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (Choice(NoWidth), "NoWidth: has no `out_dim`; set it"),
+        (Choice(Failing), r"Failing: cannot be made \(ValueError: two lines\)"),
+        (Choice(Greedy), "'width' has no value; a fusion is given image_dim or question_dim by name"),
+        (Choice(Product, {"width": "wide"}), "Product: cannot be made"),
+        (Choice(Product, {"activation": "gelu"}), "Product: cannot be made .KeyError"),
+    ],
+)  # fmt: skip
+def test_a_class_that_cannot_be_built_is_one_line(choice, message):
+    with pytest.raises(InputError, match=message) as caught:
+        choice.make("fusion", SIZES["fusion"], {})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("def broken(:\n", r"pieces.py: line 1: SyntaxError"),
+        ("\n\nraise RuntimeError('a\\nb')\n", r"pieces.py: line 3: RuntimeError: a b$"),
+        ("from torch.nn import Linear\n", "defines no class derived from torch.nn.Module"),
+        (None, "there is no such file of pieces; check --pieces"),
+    ],
+)
+def test_a_file_without_pieces_is_one_line(tmp_path, content, message):
+    path = tmp_path / "pieces.py"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_pieces(path)
+
+
+def test_a_file_that_is_no_python(tmp_path):
+    (tmp_path / "pieces.txt").write_text("hello", encoding="utf-8")
+    with pytest.raises(InputError, match="is not a Python file"):
+        read_pieces(tmp_path / "pieces.txt")
+
+
+# ---------------------------------------------------------------- choosing
+
+
+def test_positions_fill_keywords_and_sizes_are_none_of_them():
+    assert piece(Funnel, (3, 2), dropout=0.1) == Choice(Funnel, {"hidden": (3, 2), "dropout": 0.1})
+    assert piece(StoredFeatures, "vgg16").with_(size_px=64).keywords == {
+        "network": "vgg16", "size_px": 64
+    }  # fmt: skip
+    for wrong in ({"widht": 3}, {"image_dim": 3}, {"depth": 2}):
+        with pytest.raises(InputError, match="Product has no keyword '.*there are width, activ"):
+            piece(Product, **wrong)
+    with pytest.raises(InputError, match="did you mean width"):
+        piece(Product, widht=3)
+
+
+def test_defaults_of_the_data_fill_what_is_not_chosen():
+    defaults = {"weights": "random", "size_px": 48, "encoder": "no keyword of this class"}
+    live = piece(StoredFeatures, "resnet18", size_px=64).make("vision", {}, defaults)
+    assert (live.weights, live.size_px) == ("random", 64)
+
+
+def test_a_live_piece_says_what_it_is_now():
+    fusion = Product(5, 3, 6, normalise=False)
+    expected = {"width": 6, "activation": "relu", "normalise": False, "dropout": 0.0}
+    assert choice_of(fusion) == Choice(Product, expected)
+    fusion.normalise = True
+    assert choice_of(fusion).keywords == expected | {"normalise": True}
+    assert choice_of(copy.deepcopy(fusion)) == choice_of(fusion)
+    assert choice_of(Funnel(6, (5, 4), 3)).keywords["hidden"] == [5, 4]
+    # What is no plain data, such as the path of a cache, is no part of a record.
+    assert choice_of(SentenceVectors(HASHED_NGRAMS)).record() == {
+        "class": "SentenceVectors", "keywords": {"encoder": HASHED_NGRAMS}
+    }  # fmt: skip
+
+
+def test_a_wrong_call_of_a_piece_fails_as_any_class_does():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'wide'"):
+        Product(5, 3, wide=3)
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_the_pieces_of_the_package_are_found(slot):
+    found = pieces_of(slot)
+    assert found and all(issubclass(cls, Piece) for cls in found.values())
+    assert Piece not in found.values()
+
+
+# ---------------------------------------------------------------- structure
+
+
+class Scaled(nn.Module):
+    """One more class that is no library's."""
+
+    factor = 2
+    out_dim = 3
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, vector):
+        return self.factor * self.linear(vector)
+
+
+def model() -> VQAModel:
+    torch.manual_seed(0)
+    classifier = Funnel(8, (5,), 4, dropout=0.5)
+    return VQAModel(None, WordLSTM(WORDS, 4, 3), Product(5, 6, 8, dropout=0.2), classifier)
+
+
+def replace_head(live: VQAModel) -> None:
+    live.classifier.layers[1] = nn.Tanh()
+
+
+CHANGES = {
+    "a module inside": replace_head,
+    "a module beside": lambda live: live.classifier.layers.append(nn.Identity()),
+    "a dropout": lambda live: setattr(live.fusion.dropout, "p", 0.3),
+    "a flag": lambda live: setattr(live.fusion, "normalise", True),
+    "a shape": lambda live: setattr(live.classifier.layers, "3", nn.Linear(5, 6)),
+    "a class of the user": lambda live: setattr(live.fusion, "dropout", Scaled()),
+    "a buffer": lambda live: live.fusion.register_buffer("more", torch.zeros(2)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_structure_tells_models_apart(change):
+    live = model()
+    before = structure_of(live)
+    CHANGES[change](live)
+    assert structure_of(live) != before
+
+
+def test_the_structure_stays_whatever_was_learnt():
+    live = model()
+    before = structure_of(live)
+    other = model()
+    nn.init.ones_(other.classifier.layers[0].weight)
+    assert structure_of(other.eval()) == structure_of(copy.deepcopy(live)) == before
+
+
+def test_weights_that_have_moved_are_the_same_structure():
+    live = StoredFeatures("resnet18", "random", 32)
+    before = structure_of(live)
+    live.weights, live.source, live.stand_in = "elsewhere.pth", "file", None
+    assert structure_of(live) == before
+    live.size_px = 64
+    assert structure_of(live) != before
+
+
+@pytest.mark.parametrize("part", ["factor = 2", "self.factor * vector", "return -image"])
+def test_the_source_of_an_own_class_is_part_of_it(tmp_path, part):
+    """A method, a helper of the class, a constant: what it computes is not what it was."""
+    source = (
+        "from torch import nn\n\n"
+        "class Mine(nn.Module):\n"
+        "    factor = 2\n"
+        "    def __init__(self, image_dim, question_dim):\n"
+        "        super().__init__()\n"
+        "        self.out_dim = image_dim\n"
+        "    def scale(self, vector):\n"
+        "        return self.factor * vector\n"
+        "    @staticmethod\n"
+        "    def turned(image):\n"
+        "        return -image\n"
+        "    def forward(self, image, question):\n"
+        "        return self.turned(self.scale(image))\n"
+    )
+    found = []
+    other = part.replace("2", "3").replace("self.factor *", "1 +").replace("-image", "+image")
+    for name, text in (("a", source), ("b", source), ("c", source.replace(part, other))):
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+        choice = Choice(read_pieces(tmp_path / f"{name}.py")["Mine"])
+        live = choice.make("fusion", SIZES["fusion"], {})
+        found.append((structure_of(live), choice.record()["code"]))
+    assert found[0] == found[1]
+    assert found[0][0] != found[2][0] and found[0][1] != found[2][1]
+
+
+# ---------------------------------------------------------------- records that are not to be trusted
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None, 3, "Product", [], {}, {"class": "Product"}, {"keywords": {}}, {"class": [], "keywords": {}},
+        {"class": "Product", "keywords": 3}, {"class": "Product", "keywords": [1]},
+        {"class": "os.system", "keywords": {}}, {"class": "torch.nn.Linear", "keywords": {}},
+        {"class": "InputError", "keywords": {}}, {"class": "Piece", "keywords": {}},
+        {"class": "Funnel", "keywords": {}}, {"class": "Product", "keywords": {"image_dim": 3}},
+        {"class": "Product", "keywords": {"depth": 3}}, {"class": "evil", "keywords": {}, "code": "x"},
+        {"class": "Product", "keywords": {}, "code": "x"},
+    ],
+)  # fmt: skip
+def test_a_record_that_is_no_fusion_is_one_line_and_runs_nothing(record, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "evil.py").write_text("open('ran', 'w')\nfrom torch.nn import Module as evil\n")
+    with pytest.raises(InputError) as caught:
+        choice_from("fusion", record, {}, "config.json")
+    assert "\n" not in str(caught.value) and not (tmp_path / "ran").exists()
+
+
+# ---------------------------------------------------------------- words of the command line
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "value"),
+    [
+        ("3", int, 3), ("3e-4", float, 3e-4), ("true", bool, True), ("False", bool, False),
+        ("relu", str, "relu"), ("none", float | None, None), ("2", float | None, 2.0),
+        ("[512,256]", tuple[int, ...], (512, 256)), ("7", list[int], (7,)), ("[]", tuple, ()),
+        ("a/b.txt", Path | None, Path("a/b.txt")),
+    ],
+)  # fmt: skip
+def test_values_are_read_by_their_type(text, wanted, value):
+    read = read_value("x", text, wanted)
+    assert read == value and type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "message"),
+    [
+        ("2.5", int, "x=2.5: use a whole number"), ("wide", float, "x=wide: use a number"),
+        ("yes", bool, "x=yes: use true or false"), ("wide", float | None, "use a number or none"),
+        ("[a]", tuple[int, ...], r"use whole numbers such as \[512,256\]"), ("none", int, "whole"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused_with_what_is_wanted(text, wanted, message):
+    with pytest.raises(InputError, match=message):
+        read_value("x", text, wanted)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "name", "text", "value"),
+    [
+        (Product, "width", "512", 512), (Product, "normalise", "true", True),
+        (Funnel, "hidden", "[512,256]", (512, 256)), (NetworkInLoop, "trained", "last block", "last block"),
+        (own_pieces.Gated, "width", "3", 3), (own_pieces.Summed, "hidden", "[3]", (3,)),
+        (own_pieces.OneLayer, "bias", "false", False), (own_pieces.MeanColour, "scale", "2", 2.0),
+    ],
+)  # fmt: skip
+def test_a_keyword_is_read_by_its_annotation_or_its_default(made_by, name, text, value):
+    assert Choice(made_by).read(name, text) == value
+
+
+def test_the_nearest_name_is_suggested_and_only_a_near_one():
+    assert nearest("product", ["Product", "MFB"]) == "did you mean Product? there are Product, MFB"
+    assert nearest("xyz", ["Product", "MFB"]) == "there are Product, MFB"
+    assert nearest("xyz", []) == "there are none"

@@ -1,0 +1,182 @@
+"""The contract of every piece: it joins pieces of other widths, says its own, learns, and is saved.
+
+All classes of the package are found, so that a new one is held to it without being named here.
+"""
+
+import itertools
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from torch.testing import assert_close
+
+from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.choice import Choice, choice_from, piece, pieces_of, structure_of
+from vqa_helpers.pieces.classifier import Funnel
+from vqa_helpers.pieces.fusion import Concatenation, PlainProduct, Product
+from vqa_helpers.pieces.language import GloveBiLSTM, WordLSTM
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
+from vqa_helpers.training.inputs import build_model
+
+ANSWERS = 3
+QUESTIONS = ["what is a cat?", "is it", "why?", "is a cat what?"]
+WORDS = WordVocabulary.build([["what", "is", "a", "cat"], ["is", "it"], ["why"]])
+VISION, LANGUAGE, FUSION, CLASSIFIER = map(
+    pieces_of, ("vision", "language", "fusion", "classifier")
+)
+# Fusions that not every pair of widths fits: those of one side alone, and of equal widths.
+ONE_SIDED, EQUAL = {"OneSide"}, {"PlainProduct"}
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory):
+    """Small widths, random weights, no download."""
+    folder = tmp_path_factory.mktemp("words")
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(len(WORDS), 6, generator=generator).tolist()
+    lines = [" ".join([w, *map(str, v)]) for w, v in zip(WORDS.words, vectors, strict=True)]
+    (folder / "glove.6d.txt").write_text("\n".join(lines[2:]), encoding="utf-8")
+    small = {"vectors": folder / "glove.6d.txt", "dim": 6, "hidden": 5, "first_width": 2}
+    return {
+        "vision": {"network": "resnet18", "weights": "random", "size_px": 32},
+        "language": {**small, "width": 7, "encoder": HASHED_NGRAMS, "cache": folder},
+        "fusion": {"width": 12, "dropout": 0.0},
+        "classifier": {"hidden": (17, 8)},
+    }
+
+
+def join(usual, seed=0, **chosen) -> VQAModel:
+    torch.manual_seed(seed)
+    choices = {slot: None if cls is None else Choice(cls) for slot, cls in chosen.items()}
+    return build_model(choices, WORDS, ANSWERS, usual)
+
+
+def batch_for(model: VQAModel, rows: int = 4):
+    generator = torch.Generator().manual_seed(1)
+    image = None
+    if model.vision is not None and getattr(model.vision, "stored", False):
+        image = torch.randn(4, model.vision.out_dim, generator=generator).half()[:rows]
+    elif model.vision is not None:
+        image = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=generator)[:rows]
+    return image, model.encode(QUESTIONS[:rows], WORDS)
+
+
+COMBINATIONS = [
+    pytest.param(*names, id=" + ".join(map(str, names)))
+    for names in itertools.product([*VISION, None], [*LANGUAGE, None], FUSION, CLASSIFIER)
+    if (None in names[:2]) == (names[2] in ONE_SIDED)
+    and names[:2] != (None, None)
+    and (names[2] not in EQUAL or names[1] == "SentenceVectors")  # 512 beside ResNet18's 512
+]
+
+
+@pytest.mark.parametrize(("vision", "language", "fusion", "classifier"), COMBINATIONS)
+def test_pieces_of_other_widths_join_learn_and_are_saved(
+    usual, vision, language, fusion, classifier
+):
+    classes = {
+        "vision": VISION.get(vision), "language": LANGUAGE.get(language),
+        "fusion": FUSION[fusion], "classifier": CLASSIFIER[classifier],
+    }  # fmt: skip
+    model = join(usual, **classes)
+    widths = {}
+    for name, child in model.named_children():
+        child.register_forward_hook(lambda m, i, out, name=name: widths.update({name: out.shape}))
+    image, question = batch_for(model)
+
+    # Every parameter learns or is declared frozen.
+    logits = model(image, question)
+    assert logits.shape == (4, ANSWERS) and logits.isfinite().all()
+    for name, child in model.named_children():
+        assert widths[name] == (4, child.out_dim), name
+    cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
+    learning = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    assert [name for name, grad in learning.items() if grad is None or not grad.any()] == []
+
+    # An answer depends on its own question and image alone, and on both.
+    model.eval()
+    together = model(image, question)
+    assert torch.equal(model(image, question), together)
+    for row in range(4):
+        alone = model.encode(QUESTIONS[row : row + 1], WORDS)
+        one = model(None if image is None else image[row : row + 1], alone)
+        assert_close(one, together[row : row + 1], rtol=1e-4, atol=1e-5)
+    if image is not None:
+        assert not torch.equal(model(image.flip(0), question), together)
+    if question:
+        turned = tuple(tensor.flip(0) for tensor in question)
+        assert not torch.equal(model(image, turned), together)
+
+    # What is recorded and saved gives the model back.
+    choices = {
+        slot: choice and choice_from(slot, choice.record(), {}, "here")
+        for slot, choice in model.choices().items()
+    }
+    torch.manual_seed(5)
+    again = build_model(choices, WORDS, ANSWERS, {"language": {"cache": usual["language"]["cache"]}})
+    assert structure_of(again) == structure_of(model)
+    again.load_saved_state(model.saved_state())
+    assert torch.equal(again.eval()(image, question), together)
+
+
+def test_every_fusion_takes_part():
+    joined = {parameters.values[2] for parameters in COMBINATIONS}
+    assert joined == FUSION.keys()
+
+
+def test_a_plain_product_of_unequal_widths_is_refused(usual):
+    with pytest.raises(InputError, match=r"equal widths, not 512 \(image\) and 10 \(question\)"):
+        join(usual, vision=StoredFeatures, language=WordLSTM, fusion=PlainProduct, classifier=Funnel)
+
+
+# ---------------------------------------------------------------- a network inside the loop
+
+
+def in_the_loop(trained: str) -> VQAModel:
+    torch.manual_seed(0)
+    vision = NetworkInLoop("resnet18", "random", 32, trained)
+    language = WordLSTM(WORDS, 4, 3)
+    return VQAModel(vision, language, Concatenation(512, 6), Funnel(518, (), ANSWERS))
+
+
+def test_a_network_that_learns_gets_gradients_in_the_right_part():
+    model = in_the_loop("last block").train()
+    image, question = batch_for(model)
+    cross_entropy(model(image, question), torch.tensor([0, 1, 2, 0])).backward()
+    network = model.vision.encoder.network
+    learning = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert learning and all(name.startswith("layer4.") for name in learning)
+    for name, parameter in network.named_parameters():
+        assert (parameter.grad is not None and bool(parameter.grad.any())) == (name in learning)
+
+
+@pytest.mark.parametrize(
+    ("trained", "saved"), [("none", False), ("last block", True), ("all", True)]
+)
+def test_only_a_frozen_network_is_left_out_of_the_saved_model(trained, saved):
+    model = in_the_loop(trained)
+    state = model.saved_state()
+    assert any(name.startswith("vision.encoder.") for name in state) == saved
+    assert {"vision.mean", "vision.std", "classifier.layers.0.weight"} <= state.keys()
+    for wrong in (state | {"more": torch.zeros(1)}, dict(list(state.items())[1:])):
+        with pytest.raises(ValueError, match="is in one of the two alone"):
+            model.load_saved_state(wrong)
+
+
+def test_the_saved_model_holds_the_word_vectors(usual):
+    choices = {"vision": None, "language": piece(GloveBiLSTM), "fusion": piece(FUSION["OneSide"]),
+               "classifier": piece(Funnel, ())}  # fmt: skip
+    model = build_model(choices, WORDS, ANSWERS, usual)
+    saved = model.saved_state()["language.embedding.weight"]
+    assert saved[2:].any(dim=1).all() and not saved[:2].any()
+
+
+def test_parameters_counted_are_those_that_learn():
+    vision = NetworkInLoop("resnet18", "random", 32)
+    model = VQAModel(vision, GloveBiLSTM(WORDS, dim=5, hidden=3), Product(512, 12, 7), Funnel(7, (4,), 3))
+    layer = 2 * (4 * 3 * (5 + 3) + 2 * 4 * 3) + 2 * (4 * 3 * (6 + 3) + 2 * 4 * 3)
+    head = (512 * 7 + 7) + (12 * 7 + 7) + (7 * 4 + 4) + (4 * 3 + 3)
+    assert model.parameter_count() == layer + head

@@ -1,0 +1,306 @@
+"""Frozen sentence vectors: the stand-in, what is kept, and a real SavedModel in its process."""
+
+import importlib.util
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vqa_helpers.errors import InputError
+from vqa_helpers.pieces import sentence_worker, sentences
+from vqa_helpers.pieces.sentences import (
+    HASHED_NGRAMS,
+    USE,
+    USE_HANDLE,
+    embed_sentences,
+    encoder_is_local,
+    encoder_source,
+    sentence_width,
+)
+
+QUESTIONS = ["what color is the cat?", "is it raining?", "what color is the cat?", "how many dogs?"]
+# TensorFlow Hub's name for the encoder: the SHA-1 of its handle.
+HUB_NAME = "063d866c06683311b44b4992fd46003be952409c"
+needs_tensorflow = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="the encoder runs in TensorFlow"
+)
+
+
+@pytest.fixture(autouse=True)
+def empty_machine(monkeypatch, tmp_path):
+    """No encoder downloaded, and none in TensorFlow Hub's cache."""
+    monkeypatch.setattr(sentences, "DOWNLOADED", tmp_path / "data" / "use")
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub"))
+
+
+def saved_model(folder: Path, content: bytes = b"graph") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The calls made to the subprocess, which is replaced: a question's bytes seed its vector."""
+    calls = []
+
+    def answer(source, questions, width):
+        calls.append((source, list(questions)))
+        seeds = [list(question.encode()) for question in questions]
+        return np.stack(
+            [np.random.default_rng(seed).random(width, dtype=np.float32) for seed in seeds]
+        )
+
+    monkeypatch.setattr(sentences, "embed_in_subprocess", answer)
+    return calls
+
+
+# ---------------------------------------------------------------- the stand-in
+
+
+def test_stand_in_depends_on_the_question_alone(tmp_path):
+    together = embed_sentences(QUESTIONS, HASHED_NGRAMS, cache=tmp_path)
+    assert together.shape == (4, sentence_width(HASHED_NGRAMS)) and together.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-5)
+    backwards = embed_sentences(QUESTIONS[::-1], HASHED_NGRAMS, cache=tmp_path)
+    np.testing.assert_array_equal(backwards[::-1], together)
+    alone = embed_sentences(QUESTIONS[3:], HASHED_NGRAMS, cache=tmp_path)
+    np.testing.assert_array_equal(alone[0], together[3])
+
+
+def test_stand_in_reads_words_and_their_order(tmp_path):
+    texts = ["is the dog on the mat", "IS THE DOG ON THE MAT??", "is the mat on the dog", "why not"]
+    same, loud, turned, other = embed_sentences(texts, HASHED_NGRAMS, cache=tmp_path)
+    np.testing.assert_array_equal(same, loud)
+    assert same @ other < 0.3 < same @ turned < 0.99
+    assert (same < 0).any() and (same > 0).any()  # signed, so that collisions cancel
+    assert not embed_sentences(["?!"], HASHED_NGRAMS, cache=tmp_path).any()
+    assert not list(tmp_path.iterdir())  # hashing is faster than keeping
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+@pytest.mark.parametrize("encoder", [USE, HASHED_NGRAMS])
+def test_no_questions_need_no_model(tmp_path, encoder):
+    assert embed_sentences([], encoder, cache=tmp_path).shape == (0, 512)
+
+
+def test_each_distinct_question_is_asked_once_and_kept(tmp_path, asked):
+    model = str(saved_model(tmp_path / "model"))
+    cache = tmp_path / "cache"
+    first = embed_sentences(QUESTIONS, model, cache=cache)
+    assert asked == [(model, ["what color is the cat?", "is it raining?", "how many dogs?"])]
+    np.testing.assert_array_equal(first[0], first[2])
+    assert not np.array_equal(first[0], first[1])
+    subset = embed_sentences(QUESTIONS[:0:-1], model, cache=cache)
+    np.testing.assert_array_equal(subset, first[:0:-1])
+    more = embed_sentences(["is it new?", *QUESTIONS], model, cache=cache)
+    assert asked[1:] == [(model, ["is it new?"])]
+    np.testing.assert_array_equal(more[1:], first)
+    again = embed_sentences(["is it new?", *QUESTIONS], model, cache=cache)
+    np.testing.assert_array_equal(again, more)
+    assert len(asked) == 2
+    assert not list(cache.rglob("*.partial"))
+
+
+def test_another_model_shares_nothing(tmp_path, asked, monkeypatch):
+    cache = tmp_path / "cache"
+    embed_sentences(QUESTIONS, str(saved_model(tmp_path / "a", b"one")), cache=cache)
+    other = saved_model(tmp_path / "b", b"two")
+    monkeypatch.setenv("VQA_SENTENCE_ENCODER", str(other))
+    embed_sentences(QUESTIONS, USE, cache=cache)
+    assert [source for source, _ in asked] == [str(tmp_path / "a"), str(other)]
+    moved = shutil.copytree(other, tmp_path / "moved")  # the content counts, not the place
+    embed_sentences(QUESTIONS, str(moved), cache=cache)
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "empty"])
+def test_damaged_files_are_noticed_and_computed_again(tmp_path, asked, caplog, damage):
+    model = str(saved_model(tmp_path / "model"))
+    cache = tmp_path / "cache"
+    first = embed_sentences(QUESTIONS, model, cache=cache)
+    (victim,) = cache.rglob("*.safetensors")
+    content = bytearray(victim.read_bytes())
+    content[-40] ^= 1
+    if damage == "remove":
+        victim.unlink()
+    else:
+        victim.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[damage])
+    np.testing.assert_array_equal(embed_sentences(QUESTIONS, model, cache=cache), first)
+    assert len(asked) == 2
+    assert ("the kept vectors cannot be used" in caplog.text) == (damage != "remove")
+    caplog.clear()
+    embed_sentences(QUESTIONS, model, cache=cache)
+    assert len(asked) == 2 and not caplog.records
+
+
+def test_broken_characters_do_not_mix_questions_up(tmp_path, asked):
+    texts = ["what is \ud800", "what is ?", "what is this"]
+    vectors = embed_sentences(texts, str(saved_model(tmp_path / "m")), cache=tmp_path / "cache")
+    assert asked[0][1] == ["what is ?", "what is this"]
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+
+
+def test_a_cache_that_cannot_be_written_only_warns(tmp_path, asked, caplog):
+    (tmp_path / "file").write_text("in the way")
+    model = str(saved_model(tmp_path / "model"))
+    vectors = embed_sentences(QUESTIONS, model, cache=tmp_path / "file")
+    assert vectors.any(axis=1).all() and "not kept" in caplog.text
+
+
+# ---------------------------------------------------------------- where the model is
+
+
+def test_downloads_come_before_the_hubs_cache_and_that_before_the_network(tmp_path, asked):
+    """All three are the published encoder: what one computed is not asked of another."""
+    downloaded = tmp_path / "data" / "use"
+    downloaded.mkdir(parents=True)
+    assert not encoder_is_local()  # a download that has only begun
+    hub = saved_model(tmp_path / "hub" / HUB_NAME, b"another")
+    assert encoder_is_local()
+    first = embed_sentences(QUESTIONS, USE, cache=tmp_path / "a")
+    (downloaded / "saved_model.pb").write_bytes(b"graph")
+    embed_sentences(QUESTIONS, USE, cache=tmp_path / "b")
+    assert encoder_source(USE) == f"{USE}, {USE_HANDLE}"
+    shutil.rmtree(hub)
+    shutil.rmtree(downloaded)
+    assert not encoder_is_local()
+    np.testing.assert_array_equal(embed_sentences(QUESTIONS, USE, cache=tmp_path / "a"), first)
+    embed_sentences(QUESTIONS, USE, cache=tmp_path / "c")
+    assert [source for source, _ in asked] == [str(hub), str(downloaded), USE_HANDLE]
+
+
+def test_failed_download_names_the_remedies_and_its_reason(tmp_path, monkeypatch):
+    def fail(*_):
+        raise sentence_worker.Unavailable("no route to host")
+
+    monkeypatch.setattr(sentences, "embed_in_subprocess", fail)
+    with pytest.raises(InputError, match=r"\(no route to host\)") as caught:
+        embed_sentences(QUESTIONS, USE, cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    remedies = ("vqa data download use", "--sentence-encoder", "VQA_SENTENCE_ENCODER", "network")
+    for remedy in (*remedies, USE_HANDLE, "--offline"):
+        assert remedy in str(caught.value)
+
+
+def test_a_name_that_is_no_saved_model_is_refused(tmp_path, monkeypatch):
+    for wrong in (str(tmp_path), "elmo"):
+        with pytest.raises(InputError, match="is not a SavedModel folder; name the unpacked one"):
+            embed_sentences(QUESTIONS, wrong, cache=tmp_path / "cache")
+    monkeypatch.setenv("VQA_SENTENCE_ENCODER", str(tmp_path / "absent"))
+    with pytest.raises(InputError, match="absent: is not a SavedModel folder"):
+        encoder_is_local()
+
+
+# ---------------------------------------------------------------- the process
+
+
+def python_without(folder: Path, module: str, error: str) -> str:
+    """A PYTHONPATH entry on which importing `module` raises `error`."""
+    folder.mkdir()
+    (folder / f"{module}.py").write_text(f"raise {error}\n")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("ModuleNotFoundError(\"No module named 'x'\")", r"pip install tensorflow.*--offline"),
+        ('SystemError("the CPU is too old")', r"code 1 \(SystemError: the CPU is too old\)"),
+    ],
+)
+def test_a_process_that_cannot_start_is_one_clear_line(tmp_path, monkeypatch, error, message):
+    monkeypatch.setenv("PYTHONPATH", python_without(tmp_path / "path", "tensorflow", error))
+    with pytest.raises(InputError, match=message) as caught:
+        embed_sentences(QUESTIONS, str(saved_model(tmp_path / "m")), cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+
+
+def test_values_that_are_not_finite_are_refused(monkeypatch):
+    def run(command, noise):
+        np.save(command[-2], np.full((1, 512), np.nan, dtype=np.float32))
+        return 0, ""
+
+    monkeypatch.setattr(sentence_worker, "_run", run)
+    with pytest.raises(InputError, match="not finite"):
+        sentence_worker.embed_in_subprocess("somewhere", ["is it?"], 512)
+
+
+BUILD = """
+import sys
+import tensorflow as tf
+
+class Encoder(tf.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.frequencies = tf.Variable(tf.linspace(0.1, 1.0, width))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def __call__(self, texts):
+        place = tf.cast(tf.strings.to_hash_bucket_fast(texts, 1000), tf.float32)
+        return tf.sin(place[:, None] * self.frequencies[None, :])
+
+for width, folder in ((512, sys.argv[1]), (16, sys.argv[2])):
+    tf.saved_model.save(Encoder(width), folder)
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Two real SavedModels, 512 and 16 wide, made by TensorFlow in a process of its own."""
+    folder = tmp_path_factory.mktemp("models")
+    paths = folder / "right", folder / "narrow"
+    command = [sys.executable, "-c", BUILD, *map(str, paths)]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert built.returncode == 0, built.stderr[-2000:]
+    return paths
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_real_saved_model_in_its_real_process(tmp_path, models, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    here = "tensorflow" in sys.modules  # another test may have brought it in
+    questions = [f"what is number {i}?" for i in range(600)]  # more than one batch
+    cache = tmp_path / "cache"
+    first = embed_sentences(questions, str(models[0]), cache=cache)
+    assert first.shape == (600, 512) and first.dtype == np.float32
+    assert "600 sentences embedded" in caplog.text  # what the process says is passed on
+    assert ("tensorflow" in sys.modules) == here
+    # The same model where TensorFlow Hub would have put it, asked for some, in another order.
+    shutil.copytree(models[0], tmp_path / "hub" / HUB_NAME)
+    some = [599, 3, 511, 512, 3]
+    hub = embed_sentences([questions[i] for i in some], USE, cache=tmp_path / "new")
+    np.testing.assert_allclose(hub, first[some], atol=1e-6)
+    assert len(np.unique(hub.round(3), axis=0)) == 4
+    monkeypatch.setattr(sentence_worker, "_run", None)  # what was asked before starts no process
+    again = embed_sentences(questions[::-1], str(models[0]), cache=cache)
+    np.testing.assert_array_equal(again[::-1], first)
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_real_tensorflow_refuses_other_and_broken_models(tmp_path, models):
+    for folder, message in (
+        (models[1], r"narrow: .*shape \(3, 16\) .*expected \(3, 512\)"),
+        (saved_model(tmp_path / "m"), "cannot load this SavedModel"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            embed_sentences(QUESTIONS, str(folder), cache=tmp_path)
+        assert "\n" not in str(caught.value)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_real_handle_without_tensorflow_hub(tmp_path, monkeypatch):
+    error = "ModuleNotFoundError(\"No module named 'pkg_resources'\")"
+    monkeypatch.setenv("PYTHONPATH", python_without(tmp_path / "path", "tensorflow_hub", error))
+    with pytest.raises(InputError, match=r"pip install 'setuptools<82'.*--offline"):
+        embed_sentences(QUESTIONS, USE, cache=tmp_path)
