@@ -38,9 +38,7 @@ _CLUTTER = re.compile(r"__MACOSX/|(.*/)?(\._|\.DS_Store\Z)")  # what a Mac adds
 # Absolute, of another system, upwards, or hidden: this package keeps its own notes in such files.
 _UNSAFE = re.compile(r"/|[A-Za-z]:|.*\\|(.*/)?\.\.(/|\Z)|(\./)*\.[^/]", re.DOTALL)
 # The folder written to is empty: the names in the archive are at fault.
-_OWN_FAULTS = (
-    None, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG
-)  # fmt: skip
+_OWN_FAULTS = {None, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 
 _Info = zipfile.ZipInfo | tarfile.TarInfo
 _Member = tuple[str, int, bool, _Info]  # name, bytes as declared, whether it is a folder

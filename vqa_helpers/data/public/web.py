@@ -96,8 +96,8 @@ class Part:
     def receive(self, response: requests.Response) -> str:
         """Add what an answer brings, and finish the file if that was all; its sha256."""
         total, offset = response.raw.length_remaining, 0
-        etag = response.headers.get("ETag", "")
-        version = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+        etag, modified = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+        version = etag if etag.startswith('"') else modified  # a weak ETag does not tell bytes
         if response.status_code == 200:
             self._drop()
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,17 +114,12 @@ class Part:
         if total is not None and not (self._file.bytes or 0) <= total <= self._most:
             limit = "expected" if self._file.bytes else "the limit"
             raise self._lie(f"says {total} bytes where {self._most} are {limit}")
+        if offset and offset == total:
+            return self._finish(resumed=True)
         require_space(self._path.parent, (total or 0) - offset, f"to download {self._path.name}")
-        if response.status_code != 416:
-            self._append(response, total, offset)
-        if self.size < (total or 0):
-            raise _Failed(f"ends after {self.size} of {total} bytes")
-        return self._finish(resumed=offset > 0)
-
-    def _append(self, response: requests.Response, total: int | None, offset: int) -> None:
-        most, began, came = total or self._most, time.monotonic(), 0
-        small = nullcontext(lambda count: None)
-        shown = meter(self._path.name, total, offset) if most > GAIN_BYTES else small
+        most = total or self._most
+        shown = meter(self._path.name, total, offset) if most > GAIN_BYTES else nullcontext()
+        began, came = time.monotonic(), 0
         with self._part.open("ab") as out, shown as advance:
             # One read of the socket: whatever came before a cut is kept, as after a kill.
             while chunk := response.raw.read1(1 << 18, decode_content=False):
@@ -133,10 +128,14 @@ class Part:
                     raise self._lie(f"sends more than {most} bytes")
                 out.write(chunk)
                 out.flush()
-                advance(len(chunk))
+                if advance:
+                    advance(len(chunk))
                 waited_s = time.monotonic() - began
                 if waited_s >= TIMEOUT_S and came < waited_s * SLOWEST_BYTES_S:
                     raise _Failed(f"sends {came} bytes in {waited_s:.0f} s")
+        if self.size < (total or 0):
+            raise _Failed(f"ends after {self.size} of {total} bytes")
+        return self._finish(resumed=offset > 0)
 
     def _finish(self, resumed: bool) -> str:
         found, expected = sha256_of(self._part), self._file.sha256
