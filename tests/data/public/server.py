@@ -19,13 +19,9 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         server.asked.append((path, dict(self.headers)))
         script = server.scripts.get(path, [])
+        usual = well if path in server.files else status(404)
         try:
-            if script:
-                script.pop(0)(self, server.files.get(path, b""))
-            elif path in server.files:
-                well(self, server.files[path])
-            else:
-                status(404)(self, b"")
+            (script.pop(0) if script else usual)(self, server.files.get(path, b""))
         except OSError:  # the client has gone
             self.close_connection = True
 
@@ -45,13 +41,6 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class Http(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        """A client that goes away in the middle is no news here."""
-
-
 class Server:
     """Serves `files` by path; the replies of `scripts` come first, one a request."""
 
@@ -59,8 +48,9 @@ class Server:
         self.files: dict[str, bytes] = {}
         self.scripts: dict[str, list[Reply]] = {}
         self.asked: list[tuple[str, dict]] = []
-        self._http = Http(("127.0.0.1", 0), Handler)
-        self._http.owner = self
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.owner, self._http.daemon_threads = self, True
+        self._http.handle_error = lambda *_: None  # a client that goes away is no news here
         self.base = f"http://127.0.0.1:{self._http.server_port}"
 
     def __enter__(self):
@@ -119,22 +109,20 @@ def cut(count, pause_s=0.0, **options):
     return lambda handler, content: well(handler, content, count, pause_s, **options)
 
 
-def status(code, body=b"", **headers):
-    def reply(handler, _):
-        handler.start(code, len(body), **headers)
-        handler.wfile.write(body)
+def status(code, body=b"", length=None, **headers):
+    """A body, None for the content, under a Content-Length that need not be its own."""
+
+    def reply(handler, content):
+        sent = content if body is None else body
+        handler.start(code, len(sent) if length is None else length, **headers)
+        handler.wfile.write(sent)
 
     return reply
 
 
 def declares(length):
     """The content under another Content-Length, and the end of the connection."""
-
-    def reply(handler, content):
-        handler.start(200, length, ETag='"x"', Connection="close")
-        handler.wfile.write(content)
-
-    return reply
+    return status(200, None, length, ETag='"x"', Connection="close")
 
 
 def claims_range(said, count=None, **headers):
@@ -175,5 +163,4 @@ def crawling(handler, content):
     handler.start(200, len(content))
     for number in range(len(content)):
         handler.wfile.write(content[number : number + 1])
-        handler.wfile.flush()
         time.sleep(0.02)

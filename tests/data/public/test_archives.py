@@ -5,15 +5,9 @@ import io
 import os
 import random
 import shutil
-import signal
 import stat
-import subprocess
-import sys
 import tarfile
-import time
 import zipfile
-import zlib
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +15,6 @@ from vqa_helpers.data.public import archives
 from vqa_helpers.data.public.archives import BadArchive, unpack
 from vqa_helpers.errors import InputError
 
-ROOT = Path(__file__).parents[3]
 FILES = {"train2014/a.jpg": b"a" * 100, "train2014/b.jpg": b"b" * 50, "readme.txt": b"r"}
 OTHER = {"other.json": b"other"}
 
@@ -46,8 +39,7 @@ def make_tar(path, members):
 
 def odd_tar(kind, **fields):
     info = tarfile.TarInfo("odd")
-    info.type = kind
-    for name, value in fields.items():
+    for name, value in {"type": kind, **fields}.items():
         setattr(info, name, value)
     return info
 
@@ -82,28 +74,28 @@ def refused(archive, place, reason="damaged or not safe"):
     """Whether an archive is refused for this reason, and the world is as it was."""
     world = place.parent
     before = sorted(world.rglob("*")), tree(world)
-    with pytest.raises(BadArchive, match=reason) as caught:
+    with pytest.raises(BadArchive, match=f"{archive}: .*{reason}") as caught:
         unpack(archive, place)
     assert "\n" not in str(caught.value)
-    assert str(archive) in str(caught.value)
-    assert (sorted(world.rglob("*")), tree(world)) == before
-    return True
+    return (sorted(world.rglob("*")), tree(world)) == before
 
 
 # ---------------------------------------------------------------- archives as they should be
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tgz", "a.tar"])
+@pytest.mark.parametrize("name", ["a.zip", "stored.zip", "a.tar.gz", "a.tgz", "a.tar"])
 def test_everything_comes_out(tmp_path, place, name):
-    archive = (make_zip if name == "a.zip" else make_tar)(tmp_path / name, FILES)
-    for _ in range(2):  # the second time changes nothing
-        assert unpack(archive, place) == list(FILES)
+    made = (
+        make_tar(tmp_path / name, FILES)
+        if "zip" not in name
+        else make_zip(
+            tmp_path / name, FILES, zipfile.ZIP_STORED if name[0] == "s" else zipfile.ZIP_DEFLATED
+        )
+    )
+    for gone in ("readme.txt", "train2014/a.jpg"):
+        assert unpack(made, place) == list(FILES)
         assert tree(place) == FILES | OTHER
-
-
-def test_a_stored_zip(tmp_path, place):
-    unpack(make_zip(tmp_path / "a.zip", FILES, zipfile.ZIP_STORED), place)
-    assert tree(place) == FILES | OTHER
+        (place / gone).unlink()  # as a kill between two moves leaves it
 
 
 def test_folders_and_dots_in_names(tmp_path, place):
@@ -185,27 +177,18 @@ def test_two_members_of_one_name(tmp_path, place, first, second, make, name):
     assert refused(make(tmp_path / name, [(first, b"1"), (second, b"2")]), place)
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        odd_tar(tarfile.SYMTYPE, linkname="/etc"),
-        odd_tar(tarfile.SYMTYPE, linkname="good.json"),
-        odd_tar(tarfile.LNKTYPE, linkname="../../secret"),
-        odd_tar(tarfile.LNKTYPE, linkname="good.json"),
-        odd_tar(tarfile.FIFOTYPE),
-        odd_tar(tarfile.CHRTYPE, devmajor=1, devminor=5),
-        odd_tar(tarfile.GNUTYPE_SPARSE),
-        odd_zip(stat.S_IFLNK),
-        odd_zip(stat.S_IFIFO),
-        odd_zip(stat.S_IFCHR),
-        odd_zip(stat.S_IFDIR),
-    ],
-    ids=range(11),
-)
+ODD = [
+    *[odd_tar(tarfile.SYMTYPE, linkname=link) for link in ("/etc", "good.json")],
+    *[odd_tar(tarfile.LNKTYPE, linkname=link) for link in ("../../secret", "good.json")],
+    *[odd_tar(kind) for kind in (tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.GNUTYPE_SPARSE)],
+    *[odd_zip(kind) for kind in (stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR)],
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
 def test_members_that_are_no_files(tmp_path, place, odd):
     make, name = (make_tar, "a.tgz") if isinstance(odd, tarfile.TarInfo) else (make_zip, "a.zip")
-    content = b"" if make is make_tar else b"/etc/passwd"
-    members = [("good.json", b"good"), (odd, content), ("odd/x", b"x")]
+    members = [("good.json", b"good"), (odd, b"" if make is make_tar else b"/etc/passwd")]
     assert refused(make(tmp_path / name, members), place)
 
 
@@ -223,34 +206,17 @@ def test_an_encrypted_or_oddly_compressed_zip(tmp_path, place):
 
 
 @both
-def test_too_many_bytes_or_members(tmp_path, place, monkeypatch, make, name):
-    archive = make(tmp_path / name, FILES)
-    for limit, most in (("MOST_BYTES", 151), ("MOST_MEMBERS", 3)):
-        monkeypatch.setattr(archives, limit, most - 1)
-        assert refused(archive, place, "bomb")
-        monkeypatch.setattr(archives, limit, most)
-        unpack(archive, place)
-        shutil.rmtree(place / "train2014")
-        (place / "readme.txt").unlink()
-        monkeypatch.undo()
+@pytest.mark.parametrize(("limit", "most"), [("MOST_BYTES", 151), ("MOST_MEMBERS", 3)])
+def test_too_many_bytes_or_members(tmp_path, place, monkeypatch, make, name, limit, most):
+    monkeypatch.setattr(archives, limit, most - 1)
+    assert refused(make(tmp_path / name, FILES), place, "bomb")
+    monkeypatch.setattr(archives, limit, most)
+    unpack(tmp_path / name, place)
 
 
 @both
 def test_a_ratio_that_no_text_reaches(tmp_path, place, make, name):
     assert refused(make(tmp_path / name, {"zeros": bytes(20_000_000)}), place, "bomb")
-
-
-def test_members_that_share_their_bytes(tmp_path, place):
-    """The directory of a zip lists the same compressed bytes a thousand times."""
-    archive = make_zip(tmp_path / "a.zip", {"zeros000": bytes(1_000_000)})
-    content = archive.read_bytes()
-    central, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
-    entry, end_record = content[central:end], bytearray(content[end:])
-    entries = b"".join(entry.replace(b"zeros000", b"zeros%03d" % i) for i in range(1000))
-    end_record[8:12] = (1000).to_bytes(2, "little") * 2
-    end_record[12:16] = len(entries).to_bytes(4, "little")
-    archive.write_bytes(content[:central] + entries + end_record)
-    assert refused(archive, place, "bomb")
 
 
 @pytest.mark.parametrize("declared", [10, 999, 1001])
@@ -259,16 +225,6 @@ def test_a_zip_member_of_another_size_than_it_declares(tmp_path, place, declared
     size = (1000).to_bytes(4, "little")
     archive.write_bytes(archive.read_bytes().replace(size, declared.to_bytes(4, "little")))
     assert refused(archive, place, "CRC|fewer bytes than it declares")
-
-
-def test_a_zip_member_larger_than_it_declares_is_not_read_on(tmp_path, place):
-    archive = make_zip(tmp_path / "a.zip", {"liar": b"x" * 1000})
-    content = archive.read_bytes()
-    for declared, real in ((10, 1000), (zlib.crc32(b"x" * 10), zlib.crc32(b"x" * 1000))):
-        content = content.replace(real.to_bytes(4, "little"), declared.to_bytes(4, "little"))
-    archive.write_bytes(content)
-    unpack(archive, place)
-    assert (place / "liar").read_bytes() == b"x" * 10
 
 
 def test_a_tar_header_that_would_fill_the_memory(tmp_path, place):
@@ -299,14 +255,10 @@ def test_a_tar_that_never_ends(tmp_path, place):
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"<html>not found</html>", bytes(10_000)])
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar"])
-def test_no_archive_at_all(tmp_path, place, content, name):
+def test_no_archive_at_all_or_none_with_files(tmp_path, place, content, name):
     (tmp_path / name).write_bytes(content)
     assert refused(tmp_path / name, place)
-
-
-def test_an_archive_without_a_file(tmp_path, place):
-    for members in ({}, {"x/": b""}):
-        assert refused(make_zip(tmp_path / "a.zip", members), place, "holds no file")
+    assert refused(make_zip(tmp_path / "b.zip", {"x/": b""}), place, "holds no file")
 
 
 @both
@@ -341,46 +293,9 @@ def test_a_disk_without_room(tmp_path, place, monkeypatch):
     assert os.listdir(place) == ["other.json"]
 
 
-def test_a_kill_leaves_a_hidden_folder_which_the_next_call_removes(tmp_path, place):
-    archive = make_zip(tmp_path / "a.zip", {"in/a": bytes(10), "in/b": bytes(10)})
-    program = f"""
-import os, time
-from pathlib import Path
-from vqa_helpers.data.public import archives
-archives.os.replace = lambda *_: time.sleep(60)
-archives.unpack(Path({str(archive)!r}), Path({str(place)!r}))
-"""
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
-    staged = place / ".a.zip.unpacking"
-    try:
-        limit = time.monotonic() + 60
-        while not (staged / "in" / "b").exists():
-            assert process.poll() is None and time.monotonic() < limit
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait(30)
-    finally:
-        process.kill()
-    assert tree(place).keys() == {".a.zip.unpacking/in/a", ".a.zip.unpacking/in/b", "other.json"}
-    (staged / "in" / "stale").write_bytes(b"of a former version")
-    unpack(archive, place)
-    assert tree(place) == {"in/a": bytes(10), "in/b": bytes(10)} | OTHER
-
-
-def test_an_end_between_two_moves_is_mended(tmp_path, place, monkeypatch):
-    archive = make_zip(tmp_path / "a.zip", FILES)
-    replace, moved = os.replace, []
-
-    def replace_once(source, target):
-        if moved:
-            raise KeyboardInterrupt
-        moved.append(target)
-        replace(source, target)
-
-    monkeypatch.setattr(archives.os, "replace", replace_once)
-    with pytest.raises(KeyboardInterrupt):
-        unpack(archive, place)
-    monkeypatch.undo()
-    assert len(moved) == 1 and not list(place.glob(".*"))
-    unpack(archive, place)
+def test_what_a_kill_has_left_is_removed(tmp_path, place):
+    stale = place / ".a.zip.unpacking" / "in" / "stale"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"of a former version")
+    unpack(make_zip(tmp_path / "a.zip", FILES), place)
     assert tree(place) == FILES | OTHER

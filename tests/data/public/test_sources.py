@@ -61,33 +61,26 @@ def test_a_list_of_ones_own(tmp_path, monkeypatch, how):
     assert sources["small"].expands == 1 and sources["small"].bytes is None
 
 
+WRONG = {
+    "list": {
+        "single_image": ["file:///{subset}/{name}", "http://host/{subset}"],
+        "sources": [OWN["sources"] * 2],
+    },
+    "source": {
+        "name": [""], "folder": ["../up", "/etc", "a//b", ".hidden", ""], "files": [[]],
+        "expands": [0], "unpack": ["yes"],
+    },
+    "file": {
+        "url": ["file:///etc/a.zip", "http:///a.zip", "http://[x/a.zip", "http://host/"],
+        "mirrors": [["ftp://host/a.zip"]], "bytes": [0, "3"], "sha256": ["A" * 64, "0" * 63],
+        "saved_as": ["../a.zip", ".a.zip", "b.tar.gz"],  # as the other is
+    },
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("place", "field", "value"),
-    [
-        ("source", "name", ""),
-        ("source", "folder", "../up"),
-        ("source", "folder", "/etc"),
-        ("source", "folder", "a//b"),
-        ("source", "folder", ".hidden"),
-        ("source", "files", []),
-        ("source", "expands", 0),
-        ("source", "unpack", "yes"),
-        ("file", "url", "file:///etc/a.zip"),
-        ("file", "url", "http:///a.zip"),
-        ("file", "url", "http://[x/a.zip"),
-        ("file", "url", "http://host/"),
-        ("file", "bytes", 0),
-        ("file", "bytes", "3"),
-        ("file", "sha256", "A" * 64),
-        ("file", "sha256", "0" * 63),
-        ("file", "saved_as", "../a.zip"),
-        ("file", "saved_as", ".a.zip"),
-        ("file", "saved_as", "b.tar.gz"),  # as the other is
-        ("file", "mirrors", ["ftp://host/a.zip"]),
-        ("list", "single_image", "file:///{subset}/{name}"),
-        ("list", "single_image", "http://host/{subset}"),
-        ("list", "sources", OWN["sources"] * 2),
-    ],
+    [(p, field, value) for p in WRONG for field in WRONG[p] for value in WRONG[p][field]],
 )
 def test_a_field_that_cannot_be_used(tmp_path, place, field, value):
     content = deepcopy(OWN)
