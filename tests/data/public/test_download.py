@@ -1,32 +1,28 @@
 """Public files made ready: fetched, unpacked, remembered, found by hand, never half there."""
 
 import io
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tarfile
 import threading
 import time
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.builders import write_json
+from tests.cli.calling import python
 from tests.data.public.server import cut, endless, other, status
 from vqa_helpers.data.public import download as module
 from vqa_helpers.data.public import web
 from vqa_helpers.data.public.download import HERE, NOT_HERE, download, fetch_images, state
 from vqa_helpers.data.public.sources import Source, Sources
 from vqa_helpers.errors import InputError
-
-ROOT = Path(__file__).parents[3]
 
 
 def zipped(files):
@@ -109,25 +105,16 @@ def test_an_archive_of_which_no_sum_is_published(server, tmp_path, caplog):
     assert "unverified" in caplog.text and state(use, tmp_path) == HERE
 
 
-@pytest.mark.parametrize(
-    "lost",
-    [
-        "0.jpg",
-        "7.jpg",
-        "19.jpg",
-        "the folder",
-        "",
-        "[]",
-        '{"ends": 1}',
-        '{"ends": {}, "folders": 1}',
-    ],
-)
+LOST = ("0.jpg", "7.jpg", "19.jpg", "folder", "", "[]", '{"ends": 1}', '{"ends": {}, "folders": 1}')
+
+
+@pytest.mark.parametrize("lost", LOST)
 def test_a_record_that_is_damaged_or_whose_files_are_gone(val2014, tmp_path, lost):
     folder = download(val2014, tmp_path) / "val2014"
     (folder / "mine.jpg").touch()  # more than came is no harm
     assert state(val2014, tmp_path) == HERE
     (folder / "mine.jpg").unlink()
-    if lost == "the folder":
+    if lost == "folder":
         shutil.rmtree(folder)
     elif lost.endswith(".jpg"):
         (folder / lost).unlink()
@@ -207,26 +194,13 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
-PROGRAM = """
-import signal, sys
-from pathlib import Path
-from vqa_helpers.data.public.download import download
-from vqa_helpers.data.public.sources import read_sources
-signal.signal(2, signal.default_int_handler)
-download(read_sources(Path(sys.argv[1]))["x"], Path(sys.argv[2]))
-"""
-
-
 def started(source, root):
     """A process of its own that downloads a source."""
     files = [{"url": f.url, "bytes": f.bytes, "sha256": f.sha256} for f in source.files]
     own = {"name": "x", "about": "", "licence": "", "folder": source.folder, "unpack": True}
     listed = {"single_image": "http://h/{subset}/{name}", "sources": [own | {"files": files}]}
-    (root / "sources.json").write_text(json.dumps(listed))
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, root / "sources.json", root], cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    sources = write_json(root / "sources.json", listed)
+    return python("data", "download", "x", "--sources", sources, "--root", root)
 
 
 def test_two_processes_share_the_work(v2, server, tmp_path):
@@ -338,9 +312,7 @@ def test_bombs_are_named(album, server, monkeypatch):
     assert "sends more than 100000 bytes" in failed[1] and "no readable JPEG" in failed[2]
 
 
-def test_a_host_that_is_silent_is_soon_left_alone_but_not_one_that_refuses(
-    album, server, monkeypatch
-):
+def test_a_host_that_is_silent_is_soon_left_alone_one_that_refuses_not(album, server, monkeypatch):
     assert len(album(range(101, 141), parallel=2)) == len(server.asked) == 40
     server.asked.clear()
     monkeypatch.setattr(web, "ATTEMPTS", 1)
