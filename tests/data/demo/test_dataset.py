@@ -1,4 +1,4 @@
-"""The embedded dataset: layout, determinism, biases, disagreement, pictures."""
+"""The demo dataset: layout, determinism, biases, disagreement, pictures."""
 
 import hashlib
 import json
@@ -50,8 +50,8 @@ def test_same_seed_same_bytes_another_seed_another_dataset(small, tmp_path):
 
 
 def test_the_demo_is_the_one_it_has_always_been():
-    """Scores of the demo can be compared between versions of this package: numpy's stream of
-    random numbers is stable, so its questions and answers are."""
+    """So that scores of the demo can be compared between versions of this package; another numpy
+    may draw other random numbers."""
     asked = repr([make_image(0, k) for k in range(100)])
     assert hashlib.sha256(asked.encode()).hexdigest()[:16] == "3be06c6fc1155424"
 

@@ -107,13 +107,13 @@ class Part:
             said, offset = response.headers.get("Content-Range", ""), self.size
             match = _CONTENT_RANGE.fullmatch(said)
             if not (match and offset and int(match[1] or match[2]) == offset):
-                raise self._lie(f"sends range {said!r} where {offset}- was asked for")
+                raise self._reject(f"sends range {said!r} where {offset}- was asked for")
             if version and not self._file.sha256 and version != self._note.read_text():
-                raise self._lie("sends the rest of another version")
+                raise self._reject("sends the rest of another version")
             total = int(match[2])
         if total is not None and not (self._file.bytes or 0) <= total <= self._most:
             limit = "expected" if self._file.bytes else "the limit"
-            raise self._lie(f"says {total} bytes where {self._most} are {limit}")
+            raise self._reject(f"says {total} bytes where {self._most} are {limit}")
         if offset and offset == total:
             return self._finish(resumed=True)
         require_space(self._path.parent, (total or 0) - offset, f"to download {self._path.name}")
@@ -125,7 +125,7 @@ class Part:
             while chunk := response.raw.read1(1 << 18, decode_content=False):
                 came += len(chunk)
                 if offset + came > most:
-                    raise self._lie(f"sends more than {most} bytes")
+                    raise self._reject(f"sends more than {most} bytes")
                 out.write(chunk)
                 out.flush()
                 if advance:
@@ -152,8 +152,8 @@ class Part:
         self._drop()
         return found
 
-    def _lie(self, reason: str) -> _Failed:
-        """An answer contradicts itself, or what is known of the file: what came is not believed."""
+    def _reject(self, reason: str) -> _Failed:
+        """Drop what came: an answer contradicts itself, or what is known of the file."""
         self._drop()
         return _Failed(reason)
 
