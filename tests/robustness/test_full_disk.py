@@ -11,7 +11,7 @@ from benchmarks.kills import sums
 from tests.builders import write_json
 from tests.cli.calling import QUICK
 from tests.data.public.server import Server
-from vqa_helpers.data.public.web import Patience
+from vqa_helpers.data.public import web
 from vqa_helpers.experiment import conduct
 from vqa_helpers.training.checkpoint import CHECKPOINT, load_checkpoint
 
@@ -118,7 +118,7 @@ def test_a_batch(vqa, disk, monkeypatch, tmp_path, room):
 
 @pytest.mark.parametrize("told", [True, False])
 def test_download(vqa, disk, monkeypatch, tmp_path, told):
-    monkeypatch.setattr(Patience, "pause_s", lambda *_: 0.0)
+    monkeypatch.setattr(web, "PAUSE_S", 0.0)
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
         for number in range(40):
             archive.writestr(f"many/{number}.bin", os.urandom(20_000))

@@ -13,9 +13,7 @@ import pandas as pd
 from vqa_helpers.data.catalogue import RELEASES
 from vqa_helpers.data.formats import read_annotations, read_questions
 from vqa_helpers.data.images import find_images
-from vqa_helpers.data.public.download import download
-from vqa_helpers.data.public.photographs import FOLDER as PHOTOGRAPHS
-from vqa_helpers.data.public.photographs import fetch_images
+from vqa_helpers.data.public.download import PHOTOGRAPHS, download, fetch_images
 from vqa_helpers.data.public.sources import read_sources
 from vqa_helpers.errors import InputError
 

@@ -7,10 +7,6 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from vqa_helpers.data.public.sources import File
-from vqa_helpers.data.public.web import Patience
-
-# Waits for nothing that a test does not want waited for.
-QUICK = Patience(attempts=3, first_pause_s=0.0, longest_pause_s=0.0, timeout_s=5.0)
 
 Reply = Callable[["Handler", bytes], None]
 
@@ -23,13 +19,9 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         server.asked.append((path, dict(self.headers)))
         script = server.scripts.get(path, [])
+        usual = well if path in server.files else status(404)
         try:
-            if script:
-                script.pop(0)(self, server.files.get(path, b""))
-            elif path in server.files:
-                well(self, server.files[path])
-            else:
-                status(404)(self, b"")
+            (script.pop(0) if script else usual)(self, server.files.get(path, b""))
         except OSError:  # the client has gone
             self.close_connection = True
 
@@ -41,23 +33,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 
-    def hang_up(self):
-        self.wfile.flush()
-        self.close_connection = True
-
     def first_byte(self):
         asked = self.headers.get("Range")
         return int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
 
     def log_message(self, *_):
         pass
-
-
-class Http(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        """A client that goes away in the middle is no news here."""
 
 
 class Server:
@@ -67,8 +48,9 @@ class Server:
         self.files: dict[str, bytes] = {}
         self.scripts: dict[str, list[Reply]] = {}
         self.asked: list[tuple[str, dict]] = []
-        self._http = Http(("127.0.0.1", 0), Handler)
-        self._http.owner = self
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.owner, self._http.daemon_threads = self, True
+        self._http.handle_error = lambda *_: None  # a client that goes away is no news here
         self.base = f"http://127.0.0.1:{self._http.server_port}"
 
     def __enter__(self):
@@ -80,10 +62,10 @@ class Server:
         self._http.server_close()
 
     def file(self, path, content, *replies, told=True, mirrors=(), **fields) -> File:
-        """Serve `content` at `path`, after `replies`; the file as a catalogue would list it.
+        """Serve `content` at `path`, after `replies`; the file as a list of sources has it.
 
         Args:
-            told: whether the catalogue knows length and sum.
+            told: whether the list knows length and sum.
         """
         self.files[path] = content
         self.scripts[path] = list(replies)
@@ -95,74 +77,60 @@ class Server:
         """The Range headers so far, None where there was none."""
         return [h.get("Range") for p, h in self.asked if path in (None, p)]
 
-
-def etag(content):
-    return f'"{hashlib.md5(content).hexdigest()}"'
-
-
-# ---------------------------------------------------------------- replies
+    def paths(self):
+        return [path for path, _ in self.asked]
 
 
-def well(handler, content):
-    """As it should be: Range and If-Range are honoured."""
-    first, tag = handler.first_byte(), etag(content)
-    if first >= len(content) > 0 and handler.headers.get("If-Range", tag) == tag:
-        handler.start(416, 0, Content_Range=f"bytes */{len(content)}")
-    elif first and handler.headers.get("If-Range", tag) == tag:
-        said = f"bytes {first}-{len(content) - 1}/{len(content)}"
-        handler.start(206, len(content) - first, Content_Range=said, ETag=tag)
-        handler.wfile.write(content[first:])
-    else:
-        whole(handler, content)
+def well(handler, content, most=None, pause_s=0.0, ranged=True, named=True):
+    """As it should be: Range and If-Range are honoured.
+
+    Args:
+        most: bytes after which the connection is cut, after a pause.
+        ranged: whether a Range is honoured.
+        named: whether the version is.
+    """
+    tag = f'"{hashlib.md5(content).hexdigest()}"'
+    first = handler.first_byte() if ranged else 0
+    first = first if handler.headers.get("If-Range", tag) == tag else 0
+    named = {"ETag": tag} if named else {}
+    if first >= len(content) > 0:
+        return handler.start(416, 0, Content_Range=f"bytes */{len(content)}")
+    said = {"Content_Range": f"bytes {first}-{len(content) - 1}/{len(content)}"} if first else {}
+    handler.start(206 if first else 200, len(content) - first, **named, **said)
+    handler.wfile.write(content[first:][:most])
+    if most is not None:
+        handler.wfile.flush()
+        time.sleep(pause_s)
+        handler.close_connection = True
 
 
-def whole(handler, content):
-    """Everything, whatever was asked for."""
-    handler.start(200, len(content), ETag=etag(content))
-    handler.wfile.write(content)
+def cut(count, pause_s=0.0, **options):
+    """A good beginning, then nothing for a while, then the connection is cut."""
+    return lambda handler, content: well(handler, content, count, pause_s, **options)
 
 
-def cut(count):
-    """A good beginning, then the connection is cut after `count` more bytes."""
+def status(code, body=b"", length=None, **headers):
+    """A body, None for the content, under a Content-Length that need not be its own."""
 
     def reply(handler, content):
-        first = handler.first_byte()
-        if first:
-            said = f"bytes {first}-{len(content) - 1}/{len(content)}"
-            handler.start(206, len(content) - first, Content_Range=said, ETag=etag(content))
-        else:
-            handler.start(200, len(content), ETag=etag(content))
-        handler.wfile.write(content[first : first + count])
-        handler.hang_up()
-
-    return reply
-
-
-def status(code, body=b"", **headers):
-    def reply(handler, _):
-        handler.start(code, len(body), **headers)
-        handler.wfile.write(body)
+        sent = content if body is None else body
+        handler.start(code, len(sent) if length is None else length, **headers)
+        handler.wfile.write(sent)
 
     return reply
 
 
 def declares(length):
     """The content under another Content-Length, and the end of the connection."""
+    return status(200, None, length, ETag='"x"', Connection="close")
+
+
+def claims_range(said, count=None, **headers):
+    """What was asked for, so many bytes of it, under this Content-Range."""
 
     def reply(handler, content):
-        handler.start(200, length, ETag=etag(content), Connection="close")
-        handler.wfile.write(content[:length])
-        handler.hang_up()
-
-    return reply
-
-
-def claims_range(said):
-    """An answer 206 with this Content-Range."""
-
-    def reply(handler, content):
-        rest = content[handler.first_byte() :]
-        handler.start(206, len(rest), Content_Range=said, ETag=etag(content))
+        rest = content[handler.first_byte() :][:count]
+        handler.start(206, len(rest), Content_Range=said, **headers)
         handler.wfile.write(rest)
 
     return reply
@@ -173,27 +141,21 @@ def other(content):
     return lambda handler, _: well(handler, content)
 
 
+def endless(code, **headers):
+    """A body without a length and without an end."""
+
+    def reply(handler, _):
+        handler.start(code, Connection="close", **headers)
+        while True:
+            handler.wfile.write(bytes(1 << 16))
+
+    return reply
+
+
 def chunked(handler, content):
     """The whole without a length."""
     handler.start(200, Transfer_Encoding="chunked")
     handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
-
-
-def endless(handler, _):
-    """A body without a length and without an end."""
-    handler.start(200, Connection="close")
-    while True:
-        handler.wfile.write(bytes(1 << 16))
-
-
-def silent(seconds):
-    """Nothing, for so long."""
-
-    def reply(handler, _):
-        time.sleep(seconds)
-        handler.hang_up()
-
-    return reply
 
 
 def crawling(handler, content):
@@ -201,18 +163,4 @@ def crawling(handler, content):
     handler.start(200, len(content))
     for number in range(len(content)):
         handler.wfile.write(content[number : number + 1])
-        handler.wfile.flush()
         time.sleep(0.02)
-
-
-def stalls_after(count, seconds=60.0):
-    """A good beginning, then nothing."""
-
-    def reply(handler, content):
-        handler.start(200, len(content), ETag=etag(content))
-        handler.wfile.write(content[:count])
-        handler.wfile.flush()
-        time.sleep(seconds)
-        handler.hang_up()
-
-    return reply

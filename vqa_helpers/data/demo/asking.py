@@ -1,28 +1,30 @@
 """Ask three questions about a scene and have ten annotators answer each.
 
-Knows scenes, not pictures: everything here runs without drawing. Which answer is true follows
-from the scene; which questions are asked decides the biases of the set, and they are those of the
-real data: more yes than no, one to three far ahead among the numbers.
+Which answer is true follows from the scene; which questions are asked decides the biases of the
+set, and they are those of the real data: more yes than no, one to three far ahead among the
+numbers. Everything here runs without drawing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from numpy.random import Generator
 
 from vqa_helpers.data.demo.scenes import (
     ANIMALS,
+    FLYING,
     HERO_KINDS,
-    ITEM_PAINTS,
-    ITEMS,
     MOST,
     PAINTS,
     PEOPLE,
     PLACES,
+    PLURALS,
     SKIES,
+    USUAL_SKIES,
     VEHICLES,
     WALLS,
+    WORLD,
     Scene,
     lookalikes,
     pick,
@@ -35,78 +37,8 @@ YES_NO_RATE = 0.545  # of the other questions
 YES_RATE = 0.56  # before the annotators have their say
 NONE_RATE = 0.03  # of the number questions: about a thing that is not there
 
-PLACE_WORDS = {
-    "beach": ("shore", "sand", "ocean"),
-    "park": ("grass", "field", "outside"),
-    "street": ("road", "city", "outside"),
-    "farm": ("field", "outside"),
-    "lake": ("water", "sea"),
-    "mountains": ("snow", "outside"),
-    "kitchen": ("inside",),
-    "bedroom": ("bed room",),
-    "bathroom": ("bath", "restroom"),
-    "living room": ("lounge", "livingroom"),
-}
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    **PLACE_WORDS,
-    "red": ("dark red", "maroon"),
-    "blue": ("light blue", "dark blue"),
-    "green": ("dark green", "teal"),
-    "yellow": ("gold",),
-    "orange": ("red",),
-    "purple": ("violet",),
-    "pink": ("light red",),
-    "white": ("cream", "off white"),
-    "black": ("dark gray",),
-    "brown": ("tan",),
-    "gray": ("grey", "silver"),
-    "day": ("daytime", "noon", "afternoon"),
-    "evening": ("sunset", "dusk"),
-    "night": ("nighttime", "midnight"),
-    "sunny": ("clear", "nice"),
-    "cloudy": ("overcast",),
-    "rainy": ("raining", "wet"),
-    "snowy": ("snowing", "cold"),
-    "car": ("vehicle", "automobile"),
-    "truck": ("van", "lorry"),
-    "boat": ("sailboat", "ship"),
-    "house": ("cabin", "home"),
-    "teapot": ("kettle", "pot"),
-    "man": ("person", "boy"),
-    "woman": ("girl", "lady"),
-    "dog": ("puppy",),
-    "cat": ("kitten",),
-    "horse": ("pony",),
-    "balls": ("ball",),
-    "blocks": ("boxes", "cubes"),
-    "cups": ("mugs",),
-    "people": ("kids", "humans"),
-    "ducks": ("birds",),
-    "birds": ("bird",),
-    "stars": ("starfish",),
-    "soccer": ("football",),
-    "skiing": ("ski",),
-    "surfing": ("surf",),
-    "tile": ("tiles",),
-    "wood": ("planks",),
-    "carpet": ("rug",),
-}
-COVERS = {
-    **{"beach": "sand", "park": "grass", "street": "asphalt", "farm": "wheat", "lake": "water"},
-    **{"mountains": "snow", "kitchen": "tile", "bathroom": "tile", "bedroom": "wood"},
-    "living room": "carpet",
-}
-IN_THE_SKY = {"sunny": "sun", "sunset": "sun", "night": "moon"}
-SKY_COLORS = {"sunny": "blue", "sunset": "orange", "night": "black"}
-SKY_YES_NO = {
-    "sunny": "Is it sunny?",
-    "cloudy": "Is it cloudy?",
-    "rainy": "Is it raining?",
-    "sunset": "Is the sun setting?",
-    "night": "Is it night?",
-}
-
-Ask = tuple[float, tuple[str, ...], str]  # weight, wordings (the first is the usual one), answer
+# How often it is asked (0: never, of this scene), the answer, and the wordings, the usual one first.
+Ask = tuple[float, str, *tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -123,14 +55,14 @@ class Asked:
 
 def ask_about(scene: Scene, rng: Generator) -> tuple[Asked, ...]:
     """PER_IMAGE different questions about the scene, answered by ANNOTATORS people each."""
+    askers = {"yes/no": _yes_no, "number": _number, "other": _other}
     kinds = ["number"] if rng.random() < NUMBER_RATE else []
     while len(kinds) < PER_IMAGE:
         kinds.append("yes/no" if rng.random() < YES_NO_RATE else "other")
     asked: dict[str, Asked] = {}
     for kind in (kinds[i] for i in rng.permutation(PER_IMAGE)):
-        asks = _ASKERS[kind](scene, rng)
-        asks = [ask for ask in asks if not asked.keys() & set(ask[1])]
-        _, wordings, truth = asks[int(pick(rng, range(len(asks)), [ask[0] for ask in asks]))]
+        asks = [a for a in askers[kind](scene, rng) if a[0] and not asked.keys() & set(a[2:])]
+        _, truth, *wordings = asks[pick(rng, range(len(asks)), [ask[0] for ask in asks])]
         question = pick(rng, wordings, [4.0] + [1.0] * (len(wordings) - 1))
         answers, confidences = _annotate(truth, kind, rng)
         answer = most_common(answers, truth)
@@ -158,145 +90,104 @@ def _absent_items(scene: Scene, rng: Generator) -> str:
     doubtful = lookalikes(scene.hero, scene.sport, scene.sky) | {scene.item, "person"}
     if scene.item in ("duck", "bird"):
         doubtful |= {"duck", "bird"}
-    return ITEMS[_other_than(rng, ITEMS, *doubtful)]
+    return PLURALS[_other_than(rng, PLURALS, *doubtful)]
 
 
 def _absent_hero(scene: Scene, rng: Generator) -> str:
     """A thing that is not in the scene, not in its backdrop either."""
-    doubtful = {scene.hero}
-    if scene.item == "person":
-        doubtful |= set(PEOPLE)
-    if scene.place == "street":
-        doubtful.add("house")
-    return _other_than(rng, HERO_KINDS, *doubtful)
+    people = PEOPLE if scene.item == "person" else ()
+    houses = ("house",) if scene.place == "street" else ()
+    return _other_than(rng, HERO_KINDS, scene.hero, *people, *houses)
 
 
 def _yes_no(scene: Scene, rng: Generator) -> list[Ask]:
     """Questions whose answer is the one drawn first, so that every wording meets both answers."""
     want = rng.random() < YES_RATE
-    answer = "yes" if want else "no"
 
     def named(actual: str, choices: Iterable[str]) -> str:
         return actual if want else _other_than(rng, choices, actual)
 
+    hero, items, out = scene.hero, scene.items, not scene.indoors
     place = named(scene.place, PLACES)
-    asks: list[Ask] = []
-    if place == "mountains":
-        asks.append((6.0, ("Is there snow on the ground?", "Has it snowed?"), answer))
-    else:
-        asks.append((6.0, (f"Is this {_a(place)}?", f"Could this be {_a(place)}?"), answer))
     inside = "indoors" if scene.indoors == want else "outdoors"
-    an_inside = _a(inside.removesuffix("s"))
-    wordings = (f"Is this {inside}?", f"Is this {an_inside} scene?", f"Was this taken {inside}?")
-    asks.append((3.0, wordings, answer))
-    if not scene.indoors:
-        sky = named(scene.sky, SKIES)
-        if sky in SKY_YES_NO:
-            asks.append((7.5, (SKY_YES_NO[sky],), answer))
-        if (scene.sky == "night") == want:
-            asks.append((1.2, ("Does the sky look dark?",), answer))
-    else:
-        wall = named(scene.wall, WALLS)
-        asks.append((7.0, (f"Is the wall {wall}?",), answer))
-    return asks + _things_yes_no(scene, want, rng)
+    snow, an_inside = place == "mountains", _a(inside.removesuffix("s"))
+    sky = SKIES[named(scene.sky, USUAL_SKIES)].get("question", "") if out else ""
+    wall = "" if out else named(scene.wall, WALLS)
+    thing = hero if want else _absent_hero(scene, rng)
+    animal = hero in ANIMALS or scene.item in ("bird", "duck")
+    person = hero in PEOPLE or scene.item == "person"
+    kind = items if want else _absent_items(scene, rng)
+    several = scene.count > 1
+    color = named(scene.item_color, PAINTS["item"]) if several else ""
+    hero_color = named(scene.hero_color, PAINTS["hero"])
+    asks = [
+        (6.0 * snow, "Is there snow on the ground?", "Has it snowed?"),
+        (6.0 * (not snow), f"Is this {_a(place)}?", f"Could this be {_a(place)}?"),
+        (3.0, f"Is this {inside}?", f"Is this {an_inside} scene?", f"Was this taken {inside}?"),
+        (7.5 * bool(sky), sky),
+        (1.2 * (out and (scene.sky == "night") == want), "Does the sky look dark?"),
+        (7.0 * bool(wall), f"Is the wall {wall}?"),
+        (1.0, f"Is there {_a(thing)} in the picture?", f"Can you see {_a(thing)}?"),
+        (0.7 * (animal == want), "Is there an animal?", "Do you see an animal?"),
+        (0.6 * (person == want), "Is there a person in the picture?", "Are there any people?"),
+        (0.7, f"Are there any {kind}?", f"Are there {kind} in the picture?"),
+        (0.6 * ((scene.count > 3) == want), f"Are there more than three {items}?"),
+        (0.3 * several, f"Are the {items} {color}?", f"Are these {color}?"),
+        (0.4 * (hero in PEOPLE), f"Is the {hero} wearing {hero_color}?"),
+        (0.4 * _is_painted(hero), f"Is the {hero} {hero_color}?"),
+    ]
+    return [(weight, "yes" if want else "no", *wordings) for weight, *wordings in asks]
 
 
-def _things_yes_no(scene: Scene, want: bool, rng: Generator) -> list[Ask]:
-    """The yes/no questions about the hero and the counted things."""
-    answer = "yes" if want else "no"
-    asks: list[Ask] = []
-    hero = scene.hero if want else _absent_hero(scene, rng)
-    asks.append((1.0, (f"Is there {_a(hero)} in the picture?", f"Can you see {_a(hero)}?"), answer))
-    animal_here = scene.hero in ANIMALS or scene.item in ("bird", "duck")
-    if animal_here == want:
-        asks.append((0.7, ("Is there an animal?", "Do you see an animal?"), answer))
-    person_here = scene.hero in PEOPLE or scene.item == "person"
-    if person_here == want:
-        asks.append((0.6, ("Is there a person in the picture?", "Are there any people?"), answer))
-    kind = scene.items if want else _absent_items(scene, rng)
-    asks.append((0.7, (f"Are there any {kind}?", f"Are there {kind} in the picture?"), answer))
-    if (scene.count > 3) == want:
-        asks.append((0.6, (f"Are there more than three {scene.items}?",), answer))
-    if scene.count > 1:
-        color = scene.item_color if want else _other_than(rng, ITEM_PAINTS, scene.item_color)
-        asks.append((0.3, (f"Are the {scene.items} {color}?", f"Are these {color}?"), answer))
-    color = scene.hero_color if want else _other_than(rng, PAINTS, scene.hero_color)
-    if scene.hero in PEOPLE:
-        asks.append((0.4, (f"Is the {scene.hero} wearing {color}?",), answer))
-    elif scene.hero not in ("cow", "sheep", "elephant"):
-        asks.append((0.4, (f"Is the {scene.hero} {color}?",), answer))
-    return asks
+def _is_painted(hero: str) -> bool:
+    """Whether it is worth asking for its colour: a sheep is white."""
+    return hero not in PEOPLE and len(PAINTS.get(hero, PAINTS["hero"])) > 1
 
 
 def _number(scene: Scene, rng: Generator) -> list[Ask]:
     kind, count = scene.items, scene.count
     if rng.random() < NONE_RATE:
         kind, count = _absent_items(scene, rng), 0
-    if kind == "people":
-        usual = "How many people are in the picture?"
-    else:
-        usual = f"How many {kind} are there?"
-    return [(1.0, (usual, f"How many {kind} can you see?"), str(count))]
+    there = "are in the picture" if kind == "people" else "are there"
+    return [(1.0, str(count), f"How many {kind} {there}?", f"How many {kind} can you see?")]
 
 
 def _other(scene: Scene, rng: Generator) -> list[Ask]:
-    asks: list[Ask] = [
-        (2.0, (f"Where is the {scene.hero}?",), scene.place),
-        (3.0, ("What is this place?", "Where was this picture taken?"), scene.place),
-        (2.4, ("What is the ground covered with?",), COVERS[scene.place]),
-        (0.4, ("What is the biggest thing in the picture?", "What is this?"), scene.hero),
-        (0.25, (f"Which side is the {scene.hero} on?",), scene.side),
+    hero, place, item, items, wall = scene.hero, scene.place, scene.item, scene.items, scene.wall
+    cover, color, one = PLACES[place]["cover"], scene.hero_color, scene.count == 1
+    out, sky = (
+        not scene.indoors,
+        SKIES.get(scene.sky, dict.fromkeys(("color", "holds", "time"), "")),
+    )
+    clear = out and scene.sky not in ("sunset", "night")
+    person, garment = hero in PEOPLE, "shirt" if hero == "man" else "dress"
+    where = "in the air" if item in FLYING else "on the ground"
+    return [
+        (2.0, place, f"Where is the {hero}?"),
+        (3.0, place, "What is this place?", "Where was this picture taken?"),
+        (2.4, cover, "What is the ground covered with?"),
+        (0.4, hero, "What is the biggest thing in the picture?", "What is this?"),
+        (0.25, scene.side, f"Which side is the {hero} on?"),
+        (3.0 * scene.indoors, place, "What room is this?", "Which room is this?"),
+        (4.0 * scene.indoors, wall, "What color is the wall?", "What color is this wall?"),
+        (2.4 * out, sky["color"], "What color is the sky?"),
+        (0.6 * out, sky["holds"], "What is in the sky?"),
+        (0.7 * out, sky["time"], "What time of day is it?"),
+        (1.8 * clear, scene.sky, "How is the weather?", "What is the weather like?"),
+        (1.1 * (hero in ANIMALS), hero, "What animal is this?", "What animal is in the picture?"),
+        (1.5 * (hero in VEHICLES), hero, "What kind of vehicle is this?"),
+        (1.1 * person, scene.sport, "What sport is this?", f"What is the {hero} doing?"),
+        (0.8 * person, color, f"What color is the {hero}'s {garment}?"),
+        (
+            1.3 * _is_painted(hero),
+            color,
+            f"What color is the {hero}?",
+            f"What is the color of the {hero}?",
+        ),
+        (0.4 * one, scene.item_color, f"What color is the {item}?"),
+        (0.7 * (not one), scene.item_color, f"What color are the {items}?"),
+        (0.4 * (scene.count >= 3), items, "What are these?", f"What are the things {where}?"),
     ]
-    if scene.indoors:
-        asks.append((3.0, ("What room is this?", "Which room is this?"), scene.place))
-        asks.append((4.0, ("What color is the wall?", "What color is this wall?"), scene.wall))
-    else:
-        asks += _about_the_sky(scene.sky)
-    asks += _about_the_hero(scene)
-    if scene.count == 1:
-        asks.append((0.4, (f"What color is the {scene.item}?",), scene.item_color))
-    else:
-        asks.append((0.7, (f"What color are the {scene.items}?",), scene.item_color))
-    if scene.count >= 3:
-        where = "in the air" if scene.item in ("bird", "balloon") else "on the ground"
-        asks.append((0.4, ("What are these?", f"What are the things {where}?"), scene.items))
-    return asks
-
-
-def _about_the_sky(sky: str) -> list[Ask]:
-    color = SKY_COLORS.get(sky, "gray")
-    asks: list[Ask] = [
-        (2.4, ("What color is the sky?",), color),
-        (0.6, ("What is in the sky?",), IN_THE_SKY.get(sky, "clouds")),
-    ]
-    time = sky if sky == "night" else "evening" if sky == "sunset" else "day"
-    asks.append((0.7, ("What time of day is it?",), time))
-    if sky not in ("sunset", "night"):
-        asks.append((1.8, ("How is the weather?", "What is the weather like?"), sky))
-    return asks
-
-
-def _about_the_hero(scene: Scene) -> list[Ask]:
-    hero, asks = scene.hero, []
-    if hero in ANIMALS:
-        asks.append((1.1, ("What animal is this?", "What animal is in the picture?"), hero))
-    if hero in VEHICLES:
-        asks.append((1.5, ("What kind of vehicle is this?",), hero))
-    if hero in PEOPLE:
-        asks.append((1.1, ("What sport is this?", f"What is the {hero} doing?"), scene.sport))
-        garment = "shirt" if hero == "man" else "dress"
-        asks.append((0.8, (f"What color is the {hero}'s {garment}?",), scene.hero_color))
-    elif hero not in ("cow", "sheep", "elephant"):
-        wordings = (f"What color is the {hero}?", f"What is the color of the {hero}?")
-        asks.append((1.3, wordings, scene.hero_color))
-    return asks
-
-
-_ASKERS: dict[str, Callable[[Scene, Generator], list[Ask]]] = {
-    "yes/no": _yes_no,
-    "number": _number,
-    "other": _other,
-}
 
 
 def _annotate(truth: str, kind: str, rng: Generator) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -319,8 +210,8 @@ def _one_answer(truth: str, kind: str, hard: bool, rng: Generator) -> str:
         count = int(truth)
         if rng.random() >= (0.06 if hard else 0.01) + 0.033 * min(count, 12):
             return truth
-        off = int(pick(rng, (-1, 1, -2, 2), (4, 4, 1, 1) if count > 8 else (1, 1, 0, 0)))
+        off = pick(rng, (-1, 1, -2, 2), (4, 4, 1, 1) if count > 8 else (1, 1, 0, 0))
         return str(min(MOST, max(0, count + off)))
     if rng.random() < (0.35 if hard else 0.1):
-        return pick(rng, SYNONYMS.get(truth, (truth,)))
+        return pick(rng, WORLD["synonyms"].get(truth, [truth]))
     return truth

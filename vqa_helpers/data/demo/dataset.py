@@ -1,8 +1,7 @@
-"""The embedded dataset: drawn scenes and questions about them, written as COCO and VQA are.
+"""The demo dataset: drawn scenes and questions about them, written as COCO and VQA are.
 
 It lets every experiment run offline, in minutes, with the biases and the disagreement of the real
-data. Knows the files and their layout; what is drawn and asked is settled next door. Image k
-depends on the seed and on k alone, never on how many images there are.
+data. Image k depends on the seed and on k alone, never on how many images there are.
 """
 
 import json

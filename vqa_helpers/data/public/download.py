@@ -1,38 +1,41 @@
-"""A source made ready on this machine: fetched, checked, unpacked, and remembered as done.
+"""Public files made ready on this machine: fetched, checked, unpacked, and remembered as done.
 
 A hidden record per file, written last, says what it brought; a record whose files are gone is not
 believed. A file that somebody put there by hand is checked and used like one that was fetched.
-Knows nothing of what the files hold.
+Single photographs are fetched one by one where an archive of 6 to 13 GB would not be worth it.
 """
 
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from vqa_helpers.data.public.archives import BadArchive, Unpacked, unpack
-from vqa_helpers.data.public.fetch import fetch, part_bytes
-from vqa_helpers.data.public.sources import File, Source
-from vqa_helpers.data.public.web import Patience
+from PIL import Image
+
+from vqa_helpers.data.public.archives import BadArchive, unpack
+from vqa_helpers.data.public.sources import PHOTOGRAPH, File, Source, Sources
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked, require_space, sha256_of, write_text
+from vqa_helpers.progress import track
 
 log = logging.getLogger(__name__)
 
 HERE = "here"
 NOT_HERE = "not here"
+PHOTOGRAPHS = Path("raw", "coco")  # below the data folder, where the archives unpack to
+MOST_PHOTOGRAPH_BYTES = 16 << 20
+_TYPICAL_BYTES = 200_000
 
 
 def download(
-    source: Source,
-    root: Path = Path("data"),
-    *,
-    mirror: str | None = None,
-    offline: bool = False,
-    patience: Patience | None = None,
+    source: Source, root: Path = Path("data"), *, mirror: str | None = None, offline: bool = False
 ) -> Path:
     """Everything a source has, in its folder below `root`; nothing is done for what is there.
+
+    A call that was cut short, by a kill even, is continued by the next one.
 
     Args:
         mirror: a base address that is tried first, by file name; else the environment's VQA_MIRROR.
@@ -43,9 +46,7 @@ def download(
             which file to put where.
     """
     folder = root / source.folder
-    lacking = [file for file in source.files if _record(source, file, folder) is None]
-    if not lacking:
-        return folder
+    lacking = [file for file in source.files if not _record(file, folder)]
     absent = [file for file in lacking if not (folder / file.name).exists()]
     if offline and absent:
         raise InputError(
@@ -53,138 +54,155 @@ def download(
             f"put {', '.join(f'{file.name} (from {file.url})' for file in absent)} into "
             f"{folder}/ and run again"
         )
-    require_space(folder, _needed(source, lacking, folder), f"to download {source.name}")
+    times = 1 + source.expands * source.unpack
+    needed = sum((file.bytes or 0) * times - _came(file, folder) for file in lacking)
+    require_space(folder, needed, f"to download {source.name}")
     for file in lacking:
         with locked(folder / f".{file.name}.lock"):
-            if _record(source, file, folder) is None:  # no other process was faster
-                _obtain(source, file, folder, mirror, offline, patience)
+            if not _record(file, folder):  # no other process was faster
+                _obtain(file, folder, source.unpack, mirror)
     return folder
 
 
 def state(source: Source, root: Path = Path("data")) -> str:
     """`HERE`, `NOT_HERE`, or "partly here (x of y MB)": in downloaded bytes, no network."""
     folder = root / source.folder
-    records = [_record(source, file, folder) for file in source.files]
-    if all(records):
+    records = {file: _record(file, folder) for file in source.files}
+    if all(records.values()):
         return HERE
-    came = sum(
-        record.bytes if record else _came(folder / file.name)
-        for file, record in zip(source.files, records, strict=True)
-    )
-    if came == 0:
-        return NOT_HERE
+    came = sum(r["bytes"] if r else _came(file, folder) for file, r in records.items())
     total = "" if source.bytes is None else f" of {source.bytes / 1e6:,.0f}"
-    return f"partly here ({came / 1e6:,.0f}{total} MB)"
+    return f"partly here ({came / 1e6:,.0f}{total} MB)" if came else NOT_HERE
 
 
-def _came(path: Path) -> int:
-    return path.stat().st_size if path.exists() else part_bytes(path)
+def _came(file: File, folder: Path) -> int:
+    """How many bytes of a file are there."""
+    paths = (folder / file.name, folder / f"{file.name}.part")
+    return next((path.stat().st_size for path in paths if path.exists()), 0)
 
 
-def _needed(source: Source, lacking: list[File], folder: Path) -> int:
-    """Bytes that the lacking files will take, as far as their lengths are published."""
-    needed = 0
-    for file in lacking:
-        if file.bytes is not None:
-            needed += max(0, file.bytes - _came(folder / file.name))
-            needed += source.expands * file.bytes if source.unpack else 0
-    return needed
-
-
-def _obtain(
-    source: Source,
-    file: File,
-    folder: Path,
-    mirror: str | None,
-    offline: bool,
-    patience: Patience | None,
-) -> None:
+def _obtain(file: File, folder: Path, unpacks: bool, mirror: str | None) -> None:
     """Fetch, check, unpack and record one file."""
+    from vqa_helpers.data.public.web import Part, Refused, Web, addresses
+
     path = folder / file.name
     by_hand = path.exists()
     if by_hand:
-        sha256 = _check_present(file, path)
+        log.info("%s: is here already; checking it", path)
+        size, sha256 = path.stat().st_size, sha256_of(path)
+        if file.bytes not in (None, size) or file.sha256 not in (None, sha256):
+            raise InputError(
+                f"{path}: has {size} bytes and sha256 {sha256} where {file.bytes} and "
+                f"{file.sha256} are expected; remove it, or put the file of {file.url} there"
+            )
     else:
-        sha256 = fetch(file, path, mirror=mirror, offline=offline, patience=patience)
+        try:
+            with Web() as web:
+                urls = addresses(mirror, file.name, file.url, *file.mirrors)
+                sha256 = web.fetch(urls, Part(file, path))
+        except Refused as error:
+            raise InputError(
+                f"{file.name} cannot be had: {error}; put it into {folder}/ by hand and run again"
+            ) from error
+    if file.sha256 is None:
+        log.warning("%s: no sum is published; sha256 %s unverified", path, sha256)
+    record = {"url": file.url, "bytes": path.stat().st_size, "sha256": sha256}
     try:
-        unpacked = unpack(path, folder) if source.unpack else None
+        names = unpack(path, folder) if unpacks else [file.name]
     except BadArchive:
         if not by_hand:
             path.unlink()
         raise
-    record = _Record(
-        url=file.url,
-        bytes=path.stat().st_size,
-        sha256=sha256,
-        verified=file.sha256 is not None,
-        unpacked=unpacked,
-    )
-    write_text(_record_path(folder, file), json.dumps(asdict(record), indent=1))
-    if source.unpack:
+    record["ends"] = {name: (folder / name).stat().st_size for name in (names[0], names[-1])}
+    record["folders"] = Counter(os.path.dirname(name) for name in names)
+    write_text(folder / f".{file.name}.json", json.dumps(record, indent=1))
+    if unpacks:
         path.unlink()
 
 
-def _check_present(file: File, path: Path) -> str:
-    """The sha256 of a file that was found in its place."""
-    remedy = f"remove it to have it downloaded, or put the file of {file.url} there"
-    size = path.stat().st_size
-    if file.bytes not in (None, size):
-        raise InputError(f"{path}: has {size} bytes where {file.bytes} are expected; {remedy}")
-    log.info("%s: is here already; checking it", path)
-    found = sha256_of(path)
-    if file.sha256 not in (None, found):
-        raise InputError(f"{path}: has sha256 {found} where {file.sha256} is expected; {remedy}")
-    if file.sha256 is None:
-        log.warning("%s: no sum is published; sha256 %s unverified", path, found)
-    return found
+def _record(file: File, folder: Path) -> dict | None:
+    """What a file brought; None where there is no record, or none to believe.
 
-
-# ---------------------------------------------------------------- what is done
-
-
-@dataclass(frozen=True)
-class _Record:
-    """What a file brought.
-
-    Attributes:
-        url: where the catalogue has it.
-        bytes: of the file as downloaded.
-        verified: whether the catalogue knew the sum.
-        unpacked: what its archive held; None where it stays as it is.
+    It is believed while the first and the last of what came are there, and in every folder at
+    least as many files as it got.
     """
-
-    url: str
-    bytes: int
-    sha256: str
-    verified: bool
-    unpacked: Unpacked | None
-
-
-def _record_path(folder: Path, file: File) -> Path:
-    return folder / f".{file.name}.json"
-
-
-def _record(source: Source, file: File, folder: Path) -> _Record | None:
-    """The record of a file that is done; None where there is none to believe."""
     try:
-        content = json.loads(_record_path(folder, file).read_bytes())
-        unpacked = content.pop("unpacked")
-        record = _Record(**content, unpacked=Unpacked(**unpacked) if unpacked else None)
-        if file.sha256 not in (None, record.sha256):
-            return None
-        if not source.unpack:
-            there = (folder / file.name).stat().st_size == record.bytes
-        else:
-            there = unpacked is not None and _is_there(record.unpacked, folder)
-        return record if there else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        record = json.loads((folder / f".{file.name}.json").read_bytes())
+        ends, folders = record["ends"].items(), record["folders"].items()
+        there = all((folder / name).stat().st_size == size for name, size in ends)
+        there = there and all(len(os.listdir(folder / name)) >= count for name, count in folders)
+        return record if there and file.sha256 in (None, record["sha256"]) else None
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return None
 
 
-def _is_there(unpacked: Unpacked, folder: Path) -> bool:
-    """Whether what was unpacked is still there: the ends, and at least as many files as it had."""
-    ends = (unpacked.first, unpacked.last)
-    return all((folder / name).is_file() for name in ends) and all(
-        sum(entry.is_file() for entry in os.scandir(folder / inside)) >= count
-        for inside, count in unpacked.folders.items()
-    )
+def fetch_images(
+    image_ids: Iterable[int],
+    subset: str,
+    root: Path,
+    sources: Sources,
+    *,
+    mirror: str | None = None,
+    offline: bool = False,
+    parallel: int = 8,
+) -> dict[int, str]:
+    """Fetch the COCO photographs that are not there yet into `<root>/raw/coco/<subset>/`.
+
+    Each is decoded before it gets its name, so what lies in the folder can be read.
+
+    Args:
+        subset: "train2014" or "val2014".
+        mirror: a base address that is tried first, by `<subset>/<name>`; else the environment's
+            VQA_MIRROR.
+        offline: do not try the network: whatever is not there has failed.
+        parallel: how many are asked for at once.
+
+    Returns:
+        Image id to reason, for those that could not be had.
+
+    Raises:
+        InputError: the disk has no room, or the mirror is no address.
+    """
+    from vqa_helpers.data.public.web import Part, Refused, Silent, Web, addresses
+
+    folder = root / PHOTOGRAPHS / subset
+    silences = 0  # in a row
+
+    def fetch(image_id: int) -> str | None:
+        nonlocal silences
+        if silences >= 2 * parallel:
+            return f"not tried, after {silences} others got no answer"
+        path, file = paths[image_id], File(sources.photograph(subset, image_id), None, None)
+        urls = addresses(mirror, f"{subset}/{path.name}", file.url)
+        try:
+            web.fetch(urls, Part(file, path, MOST_PHOTOGRAPH_BYTES, _unusable_jpeg))
+        except Refused as error:
+            silences = silences + 1 if isinstance(error, Silent) else 0
+            return str(error)
+        silences = 0
+        return None
+
+    with locked(root / PHOTOGRAPHS / f".{subset}.lock"):
+        paths = {i: folder / PHOTOGRAPH.format(subset=subset, image_id=i) for i in image_ids}
+        lacking = sorted(image_id for image_id, path in paths.items() if not path.exists())
+        if offline:
+            reason = f"is not in {folder}/, and the network is not to be used"
+            return dict.fromkeys(lacking, reason)
+        require_space(folder, len(lacking) * _TYPICAL_BYTES, f"{len(lacking)} photographs")
+        # The web is closed first: after Ctrl-C what is under way ends soon, the rest never begins.
+        with ThreadPoolExecutor(parallel) as threads, Web(parallel) as web:
+            waiting = {threads.submit(fetch, image_id): image_id for image_id in lacking}
+            done = track(as_completed(waiting), "photographs", len(waiting), "images")
+            failed = {waiting[future]: future.result() for future in done}
+    return {image_id: failed[image_id] for image_id in lacking if failed[image_id]}
+
+
+def _unusable_jpeg(path: Path) -> str | None:
+    """Decode every byte of a JPEG; why it cannot be used."""
+    try:
+        with Image.open(path, formats=["JPEG"]) as image:
+            image.draft("L", (1, 1))  # an eighth of the size: all of the data, less of the work
+            image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return f"serves no readable JPEG ({error})"
+    return None

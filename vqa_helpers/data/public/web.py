@@ -1,284 +1,239 @@
-"""A web server, asked patiently: what to ask again, what to give up, what not to believe.
+"""Files over http: attempts are repeated with growing pauses, downloads resume, sums are checked.
 
-Knows addresses, answers and bytes; nothing of files, sums or datasets. Only http and https are
-spoken; the environment's proxies are used.
+What has come of a file lies in a `.part` file beside its place; the file appears complete and
+checked, or not at all. Only http and https are spoken; the environment's proxies are used. One
+process at a time may fetch a file.
 """
 
-import email.utils
 import logging
 import os
-import random
+import re
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urljoin
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from urllib.parse import quote
 
-from vqa_helpers.data.public.sources import is_web_address
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError
+
+from vqa_helpers.data.public.sources import ADDRESS, File
 from vqa_helpers.errors import InputError
-
-if TYPE_CHECKING:
-    import requests
+from vqa_helpers.files import require_space, sha256_of
+from vqa_helpers.progress import meter
 
 log = logging.getLogger(__name__)
-Got = TypeVar("Got")
 
-MIRROR_VARIABLE = "VQA_MIRROR"
+ATTEMPTS = 5  # failures in a row after which an address is given up
+PAUSE_S = 0.5  # doubled after each failure
+LONGEST_PAUSE_S = 60.0  # also the most that a server's Retry-After is granted
+TIMEOUT_S = 30.0  # for the connection, and for the next byte
+SLOWEST_BYTES_S = 1024  # a slower answer is given up after TIMEOUT_S
+GAIN_BYTES = 1 << 20  # an attempt that brings so many starts the count of failures anew
+MOST_BYTES = 4 << 30  # of a file whose length is not published
 
-_CHUNK_BYTES = 1 << 18
-_MOST_REDIRECTS = 10
-_MOST_LIES = 2
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_ASK_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a server is put up with.
-
-    Attributes:
-        attempts: failures in a row after which an address is given up.
-        first_pause_s: before the second attempt; each further pause is twice as long.
-        longest_pause_s: also the most that a server's Retry-After is granted.
-        timeout_s: for the connection, and for the next byte.
-        slowest_bytes_s: below this rate, over timeout_s, a server counts as silent.
-        sleep: waits so many seconds.
-    """
-
-    attempts: int = 5
-    first_pause_s: float = 1.0
-    longest_pause_s: float = 60.0
-    timeout_s: float = 30.0
-    slowest_bytes_s: int = 1024
-    sleep: Callable[[float], None] = time.sleep
-
-    def pause_s(self, failures: int, asked_s: float | None) -> float:
-        """The pause after so many failures; with jitter, since many clients fail at once."""
-        doubled = min(self.longest_pause_s, self.first_pause_s * 2 ** (failures - 1))
-        pause = doubled * random.uniform(0.5, 1.0)
-        return pause if asked_s is None else min(self.longest_pause_s, max(pause, asked_s))
+_REPEATED = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18})")
 
 
-class Refusal(Exception):
-    """This address does not serve what is wanted; another one may."""
+class Refused(Exception):
+    """An address does not serve what is wanted; another one may."""
 
 
-class Silence(Refusal):
-    """This address was given up after failures that need not last."""
+class Silent(Refused):
+    """An address was given up after failures that need not last."""
 
 
-class Passing(Exception):
-    """A failure that need not last: asking again may help.
-
-    Attributes:
-        retry_after_s: the pause the server asked for.
-        gained: whether the attempt brought enough to start counting anew.
-    """
-
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after_s = retry_after_s
-        self.gained = False
+class _Failed(Exception):
+    """An attempt failed; another one may not."""
 
 
-class Lie(Exception):
-    """An answer that contradicts itself, an earlier one, or what is known of the file."""
-
-
-class Unavailable(Exception):
-    """No address serves what is wanted; says why of each.
-
-    Attributes:
-        silent: no address gave an answer that would last.
-    """
-
-    def __init__(self, refusals: dict[str, Refusal]) -> None:
-        super().__init__("; ".join(f"{url} {error}" for url, error in refusals.items()))
-        self.silent = all(isinstance(error, Silence) for error in refusals.values())
-
-
-def mirror_base(mirror: str | None) -> str | None:
-    """The base address that is tried first, without a slash at its end: the one given, else the
-    environment's VQA_MIRROR.
+def addresses(mirror: str | None, name: str, *urls: str) -> list[str]:
+    """The addresses of a file: the mirror's first, or that of the environment's VQA_MIRROR.
 
     Raises:
-        InputError: it is no http or https address.
+        InputError: the mirror is no http or https address.
     """
-    mirror = mirror or os.environ.get(MIRROR_VARIABLE) or None
-    if mirror is not None and not is_web_address(mirror):
+    mirror = mirror or os.environ.get("VQA_MIRROR")
+    if mirror and not re.search(ADDRESS, mirror):
         raise InputError(
             f"mirror {mirror!r}: is no http(s) address; give one, or put files from elsewhere "
             "into the data folder by hand"
         )
-    return mirror and mirror.rstrip("/")
+    return [f"{mirror.rstrip('/')}/{quote(name)}", *urls] if mirror else list(urls)
 
 
-def from_any(urls: list[str], attempt: Callable[[str], Got], patience: Patience) -> Got:
-    """What the first address gives that can; each is asked until it refuses or patience ends.
+class Part:
+    """What has come of a file, how the rest is asked for, and how it is received.
 
     Args:
-        attempt: asks one address once; raises Refusal, Passing or Lie.
-
-    Raises:
-        Unavailable: none gave it.
+        path: where the file will be.
+        most: bytes; a longer body is refused where the file's length is not published.
+        unusable: takes the path of a complete file and says why it cannot be used, if it cannot.
     """
-    refusals: dict[str, Refusal] = {}
-    for url in dict.fromkeys(urls):
-        try:
-            return _insist(url, attempt, patience)
-        except Refusal as error:
-            log.info("%s %s", url, error)
-            refusals[url] = error
-    raise Unavailable(refusals)
 
+    def __init__(self, file: File, path: Path, most: int = MOST_BYTES, unusable=None) -> None:
+        self._file, self._path, self._unusable = file, path, unusable
+        self._most = file.bytes or most
+        self._part = path.with_name(f"{path.name}.part")
+        # Where no sum will tell, the server must say that the rest is of the same version.
+        self._note = path.with_name(f".{path.name}.part.version")
 
-def _insist(url: str, attempt: Callable[[str], Got], patience: Patience) -> Got:
-    failures = lies = 0
-    while True:
-        asked_s = None
-        try:
-            return attempt(url)
-        except Lie as error:
-            lies += 1
-            if lies == _MOST_LIES:
-                raise Refusal(str(error)) from error
-            reason = error
-        except Passing as error:
-            failures = 1 if error.gained else failures + 1
-            if failures >= patience.attempts:
-                raise Silence(f"{error}, {failures} times") from error
-            reason, asked_s = error, error.retry_after_s
-        pause = patience.pause_s(max(failures, 1), asked_s)
-        log.info("%s %s; asking again in %.0f s", url, reason, pause)
-        patience.sleep(pause)
+    @property
+    def size(self) -> int:
+        return self._part.stat().st_size if self._part.exists() else 0
 
+    def headers(self) -> dict[str, str]:
+        """What to ask for; a part that nothing vouches for is dropped."""
+        version = self._note.read_text() if self._note.exists() else ""
+        if self.size > self._most or not (self._file.sha256 or version):
+            self._drop()
+        asked = {"Range": f"bytes={self.size}-"} if self.size else {}
+        return asked | ({"If-Range": version} if asked and version else {})
 
-class Web:
-    """Connections that are kept between requests, by up to `parallel` threads."""
-
-    def __init__(self, patience: Patience, parallel: int = 1) -> None:
-        try:
-            import requests
-            from requests.adapters import HTTPAdapter
-        except ModuleNotFoundError as error:
-            raise InputError(
-                "downloads need requests, which is not installed; `pip install requests`"
-            ) from error
-        self._patience = patience
-        self._session = requests.Session()
-        # Bytes as they are: an encoding on the way would change lengths and sums.
-        self._session.headers.update({"User-Agent": "vqa-helpers", "Accept-Encoding": "identity"})
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # requests reads the body of a redirect into memory, however long: `_follow` does not.
-        self._session.get_redirect_target = lambda response: None
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=parallel))
-
-    def __enter__(self) -> "Web":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
-
-    @contextmanager
-    def get(self, url: str, headers: dict[str, str] | None = None) -> Iterator["requests.Response"]:
-        """The answer, its body not read yet: status 200, 206 or 416.
-
-        Raises:
-            Refusal: any other answer that will not change.
-            Passing: no answer, or one that may change.
-        """
-        response = self._follow(url, headers or {})
-        try:
-            status = response.status_code
-            if status in _ASK_AGAIN:
-                raise Passing(f"answers {status}", _retry_after_s(response.headers))
-            if status not in (200, 206, 416):
-                raise Refusal(f"answers {status}")
-            yield response
-        finally:
-            response.close()
-
-    def _follow(self, url: str, headers: dict[str, str]) -> "requests.Response":
-        for _ in range(_MOST_REDIRECTS):
-            response = self._ask(url, headers)
-            if response.status_code not in _REDIRECTS:
-                return response
-            response.close()
-            place = response.headers.get("Location", "")
-            try:
-                url = urljoin(url, place)
-            except ValueError:
-                url = place
-            if not is_web_address(url):
-                raise Refusal(f"redirects to {place!r}, which is no http(s) address")
-        raise Refusal(f"redirects more than {_MOST_REDIRECTS} times")
-
-    def _ask(self, url: str, headers: dict[str, str]) -> "requests.Response":
-        import requests
-
-        timeout_s = self._patience.timeout_s
-        try:
-            return self._session.get(url, headers=headers, stream=True, timeout=timeout_s)
-        except requests.Timeout:
-            raise Passing(f"does not answer within {timeout_s:g} s") from None
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-            raise Refusal(f"cannot be asked ({_one_line(error)})") from error
-        except (requests.RequestException, OSError, ValueError) as error:
-            raise Passing(f"cannot be reached ({_one_line(error)})") from error
-
-    def chunks(self, response: "requests.Response") -> Iterator[bytes]:
-        """The body as it comes, never decoded.
-
-        Raises:
-            Passing: it is cut off, stops, or crawls.
-        """
-        from http.client import HTTPException
-
-        from urllib3.exceptions import HTTPError
-
-        patience = self._patience
+    def receive(self, response: requests.Response) -> str:
+        """Add what an answer brings, and finish the file if that was all; its sha256."""
+        total, offset = response.raw.length_remaining, 0
+        etag, modified = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+        version = etag if etag.startswith('"') else modified  # a weak ETag does not tell bytes
+        if response.status_code == 200:
+            self._drop()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._file.sha256:
+                self._note.write_text(version)
+        else:  # 206, or 416: nothing is lacking
+            said, offset = response.headers.get("Content-Range", ""), self.size
+            match = _CONTENT_RANGE.fullmatch(said)
+            if not (match and offset and int(match[1] or match[2]) == offset):
+                raise self._reject(f"sends range {said!r} where {offset}- was asked for")
+            if version and not self._file.sha256 and version != self._note.read_text():
+                raise self._reject("sends the rest of another version")
+            total = int(match[2])
+        if total is not None and not (self._file.bytes or 0) <= total <= self._most:
+            limit = "expected" if self._file.bytes else "the limit"
+            raise self._reject(f"says {total} bytes where {self._most} are {limit}")
+        if offset and offset == total:
+            return self._finish(resumed=True)
+        require_space(self._path.parent, (total or 0) - offset, f"to download {self._path.name}")
+        most = total or self._most
+        shown = meter(self._path.name, total, offset) if most > GAIN_BYTES else nullcontext()
         began, came = time.monotonic(), 0
-        while True:
+        with self._part.open("ab") as out, shown as advance:
+            # One read of the socket: whatever came before a cut is kept, as after a kill.
+            while chunk := response.raw.read1(1 << 18, decode_content=False):
+                came += len(chunk)
+                if offset + came > most:
+                    raise self._reject(f"sends more than {most} bytes")
+                out.write(chunk)
+                out.flush()
+                if advance:
+                    advance(len(chunk))
+                waited_s = time.monotonic() - began
+                if waited_s >= TIMEOUT_S and came < waited_s * SLOWEST_BYTES_S:
+                    raise _Failed(f"sends {came} bytes in {waited_s:.0f} s")
+        if self.size < (total or 0):
+            raise _Failed(f"ends after {self.size} of {total} bytes")
+        return self._finish(resumed=offset > 0)
+
+    def _finish(self, resumed: bool) -> str:
+        found, expected = sha256_of(self._part), self._file.sha256
+        wrong = self._unusable and self._unusable(self._part)
+        if expected not in (None, found):
+            wrong = f"serves sha256 {found} where {expected} is expected"
+        if wrong:
+            self._drop()
+            # A resumed file may be sewn together from two versions: it is fetched anew.
+            raise (_Failed if resumed else Refused)(wrong)
+        with self._part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(self._part, self._path)
+        self._drop()
+        return found
+
+    def _reject(self, reason: str) -> _Failed:
+        """Drop what came: an answer contradicts itself, or what is known of the file."""
+        self._drop()
+        return _Failed(reason)
+
+    def _drop(self) -> None:
+        self._part.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+
+class Web(requests.Session):
+    """Connections that up to `parallel` threads share; closing them ends every pause."""
+
+    def __init__(self, parallel: int = 1) -> None:
+        super().__init__()
+        self._closed = threading.Event()
+        # Bytes as they are: an encoding on the way would change lengths and sums.
+        self.headers.update({"User-Agent": "vqa-helpers", "Accept-Encoding": "identity"})
+        self.max_redirects = 10
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, HTTPAdapter(pool_maxsize=parallel))
+
+    def close(self) -> None:
+        self._closed.set()
+        super().close()
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        if resp.is_redirect:
+            resp.raw.close()  # whose body would be read into memory, however long it is
+        return super().get_redirect_target(resp)
+
+    def fetch(self, urls: list[str], part: Part) -> str:
+        """Complete a file from the first address that serves it; its sha256.
+
+        Raises:
+            Refused: none does, and why; `Silent` if no address said so itself.
+            InputError: the disk has no room.
+        """
+        refusals: dict[str, Refused] = {}
+        for url in dict.fromkeys(urls):
             try:
-                # One read of the socket: whatever came before a cut is handed on.
-                chunk = response.raw.read1(_CHUNK_BYTES, decode_content=False)
-            except (HTTPError, HTTPException, OSError, ValueError) as error:
-                raise Passing(f"breaks off ({_one_line(error)})") from error
-            if not chunk:
-                return
-            yield chunk
-            came += len(chunk)
-            waited_s = time.monotonic() - began
-            if waited_s >= patience.timeout_s:
-                if came < waited_s * patience.slowest_bytes_s:
-                    raise Passing(f"sends {came} bytes in {waited_s:.0f} s")
-                began, came = time.monotonic(), 0
+                return self._insist(url, part)
+            except Refused as error:
+                refusals[url] = error
+        silent = all(isinstance(error, Silent) for error in refusals.values())
+        reasons = "; ".join(f"{url} {error}" for url, error in refusals.items())
+        raise (Silent if silent else Refused)(reasons)
+
+    def _insist(self, url: str, part: Part) -> str:
+        """Ask one address until it serves the file, refuses, or has failed too often."""
+        failures, furthest = 0, part.size
+        while not self._closed.is_set():
+            retry_after = ""
+            try:
+                asked = self.get(url, headers=part.headers(), stream=True, timeout=TIMEOUT_S)
+                with asked as response:
+                    retry_after = response.headers.get("Retry-After", "")
+                    if response.status_code in _REPEATED:
+                        raise _Failed(f"answers {response.status_code}")
+                    if response.status_code not in (200, 206, 416):
+                        raise Refused(f"answers {response.status_code}")
+                    return part.receive(response)
+            except InputError:
+                raise
+            except (requests.TooManyRedirects, ValueError) as error:
+                raise Refused(f"is no usable http(s) address ({_cause(error)})") from error
+            except (requests.RequestException, HTTPError, _Failed) as error:
+                reason = _cause(error)
+            failures = 1 if part.size >= furthest + GAIN_BYTES else failures + 1
+            furthest = max(furthest, part.size)
+            if failures == ATTEMPTS:
+                raise Silent(f"fails {failures} times: {reason}")
+            pause = PAUSE_S * 2**failures
+            with suppress(HTTPError, ValueError, OverflowError):  # of a malformed header
+                pause = max(pause, Retry().parse_retry_after(retry_after))
+            log.info("%s fails: %s; asking again", url, reason)
+            self._closed.wait(min(pause, LONGEST_PAUSE_S))
+        raise Silent("is not asked any more")
 
 
-def length_of(response: "requests.Response") -> int | None:
-    """The body's length as the answer declares it."""
-    text = response.headers.get("Content-Length", "")
-    chunked = "Transfer-Encoding" in response.headers
-    return int(text) if text.isascii() and text.isdigit() and not chunked else None
-
-
-def _retry_after_s(headers: object) -> float | None:
-    """Retry-After, in seconds or as a date."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-        return max(0.0, moment.timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _one_line(error: BaseException) -> str:
-    """What is at the bottom of an error of urllib3, which wraps several."""
+def _cause(error: BaseException) -> str:
+    """What is at the bottom of an error of requests, which wraps several, in one line."""
     while error.__context__ is not None:
         error = error.__context__
     return " ".join(str(error).split())[:200] or type(error).__name__

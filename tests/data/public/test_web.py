@@ -1,0 +1,292 @@
+"""One file over a real connection: cut, refused, lied about, resumed, and whole in the end."""
+
+import hashlib
+import random
+import resource
+from dataclasses import replace
+
+import pytest
+
+from tests.data.public.server import (
+    Server,
+    chunked,
+    claims_range,
+    crawling,
+    cut,
+    declares,
+    endless,
+    other,
+    status,
+    well,
+)
+from vqa_helpers.data.public import web
+from vqa_helpers.data.public.sources import File
+from vqa_helpers.data.public.web import Part, Refused, Silent, Web, addresses
+from vqa_helpers.errors import InputError
+
+CONTENT = random.Random(0).randbytes(200_000)
+OTHER = random.Random(1).randbytes(200_000)
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "raw").mkdir()
+    return tmp_path / "raw" / "a.zip"
+
+
+def fetch(file, path, **options):
+    with Web() as open_web:
+        return open_web.fetch([file.url, *file.mirrors], Part(file, path, **options))
+
+
+def part_of(path):
+    return path.with_name(f"{path.name}.part")
+
+
+def came_well(path):
+    """Whether the file is there, whole, and alone."""
+    return path.read_bytes() == CONTENT and left(path) == [path.name]
+
+
+def left(path):
+    return sorted(p.name for p in path.parent.iterdir())
+
+
+# ---------------------------------------------------------------- the way there
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_download_that_is_cut_goes_on_where_it_was(server, path, told):
+    file = server.file("/a.zip", CONTENT, cut(0), cut(50_000), told=told)
+    assert fetch(file, path) == hashlib.sha256(CONTENT).hexdigest()
+    assert came_well(path) and server.ranges() == [None, None, "bytes=50000-"]
+    assert server.asked[0][1]["Accept-Encoding"] == "identity"
+
+
+def test_many_cuts_are_borne_while_each_brings_enough(server, path, monkeypatch):
+    monkeypatch.setattr(web, "GAIN_BYTES", 15_000)
+    fetch(server.file("/a.zip", CONTENT, *[cut(16_000)] * 12), path)
+    assert came_well(path) and len(server.asked) == 13
+
+
+@pytest.mark.parametrize("again", [cut(1_000), cut(1_000, ranged=False)])
+def test_a_trickle_of_cuts_is_not_borne(server, path, monkeypatch, again):
+    monkeypatch.setattr(web, "GAIN_BYTES", 2_000)
+    file = server.file("/a.zip", CONTENT, *[again] * 50)
+    with pytest.raises(Silent, match="fails 3 times"):
+        fetch(file, path)
+    assert len(server.asked) == 3
+    server.scripts.clear()
+    fetch(file, path)  # the next call goes on
+    assert came_well(path) and server.ranges()[-1] in ("bytes=3000-", "bytes=1000-")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda handler, content: well(handler, content, ranged=False),
+        chunked,
+        status(200, CONTENT, Content_Encoding="gzip"),  # not undone
+    ],
+)
+def test_everything_instead_of_the_rest(server, path, odd):
+    fetch(server.file("/a.zip", CONTENT, cut(50_000), odd), path)
+    assert came_well(path) and server.ranges() == [None, "bytes=50000-"]
+
+
+def test_a_file_that_changed_meanwhile_starts_anew(server, path):
+    file = server.file("/a.zip", CONTENT, lambda h, _: cut(50_000)(h, OTHER), told=False)
+    fetch(file, path)
+    assert came_well(path) and server.ranges() == [None, "bytes=50000-"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_changed_file_whose_server_ignores_if_range(server, path, told):
+    sewn = claims_range("bytes 50000-199999/200000", ETag='"x"')
+    file = server.file("/a.zip", CONTENT, lambda h, _: cut(50_000)(h, OTHER), sewn, told=told)
+    fetch(file, path)
+    assert came_well(path) and server.ranges() == [None, "bytes=50000-", None]
+
+
+@pytest.mark.parametrize(("told", "second"), [(True, "bytes=50000-"), (False, None)])
+def test_without_a_version_only_a_known_sum_allows_to_go_on(server, path, told, second):
+    fetch(server.file("/a.zip", CONTENT, cut(50_000, named=False), told=told), path)
+    assert came_well(path) and server.ranges() == [None, second]
+
+
+@pytest.mark.parametrize(
+    ("part", "ranges"),
+    [
+        (OTHER[:100_000], ["bytes=100000-", None]),
+        (CONTENT, ["bytes=200000-"]),
+        (OTHER, ["bytes=200000-", None]),
+        (CONTENT + b"more", [None]),
+    ],
+)
+def test_parts_that_lie_there(server, path, part, ranges):
+    part_of(path).write_bytes(part)
+    fetch(server.file("/a.zip", CONTENT), path)
+    assert came_well(path) and server.ranges() == ranges
+
+
+# ---------------------------------------------------------------- servers that fail
+
+
+@pytest.mark.parametrize("code", [500, 503, 429])
+def test_a_failing_server_is_asked_again_then_left_for_the_mirror(server, path, code):
+    mirror = server.file("/mirror/a.zip", CONTENT)
+    file = server.file("/a.zip", CONTENT, *[status(code)] * 9, mirrors=[mirror.url])
+    fetch(file, path)
+    assert came_well(path) and server.paths() == ["/a.zip"] * 3 + ["/mirror/a.zip"]
+
+
+@pytest.mark.parametrize("code", [404, 403, 304])
+def test_a_refusal_is_taken_at_once_and_the_mirror_goes_on(server, path, code):
+    mirror = server.file("/mirror/a.zip", CONTENT)
+    file = server.file("/a.zip", CONTENT, cut(50_000), status(code), mirrors=[mirror.url])
+    fetch(file, path)
+    assert came_well(path) and server.paths() == ["/a.zip"] * 2 + ["/mirror/a.zip"]
+    assert server.ranges()[-1] == "bytes=50000-"
+
+
+def test_the_users_mirror_comes_first(monkeypatch):
+    assert addresses(None, "a.zip", "http://far/x") == ["http://far/x"]
+    near = ["http://near/a%20b.zip", "http://far/x"]
+    assert addresses("http://near/", "a b.zip", "http://far/x") == near
+    monkeypatch.setenv("VQA_MIRROR", "http://near")
+    assert addresses(None, "a b.zip", "http://far/x") == near
+
+
+@pytest.mark.parametrize("mirror", ["file:///etc", "/data", "ftp://host/x", "http://", "http://[x"])
+def test_a_mirror_that_is_no_web_address(mirror):
+    with pytest.raises(InputError, match="no http"):
+        addresses(mirror, "a.zip", "http://far/x")
+
+
+def test_pauses_double_and_a_server_may_ask_for_more(server, path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(web, "ATTEMPTS", 9)
+    monkeypatch.setattr(web, "PAUSE_S", 1.0)
+    monkeypatch.setattr("threading.Event.wait", lambda _, pause=None: pauses.append(pause))
+    odd = [status(503, Retry_After=text) for text in ("soon", "-5", "Fri, 99 Jan 99999")]
+    replies = [status(429, Retry_After="30"), *odd, status(503, Retry_After="9999")]
+    fetch(server.file("/a.zip", CONTENT, *replies), path)
+    assert [pause for pause in pauses if pause] == [30, 4, 8, 16, 60]
+
+
+@pytest.mark.parametrize("reply", [cut(0, 1.0), cut(50_000, 1.0), crawling])
+def test_a_silent_or_crawling_server_is_asked_again(server, path, monkeypatch, reply):
+    monkeypatch.setattr(web, "TIMEOUT_S", 0.3)
+    fetch(server.file("/a.zip", CONTENT, reply), path)
+    assert came_well(path) and len(server.asked) >= 2
+
+
+def test_nobody_listens(path):
+    with Server() as server:
+        closed = server.file("/a.zip", CONTENT)
+    for file in (closed, File("http://nowhere.invalid/a.zip", 1, None)):
+        with pytest.raises(Silent, match=f"{file.url} fails 3 times") as caught:
+            fetch(file, path)
+        assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- servers that lie
+
+
+@pytest.mark.parametrize("length", [100, 200_001, 10**12, "-5", "many", ""])
+@pytest.mark.parametrize("bytes", [200_000, None])
+def test_a_length_that_is_not_that_of_the_file(server, path, length, bytes):
+    fetch(server.file("/a.zip", CONTENT, declares(length)), path)
+    assert came_well(path)
+    if isinstance(length, int):
+        with pytest.raises(Refused):
+            again = server.file("/a.zip", CONTENT, *[declares(length)] * 9, bytes=bytes)
+            fetch(again, path.with_name("b.zip"))
+        assert not path.with_name("b.zip").exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "bytes 0-199999/200000", "bytes 50000-199999/200001", "bytes 50000-199999/*",
+        "items 50000-199999/200000", "", "bytes 50000-199999/99999999999999999999999",
+    ],
+)  # fmt: skip
+def test_a_range_that_was_not_asked_for(server, path, said):
+    fetch(server.file("/a.zip", CONTENT, cut(50_000), claims_range(said)), path)
+    assert came_well(path) and server.ranges() == [None, "bytes=50000-", None]
+    with pytest.raises(Refused):
+        fetch(server.file("/b.zip", CONTENT, *[claims_range(said)] * 9), path.with_name("b.zip"))
+
+
+def test_a_wrong_sum_is_deleted_and_the_mirror_asked(server, path):
+    mirror = server.file("/mirror/a.zip", CONTENT, other(OTHER))
+    file = server.file("/a.zip", CONTENT, other(OTHER), mirrors=[mirror.url])
+    with pytest.raises(Refused) as caught:
+        fetch(file, path)
+    for said in (file.sha256, hashlib.sha256(OTHER).hexdigest(), file.url, mirror.url):
+        assert said in str(caught.value)
+    assert left(path) == []
+    fetch(file, path)
+    assert came_well(path) and len(server.asked) == 3
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_endless_body_is_stopped(server, path, told):
+    file = server.file("/a.zip", CONTENT, *[endless(200)] * 9, told=told)
+    with pytest.raises(Refused, match="sends more than 200000 bytes"):
+        fetch(file, path, most=200_000)
+    assert left(path) == []
+
+
+@pytest.mark.parametrize("code", [404, 503])
+def test_an_endless_error_is_not_read(server, path, code):
+    with pytest.raises(Refused):
+        fetch(server.file("/a.zip", CONTENT, *[endless(code)] * 9), path)
+
+
+# ---------------------------------------------------------------- redirects, proxies, the disk
+
+
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+@pytest.mark.parametrize("place", ["/a.zip", "a.zip", "/x/../a.zip"])
+def test_a_redirect_is_followed_and_its_body_not_read(server, path, code, place):
+    file = server.file("/a.zip", CONTENT)
+    server.file("/old", b"", endless(code, Location=place))
+    fetch(replace(file, url=f"{server.base}/old", saved_as="a.zip"), path)
+    assert came_well(path) and server.paths() == ["/old", "/a.zip"]
+
+
+@pytest.mark.parametrize(
+    ("place", "asked"),
+    [("file:///etc/passwd", 1), ("ftp://h/a.zip", 1), ("data:,x", 1), ("http://[x", 1), ("/a", 11)],
+)
+def test_a_redirect_elsewhere_or_in_a_circle(server, path, place, asked):
+    file = server.file("/a", CONTENT, *[status(302, Location=place)] * 99)
+    with pytest.raises(Refused, match="no usable http"):
+        fetch(file, path)
+    assert len(server.asked) == asked and left(path) == []
+
+
+def test_the_environments_proxy_is_used(server, path, monkeypatch):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, server.base)
+    file = server.file("/a.zip", CONTENT)
+    server.files["http://files.invalid/a.zip"] = CONTENT
+    fetch(replace(file, url="http://files.invalid/a.zip"), path)
+    assert came_well(path) and server.paths() == ["http://files.invalid/a.zip"]
+
+
+def test_a_disk_that_runs_full(server, path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            fetch(server.file("/a.zip", CONTENT), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert part_of(path).stat().st_size == 100_000
+    fetch(server.file("/a.zip", CONTENT), path)
+    assert came_well(path) and server.ranges() == [None, "bytes=100000-"]
