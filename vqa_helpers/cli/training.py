@@ -100,8 +100,7 @@ def _add_fine_tuning(train: argparse.ArgumentParser) -> None:
 def _features(options: argparse.Namespace) -> int:
     from vqa_helpers.data.build import open_dataset
     from vqa_helpers.experiment.options import Options
-    from vqa_helpers.vision.extract import fill_store
-    from vqa_helpers.vision.spread import spread
+    from vqa_helpers.features.extract import fill_store
 
     dataset = open_dataset(options.data)
     far = options.executor == "ray"  # where devices are, and are chosen, by each worker
@@ -120,8 +119,8 @@ def _features(options: argparse.Namespace) -> int:
             encoder=options.encoder,
             weights=chosen.weights,
             size_px=chosen.image_size_px,
-            device=chosen.device,
-            compute=spread(executor, options.device) if far else None,
+            device=options.device if far else chosen.device,
+            map_units=executor.map if far else None,
         )
     missing = name_missing(dataset.folder, dataset.missing_images())
     print(store.folder)

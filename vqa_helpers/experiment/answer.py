@@ -13,6 +13,8 @@ import pandas as pd
 import torch
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.features.extract import encode_images, fill_store
+from vqa_helpers.features.pixels import BadImage, load_square
 from vqa_helpers.language.sentence import encoder_source
 from vqa_helpers.model.config import DEFAULT_LOSS, Glove, Images, Pieces, read_pieces
 from vqa_helpers.model.vqa import VQAModel, build_model
@@ -23,8 +25,6 @@ from vqa_helpers.training.loop import rank
 from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.training.tensors import Vocabularies, encode_questions, split_tensors
 from vqa_helpers.vision.encoders import weights_source
-from vqa_helpers.vision.extract import encode_images, fill_store
-from vqa_helpers.vision.preprocess import BadImage, load_square
 
 log = logging.getLogger(__name__)
 

@@ -15,13 +15,13 @@ from torch import Tensor
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.experiment.options import Options
+from vqa_helpers.features.extract import fill_store
+from vqa_helpers.features.pixels import BadImage, load_square
 from vqa_helpers.model.config import Images
 from vqa_helpers.training.batches import FeatureRows
 from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.vision.encoders import VisionEncoder
-from vqa_helpers.vision.extract import fill_store
 from vqa_helpers.vision.normalise import train_statistics
-from vqa_helpers.vision.preprocess import BadImage, load_square
 
 log = logging.getLogger(__name__)
 

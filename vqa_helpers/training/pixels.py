@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vqa_helpers.features.pixels import BadImage, decoding_threads, load_square
 from vqa_helpers.training.streaming import send
-from vqa_helpers.vision.preprocess import BadImage, decoding_threads, load_square
 
 log = logging.getLogger(__name__)
 
