@@ -1,10 +1,13 @@
 """What a blind guesser gets, on six rows that fit on a sheet of paper."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from vqa_helpers.evaluation import baselines
 from vqa_helpers.evaluation.baselines import (
     GUESSERS,
+    QuestionSpace,
     always_yes,
     best_guesser,
     hits,
@@ -14,6 +17,8 @@ from vqa_helpers.evaluation.baselines import (
     most_frequent,
     most_frequent_per_question,
     most_frequent_per_question_type,
+    nearest_question,
+    nearest_question_and_image,
 )
 
 
@@ -132,3 +137,113 @@ def test_what_is_learnt_once_answers_every_split():
     for name, guess in guessers.items():
         assert guess(TEST) == GUESSERS[name](TRAIN)(TEST)
         assert len(guess(TRAIN)) == len(TRAIN)
+
+
+def questions(rows):
+    """(question, answer) or (question, answer, image) a row."""
+    rows = [(*row, 0)[:3] for row in rows]
+    return pd.DataFrame(rows, columns=["question", "answer", "image_id"])
+
+
+ASKED_OF = questions(
+    [
+        ("What color is the cat?", "black"),
+        ("what color is the CAT?", "white"),
+        ("What color is the dog?", "white"),
+        ("What color is the big dog?", "white"),
+        ("What color is the bus?", "red"),
+        ("How many cats are there?", "2"),
+        ("Is it raining?", "yes"),
+    ]
+)
+
+
+def nearest(text, train=ASKED_OF):
+    space = QuestionSpace(train)
+    ((_, found),) = space.nearest(np.array([text], dtype=object))
+    return {space.texts[i] for i in found.indices}
+
+
+def test_the_four_nearest_texts():
+    assert nearest("what color is the cow?") == {
+        "what color is the cat?", "what color is the dog?", "what color is the bus?",
+        "what color is the big dog?",
+    }  # fmt: skip
+
+
+def test_all_that_are_as_near_as_the_fourth_are_taken():
+    train = questions(
+        [(f"is it a {word}?", "no") for word in ("cat", "dog", "cow", "pig", "hen", "emu")]
+    )
+    assert len(nearest("is it a bus?", train)) == 6
+    assert nearest("is it a cat?", train) == set(train["question"])  # one, then five as near
+
+
+def test_neighbours_vote_with_all_their_targets():
+    # cat: black, white; dog: white; big dog: white; bus: red.
+    assert nearest_question(ASKED_OF)(questions([("What color is the cow?", "?")])) == ["white"]
+
+
+def test_ties_go_to_the_answer_that_train_has_more_often_then_to_the_alphabet():
+    train = questions([("what is it?", "b"), ("what is this?", "a"), ("x y", "b"), ("z", "c")] * 1)
+    asked = questions([("what is that?", "?")])
+    assert nearest_question(train.iloc[:2])(asked) == ["a"]
+    far = questions([("zebra", "b"), ("zoo", "b"), ("zen", "b"), ("zip", "b"), ("zag", "b")])
+    train = pd.concat([questions([("what is it now?", "b"), ("what is it?", "a"), ("what is a?", "b"),
+                              ("what is b?", "a")]), far], ignore_index=True)  # fmt: skip
+    assert nearest_question(train)(questions([("what is it now?", "?")])) == ["b"]  # 2 to 2
+
+
+def test_a_question_without_a_known_word_gets_the_most_frequent_answer():
+    assert (
+        nearest_question(ASKED_OF)(questions([("Pourquoi?", "?"), ("???", "?")])) == ["white"] * 2
+    )
+
+
+def test_train_without_a_word():
+    assert nearest_question(questions([("?", "b"), ("!", "b"), ("…", "a")]))(ASKED_OF) == ["b"] * 7
+
+
+def test_the_chunks_and_repeated_questions_change_nothing(monkeypatch):
+    asked = pd.concat([ASKED_OF, ASKED_OF.iloc[::-1], questions([("what?", "?")])])
+    once = nearest_question(ASKED_OF)(asked)
+    monkeypatch.setattr(baselines, "CHUNK_CELLS", 1)
+    assert nearest_question(ASKED_OF)(asked) == once
+    assert once[:7] == once[7:14][::-1]
+
+
+VECTORS = np.array([[1.0, 0], [10, 1], [0, 1], [3, 3], [0, 0]])
+IDS = np.array([7, 3, 5, 2, 9])
+
+
+def test_of_the_nearest_questions_the_most_similar_image_answers():
+    train = questions([("what color is it?", "red", 7), ("what color is it?", "blue", 5),
+                   ("what color is it?", "green", 2), ("how many?", "2", 3)] )  # fmt: skip
+    # Only one text is asked thrice; with four texts or fewer all are near, so "how many" too.
+    asked = questions([("what color is it?", "?", 3)])
+    guess = nearest_question_and_image(train, IDS, VECTORS)
+    assert guess(asked) == ["2"]  # image 3 itself
+    others = [("what color is this?", "a", 9), ("what color is that?", "b", 9),
+              ("what color is the?", "c", 9)]  # fmt: skip
+    train = pd.concat([train, questions(others)], ignore_index=True)
+    guess = nearest_question_and_image(train, IDS, VECTORS)
+    # "how many" is no neighbour now. Image 3, (10, 1), is nearest to 7, (1, 0), by its direction.
+    assert guess(asked) == ["red"]
+    assert guess(questions([("what color is it?", "?", i) for i in (5, 2, 7)])) == [
+        "blue",
+        "green",
+        "red",
+    ]
+
+
+def test_of_equally_similar_images_the_first_of_the_table_answers():
+    train = questions([("q one", "second", 5), ("q one", "first", 7), ("q one", "again", 7)])
+    guess = nearest_question_and_image(train, IDS, VECTORS)
+    assert guess(questions([("q one", "?", 7)])) == ["first"]
+
+
+def test_an_image_without_a_vector_is_similar_to_none():
+    train = questions([("q one", "lost", 1000), ("q one", "seen", 7)])
+    guess = nearest_question_and_image(train, IDS, VECTORS)
+    assert guess(questions([("q one", "?", 3)])) == ["seen"]
+    assert guess(questions([("q one", "?", 2000)])) == ["lost"]  # all are 0: the first

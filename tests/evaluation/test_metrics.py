@@ -4,18 +4,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.evaluation import official
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.evaluation.metrics import (
+    Annotators,
     by,
     measure,
     percent,
     score,
-    vqa_score,
     vqa_scores,
     with_interval,
 )
 
-BOTH = ["2021", "2015"]
+both = pytest.mark.parametrize("normaliser", ["2021", "2015"])
+
+
+def vqa_score(prediction, answers, normaliser="2021"):
+    return float(Annotators([answers], normaliser).score([prediction])[0])
 
 
 def ten(**counts):
@@ -25,18 +30,13 @@ def ten(**counts):
     return answers
 
 
-@pytest.mark.parametrize("normaliser", BOTH)
+@both
 @pytest.mark.parametrize(
     ("matches", "expected"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (9, 1), (10, 1)]
 )
 def test_the_official_ladder(normaliser, matches, expected):
     answers = ["cat"] * matches + ["dog"] * (10 - matches)
     assert vqa_score("cat", answers, normaliser) == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_the_order_of_the_annotators_does_not_matter(order):
-    assert vqa_score("b", ["a", "b", "a", "b", "c", "c", "c", "c", "c", "c"][::order]) == 0.6
 
 
 def test_other_numbers_of_annotators():
@@ -91,21 +91,45 @@ def test_both_normalisers(prediction, answers, since, before):
     assert vqa_score(prediction, answers, "2015") == pytest.approx(before, abs=1e-12)
 
 
-def official(prediction, answers, normaliser):
-    """The evaluation code's own loops, annotator by annotator, on answers already normalised."""
-    scores = []
-    for left_out in range(len(answers)):
-        others = answers[:left_out] + answers[left_out + 1 :]
-        scores.append(min(1, sum(other == prediction for other in others) / 3))
-    return sum(scores) / len(scores)
+WORDS = ["cat", "the cat", "Cat.", "two", "2", "a", "isnt", "isn't", "a/b", "a b", " cat", "-",
+         "a / b", "1,0", "", "cat\t", "none", "0"]  # fmt: skip
 
 
-def test_the_closed_form_is_the_mean_over_left_out_annotators():
-    generator = np.random.default_rng(0)
-    for _ in range(200):
-        answers = list(generator.choice(["cat", "dog", "cow", "pig"], size=10))
-        score = vqa_score("cat", answers)
-        assert score == pytest.approx(official("cat", answers, "2021"))
+def drawn(questions, seed, sizes=(10,)):
+    generator = np.random.default_rng(seed)
+    for _ in range(questions):
+        few = generator.choice(WORDS, size=generator.integers(1, 5))
+        yield [str(word) for word in generator.choice(few, size=generator.choice(sizes))]
+
+
+@both
+@pytest.mark.parametrize("sizes", [(10,), (1, 3, 10, 12)])
+def test_all_at_once_is_the_official_score_of_each(normaliser, sizes):
+    answers = list(drawn(800, seed=0, sizes=sizes))
+    annotators = Annotators(answers, normaliser)
+    for seed in (1, 2):  # it can be asked again
+        predictions = list(np.random.default_rng(seed).choice(WORDS, size=len(answers)))
+        scores = annotators.score(predictions)
+        pairs = zip(predictions, answers, strict=True)
+        assert scores == pytest.approx([official.vqa_score(p, a, normaliser) for p, a in pairs])
+        assert len(set(scores.round(6))) >= 5  # not all 0
+
+
+@both
+def test_the_best_is_the_best_answer_of_the_vocabulary(normaliser):
+    answers = list(drawn(300, seed=3))
+    annotators = Annotators(answers, normaliser)
+    for words in (["cat", "two", "a b"], ["0"], WORDS, []):
+        best = [
+            max((official.vqa_score(w, a, normaliser) for w in words), default=0) for a in answers
+        ]
+        assert annotators.best(words) == pytest.approx(best, abs=1e-12)
+
+
+def test_there_is_a_prediction_for_each_question():
+    assert Annotators([]).score([]).tolist() == []
+    with pytest.raises(ValueError, match="1 predictions for 4 questions"):
+        vqa_scores(["yes"], ROWS)
 
 
 def table(rows):
@@ -138,11 +162,6 @@ def test_scores_need_ten_answers_everywhere():
     short = ROWS.copy()
     short.at[3, "answers"] = ("2",) * 9
     assert vqa_scores(["yes"] * 4, short) is None
-
-
-def test_a_prediction_for_each_question():
-    with pytest.raises(ValueError, match="1 predictions for 4 questions"):
-        vqa_scores(["yes"], ROWS)
 
 
 def test_percent_and_by_kind_round_as_the_official_code():
@@ -208,13 +227,6 @@ def test_measure_where_vqa_accuracy_is_not_defined():
     }  # fmt: skip
 
 
-def ceiling(answers, vocabulary, normaliser):
-    one = table([(1, answers[0], answers, "other", "what"), (2, "x", ["x"] * 10, "other", "what")])
-    scores = score(one, [["x"]] * 2, AnswerVocabulary((*vocabulary, "x")), normaliser)
-    assert scores.best[1] == 1 and scores.normaliser == normaliser
-    return scores.best[0]
-
-
 @pytest.mark.parametrize(
     ("answers", "vocabulary", "since", "before"),
     [
@@ -231,23 +243,9 @@ def ceiling(answers, vocabulary, normaliser):
         (["a dog"] * 10, ["a dog"], 1, 0),
     ],
 )
-def test_the_ceiling_is_the_best_that_the_vocabulary_can_score(answers, vocabulary, since, before):
-    assert ceiling(answers, vocabulary, "2021") == pytest.approx(since)
-    assert ceiling(answers, vocabulary, "2015") == pytest.approx(before)
-
-
-@pytest.mark.parametrize("normaliser", BOTH)
-def test_no_answer_of_the_vocabulary_beats_the_ceiling(normaliser):
-    generator = np.random.default_rng(1)
-    words = ["cat", "the cat", "Cat.", "two", "2", "a", "isnt", "isn't", "a/b", "a b", " cat", "-"]
-    for _ in range(150):
-        answers = list(generator.choice(words[: generator.integers(1, 13)], size=10))
-        vocabulary = list(generator.choice(words, size=3, replace=False))
-        best = max(vqa_score(word, answers, normaliser) for word in vocabulary)
-        assert ceiling(answers, vocabulary, normaliser) == pytest.approx(best), (
-            answers,
-            vocabulary,
-        )
+def test_the_ceiling_is_what_the_vocabulary_can_score(answers, vocabulary, since, before):
+    assert Annotators([answers], "2021").best(vocabulary) == pytest.approx(since)
+    assert Annotators([answers], "2015").best(vocabulary) == pytest.approx(before)
 
 
 def many(questions=400, images=90):

@@ -50,6 +50,7 @@ def test_the_report(files):
         "per_answer_type": {"number": 100.0, "yes/no": 80.0},
         "per_question_type": {"how many": 100.0, "is it": 80.0},
         "top1": 33.33,
+        "top1_normalised": 66.67,
         "questions": 3,
         "normaliser": "2021",
     }

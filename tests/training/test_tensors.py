@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.evaluation.official import vqa_score
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.metrics import vqa_score
 from vqa_helpers.language.sentence import HASHED_NGRAMS, hash_ngrams
 from vqa_helpers.model.config import BagOfWords, Glove, Sentences, Words
 from vqa_helpers.training.tensors import (
