@@ -111,8 +111,8 @@ def nearest_question(train: pd.DataFrame) -> Guesser:
     frequency = train["answer"].value_counts()
     answers = np.array(sorted(frequency.index, key=lambda a: (-frequency[a], a)), dtype=object)
     codes = pd.Index(answers).get_indexer(train["answer"])
-    ones = np.ones(len(codes), dtype=np.int32)
-    counts = sparse.csr_array((ones, (space.rows, codes)))  # (T, A): how often each has each target
+    # (T, A): how often each text has each target
+    counts = sparse.csr_array((np.ones(len(codes), np.int32), (space.rows, codes)))
 
     def guess(table: pd.DataFrame) -> list[str]:
         rows, texts = pd.factorize(_texts(table))
