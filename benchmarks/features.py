@@ -38,11 +38,10 @@ import torch
 from PIL import Image
 
 from vqa_helpers.data.folder import read_folder
+from vqa_helpers.features.extract import batch_size, fill_store
+from vqa_helpers.features.pixels import load_square
 from vqa_helpers.report.tables import to_markdown
 from vqa_helpers.vision.encoders import WIDTHS, VisionEncoder, for_inference
-from vqa_helpers.vision.extract import fill_store
-from vqa_helpers.vision.pipeline import batch_size
-from vqa_helpers.vision.preprocess import load_square
 
 DRAWN = 64  # different photographs
 QUALITY = 87  # about 160 kB each
@@ -109,8 +108,7 @@ def one_round(
 
 def computing(network: VisionEncoder, options: argparse.Namespace) -> float:
     """Seconds an image of the network on a batch that lies on the device."""
-    half = options.device != "cpu"  # as the pipeline computes
-    quick = for_inference(network, torch.float16 if half else torch.float32)
+    quick = for_inference(network)
     batch = batch_size(options.size, torch.device(options.device))
     shape = (batch, options.size, options.size, 3)
     image = torch.randint(256, shape, dtype=torch.uint8, device=options.device).permute(0, 3, 1, 2)
@@ -221,7 +219,7 @@ def saving(options: argparse.Namespace, folder: Path) -> list[dict]:
 FILL = """
 import json, sys, time
 from pathlib import Path
-from vqa_helpers.vision.extract import fill_store
+from vqa_helpers.features.extract import fill_store
 
 def peak_mb():  # not getrusage: what that says is at least the peak of the process that began us
     lines = Path("/proc/self/status").read_text().splitlines()

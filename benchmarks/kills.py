@@ -90,8 +90,8 @@ def main() -> None:
 
 def warm_up(shared: Path) -> None:
     """Import what the works import, so that a fork begins with the work; leave no thread."""
+    from vqa_helpers.features import extract
     from vqa_helpers.training.events import open_writer
-    from vqa_helpers.vision import extract
 
     open_writer(shared, 1).close()  # the one way to import it without TensorFlow
     for name in (

@@ -21,9 +21,8 @@ import pandas
 
 from vqa_helpers.cluster import HERE, Cluster
 from vqa_helpers.data.build import open_dataset
+from vqa_helpers.features.extract import MapUnits, fill_store
 from vqa_helpers.report.tables import to_markdown
-from vqa_helpers.vision.extract import Compute, fill_store
-from vqa_helpers.vision.spread import spread
 
 
 def main() -> None:
@@ -45,7 +44,7 @@ def main() -> None:
         for _ in range(options.rounds):
             seconds, here = fill(options, images, None)
             here_s.append(seconds)
-            seconds, there = fill(options, images, spread(cluster))
+            seconds, there = fill(options, images, cluster.map)
             there_s.append(seconds)
             same &= here == there
         rate = options.images / min(here_s)
@@ -68,14 +67,14 @@ def main() -> None:
 
 
 def fill(
-    options: argparse.Namespace, images: dict[int, Path], compute: Compute | None
+    options: argparse.Namespace, images: dict[int, Path], map_units: MapUnits | None
 ) -> tuple[float, list[str]]:
     """Seconds to fill an empty store, and the sha256 of its files."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         store = fill_store(
             Path(folder), images, encoder=options.encoder, weights="random",
-            size_px=options.size, compute=compute,
+            size_px=options.size, map_units=map_units,
         )  # fmt: skip
         seconds = time.perf_counter() - start
         files = sorted(path for path in store.folder.iterdir() if path.name[0] != ".")

@@ -22,9 +22,8 @@ from vqa_helpers.data.formats import write_results, write_split
 from vqa_helpers.data.official import ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION
 from vqa_helpers.data.text import NORMALISERS
 from vqa_helpers.data.vocabulary import AnswerVocabulary
-from vqa_helpers.evaluation.annotators import Annotators
 from vqa_helpers.evaluation.bootstrap import RESAMPLES
-from vqa_helpers.evaluation.metrics import measure, score
+from vqa_helpers.evaluation.metrics import Annotators, measure, score
 from vqa_helpers.evaluation.results import evaluate_results
 
 VAL2014 = 214_354  # questions of v2's val2014, about 40,504 images

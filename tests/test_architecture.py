@@ -14,7 +14,7 @@ ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 GROUND = {"errors", "files", "progress", "executor", "device"}
-LEARNING = GROUND | {"data", "vision", "language", "model"}
+LEARNING = GROUND | {"data", "vision", "features", "language", "model"}
 EXPERIMENT = LEARNING | {"training", "evaluation", "runs", "environment"}
 
 # Room to the rooms it may look into; its own is always among them.
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "cluster": {"errors", "executor"},
     "data": GROUND,
     "vision": GROUND | {"data"},
+    "features": GROUND | {"vision"},
     "language": GROUND | {"data"},
     "model": GROUND | {"data", "vision", "language"},
     "evaluation": {"errors", "files", "data"},

@@ -20,9 +20,8 @@ from vqa_helpers.cli import main
 from vqa_helpers.cluster import Cluster
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.errors import InputError
-from vqa_helpers.vision import extract
-from vqa_helpers.vision.extract import fill_store
-from vqa_helpers.vision.spread import spread
+from vqa_helpers.features import extract
+from vqa_helpers.features.extract import fill_store
 
 # Not imported here: Ray reads its settings when it is.
 pytestmark = [
@@ -198,7 +197,7 @@ def test_features_are_the_same_bytes_though_a_worker_was_killed(
     images = read_folder(data).images
     here = fill_store(tmp_path / "here", images, **HOW)
     killing = Killing(cluster, workers)
-    there = fill_store(tmp_path / "there", images, **HOW, compute=spread(killing))
+    there = fill_store(tmp_path / "there", images, **HOW, map_units=killing.map)
     assert killing.killed == 1
     assert "its worker died, another one does it" in caplog.text
     assert len(digests(here.folder)) == 13  # twelve shards and the manifest
@@ -206,14 +205,14 @@ def test_features_are_the_same_bytes_though_a_worker_was_killed(
     # Resumed after the loss of shards, on the cluster as well.
     for name in ("shard-00002.safetensors", "shard-00007.safetensors", "manifest.json"):
         (there.folder / name).unlink()
-    fill_store(tmp_path / "there", images, **HOW, compute=spread(cluster))
+    fill_store(tmp_path / "there", images, **HOW, map_units=cluster.map)
     assert digests(here.folder) == digests(there.folder)
 
 
 def test_images_that_workers_do_not_see_are_no_bad_images(cluster, tmp_path):
     images = {1: tmp_path / "1.png", 2: tmp_path / "2.png"}
     with pytest.raises(InputError, match="1.png: the machine .* sees neither this image nor"):
-        fill_store(tmp_path / "store", images, **HOW, compute=spread(cluster))
+        fill_store(tmp_path / "store", images, **HOW, map_units=cluster.map)
 
 
 def test_notebooks_run_and_a_killed_one_runs_again(cluster, place, monkeypatch):

@@ -11,7 +11,7 @@ from tests.builders import write_dataset, write_json
 from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.faults import MOST_PIXELS, Faults, examine_annotations, examine_questions
 from vqa_helpers.data.formats import read_annotations, read_questions
-from vqa_helpers.vision import preprocess
+from vqa_helpers.features import pixels
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_images_missing_damaged_and_doubled(folder):
 
 
 def test_an_image_too_large_to_be_one(folder, monkeypatch):
-    assert MOST_PIXELS == preprocess.MOST_PIXELS
+    assert MOST_PIXELS == pixels.MOST_PIXELS
     monkeypatch.setattr("vqa_helpers.data.faults.MOST_PIXELS", 32 * 32 - 1)
     assert len(lines(folder, "image that cannot be opened")) == 15
 

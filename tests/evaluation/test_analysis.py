@@ -6,47 +6,23 @@ import pytest
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation import analysis
-from vqa_helpers.evaluation.analysis import (
-    best_and_worst,
-    confusion_matrix,
-    confusion_table,
-    count_of,
-    count_table,
-    counting,
-    frequency_table,
-    judge,
-    kind_table,
-    length_table,
-    without_yes_no,
-)
 
 
 def asked(*rows, image=None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predictions and questions from rows (question, question type, truth, answers)."""
-    table = pd.DataFrame(
-        {
-            "question_id": range(1, len(rows) + 1),
-            "image_id": [n if image is None else image for n in range(len(rows))],
-            "question": [row[0] for row in rows],
-            "question_type": [row[1] for row in rows],
-            "answer_type": ["yes/no" if row[2] in ("yes", "no") else "other" for row in rows],
-            "answer": [row[2] for row in rows],
-        }
+    made = pd.DataFrame(
+        rows, columns=["question", "question_type", "answer", "answers"], dtype=object
     )
-    predictions = pd.DataFrame(
-        {
-            "question_id": range(1, len(rows) + 1),
-            "answers": pd.Series([list(row[3]) for row in rows], dtype=object),
-            "probabilities": [[0.5 / (k + 1) for k in range(len(row[3]))] for row in rows],
-            "truth": pd.Series([row[2] for row in rows], dtype=object),
-            "vqa": pd.Series([None] * len(rows), dtype=object),
-        }
-    )
-    return predictions, table
+    made["answer_type"] = np.where(made["answer"].isin(["yes", "no"]), "yes/no", "other")
+    made["image_id"] = range(len(rows)) if image is None else image
+    made["question_id"] = range(1, len(rows) + 1)
+    predictions = made[["question_id", "answers"]].assign(truth=made["answer"], vqa=None)
+    predictions["probabilities"] = [[0.5 / (k + 1) for k in range(len(row[3]))] for row in rows]
+    return predictions, made.drop(columns="answers")
 
 
 def judged(*rows, image=None) -> pd.DataFrame:
-    return judge(*asked(*rows, image=image))
+    return analysis.judge(*asked(*rows, image=image))
 
 
 COUNT = ("How many dogs?", "how many")
@@ -64,77 +40,62 @@ def test_the_rank_is_the_place_of_the_truth_among_the_first_five():
 
 def test_predictions_are_matched_by_id_not_by_order():
     predictions, table = asked((*COLOUR, "red", ["red"]), (*COLOUR, "blue", ["green", "blue"]))
-    turned = judge(predictions.iloc[::-1], table)
+    turned = analysis.judge(predictions.iloc[::-1], table)
     assert turned["rank"].tolist() == [1, 2]
 
 
 def test_predictions_of_other_questions_are_refused():
     predictions, table = asked((*COLOUR, "red", ["red"]), (*COLOUR, "blue", ["blue"]))
     with pytest.raises(InputError, match="question 2 has no prediction"):
-        judge(predictions.head(1), table)
+        analysis.judge(predictions.head(1), table)
     with pytest.raises(InputError, match="question 1 has another answer"):
-        judge(predictions, table.assign(answer=["green", "blue"]))
+        analysis.judge(predictions, table.assign(answer=["green", "blue"]))
     with pytest.raises(InputError, match="has no answers"):
-        judge(predictions, table.drop(columns="answer"))
+        analysis.judge(predictions, table.drop(columns="answer"))
 
 
 def test_kinds_are_counted_and_sorted():
     rows = [(*COLOUR, "red", ["red"])] * 3 + [(*COLOUR, "red", ["blue", "red"])]
     rows += [(*COUNT, "2", ["3", "2"])] * 2
-    table = kind_table(judged(*rows), "question_type")
+    table = analysis.kind_table(judged(*rows), "question_type")
     assert table.index.tolist() == ["what color is", "how many"]
     assert table.loc["what color is", ["questions", "hits", "top-5 hits"]].tolist() == [4, 3, 4]
     assert table["top-1"].tolist() == [75.0, 0.0] and table["top-5"].tolist() == [100.0, 100.0]
     assert (table["top-1 low"] <= table["top-1"]).all()
-    assert kind_table(judged(*rows), "question_type", fewest=3).index.tolist() == ["what color is"]
-    by_count = kind_table(judged(*rows), "question_type", by="questions")
+    assert len(analysis.kind_table(judged(*rows), "question_type", fewest=3)) == 1
+    by_count = analysis.kind_table(judged(*rows), "question_type", by="questions")
     assert by_count.index.tolist() == ["what color is", "how many"]
-
-
-def test_intervals_know_that_questions_share_images():
-    rows = [(*COLOUR, "red", ["red"] if n % 2 else ["blue"]) for n in range(60)]
-    apart = kind_table(judged(*rows), "question_type").iloc[0]
-    together = judged(*rows).assign(image_id=[n % 2 for n in range(60)])
-    shared = kind_table(together, "question_type").iloc[0]
-    assert shared["top-1 high"] - shared["top-1 low"] > 2 * (
-        apart["top-1 high"] - apart["top-1 low"]
-    )
 
 
 def test_both_ends_share_no_row():
     table = pd.DataFrame({"top-1": [5, 4, 3]}, index=list("abc"))
-    best, worst = best_and_worst(table, 8)
+    best, worst = analysis.best_and_worst(table, 8)
     assert best.index.tolist() == ["a", "b"] and worst.index.tolist() == ["c"]
-    best, worst = best_and_worst(table, 1)
+    best, worst = analysis.best_and_worst(table, 1)
     assert best.index.tolist() == ["a"] and worst.index.tolist() == ["c"]
 
 
 def test_types_that_are_mostly_yes_or_no_are_left_out_whole():
     rows = [(*IS, "yes", ["yes"]), (*IS, "no", ["yes"]), (*IS, "red", ["yes"])]
     rows += [(*COLOUR, "red", ["red"]), (*COLOUR, "yes", ["red"]), (*COLOUR, "blue", ["red"])]
-    kept = without_yes_no(judged(*rows))
+    kept = analysis.without_yes_no(judged(*rows))
     assert set(kept["question_type"]) == {"what color is"} and len(kept) == 3
 
 
 def test_frequencies_fall_into_bins_that_grow():
     train = ["red"] * 100 + ["blue"] * 2 + ["green"] * 9
     truths = ("red", "red", "blue", "green", "grey")
-    table = frequency_table(judged(*[(*COLOUR, truth, ["red"]) for truth in truths]), train)
+    table = analysis.frequency_table(
+        judged(*[(*COLOUR, truth, ["red"]) for truth in truths]), train
+    )
     assert table["questions"].to_dict() == {"0": 1, "1–2": 1, "3–9": 1, "100": 2}
     assert table["top-1"].tolist() == [0, 0, 0, 100]
-
-
-def test_a_filtered_table_is_binned_by_its_own_rows():
-    rows = [(*IS, "yes", ["yes"])] * 3 + [(*COLOUR, "red", ["blue"]), (*COLOUR, "green", ["green"])]
-    kept = without_yes_no(judged(*rows))
-    table = frequency_table(kept, ["green"] * 5)
-    assert table["hits"].to_dict() == {"0": 0, "3–5": 1}
 
 
 def test_lengths_are_put_together_until_there_are_enough():
     rows = [("why?", "why", "x", ["x"])] * 12 + [("is it so?", "is it", "yes", ["no"])] * 3
     rows += [("is it really so?", "is it", "yes", ["yes"])] * 12
-    table = length_table(judged(*rows))
+    table = analysis.length_table(judged(*rows))
     assert table["questions"].to_dict() == {"1–2": 12, "3–4": 15}
     assert table["hits"].tolist() == [12, 12]
 
@@ -142,42 +103,39 @@ def test_lengths_are_put_together_until_there_are_enough():
 def test_confusions_name_both_directions():
     rows = [(*COLOUR, "red", ["blue"])] * 3 + [(*COLOUR, "red", ["red"])]
     rows += [(*COLOUR, "blue", ["red"]), (*COLOUR, "grey", ["odd"])]
-    table = confusion_table(judged(*rows))
+    table = analysis.confusion_table(judged(*rows))
     first = table.iloc[0]
     assert (first["truth"], first["answered"], first["questions"]) == ("red", "blue", 3)
     assert first["of the truth"] == 75.0 and first["back"] == 100.0
     assert np.isnan(table[table["answered"] == "odd"]["back"].iloc[0])
-    assert len(confusion_table(judged(*rows), 1)) == 1
+    assert len(analysis.confusion_table(judged(*rows), 1)) == 1
 
 
 def test_the_matrix_puts_numbers_in_order_and_sums_to_a_hundred():
     rows = (
         [(*COUNT, "2", ["10"])] * 3 + [(*COUNT, "10", ["10"])] * 4 + [(*COLOUR, "red", ["odd"])] * 5
     )
-    matrix = confusion_matrix(judged(*rows))
+    matrix = analysis.confusion_matrix(judged(*rows))
     assert matrix.index.tolist() == ["2", "10", "red"]
     assert matrix.columns.tolist() == ["2", "10", "red", analysis.OTHER]
     assert matrix.sum(axis=1).tolist() == [100.0] * 3
     assert matrix.loc["2", "10"] == 100 and matrix.loc["red", analysis.OTHER] == 100
-    assert confusion_matrix(judged(*rows), 1).shape == (1, 2)
+    assert analysis.confusion_matrix(judged(*rows), 1).shape == (1, 2)
 
 
-@pytest.mark.parametrize(
-    ("answer", "count"),
-    [("2", 2), ("two", 2), ("none", 0), ("2.5", None), ("many", None), ("", None), ("²", None),
-     ("9" * 30, None)],
-)  # fmt: skip
-def test_counts(answer, count):
-    assert count_of(answer) == count
+def test_counts():
+    counts = {"2": 2, "two": 2, "none": 0}
+    assert {answer: analysis.count_of(answer) for answer in counts} == counts
+    assert {analysis.count_of(text) for text in ("2.5", "many", "", "²", "9" * 30)} == {None}
 
 
 def test_counting_questions_by_their_true_count():
     rows = [(*COUNT, "2", ["2"]), (*COUNT, "2", ["3", "2"]), (*COUNT, "2", ["4", "3", "2"])]
     rows += [(*COUNT, "2", ["5"]), (*COUNT, "30", ["30"]), (*COUNT, "lots", ["lots"])]
     rows += [("How many?", "how many", "12", ["1"]), (*COLOUR, "2", ["2"])]
-    counted = counting(judged(*rows))
+    counted = analysis.counting(judged(*rows))
     assert counted["count"].tolist() == [2, 2, 2, 2, 30, 12]
-    table = count_table(counted)
+    table = analysis.count_table(counted)
     assert table["questions"].to_dict() == {"2": 4, "11–20": 1, "21–30": 1}
     places = ["top-1", "second", "third to fifth", "not among five"]
     assert table.loc["2", places].tolist() == [25.0] * 4
@@ -186,13 +144,59 @@ def test_counting_questions_by_their_true_count():
 
 def test_nothing_to_count_gives_empty_tables():
     table = judged((*IS, "yes", ["yes"]))
-    empty = without_yes_no(table)
-    assert kind_table(empty, "question_type").empty and confusion_table(empty).empty
-    assert confusion_matrix(empty).empty and frequency_table(empty, ["yes"]).empty
-    assert count_table(counting(table)).empty and length_table(empty).empty
+    empty = analysis.without_yes_no(table)
+    for make in (analysis.confusion_table, analysis.confusion_matrix, analysis.length_table):
+        assert make(empty).empty
+    assert analysis.kind_table(empty, "question_type").empty
+    assert analysis.frequency_table(empty, ["yes"]).empty
+    assert analysis.count_table(analysis.counting(table)).empty
 
 
 def test_one_answer_to_choose_from():
     table = judged(*[(*COLOUR, "so ♥", ["so ♥"])] * 6, image=1)
-    assert kind_table(table, "question_type")["top-1"].tolist() == [100.0]
-    assert confusion_matrix(table).loc["so ♥", "so ♥"] == 100
+    assert analysis.kind_table(table, "question_type")["top-1"].tolist() == [100.0]
+    assert analysis.confusion_matrix(table).loc["so ♥", "so ♥"] == 100
+
+
+TRAIN = pd.DataFrame(
+    {"question": ["How many cats?"] * 6 + ["Who?"], "answer": ["1"] * 3 + ["2"] * 2 + ["3", "7"]}
+)
+
+
+def test_a_second_place_that_knows_more_than_frequency_is_told():
+    rows = [(*COUNT, str(4 + n % 5), [str(3 + n % 5), str(4 + n % 5)]) for n in range(40)]
+    rows += [(*COLOUR, "red", ["blue", "grey", "red"])] * 40
+    test = analysis.second_answers(judged(*rows), TRAIN)
+    assert (test.misses, test.others, test.told) == (40, 40, 40)
+    assert test.second["value"] == 100 and test.guess["value"] == 0
+    assert test.often == "better" and test.falls_short == "better"
+    assert test.elsewhere["value"] == 0 and test.over_elsewhere.verdict == "better"
+
+
+def test_a_second_place_by_frequency_alone_is_not():
+    # The first answer is the most frequent count, the second the next one: both know no image.
+    truths = np.random.default_rng(0).choice(["2", "3", "4"], 60, p=[0.5, 0.3, 0.2])
+    rows = [(*COUNT, truth, ["1", "2", "3"]) for truth in truths]
+    test = analysis.second_answers(judged(*rows), TRAIN)
+    assert test.gain.value == 0 and test.often == "cannot tell"
+    assert test.second == test.guess
+    assert test.elsewhere is None and test.over_elsewhere is None
+
+
+def test_first_answers_that_are_too_high_do_not_fall_short():
+    rows = [(*COUNT, "2", ["5", "2"])] * 30
+    test = analysis.second_answers(judged(*rows), TRAIN)
+    assert test.short["value"] == 0 and test.falls_short == "worse"
+
+
+def test_few_misses_give_no_verdict():
+    test = analysis.second_answers(judged(*[(*COUNT, "5", ["4", "5"])] * 5), TRAIN)
+    assert test.second["value"] == 100
+    assert test.often == test.falls_short == "cannot tell"
+
+
+def test_no_missed_count_no_test():
+    assert (
+        analysis.second_answers(judged((*COUNT, "2", ["2"]), (*COLOUR, "red", ["blue"])), TRAIN)
+        is None
+    )

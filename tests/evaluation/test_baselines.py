@@ -1,134 +1,152 @@
-"""What a blind guesser gets, on six rows that fit on a sheet of paper."""
+"""What a blind guesser gets, and nearest neighbours, on rows few enough to compare by eye."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from vqa_helpers.evaluation import baselines
 from vqa_helpers.evaluation.baselines import (
     GUESSERS,
-    always_yes,
     best_guesser,
     hits,
     learn_guessers,
     measure_baselines,
     measure_guesses,
-    most_frequent,
-    most_frequent_per_question,
-    most_frequent_per_question_type,
+    nearest_question,
+    nearest_question_and_image,
 )
 
 
-def table(rows, answers=10):
-    columns = ["question", "question_type", "answer"]
-    made = pd.DataFrame(rows, columns=columns).astype(object)
+def table(*rows, answers=10):
+    """(question, answer, image, question type) a row; image and type may be left out."""
+    rows = [(*row, *(0, "t")[len(row) - 2 :]) for row in rows]
+    made = pd.DataFrame(rows, columns=["question", "answer", "image_id", "question_type"])
     given = [(answer,) * answers for answer in made["answer"]]
-    return made.assign(
-        question_id=range(len(made)), image_id=0, answers=pd.Series(given, dtype=object)
-    )
+    return made.assign(question_id=range(len(made)), answers=pd.Series(given, dtype=object))
 
 
 TRAIN = table(
-    [
-        ("How many cats?", "how many", "2"),
-        ("How many cats?", "how many", "3"),
-        ("how many CATS?", "how many", "3"),
-        ("How many dogs?", "how many", "2"),
-        ("Is it red?", "is it", "yes"),
-        ("Is it red?", "is it", "no"),
-    ]
+    ("How many cats?", "2", 0, "how many"),
+    ("How many cats?", "3", 0, "how many"),
+    ("how many CATS?", "3", 0, "how many"),
+    ("How many dogs?", "2", 0, "how many"),
+    ("Is it red?", "yes", 0, "is it"),
+    ("Is it red?", "no", 0, "is it"),
 )
 TEST = table(
-    [
-        ("HOW MANY CATS?", "how many", "3"),  # per question: 3
-        ("How many cows?", "how many", "2"),  # not seen; per type: 2 and 3 tie, so 2
-        ("Is it red?", "is it", "no"),  # yes and no tie: no
-        ("Why is it?", "why", "because"),  # neither seen: the most frequent, 2
-    ]
+    ("HOW MANY CATS?", "3", 0, "how many"),  # per question, without regard to case: 3
+    ("How many cows?", "2", 0, "how many"),  # not seen; per type: 2 and 3 tie, so 2
+    ("Is it red?", "no", 0, "is it"),  # yes and no tie: no, by the alphabet
+    ("Why is it?", "because", 0, "why"),  # neither seen: the most frequent, 2 and 3 tie, so 2
 )
+GUESSES = {
+    "most frequent answer": ["2"] * 4,
+    "always yes": ["yes"] * 4,
+    "most frequent per question type": ["2", "2", "no", "2"],
+    "most frequent per question": ["3", "2", "no", "2"],
+    # The six rows are four texts, so all are among the four nearest, and 2 beats 3.
+    "nearest questions": ["2"] * 4,
+}
 
 
-def test_the_most_frequent_answer_ties_by_alphabet():
-    assert most_frequent(TRAIN)(TEST) == ["2"] * 4  # 2 and 3 twice each
-
-
-def test_per_question_type():
-    assert most_frequent_per_question_type(TRAIN)(TEST) == ["2", "2", "no", "2"]
-
-
-def test_per_question_without_regard_to_case():
-    assert most_frequent_per_question(TRAIN)(TEST) == ["3", "2", "no", "2"]
-
-
-def test_frequency_goes_before_the_alphabet():
-    train = table([("q", "t", "a"), ("q", "t", "z"), ("q", "t", "z"), ("r", "u", "b")])
-    for name in GUESSERS.keys() - {"always yes"}:
-        assert GUESSERS[name](train)(train.iloc[:1]) == ["z"], name
-
-
-def test_always_yes_needs_no_yes_in_train():
-    train = table([("q", "t", "a")])
-    assert always_yes(train)(TEST) == ["yes"] * 4
-
-
-def test_measured():
-    expected = {
-        "most frequent answer": 25.0,
-        "always yes": 0.0,
-        "most frequent per question type": 50.0,
-        "most frequent per question": 75.0,
-        # The six rows are four texts, so all are among the four nearest, and 2 beats 3.
-        "nearest questions": 25.0,
-    }
+def test_what_each_guesser_says_and_gets():
+    guessers = learn_guessers(TRAIN)
+    unanswered = TEST.drop(columns=["answer", "answers"])
+    assert {name: guess(unanswered) for name, guess in guessers.items()} == GUESSES
+    assert all(len(guess(TRAIN)) == len(TRAIN) for guess in guessers.values())
     # Unanimous annotators: the VQA accuracy is that of the target.
-    assert measure_baselines(TRAIN, TEST) == {
-        name: {"top1": value, "vqa": value} for name, value in expected.items()
-    }
+    scores = measure_baselines(TRAIN, TEST)
+    assert [score["top1"] for score in scores.values()] == [25, 0, 50, 75, 25]
+    assert all(score["vqa"] == score["top1"] for score in scores.values())
+    shuffled = measure_baselines(TRAIN, TEST.iloc[[3, 0, 2]])  # rows with any index
+    assert shuffled["most frequent per question"]["top1"] == pytest.approx(66.67)
+
+
+@pytest.mark.parametrize("name", GUESSERS.keys() - {"always yes"})
+def test_frequency_goes_before_the_alphabet(name):
+    train = table(("q", "a"), ("q", "z"), ("q", "z"), ("r", "b", 0, "u"))
+    assert GUESSERS[name](train)(train.iloc[:1]) == ["z"]
 
 
 def test_vqa_accuracy_is_the_annotators():
-    given = ("3",) * 7 + ("2",) * 3
-    test = TEST.iloc[:1].assign(answers=pd.Series([given], dtype=object))
-    assert measure_baselines(TRAIN, test)["most frequent answer"] == {"top1": 0.0, "vqa": 90.0}
-
-
-def test_vqa_accuracy_is_not_defined_below_ten_answers():
-    scores = measure_baselines(TRAIN, table([("q", "how many", "2")], answers=9))
+    given = pd.Series([("3",) * 7 + ("2",) * 3], dtype=object)
+    scores = measure_baselines(TRAIN, TEST.iloc[:1].assign(answers=given))
+    assert scores["most frequent answer"] == {"top1": 0.0, "vqa": 90.0}
+    scores = measure_baselines(TRAIN, table(("q", "2"), answers=9))  # not defined below ten answers
     assert scores["most frequent answer"] == {"top1": 100.0, "vqa": None}
-
-
-def test_the_normaliser_is_passed_on():
     # A unanimous "Yes" is met by "Yes" since 2021; before, the prediction alone was lower-cased.
-    train = table([("q", "t", "Yes")])
-    scores = [measure_baselines(train, train, version) for version in ("2021", "2015")]
-    assert [s["most frequent answer"]["vqa"] for s in scores] == [100.0, 0.0]
-
-
-def test_the_test_split_teaches_nothing():
-    guess = most_frequent_per_question(TRAIN)
-    assert guess(TEST.drop(columns=["answer", "answers"])) == guess(TEST)
-
-
-def test_rows_with_any_index():
-    shuffled = TEST.iloc[[3, 0, 2]]
-    assert most_frequent_per_question(TRAIN)(shuffled) == ["2", "3", "no"]
-    assert measure_baselines(TRAIN, shuffled)["most frequent per question"]["top1"] == (
-        pytest.approx(66.67)
-    )
+    train = table(("q", "Yes"))
+    for version, expected in (("2021", 100), ("2015", 0)):
+        assert measure_guesses({"x": ["Yes"]}, train, version)["x"]["vqa"] == expected
 
 
 def test_the_best_guesser_is_the_first_of_equals():
-    guesses = {
-        "one": ["x", "2", "x", "x"],
-        "two": ["3", "2", "no", "x"],
-        "three": ["3", "2", "no", "y"],
-    }
+    guesses = {"one": ["x", "2", "x", "x"], "two": ["3", "2", "no", "x"]}
+    guesses["three"] = ["3", "2", "no", "y"]
     assert best_guesser(guesses, TEST) == "two"
     assert hits(guesses["two"], TEST).tolist() == [1, 1, 1, 0]
-    assert measure_guesses(guesses, TEST)["two"] == {"top1": 75.0, "vqa": 75.0}
 
 
-def test_what_is_learnt_once_answers_every_split():
-    guessers = learn_guessers(TRAIN)
-    assert list(guessers) == list(GUESSERS)
-    for name, guess in guessers.items():
-        assert guess(TEST) == GUESSERS[name](TRAIN)(TEST)
-        assert len(guess(TRAIN)) == len(TRAIN)
+COLOURS = table(
+    ("What color is the cat?", "black"),
+    ("what color is the CAT?", "white"),
+    ("What color is the dog?", "white"),
+    ("What color is the big dog?", "white"),
+    ("What color is the bus?", "red"),
+    ("How many cats are there?", "2"),
+    ("Is it raining?", "yes"),
+)
+KINDS = table(*[(f"is it a {word}?", word) for word in ("cat", "dog", "cow", "pig", "hen", "emu")])
+
+
+@pytest.mark.parametrize(
+    ("train", "question", "expected"),
+    [
+        # cat: black, white; dog: white; big dog: white; bus: red.
+        (COLOURS, "What color is the cow?", "white"),
+        # All that are as near as the fourth vote: here all six, once each.
+        (KINDS, "is it a bus?", "cat"),
+        # Without a known word the most frequent answer.
+        (COLOURS, "Pourquoi?", "white"),
+        (COLOURS, "???", "white"),
+        (table(("?", "b"), ("!", "b"), ("…", "a")), "what?", "b"),
+        # Ties go to the alphabet, but first to the answer that train has more often.
+        (table(("what is it?", "b"), ("what is this?", "a")), "what is that?", "a"),
+        (table(("what is it now?", "b"), ("what is it?", "a"), ("what is a?", "b"),
+               ("what is b?", "a"), ("zoo", "b")), "what is it now?", "b"),
+    ],
+)  # fmt: skip
+def test_the_nearest_questions_vote(train, question, expected):
+    assert nearest_question(train)(table((question, "?"))) == [expected]
+
+
+def test_the_chunks_and_repeated_questions_change_nothing(monkeypatch):
+    asked = pd.concat([COLOURS, COLOURS.iloc[::-1], KINDS])
+    once = nearest_question(COLOURS)(asked)
+    monkeypatch.setattr(baselines, "CHUNK_CELLS", 1)
+    assert nearest_question(COLOURS)(asked) == once
+    assert once[:7] == once[7:14][::-1]
+
+
+SAME, OTHERS = "what color is it?", ("what color is this?", "what color is that?", "what color is?")
+SEEN = [(SAME, "red", 7), (SAME, "blue", 5), (SAME, "green", 2), ("how many?", "2", 3)]
+
+
+@pytest.mark.parametrize(
+    ("train", "question", "images", "expected"),
+    [
+        # With four texts or fewer all are near, so "how many" too, and it is about image 3 itself.
+        (SEEN, SAME, [3], ["2"]),
+        # Now "how many" is no neighbour: image 3, (10, 1), is nearest to 7, (1, 0), by direction.
+        ([*SEEN, *[(text, "x", 9) for text in OTHERS]], SAME, [3, 5, 2, 7],
+         ["red", "blue", "green", "red"]),
+        # Of equally similar images the first of the table.
+        ([("q", "second", 5), ("q", "first", 7), ("q", "again", 7)], "q", [7], ["first"]),
+        # An image without a vector is similar to none.
+        ([("q", "lost", 1000), ("q", "seen", 7)], "q", [3, 2000], ["seen", "lost"]),
+    ],
+)  # fmt: skip
+def test_of_the_nearest_questions_the_most_similar_image_answers(train, question, images, expected):
+    vectors = np.array([[1.0, 0], [10, 1], [0, 1], [3, 3], [0, 0]])
+    guess = nearest_question_and_image(table(*train), np.array([7, 3, 5, 2, 9]), vectors)
+    assert guess(table(*[(question, "?", image) for image in images])) == expected

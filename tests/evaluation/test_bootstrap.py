@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vqa_helpers.evaluation import bootstrap
-from vqa_helpers.evaluation.bootstrap import interval, resample, resampled_means, totals
+from vqa_helpers.evaluation.bootstrap import interval, resample, resampled_means
 
 
 def test_interval_clusters_by_image():
@@ -50,13 +50,6 @@ def test_images_that_all_score_the_same_do_not_make_certainty():
     low, high = interval(np.array([1.0, 0.0] * 8), np.repeat(np.arange(8), 2))
     # Wilson for 4 of 8: centre 0.5, half width 1.96 * sqrt(0.25 / 8 + 3.8415 / 256) / 1.4802.
     assert (low, high) == pytest.approx((0.2152, 0.7848), abs=1e-3)
-
-
-def test_totals_by_image_and_kind():
-    groups, kinds = np.array([0, 1, 1, 2]), np.array([0, 0, 1, 1])
-    values = np.array([1.0, 2.0, 3.0, 4.0])
-    assert totals(values, groups, 3).tolist() == [[1], [5], [4]]
-    assert totals(values, groups, 3, kinds).tolist() == [[1, 0], [2, 3], [0, 4]]
 
 
 def test_resamples_draw_as_many_images_as_there_are_and_columns_together():

@@ -49,8 +49,3 @@ def test_ties_share_a_bin_and_no_question_is_lost():
             assert sum(row["questions"] for row in bins) == 40
             assert max(row["questions"] for row in bins) == 40
         assert result["ece"] == result["equal_mass"]["ece"] == 100 * (1 - value)
-
-
-def test_half_floats_are_taken():
-    result = calibrate(np.array([0.5], dtype=np.float32), np.array([1.0]))
-    assert result["ece"] == 50.0

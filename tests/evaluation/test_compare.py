@@ -24,10 +24,6 @@ def test_the_verdict_leaves_out_zero(low, high, expected):
     assert {"better": "worse", "worse": "better"}.get(expected, expected) == (-difference).verdict
 
 
-def test_a_difference_reads_with_its_signs():
-    assert str(Difference(3.14, -0.06, 6.3)) == "+3.1 [-0.1, +6.3]"
-
-
 def test_the_difference_is_paired():
     # Both are right on about half; ours on 5 % more. Unpaired the intervals would overlap widely.
     ours, theirs = hits(both=450, ours=50, theirs=0, neither=500)

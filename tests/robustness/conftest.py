@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import write_dataset
 from vqa_helpers.cli import main
-from vqa_helpers.vision import extract
+from vqa_helpers.features import extract
 
 MOUNTED_BYTES = 96 << 20
 

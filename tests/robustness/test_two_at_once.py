@@ -28,7 +28,7 @@ def slow(*given, **named):
     return made
 original = owner.{name}
 owner.{name} = slow
-from vqa_helpers.vision import extract
+from vqa_helpers.features import extract
 extract.SHARD_IMAGES = 8
 sys.exit(main(sys.argv[1:]))
 """
@@ -37,7 +37,7 @@ import sys, time
 from pathlib import Path
 from vqa_helpers.cli import main
 from vqa_helpers.experiment import conduct
-from vqa_helpers.vision import extract
+from vqa_helpers.features import extract
 extract.SHARD_IMAGES = 8
 while not Path("inside").exists():
     time.sleep(0.02)
@@ -45,7 +45,8 @@ sys.exit(main(sys.argv[1:]))
 """
 INSIDE = {
     "features": SLOW.format(
-        module="vqa_helpers.vision.features", name="write_shard", owner="vqa_helpers.vision.extract"
+        module="vqa_helpers.features.store", name="write_shard",
+        owner="vqa_helpers.features.extract",
     ),
     "train": SLOW.format(
         module="vqa_helpers.training.checkpoint", name="save_checkpoint",

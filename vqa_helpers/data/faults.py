@@ -31,7 +31,7 @@ from vqa_helpers.progress import track
 
 ANSWER_TYPES = ("yes/no", "number", "other")
 LONG_QUESTION = 100  # words
-MOST_PIXELS = 80_000_000  # as `vision.preprocess` has it
+MOST_PIXELS = 80_000_000  # as `features.pixels` has it
 _GLANCE_PX = 32  # a JPEG is decoded at an eighth of its size where that is enough
 
 

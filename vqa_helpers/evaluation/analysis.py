@@ -8,6 +8,7 @@ bootstrap over images.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -15,11 +16,13 @@ import pandas as pd
 
 from vqa_helpers.data.text import normalise, tokenize_all
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.metrics import TOP, per_kind
+from vqa_helpers.evaluation.bootstrap import bounds, group, resample, totals
+from vqa_helpers.evaluation.compare import Difference, Verdict, paired_difference
+from vqa_helpers.evaluation.metrics import TOP, per_kind, with_interval
 
+FEWEST_MISSES = 20  # of counts, below which no verdict is given
 FEWEST = 10  # questions of a kind below which its score is mostly luck
-YES_NO = "yes/no"
-FREQUENCY_EDGES = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
+FREQUENCY_EDGES = (0, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 COUNT_EDGES = (*range(11), 11, 21)  # each count up to ten by itself, then 11-20, 21 and more
 OTHER = "any other"
 
@@ -45,27 +48,22 @@ def judge(predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     said = predictions.drop_duplicates("question_id").set_index("question_id")
     missing = ~table["question_id"].isin(said.index)
     if missing.any():
-        raise InputError(
-            f"question {table['question_id'][missing].iloc[0]} has no prediction; were they made "
-            "on this dataset and split?"
-        )
+        first = table["question_id"][missing].iloc[0]
+        raise InputError(f"question {first} has no prediction; was it of this dataset and split?")
     said = said.loc[table["question_id"]]
-    truth = table["answer"].astype(object).to_numpy()
-    if "truth" in said and (wrong := said["truth"].to_numpy() != truth).any():
+    truth = pd.Series(table["answer"].to_numpy(), dtype=object)
+    if "truth" in said and (wrong := said["truth"].to_numpy() != truth.to_numpy()).any():
         raise InputError(
             f"question {said.index[wrong][0]} has another answer than when it was predicted; has "
             "the dataset changed? train the run again"
         )
-    kept = ["question_id", "image_id", "question", "question_type", "answer_type"]
-    judged = table[kept].reset_index(drop=True)
-    judged["truth"] = pd.Series(truth, dtype=object)
+    columns = ["question_id", "image_id", "question", "question_type", "answer_type"]
+    judged = table[columns].reset_index(drop=True).assign(truth=truth)
     for name in ("answers", "probabilities"):
         judged[name] = pd.Series([list(row) for row in said[name]], dtype=object)
-    pairs = list(zip(judged["answers"], truth, strict=True))
-    judged["rank"] = [
-        answers.index(right) + 1 if right in answers[:TOP] else 0 for answers, right in pairs
-    ]
-    judged["first"] = pd.Series([answers[0] for answers, _ in pairs], dtype=object)
+    pairs = zip(judged["answers"], truth, strict=True)
+    judged["rank"] = [row.index(right) + 1 if right in row[:TOP] else 0 for row, right in pairs]
+    judged["first"] = _each(judged["answers"], lambda answers: answers[0])
     judged["sure"] = [float(chances[0]) for chances in judged["probabilities"]]
     judged["vqa"] = pd.to_numeric(said["vqa"]).to_numpy(dtype=float) if "vqa" in said else np.nan
     return judged
@@ -77,7 +75,7 @@ def without_yes_no(judged: pd.DataFrame) -> pd.DataFrame:
     A coin gets half of the others right, which would fill the head of every table (the study
     leaves them out too).
     """
-    share = judged["answer_type"].eq(YES_NO).groupby(judged["question_type"]).transform("mean")
+    share = judged["answer_type"].eq("yes/no").groupby(judged["question_type"]).transform("mean")
     return judged[share < 0.5]
 
 
@@ -103,11 +101,9 @@ def kind_table(
     for name, counted in (("top-1", "hits"), ("top-5", "top-5 hits")):
         table.insert(table.columns.get_loc(name), counted, hits[name].groupby(kinds).sum())
     table = table[table["questions"] >= fewest]
-    if by is not None:
-        ascending = [False, True]
-        table = table.reset_index().sort_values([by, table.index.name], ascending=ascending)
-        table = table.set_index(table.columns[0])
-    return table
+    if by is None:
+        return table
+    return table.sort_index().sort_values(by, ascending=False, kind="stable")
 
 
 def best_and_worst(table: pd.DataFrame, most: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -120,8 +116,8 @@ def frequency_table(judged: pd.DataFrame, train_answers: Iterable[str]) -> pd.Da
     """Hits by how often the true answer stands in train: never, 1-2, 3-9, 10-29, … times."""
     counts = Counter(train_answers)
     frequency = np.array([counts[truth] for truth in judged["truth"]])
-    edges = (0, *FREQUENCY_EDGES)
-    return kind_table(judged, _binned(frequency, edges, "times in train", judged.index), by=None)
+    kinds = _binned(frequency, FREQUENCY_EDGES, "times in train", judged.index)
+    return kind_table(judged, kinds, by=None)
 
 
 def length_table(judged: pd.DataFrame, share: float = 0.03) -> pd.DataFrame:
@@ -146,10 +142,7 @@ def _binned(values: np.ndarray, edges: Sequence[int], name: str, index: pd.Index
     """The bin of each whole number as an ordered category "3-9"; each bin begins at its edge."""
     edges = [edge for edge in edges if edge <= values.max(initial=0)] or [0]
     ends = [*(edge - 1 for edge in edges[1:]), int(values.max(initial=0))]
-    labels = [
-        f"{low:,}" if low == high else f"{low:,}–{high:,}"
-        for low, high in zip(edges, ends, strict=True)
-    ]
+    labels = [f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in zip(edges, ends, strict=True)]
     place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, None)
     return pd.Series(pd.Categorical.from_codes(place, labels, ordered=True), index, name=name)
 
@@ -159,17 +152,12 @@ def _shares(judged: pd.DataFrame, kinds: pd.Series, flags: dict[str, pd.Series])
     columns = [f"{name}{part}" for name in flags for part in ("", " low", " high")]
     if judged.empty:
         return pd.DataFrame(columns=["questions", *columns]).rename_axis(kinds.name)
-    ordered = isinstance(kinds.dtype, pd.CategoricalDtype)
-    names = [name for name in kinds.cat.categories if (kinds == name).any()] if ordered else None
     values = {name: flag.to_numpy(dtype=float) for name, flag in flags.items()}
     (kept,) = per_kind(values, [kinds.astype(str)], judged["image_id"].to_numpy())
-    rows = {
-        name: [kept[name]["questions"]]
-        + [kept[name][flag][part] for flag in flags for part in ("value", "low", "high")]
-        for name in names or kept
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["questions", *columns])
-    return table.rename_axis(kinds.name)
+    table = pd.json_normalize(list(kept.values()), sep=" ").set_axis(list(kept))
+    table.columns = table.columns.str.removesuffix(" value")
+    order = kinds.sort_values().astype(str).unique()  # that of the categories, if there are any
+    return table.loc[order].rename_axis(kinds.name)
 
 
 # Confusions
@@ -184,20 +172,14 @@ def confusion_table(judged: pd.DataFrame, most: int = 20) -> pd.DataFrame:
     """
     asked = judged["truth"].value_counts()
     pairs = Counter(zip(judged["truth"], judged["first"], strict=True))
+    mistakes = [(count, *pair) for pair, count in pairs.items() if pair[0] != pair[1]]
+    mistakes.sort(key=lambda row: (-row[0], *row[1:]))
     rows = [
-        {
-            "truth": truth,
-            "answered": given,
-            "questions": count,
-            "of the truth": 100 * count / asked[truth],
-            "back": 100 * pairs[given, truth] / asked[given] if given in asked else np.nan,
-        }
-        for (truth, given), count in pairs.items()
-        if truth != given
-    ]
-    rows.sort(key=lambda row: (-row["questions"], row["truth"], row["answered"]))
-    columns = ["truth", "answered", "questions", "of the truth", "back"]
-    return pd.DataFrame(rows[:most], columns=columns)
+        (truth, given, count, 100 * count / asked[truth],
+         100 * pairs[given, truth] / asked[given] if given in asked else np.nan)
+        for count, truth, given in mistakes[:most]
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["truth", "answered", "questions", "of the truth", "back"])
 
 
 def confusion_matrix(judged: pd.DataFrame, most: int = 14) -> pd.DataFrame:
@@ -210,13 +192,12 @@ def confusion_matrix(judged: pd.DataFrame, most: int = 14) -> pd.DataFrame:
     counts = Counter(judged["truth"])
     order = sorted(counts, key=lambda answer: (-counts[answer], answer))[:most]
     order.sort(key=lambda answer: (count_of(answer) is None, count_of(answer) or 0))
-    place = {answer: row for row, answer in enumerate(order)}
+    index = pd.Index(order, name="truth", dtype=object)
+    truth, given = index.get_indexer(judged["truth"]), index.get_indexer(judged["first"])
     table = np.zeros((len(order), len(order) + 1))
-    for truth, given in zip(judged["truth"], judged["first"], strict=True):
-        if truth in place:
-            table[place[truth], place.get(given, len(order))] += 1
+    np.add.at(table, (truth[truth >= 0], given[truth >= 0]), 1)  # -1, any other: the last column
     shares = 100 * table / table.sum(axis=1, keepdims=True)
-    return pd.DataFrame(shares, pd.Index(order, name="truth", dtype=object), [*order, OTHER])
+    return pd.DataFrame(shares, index, [*order, OTHER])
 
 
 # Counting
@@ -255,13 +236,9 @@ def count_table(counted: pd.DataFrame) -> pd.DataFrame:
     count = counted["count"].to_numpy(dtype=int)
     kinds = _binned(count, COUNT_EDGES, "true count", counted.index)
     rank = counted["rank"]
-    flags = {
-        "top-1": rank.eq(1),
-        "second": rank.eq(2),
-        "third to fifth": rank.gt(2),
-        "not among five": rank.eq(0),
-    }
-    table = _shares(counted, kinds, flags)
+    places = [rank.eq(1), rank.eq(2), rank.gt(2), rank.eq(0)]
+    names = ["top-1", "second", "third to fifth", "not among five"]
+    table = _shares(counted, kinds, dict(zip(names, places, strict=True)))
     said = _each(counted["first"], count_of).astype(float)
     table["mean first"] = said.groupby(kinds.astype(str)).mean().reindex(table.index)
     return table
@@ -270,3 +247,107 @@ def count_table(counted: pd.DataFrame) -> pd.DataFrame:
 def _each(column: pd.Series, function: Callable[[str], object]) -> pd.Series:
     """`function` of every value, as objects: how pandas maps None differs by version."""
     return pd.Series([function(value) for value in column], index=column.index, dtype=object)
+
+
+# The second answer to "how many"
+
+
+@dataclass(frozen=True)
+class SecondAnswers:
+    """What the second answer is worth where the first one is wrong; shares in percent.
+
+    Attributes:
+        misses: "how many" questions with a number for truth whose first answer is wrong.
+        second: share of them whose second answer is right: value, low, high.
+        guess: the same for the most frequent train answer to "how many" that was not said first.
+        gain: points of `second` over `guess`, question by question.
+        others: misses among the other open questions.
+        elsewhere: share of those whose second answer is right; None without one.
+        over_elsewhere: points of `second` over `elsewhere`; None without one.
+        told: misses whose second answer is right.
+        short: of those, the share whose first is a lower number; None without one.
+    """
+
+    misses: int
+    second: dict[str, float]
+    guess: dict[str, float]
+    gain: Difference
+    others: int
+    elsewhere: dict[str, float] | None
+    over_elsewhere: Difference | None
+    told: int
+    short: dict[str, float] | None
+
+    @property
+    def often(self) -> Verdict:
+        """Whether the second answer is right more often than the guess by frequency."""
+        return self.gain.verdict if self.misses >= FEWEST_MISSES else "cannot tell"
+
+    @property
+    def falls_short(self) -> Verdict:
+        """Whether the first answer is too low more often than not ("better"), or less ("worse")."""
+        if self.short is None or self.told < FEWEST_MISSES:
+            return "cannot tell"
+        return Difference(*(self.short[part] - 50 for part in ("value", "low", "high"))).verdict
+
+
+def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SecondAnswers | None:
+    """Is the true count often the second answer? None where no "how many" question was missed.
+
+    The study saw that where individuals are partly hidden the second answer to "how many" is often
+    right. No dataset says which individuals are hidden, so what must follow is tested: where the
+    first answer is wrong the second is right more often than a guess by frequency would be, and the
+    first one falls short, since what is hidden is not counted.
+
+    Args:
+        judged: from `judge`.
+        train: the train split, question and answer of each row.
+    """
+    counted = counting(judged)
+    missed = counted[counted["rank"] != 1]
+    if missed.empty:
+        return None
+    others = without_yes_no(judged)
+    others = others[(others["rank"] != 1) & ~others["question_id"].isin(counted["question_id"])]
+    told = missed[missed["rank"] == 2]
+    images = missed["image_id"].to_numpy()
+    second = missed["rank"].eq(2).to_numpy(dtype=float)
+    guess = _guess_by_frequency(missed, train)
+    elsewhere = others["rank"].eq(2).to_numpy(dtype=float)
+    said = zip(map(count_of, told["first"]), told["count"], strict=True)
+    low = np.array([first is not None and first < count for first, count in said], dtype=float)
+    return SecondAnswers(
+        len(missed),
+        with_interval(second, images),
+        with_interval(guess, images),
+        paired_difference(second, guess, images),
+        len(others),
+        with_interval(elsewhere, others["image_id"].to_numpy()) if len(others) else None,
+        _second_right(missed, others) if len(others) else None,
+        len(told),
+        with_interval(low, told["image_id"].to_numpy()) if len(told) else None,
+    )
+
+
+def _guess_by_frequency(missed: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
+    """(N,) 1 where the most frequent count in train that was not said first is right."""
+    asked = zip(train["question"], train["answer"], strict=True)
+    counts = Counter(a for q, a in asked if asks_how_many(q) and count_of(a) is not None)
+    leading = sorted(counts, key=lambda answer: (-counts[answer], answer))[:2]
+    pairs = zip(missed["first"], missed["truth"], strict=True)
+    guesses = [next((a for a in leading if a != first), None) == truth for first, truth in pairs]
+    return np.array(guesses, dtype=float)
+
+
+def _second_right(missed: pd.DataFrame, others: pd.DataFrame) -> Difference:
+    """How much more often the second answer is right to `missed` than to `others`, other questions
+    about partly the same images."""
+    both, kinds = pd.concat([missed, others]), np.repeat([0, 1], [len(missed), len(others)])
+    right = both["rank"].eq(2).to_numpy(dtype=float)
+    groups, count = group(both["image_id"].to_numpy())
+    blocks = [totals(values, groups, count, kinds) for values in (right, np.ones(len(both)))]
+    drawn = resample(np.hstack(blocks))  # (R, 4): both sums, both counts
+    with np.errstate(invalid="ignore"):  # a resample without one of the two: 0 / 0
+        low, high = bounds(drawn[:, 0] / drawn[:, 2] - drawn[:, 1] / drawn[:, 3])
+    value = right[kinds == 0].mean() - right[kinds == 1].mean()
+    return Difference(*(round(100 * float(share), 2) for share in (value, low, high)))

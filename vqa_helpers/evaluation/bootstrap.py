@@ -1,4 +1,4 @@
-"""95 % intervals by a bootstrap that draws whole images, and training seeds where there are several.
+"""95 % intervals by a bootstrap over images, and over training seeds where there are several.
 
 Questions about one image are not independent, so images are drawn and each brings its questions.
 Works on arrays of scores; knows nothing of questions, answers or models.
@@ -33,17 +33,14 @@ def interval(scores: np.ndarray, images: np.ndarray, seed: int = 0) -> tuple[flo
     if np.ptp(of_image) < 1e-9:
         return wilson(float(runs.mean()), count)
     (means,) = resampled_means([runs], images, seed)
-    low, high = bounds(means)
-    return max(low, 0.0), min(high, 1.0)  # seeds moved apart can leave the scale
+    return tuple(np.clip(bounds(means), 0, 1).tolist())  # seeds moved apart can leave the scale
 
 
-def resampled_means(
-    runs: list[np.ndarray], images: np.ndarray, seed: int = 0
-) -> list[np.ndarray]:  # fmt: skip
+def resampled_means(runs: list[np.ndarray], images: np.ndarray, seed: int = 0) -> list[np.ndarray]:
     """The mean score of each resample, for several models on the same draws of images.
 
     Args:
-        runs: for each model its scores (S, N): a row a training seed. Seeds are drawn too, each
+        runs: for each model its scores (S, N): a row per training seed. Seeds are drawn too, each
             model's on their own, since they are separate trainings; one seed stays as it is.
         images: (N,) the image of each question.
 
@@ -51,28 +48,22 @@ def resampled_means(
         For each model (RESAMPLES,).
     """
     groups, count = group(images)
-    columns = [totals(row, groups, count) for run in runs for row in _widened(run)]
-    columns.append(totals(np.ones(len(images)), groups, count))
-    sums = resample(np.hstack(columns), seed)  # (R, seeds of all models + 1)
-    generator = np.random.default_rng([seed, 1])
-    means, start = [], 0
+    columns = [totals(np.ones(len(images)), groups, count)]
     for run in runs:
-        of_seed = sums[:, start : start + len(run)] / sums[:, -1:]  # (R, S)
+        # Drawing S seeds from S understates their variance by (S - 1) / S, by half for two seeds:
+        # they are moved apart by the root of the inverse.
+        middle = run.mean(axis=0)
+        apart = middle + (run - middle) * np.sqrt(len(run) / max(len(run) - 1, 1))
+        columns += [totals(row, groups, count) for row in apart]
+    sums = resample(np.hstack(columns), seed)  # (R, 1 + seeds of all models)
+    generator = np.random.default_rng([seed, 1])
+    means, start = [], 1
+    for run in runs:
+        of_seed = sums[:, start : start + len(run)] / sums[:, :1]  # (R, S)
         start += len(run)
         drawn = generator.integers(len(run), size=of_seed.shape)
         means.append(np.take_along_axis(of_seed, drawn, axis=1).mean(axis=1))
     return means
-
-
-def _widened(run: np.ndarray) -> np.ndarray:
-    """`run` (S, N) with its seeds sqrt(S / (S - 1)) times as far from their mean.
-
-    Drawing S seeds from S understates their variance by (S - 1) / S, by half for two seeds.
-    """
-    if len(run) < 2:
-        return run
-    middle = run.mean(axis=0)
-    return middle + (run - middle) * np.sqrt(len(run) / (len(run) - 1))
 
 
 def group(images: np.ndarray) -> tuple[np.ndarray, int]:
@@ -82,16 +73,14 @@ def group(images: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def totals(
-    values: np.ndarray, groups: np.ndarray, count: int, kinds: np.ndarray | None = None
+    values: np.ndarray, groups: np.ndarray, count: int, kinds: np.ndarray | int = 0
 ) -> np.ndarray:
     """Sums of `values` (N,) for each image and kind, (count, K); all one kind by default.
 
     Args:
         kinds: (N,) each question's kind, numbered from 0.
     """
-    if kinds is None:
-        return np.bincount(groups, weights=values, minlength=count)[:, None]
-    width = int(kinds.max(initial=0)) + 1
+    width = int(np.max(kinds, initial=0)) + 1
     sums = np.bincount(groups * width + kinds, weights=values, minlength=count * width)
     return sums.reshape(count, width)
 
@@ -105,23 +94,20 @@ def resample(of_image: np.ndarray, seed: int = 0) -> np.ndarray:
     generator = np.random.default_rng(seed)
     sums = np.empty((RESAMPLES, of_image.shape[1]))
     for start in range(0, RESAMPLES, CHUNK):
-        rows = min(CHUNK, RESAMPLES - start)
-        drawn = np.stack(  # (rows, I): how often each image was drawn
-            [np.bincount(generator.integers(images, size=images), minlength=images)
-             for _ in range(rows)]
-        )  # fmt: skip
-        sums[start : start + rows] = drawn.astype(float) @ of_image
+        stop = min(start + CHUNK, RESAMPLES)
+        draws = (generator.integers(images, size=images) for _ in range(start, stop))
+        drawn = np.stack([np.bincount(draw, minlength=images) for draw in draws])
+        sums[start:stop] = drawn.astype(float) @ of_image  # how often each was drawn
     return sums
 
 
 def bounds(means: np.ndarray) -> tuple[float, float]:
     """The percentile interval of resampled means (R,); those without a question are NaN."""
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means[~np.isnan(means)], [tail, 1 - tail])
-    return float(low), float(high)
+    return tuple(np.quantile(means[~np.isnan(means)], [tail, 1 - tail]).tolist())
 
 
 def wilson(mean: float, count: int) -> tuple[float, float]:
     """Wilson's interval of a share seen in `count` independent images."""
-    low, high = binomtest(round(mean * count), count).proportion_ci(CONFIDENCE, method="wilson")
-    return float(low), float(high)
+    test = binomtest(round(mean * count), count)
+    return tuple(map(float, test.proportion_ci(CONFIDENCE, method="wilson")))

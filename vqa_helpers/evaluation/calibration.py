@@ -5,6 +5,8 @@ Works on arrays of probabilities and hits; knows nothing of models or figures.
 
 import numpy as np
 
+from vqa_helpers.evaluation.metrics import percent
+
 BINS = 15  # Guo et al., On Calibration of Modern Neural Networks, 2017
 
 
@@ -24,12 +26,9 @@ def calibrate(probabilities: np.ndarray, hits: np.ndarray) -> dict:
     """
     probabilities = np.asarray(probabilities, dtype=float)
     wide = np.linspace(0, 1, BINS + 1)
-    full = np.unique(np.quantile(probabilities, np.linspace(0, 1, BINS + 1)[1:-1]))
-    full = np.concatenate([[0.0], full[(full > 0) & (full < 1)], [1.0]])
-    return {
-        **_binned(probabilities, hits, wide),
-        "equal_mass": _binned(probabilities, hits, full),
-    }
+    quantiles = np.quantile(probabilities, np.linspace(0, 1, BINS + 1)[1:-1])
+    full = np.unique([0.0, *quantiles, 1.0])
+    return _binned(probabilities, hits, wide) | {"equal_mass": _binned(probabilities, hits, full)}
 
 
 def _binned(probabilities: np.ndarray, hits: np.ndarray, edges: np.ndarray) -> dict:
@@ -42,16 +41,12 @@ def _binned(probabilities: np.ndarray, hits: np.ndarray, edges: np.ndarray) -> d
     error = np.abs(confidence - accuracy).sum() / len(probabilities)
     bins = [
         {
-            "low": _percent(edges[k]),
-            "high": _percent(edges[k + 1]),
+            "low": percent(edges[k]),
+            "high": percent(edges[k + 1]),
             "questions": int(questions[k]),
-            "confidence": _percent(confidence[k] / questions[k]) if questions[k] else None,
-            "accuracy": _percent(accuracy[k] / questions[k]) if questions[k] else None,
+            "confidence": percent(confidence[k] / questions[k]) if questions[k] else None,
+            "accuracy": percent(accuracy[k] / questions[k]) if questions[k] else None,
         }
         for k in range(count)
     ]
-    return {"ece": _percent(error), "bins": bins}
-
-
-def _percent(share: float) -> float:
-    return round(100 * float(share), 2)
+    return {"ece": percent(error), "bins": bins}

@@ -63,7 +63,7 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray, images: np.ndarray) 
     else:
         first, second = resampled_means(runs, images)
         low, high = bounds(first - second)
-    return Difference(*(round(100 * number, 2) for number in (value, low, high)))
+    return Difference(*(round(100 * share, 2) for share in (value, low, high)))
 
 
 def mcnemar(ours: np.ndarray, theirs: np.ndarray) -> float:

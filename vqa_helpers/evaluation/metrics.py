@@ -1,10 +1,12 @@
 """How often the answers are right: official VQA accuracy, top-k, their intervals and kinds.
 
-Works on tables of questions and lists of answers; knows nothing of models.
+Works on tables of questions and lists of answers, hundreds of thousands at once; knows nothing of
+models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,14 +14,16 @@ import pandas as pd
 from vqa_helpers.data.formats import has_official_answers
 from vqa_helpers.data.text import clean_white_space, normalise, strip_punctuation
 from vqa_helpers.data.vocabulary import AnswerVocabulary
-from vqa_helpers.evaluation.annotators import Annotators, Normaliser
 from vqa_helpers.evaluation.bootstrap import bounds, group, interval, resample, totals, wilson
 
+Normaliser = Literal["2021", "2015"]
+
 TOP = 5
+_NOBODY = -1  # pads the rows of questions with fewer annotators than others
 
 
-def vqa_score(prediction: str, answers: Sequence[str], normaliser: Normaliser = "2021") -> float:
-    """The official accuracy of one answer, 0 to 1 (VQA 2015, section 3).
+def vqa_accuracy(matches: np.ndarray, annotators: np.ndarray | int) -> np.ndarray:
+    """The official accuracy of answers, 0 to 1 (VQA 2015, section 3).
 
     An answer is fully right when three annotators gave it. To compare with humans, each annotator
     is left out once and the ten scores are averaged: with m of n annotators agreeing, the m who
@@ -27,32 +31,78 @@ def vqa_score(prediction: str, answers: Sequence[str], normaliser: Normaliser = 
     ten annotators 0, 1, 2, 3 and 4 matches give 0, 0.3, 0.6, 0.9 and 1.
 
     Args:
-        prediction: the model's answer, as it is.
-        answers: the annotators' answers, as they are.
+        matches: (N,) annotators who gave the answer.
+        annotators: (N,) annotators in all, or one number.
+    """
+    by_matching = matches * np.clip((matches - 1) / 3, 0, 1)
+    by_others = (annotators - matches) * np.minimum(matches / 3, 1)
+    return (by_matching + by_others) / annotators
+
+
+def normalised(text: str) -> str:
+    """An answer as the official code compares it where annotators disagree."""
+    return normalise(clean_white_space(text))
+
+
+# What is compared where the annotators are unanimous, and what elsewhere.
+_ANNOTATED = {"2021": (clean_white_space, normalised), "2015": (str, strip_punctuation)}
+_PREDICTED = {"2021": (clean_white_space, normalised), "2015": (normalised, normalised)}
+
+
+class Annotators:
+    """The annotators' answers of a split as numbers: equal where the official rules hold them equal.
+
+    Args:
+        answers: for each question the annotators' answers, as they are; at least one each.
         normaliser: "2021" is the official code since 2021-03-11: where the annotators are
             unanimous the strings must be equal, else both sides are normalised. "2015" is the code
             before: the prediction is always normalised, the annotators lose punctuation alone, and
             that only where they disagree.
     """
-    prediction = clean_white_space(prediction)
-    if normaliser == "2021":
-        answers = [clean_white_space(answer) for answer in answers]
-        if len(set(answers)) > 1:
-            answers = [normalise(answer) for answer in answers]
-            prediction = normalise(prediction)
-    else:
-        if len(set(answers)) > 1:
-            answers = [strip_punctuation(answer) for answer in answers]
-        prediction = normalise(prediction)
-    matches, total = list(answers).count(prediction), len(answers)
-    among_matching = matches * min(1.0, (matches - 1) / 3) if matches else 0.0
-    return (among_matching + (total - matches) * min(1.0, matches / 3)) / total
+
+    def __init__(self, answers: Iterable[Sequence[str]], normaliser: Normaliser = "2021") -> None:
+        answers = list(answers)
+        self.normaliser = normaliser
+        self._numbers: dict[str, int] = {}
+        self._count = np.array([len(given) for given in answers], dtype=np.int64)  # (N,)
+        width = int(self._count.max(initial=1))  # A, the most annotators that a question has
+        padded = [text for given in answers for text in (*given, *[None] * (width - len(given)))]
+        forms = self._numbered(padded, _ANNOTATED[normaliser])
+        plain, changed = (numbers.reshape(-1, width) for numbers in forms)  # (N, A) each
+        self._unanimous = np.all((plain == plain[:, :1]) | (plain == _NOBODY), axis=1)  # (N,)
+        self._said = np.where(self._unanimous[:, None], plain, changed)  # (N, A)
+
+    def score(self, predictions: Sequence[str]) -> np.ndarray:
+        """The official accuracy of an answer to each question, (N,) 0 to 1."""
+        if len(predictions) != len(self._count):
+            raise ValueError(f"{len(predictions)} predictions for {len(self._count)} questions")
+        plain, changed = self._numbered(predictions, _PREDICTED[self.normaliser])
+        meant = np.where(self._unanimous, plain, changed)
+        return vqa_accuracy((self._said == meant[:, None]).sum(axis=1), self._count)
+
+    def best(self, vocabulary: Sequence[str]) -> np.ndarray:
+        """The highest accuracy that any answer of `vocabulary` gets at each question, (N,)."""
+        forms = self._numbered(vocabulary, _PREDICTED[self.normaliser])
+        plain, changed = (np.isin(self._said, numbers) for numbers in forms)
+        known = np.where(self._unanimous[:, None], plain, changed)  # (N, A) can be answered
+        matches = np.zeros(len(self._count), dtype=np.int64)
+        for one in range(self._said.shape[1]):
+            agreeing = (self._said == self._said[:, one : one + 1]).sum(axis=1)
+            matches = np.maximum(matches, np.where(known[:, one], agreeing, 0))
+        return vqa_accuracy(matches, self._count)
+
+    def _numbered(self, texts: Iterable[str], forms: Iterable[Callable]) -> list[np.ndarray]:
+        """The numbers of texts (P,) in each form; every distinct text is brought into it once."""
+        codes, distinct = pd.factorize(np.array(list(texts), dtype=object))  # -1 for None
+        known = self._numbers
+        numbers = ([known.setdefault(form(t), len(known)) for t in distinct] for form in forms)
+        return [np.array([*of_form, _NOBODY], dtype=np.int32)[codes] for of_form in numbers]
 
 
 def vqa_scores(
     predictions: Sequence[str], table: pd.DataFrame, normaliser: Normaliser = "2021"
 ) -> np.ndarray | None:
-    """`vqa_score` of each row, (N,); None where a question has fewer than ten answers."""
+    """The official accuracy of each row, (N,); None where a question has fewer than ten answers."""
     if not has_official_answers(table):
         return None
     return Annotators(table["answers"], normaliser).score(predictions)
@@ -91,18 +141,13 @@ def score(
         vocabulary: the answers the model can give.
     """
     pairs = list(zip(ranked, table["answer"].tolist(), strict=True))
-    vqa = best = None
-    if has_official_answers(table):
-        annotators = Annotators(table["answers"], normaliser)
-        vqa = annotators.score([answers[0] for answers in ranked])
-        best = annotators.best(vocabulary.answers)
-    return Scores(
-        np.array([float(answers[0] == truth) for answers, truth in pairs]),
-        np.array([float(truth in answers[:TOP]) for answers, truth in pairs]),
-        vqa,
-        best,
-        normaliser,
-    )
+    top1 = np.array([float(answers[0] == truth) for answers, truth in pairs])
+    top5 = np.array([float(truth in answers[:TOP]) for answers, truth in pairs])
+    if not has_official_answers(table):
+        return Scores(top1, top5, None, None, normaliser)
+    annotators = Annotators(table["answers"], normaliser)
+    vqa = annotators.score([answers[0] for answers in ranked])
+    return Scores(top1, top5, vqa, annotators.best(vocabulary.answers), normaliser)
 
 
 def measure(table: pd.DataFrame, scores: Scores, vocabulary: AnswerVocabulary) -> dict:
@@ -118,31 +163,25 @@ def measure(table: pd.DataFrame, scores: Scores, vocabulary: AnswerVocabulary) -
         not defined), over all questions and per answer type and question type; and the ceiling:
         what a model that always chose right within the vocabulary would reach.
     """
-    known = table["answer"].isin(vocabulary.answers).to_numpy()
-    whole = pd.Series("all", index=table.index)
-    overall, answer_types, question_types = per_kind(
-        {"top1": scores.top1, "top5": scores.top5, "vqa": scores.vqa},
-        [whole, table["answer_type"], table["question_type"]],
-        table["image_id"].to_numpy(),
-    )
+    named = {"top1": scores.top1, "top5": scores.top5, "vqa": scores.vqa}
+    kinds = [pd.Series("all", table.index), table["answer_type"], table["question_type"]]
+    overall, answer_types, question_types = per_kind(named, kinds, table["image_id"].to_numpy())
+    best = None if scores.best is None else percent(scores.best)
     return {
         "questions": len(table),
         "images": int(table["image_id"].nunique()),
-        **{name: overall["all"][name] for name in ("top1", "top5", "vqa")},
+        **overall["all"],
         "vqa_normaliser": scores.normaliser,
         "per_answer_type": answer_types,
         "per_question_type": question_types,
-        "ceiling": {
-            "top1": percent(known),
-            "vqa": None if scores.best is None else percent(scores.best),
-        },
+        "ceiling": {"top1": percent(table["answer"].isin(vocabulary.answers)), "vqa": best},
     }
 
 
 def per_kind(
     scores: dict[str, np.ndarray | None], partitions: Sequence[pd.Series], images: np.ndarray
 ) -> list[dict[str, dict]]:
-    """The mean of each score within each kind of each partition, on one set of resamples.
+    """The mean of each score within each kind of each partition, on the same resamples.
 
     Args:
         scores: names to (N,) scores, 0 to 1; None where a score is not defined.
@@ -156,44 +195,28 @@ def per_kind(
     """
     groups, count = group(images)
     defined = {name: values for name, values in scores.items() if values is not None}
-    coded = [pd.factorize(kinds, sort=True) for kinds in partitions]
-    blocks = [  # for each partition its counts and then each score, (images, kinds) each
-        [totals(values, groups, count, codes)
-         for values in (np.ones(len(images)), *defined.values())]
-        for codes, _ in coded
-    ]  # fmt: skip
-    columns = resample(np.hstack([block for partition in blocks for block in partition]))
-    results, start = [], 0
-    for (_, kinds), partition in zip(coded, blocks, strict=True):
-        width = len(kinds)
-        drawn = [columns[:, start + i * width :][:, :width] for i in range(len(partition))]
-        start += width * len(partition)
-        results.append(
-            {
-                str(kind): _kind_row(list(scores), list(defined), k, partition, drawn)
-                for k, kind in enumerate(kinds)
-            }
-        )
+    counted = [np.ones(len(images)), *defined.values()]
+    results = []
+    for kinds in partitions:
+        codes, names = pd.factorize(kinds, sort=True)
+        # (I, C, K): of each image and kind the questions, then the sum of each defined score
+        of_image = np.stack([totals(values, groups, count, codes) for values in counted], axis=1)
+        drawn = resample(of_image.reshape(count, -1)).reshape(-1, *of_image.shape[1:])  # (R, C, K)
+        rows = {str(name): dict.fromkeys(["questions", *scores]) for name in names}
+        for k, row in enumerate(rows.values()):
+            asked = of_image[:, 0, k] > 0
+            questions, *sums = of_image[asked, :, k].T  # (images that are asked about,) each
+            row["questions"] = int(questions.sum())
+            for name, of_score, resampled in zip(defined, sums, drawn[:, 1:, k].T, strict=True):
+                value = of_score.sum() / questions.sum()
+                if np.ptp(of_score / questions) < 1e-9:
+                    low, high = wilson(value, len(questions))
+                else:
+                    with np.errstate(invalid="ignore"):  # a resample without such a question
+                        low, high = bounds(resampled / drawn[:, 0, k])
+                row[name] = _in_percent(value, low, high)
+        results.append(rows)
     return results
-
-
-def _kind_row(
-    names: list[str], defined: list[str], k: int, of_image: list[np.ndarray],
-    drawn: list[np.ndarray],
-) -> dict:  # fmt: skip
-    """The entry of kind `k`: `of_image` and `drawn` hold its counts, then each defined score."""
-    asked = of_image[0][:, k] > 0  # the images with such a question
-    questions = of_image[0][asked, k]
-    row = {"questions": int(questions.sum()), **dict.fromkeys(names)}
-    with np.errstate(invalid="ignore"):  # a resample without such a question: 0 / 0
-        for name, sums, resampled in zip(defined, of_image[1:], drawn[1:], strict=True):
-            value = sums[asked, k].sum() / questions.sum()
-            if np.ptp(sums[asked, k] / questions) < 1e-9:
-                low, high = wilson(value, len(questions))
-            else:
-                low, high = bounds(resampled[:, k] / drawn[0][:, k])
-            row[name] = _in_percent(value, low, high)
-    return row
 
 
 def with_interval(scores: np.ndarray, images: np.ndarray) -> dict[str, float]:
@@ -202,12 +225,12 @@ def with_interval(scores: np.ndarray, images: np.ndarray) -> dict[str, float]:
     Args:
         scores: (N,), or (S, N) for S training seeds.
     """
-    return _in_percent(float(np.mean(scores)), *interval(scores, images))
+    return _in_percent(np.mean(scores), *interval(scores, images))
 
 
 def percent(scores: np.ndarray) -> float:
     """The mean in percent, two decimals as the official code rounds it."""
-    return _rounded(float(np.mean(scores)))
+    return _rounded(np.mean(scores))
 
 
 def by(scores: np.ndarray, kinds: pd.Series) -> dict[str, float]:

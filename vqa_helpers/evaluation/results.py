@@ -6,16 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from vqa_helpers.data.decode import DecodeError, decode_entries
-from vqa_helpers.data.formats import (
-    Result,
-    has_official_answers,
-    read_annotations,
-    read_bytes,
-    read_questions,
-)
+from vqa_helpers.data.formats import Result, read_annotations, read_bytes, read_questions
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.annotators import Annotators, Normaliser
-from vqa_helpers.evaluation.metrics import by, percent
+from vqa_helpers.evaluation.metrics import Normaliser, by, normalised, percent, vqa_scores
 
 SHAPE = 'a list of {"question_id": number, "answer": text} is expected'
 
@@ -26,21 +19,26 @@ def evaluate_results(
     """The official report: accuracy overall, per answer type and per question type, percent.
 
     Where a question has fewer than ten answers the VQA accuracy is not defined: those three are
-    None, and `top1` (the answer is the target, word for word) is all there is.
+    None. `top1` is the share of answers that are the target word for word, `top1_normalised` of
+    those that are once both are normalised.
 
     Raises:
         InputError: for a malformed file, or results that `validate_results` refuses.
     """
     table = read_annotations(annotations, read_questions(questions))
     given = _read_valid(results, table["question_id"].tolist(), questions)
-    answers = np.array([given[number] for number in table["question_id"].tolist()], dtype=object)
-    defined = has_official_answers(table)
-    scores = Annotators(table["answers"], normaliser).score(answers) if defined else None
+    answers = [given[number] for number in table["question_id"].tolist()]
+    scores = vqa_scores(answers, table, normaliser)
+    defined = scores is not None
+    exact = np.array(answers, dtype=object) == table["answer"].to_numpy()
+    pairs = zip(answers, table["answer"], strict=True)
+    alike = [normalised(answer) == normalised(target) for answer, target in pairs]
     return {
         "overall": percent(scores) if defined else None,
         "per_answer_type": by(scores, table["answer_type"]) if defined else None,
         "per_question_type": by(scores, table["question_type"]) if defined else None,
-        "top1": percent(answers == table["answer"].to_numpy()),
+        "top1": percent(exact),
+        "top1_normalised": percent(exact | alike),
         "questions": len(table),
         "normaliser": normaliser,
     }
@@ -55,13 +53,13 @@ def validate_results(path: Path, questions: Path) -> int:
             line names the first of the offending entries and how many more there are.
     """
     asked = read_questions(questions)["question_id"].tolist()
-    answers = len(_read_valid(path, asked, questions))
+    answers = _read_valid(path, asked, questions)
     # Two things that this package reads, and `json.load` on the server does not.
     if path.suffix == ".gz":
         raise InputError(f"{path}: is packed; the server takes plain JSON, unpack it")
     if path.read_bytes().startswith(codecs.BOM_UTF8):
         raise InputError(f"{path}: begins with a byte order mark; save it as UTF-8 without one")
-    return answers
+    return len(answers)
 
 
 def _read_valid(path: Path, asked: list[int], questions: Path) -> dict[int, str]:
@@ -78,20 +76,16 @@ def _read_valid(path: Path, asked: list[int], questions: Path) -> dict[int, str]
                 given[entry.question_id] = entry.answer
     except DecodeError as error:  # no list at all
         raise InputError(f"{path}: {error}; {SHAPE}") from None
-    _refuse(path, ill_formed, SHAPE)
-    _refuse(path, repeated, "every question takes one answer")
-    unasked = set(given).difference(asked)
-    _refuse(
-        path,
-        [f"answers question {n}, which {questions} does not ask" for n in given if n in unasked],
-        "are they of one split?",
-    )
+    ids = set(asked)
+    extra = [f"answers question {n}, which {questions} does not ask" for n in given if n not in ids]
     without = [f"has no answer to question {number}" for number in asked if number not in given]
-    _refuse(path, without, "every question needs one")
+    for problems, remedy in (
+        (ill_formed, SHAPE),
+        (repeated, "every question takes one answer"),
+        (extra, "are they of one split?"),
+        (without, "every question needs one"),
+    ):
+        if problems:
+            more = f" (and {len(problems) - 1:,} more like it)" if len(problems) > 1 else ""
+            raise InputError(f"{path}: {problems[0]}{more}; {remedy}")
     return given
-
-
-def _refuse(path: Path, problems: list[str], remedy: str) -> None:
-    if problems:
-        more = f" (and {len(problems) - 1:,} more like it)" if len(problems) > 1 else ""
-        raise InputError(f"{path}: {problems[0]}{more}; {remedy}")

@@ -8,16 +8,14 @@ import pandas as pd
 
 from vqa_helpers.evaluation.analysis import (
     FEWEST,
+    FEWEST_MISSES,
+    SecondAnswers,
     confusion_table,
     frequency_table,
     kind_table,
     length_table,
-    without_yes_no,
-)
-from vqa_helpers.evaluation.second_answers import (
-    FEWEST_MISSES,
-    SecondAnswers,
     second_answers,
+    without_yes_no,
 )
 from vqa_helpers.report.analysis import FEW, Analysed
 from vqa_helpers.report.interesting import (

@@ -11,9 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.evaluation.baselines import hits, learn_guessers
+from vqa_helpers.evaluation.baselines import hits, learn_guessers, nearest_question_and_image
 from vqa_helpers.evaluation.metrics import vqa_scores, with_interval
-from vqa_helpers.evaluation.neighbours import nearest_question_and_image
 from vqa_helpers.experiment.images import ImageSide
 from vqa_helpers.report.seeds import Model, find_models
 from vqa_helpers.report.style import BLUE, GREY, ORANGE, styled

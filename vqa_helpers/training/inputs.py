@@ -21,6 +21,7 @@ from vqa_helpers.data.text import clean_white_space, normalise, tokenize_all
 from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
 from vqa_helpers.device import pick_device
 from vqa_helpers.errors import InputError
+from vqa_helpers.evaluation.metrics import vqa_accuracy
 from vqa_helpers.files import is_sealed, locked, seal
 from vqa_helpers.pieces.choice import SLOTS, parameters_of
 from vqa_helpers.pieces.glove import LEARNED_WORDS, find_glove, learn_vectors, no_glove
@@ -300,7 +301,7 @@ def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) ->
 
     What an annotator wrote counts for the answer of the vocabulary that is the same text, or else
     for the most frequent one that is the same after the official normalisation of both. An answer
-    that m of ten annotators gave scores 0.3, 0.6, 0.9, and 1 from m = 4 on (see `metrics.vqa_score`);
+    that m of ten annotators gave scores 0.3, 0.6, 0.9, and 1 from m = 4 on (see `metrics.vqa_accuracy`);
     where n annotators answered, m is scaled to ten, 10 m / n, so that a lone answer scores 1.
 
     Args:
@@ -315,7 +316,7 @@ def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) ->
         questions * len(vocabulary) + ids[ids != OUTSIDE], return_counts=True
     )  # (P,) each: a question and an answer that somebody gave
     questions, ids = np.divmod(pairs, len(vocabulary))
-    scores = _agreement(10 * agreeing / people[questions])
+    scores = vqa_accuracy(10 * agreeing / people[questions], 10)
     place = np.arange(len(pairs)) - np.searchsorted(questions, questions)  # within its question
     shape = len(given), int(place.max(initial=0)) + 1
     padded = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.float32)
@@ -336,9 +337,3 @@ class _Reader(dict[str, int]):
     def __missing__(self, text: str) -> int:
         self[text] = self._normal.get(normalise(clean_white_space(text)), OUTSIDE)
         return self[text]
-
-
-def _agreement(matches: np.ndarray) -> np.ndarray:
-    """The official accuracy of an answer with that many matches among ten, not always whole."""
-    left_out = matches * np.clip((matches - 1) / 3, 0, 1)
-    return (left_out + (10 - matches) * np.clip(matches / 3, 0, 1)) / 10

@@ -1,0 +1,306 @@
+"""Filling a store: resumed after a kill, repaired where damaged, every bad image named."""
+
+import errno
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vqa_helpers.errors import InputError
+from vqa_helpers.features import extract
+from vqa_helpers.features import pixels as loading
+from vqa_helpers.features.extract import encode_images, fill_store
+from vqa_helpers.features.pixels import load_square
+from vqa_helpers.features.store import FeatureStore
+
+ROOT = Path(__file__).parents[2]
+HOW = {"encoder": "resnet18", "weights": "random", "size_px": 32}
+FOLDER = "resnet18-random-32"
+MANIFEST = FeatureStore.MANIFEST
+VisionEncoder = extract.vision.VisionEncoder
+
+
+def draw(path, seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((48, 40)).save(path)
+    return path
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Ten images, ids 10, 20 … 100."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    return {10 * k: draw(folder / f"{10 * k}.png", k) for k in range(1, 11)}
+
+
+@functools.cache
+def network():
+    return VisionEncoder("resnet18").eval()
+
+
+@pytest.fixture(autouse=True)
+def small_and_built_once(monkeypatch):
+    """Shards of four images; the random network is always the same, so it is built once."""
+
+    def build(*given):
+        return network() if given == ("resnet18", "random") else VisionEncoder(*given)
+
+    monkeypatch.setattr(extract.vision, "VisionEncoder", build)
+    monkeypatch.setattr(extract, "SHARD_IMAGES", 4)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The ids of the images decoded since."""
+    seen = []
+
+    def load(path, size_px):
+        if size_px == 32:
+            seen.append(int(path.stem))
+        return load_square(path, size_px)
+
+    monkeypatch.setattr(loading, "load_square", load)
+    return seen
+
+
+def fill(tmp_path, images, **how):
+    return fill_store(tmp_path / "stores", images, **HOW | how)
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("[!.]*"))}
+
+
+def weights_file(path, seed=0, factor=1.0):
+    """A state dict of ResNet18, its last batch norm scaled; any classifier will do."""
+    state = VisionEncoder("resnet18", seed=seed).network.state_dict()
+    state["layer4.1.bn2.weight"] *= factor
+    state |= {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    torch.save(state, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_every_image_has_its_row_whatever_shares_its_batch(tmp_path, images, monkeypatch, batch):
+    monkeypatch.setattr(extract, "batch_size", lambda *_: batch)
+    store = fill(tmp_path, images)
+    assert store.folder == tmp_path / "stores" / FOLDER
+    rows, found = store.read(np.array([100, 10, 50]))
+    assert found.all() and rows.shape == (3, 512)
+    for row, image_id in zip(rows, (100, 10, 50), strict=True):
+        square = torch.from_numpy(load_square(images[image_id], 32).copy()).permute(2, 0, 1)
+        expected = network()(square[None])[0].detach().numpy()
+        assert np.allclose(row, expected, rtol=2e-3, atol=1e-3)
+    assert not np.array_equal(rows[0], rows[1])
+
+
+def test_the_manifest_says_what_the_store_is(tmp_path, images, monkeypatch):
+    manifest = fill(tmp_path, images).manifest
+    assert manifest["encoder"] == "resnet18" and manifest["width"] == 512
+    assert manifest["dtype"] == "float16" and manifest["failed"] == {}
+    assert manifest["weights"].startswith("random, seed 0") and "32 px" in manifest["preprocessing"]
+    assert manifest["weights_sha256"] == extract.vision.weights_sha256(network())
+    assert [entry["rows"] for entry in manifest["shards"]] == [4, 4, 2]
+    # Else nobody could use the stores they have.
+    monkeypatch.setattr(extract.vision, "weights_source", lambda *_: "any")
+    assert fill(tmp_path, images).manifest["identity"].startswith("8f2625580cc38ab9533b0994")
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_complete_store_is_opened_without_a_network(tmp_path, images, monkeypatch, read_only):
+    before = content(fill(tmp_path, images).folder)
+
+    def no_lock(path):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(extract.vision, "VisionEncoder", None)
+    if read_only:
+        monkeypatch.setattr(extract, "locked", no_lock)
+    store = fill(tmp_path, images)
+    assert content(store.folder) == before
+    assert fill(tmp_path, {20: images[20]}).read(np.array([20]))[1].all()
+    if read_only:  # and one that lacks a row is refused before anything is computed
+        images[110] = images[10]
+        with pytest.raises(OSError, match="Read-only file system"):
+            fill(tmp_path, images)
+
+
+def test_new_images_are_added_and_old_ones_kept(tmp_path, images, monkeypatch, counted):
+    first = content(fill(tmp_path, {i: images[i] for i in (10, 20, 30, 40, 50, 60)}).folder)
+    counted.clear()
+
+    with monkeypatch.context() as during, pytest.raises(TypeError):
+        during.setattr(extract, "write_text", None)  # it ends before the manifest is written
+        fill(tmp_path, images)
+    assert sorted(counted) == [70, 80, 90, 100]
+    # Every shard is there now, but the manifest is that of the first six images.
+    store = fill(tmp_path, images)
+    assert len(counted) == 4 and store.read(np.array(list(images)))[1].all()
+    del first[MANIFEST]
+    assert content(store.folder).items() >= first.items()
+
+
+@pytest.mark.parametrize("place", [None, 40, 300, -1])
+def test_a_lost_or_damaged_shard_alone_is_computed_again(tmp_path, images, counted, caplog, place):
+    store = fill(tmp_path, images)
+    before = content(store.folder)
+    path = store.folder / "shard-00001.safetensors"
+    changed = bytearray(path.read_bytes())
+    path.unlink()
+    if place is not None:
+        changed[place] ^= 4
+        path.write_bytes(changed)
+    counted.clear()
+    fill(tmp_path, images)
+    assert sorted(counted) == [50, 60, 70, 80]
+    assert content(store.folder) == before
+    assert place is None or "shard-00001.safetensors" in caplog.text
+
+
+@pytest.mark.parametrize("damage", [None, "", "{", "[]", '{"shards": []}', '{"shards": [{}]}'])
+def test_a_lost_or_damaged_manifest_is_written_anew(tmp_path, images, counted, damage):
+    store = fill(tmp_path, images)
+    before = content(store.folder)
+    (store.folder / MANIFEST).unlink()
+    if damage is not None:
+        (store.folder / MANIFEST).write_text(damage)
+    counted.clear()
+    fill(tmp_path, images)
+    assert counted == [] and content(store.folder) == before
+
+
+def test_a_changed_image_file_is_computed_again(tmp_path, images, counted):
+    row = fill(tmp_path, images).read(np.array([30]))[0]
+    draw(images[30], seed=99)
+    counted.clear()
+    store = fill(tmp_path, images)
+    assert sorted(counted) == [10, 20, 30, 40]
+    assert not np.array_equal(store.read(np.array([30]))[0], row)
+    images[30].unlink()
+    store = fill(tmp_path, images)
+    assert store.failed == {30: "the file is missing"}
+    assert store.read(np.array([10, 30]))[1].tolist() == [True, False]
+
+
+def test_failed_images_are_named_and_tried_again_once_they_are_mended(
+    tmp_path, images, counted, caplog
+):
+    images[75] = tmp_path / "75.png"
+    for image_id in (20, 50, 60, 70):  # with 75, a shard without any row
+        images[image_id].write_text("no image")
+    store = fill(tmp_path, images)
+    assert sorted(store.failed) == [20, 50, 60, 70, 75]
+    assert store.failed[70] == "is not an image" and store.failed[75] == "the file is missing"
+    assert f"{images[70]}: is not an image; it gets no features" in caplog.text
+    rows, found = store.read(np.array([20, 30, 70, 75]))
+    assert found.tolist() == [False, True, False, False]
+    assert not rows[[0, 2, 3]].any() and rows[1].any()
+    counted.clear()
+    assert fill(tmp_path, images).failed == store.failed and counted == []
+    draw(images[20], seed=2)
+    store = fill(tmp_path, images)
+    assert sorted(store.failed) == [50, 60, 70, 75] and sorted(counted) == [10, 20, 30, 40]
+
+
+def test_no_image_can_be_read(tmp_path, images):
+    for path in images.values():
+        path.write_text("no image")
+    for some in (images, {i: path for i, path in images.items() if i > 50}):  # also a second time
+        with pytest.raises(InputError, match=r"is not an image; none of the \d+ images can"):
+            fill(tmp_path, some)
+    assert not (tmp_path / "stores" / FOLDER / MANIFEST).exists()
+    with pytest.raises(InputError, match="there is no image to compute features of"):
+        fill(tmp_path, {})
+
+
+def test_other_weights_are_another_store_and_a_changed_file_is_noticed(tmp_path, images, counted):
+    rows = [fill(tmp_path, images).read(np.array([10]))[0]]
+    for seed in (5, 6):
+        counted.clear()
+        store = fill(tmp_path, images, weights=weights_file(tmp_path / "my net.pth", seed))
+        assert sorted(counted) == sorted(images)
+        assert store.folder.name.startswith("resnet18-my net-")
+        rows.append(store.read(np.array([10]))[0])
+    assert len({row.tobytes() for row in rows}) == 3
+    with pytest.raises(InputError, match="exceed half floats"):
+        fill(tmp_path, images, weights=weights_file(tmp_path / "wild.pth", factor=1e6))
+
+
+def test_a_few_images_in_memory(tmp_path, images, caplog):
+    images[20].write_text("no image")
+    images[2**62] = images[30]
+    ids = np.array([50, 20, 11, 2**62])
+    rows = encode_images(images, ids, **HOW)
+    assert rows.dtype == np.float16 and rows.shape == (4, 512)
+    assert not rows[1:3].any() and "20.png: is not an image" in caplog.text
+    stored = fill(tmp_path, images).read(ids)[0]
+    assert np.allclose(rows.astype(float), stored.astype(float), rtol=2e-3, atol=1e-3)
+    assert encode_images({}, np.array([5]), **HOW).tolist() == [[0] * 512]
+
+
+def test_units_may_be_computed_elsewhere_in_any_order(tmp_path, images):
+    images[20].write_text("no image")
+
+    def backwards(work, units):
+        return ((unit, work(unit)) for unit in reversed(units))
+
+    here = fill(tmp_path, images)
+    there = fill_store(tmp_path / "other", images, **HOW, map_units=backwards)
+    assert content(there.folder) == content(here.folder)
+    with pytest.raises(InputError, match="1.png: the machine .* sees neither this image"):
+        fill(tmp_path / "new", {1: tmp_path / "1.png"}, map_units=backwards)
+
+
+def test_what_was_computed_before_an_error_is_kept(tmp_path, images, counted):
+    def fails(work, units):
+        yield units[1], work(units[1])
+        raise RuntimeError("a machine is gone")
+
+    with pytest.raises(RuntimeError, match="a machine is gone"):
+        fill(tmp_path, images, map_units=fails)
+    assert sorted(counted) == [50, 60, 70, 80]
+    counted.clear()
+    folder = fill(tmp_path, images).folder
+    assert sorted(counted) == [10, 20, 30, 40, 90, 100]
+    assert content(folder) == content(fill_store(tmp_path / "again", images, **HOW).folder)
+
+
+# What a second process runs: it stops for ever before its third shard is renamed into its place.
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from vqa_helpers import files
+from vqa_helpers.features import extract
+folder, replace = Path(sys.argv[1]), os.replace
+def stopping(source, target):
+    if Path(target).name == "shard-00002.safetensors":
+        print("stopped", flush=True)
+        time.sleep(600)
+    replace(source, target)
+files.os.replace = stopping
+extract.SHARD_IMAGES = 4
+images = {int(path.stem): path for path in (folder / "images").glob("*.png")}
+extract.fill_store(folder / "stores", images, encoder="resnet18", weights="random", size_px=32)
+"""
+
+
+def test_a_kill_loses_one_shard_and_the_rest_is_byte_for_byte_the_same(tmp_path, images, counted):
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "stopped\n"
+        process.kill()
+    folder = tmp_path / "stores" / FOLDER
+    assert sorted(content(folder)) == ["shard-00000.safetensors", "shard-00001.safetensors"]
+    assert list(folder.glob(".*.partial"))
+    with pytest.raises(InputError, match="is no complete feature store"):
+        FeatureStore(folder)
+    fill(tmp_path, images)
+    assert sorted(counted) == [90, 100]
+    assert not list(folder.glob(".*.partial"))
+    assert content(folder) == content(fill_store(tmp_path / "again", images, **HOW).folder)
