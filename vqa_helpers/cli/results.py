@@ -1,6 +1,7 @@
 """`vqa evaluate`, `vqa compare`, `vqa batch` and `vqa report`: scores, tables, notebooks, site."""
 
 import argparse
+import io
 import json
 import sys
 from dataclasses import asdict
@@ -142,15 +143,52 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _site(options: argparse.Namespace) -> int:
+    import pandas as pd
+
     from vqa_helpers.batch.runner import select
-    from vqa_helpers.report.examples import examples_of
-    from vqa_helpers.report.site.build import build_site
+    from vqa_helpers.report.examples import Example, by_weight, examples_of
+    from vqa_helpers.report.findings import findings
+    from vqa_helpers.report.puzzle import draw_puzzle
+    from vqa_helpers.report.site import build_site
+    from vqa_helpers.report.tables import results_table
 
     notebooks = options.notebooks or options.runs / "notebooks"
     failed = sorted((notebooks / "failed").glob("*.ipynb"))
     good = [] if failed and not any(notebooks.glob("*.ipynb")) else select(notebooks)
     examples = examples_of(options.runs)
-    print(build_site(good, options.runs, options.out, failed=failed, examples=examples))
+    asked = examples[0] if examples else Example(
+        "", "hit", "", "What color is the bus?", "red", ("red",), (0.93,), None
+    )  # fmt: skip
+    puzzle = io.BytesIO()
+    draw_puzzle(asked).savefig(puzzle, format="png")
+    scores = results_table(options.runs)
+    datasets = by_weight(zip(scores["dataset"], scores["preset"], strict=True))
+    scores = scores.sort_values("dataset", kind="stable", key=lambda one: one.map(datasets.index))
+    lines = findings(options.runs, datasets[0]) if datasets else []
+    site = build_site(
+        good, options.out, scores=scores, puzzle=puzzle.getvalue(), failed=failed,
+        findings=pd.DataFrame({"finding": [line.replace("**", "") for line in lines]}),
+        examples=[_card(example) for example in examples],
+    )  # fmt: skip
+    print(site)
     for path in failed:
         print(f"vqa: {path}: failed when it was last run; the site says so", file=sys.stderr)
     return SOME_FAILED if failed else DONE
+
+
+def _card(example):
+    from PIL import Image
+
+    from vqa_helpers.report.cards import OUTCOMES
+    from vqa_helpers.report.site import ExampleCard
+
+    image = io.BytesIO()
+    if example.picture is not None:
+        Image.fromarray(example.picture).save(image, "JPEG", quality=84)
+    outcome = OUTCOMES[example.outcome][1].partition(":")[0]
+    return ExampleCard(
+        example.question, image.getvalue(), f"The image of the question: {example.question}",
+        tuple(zip(example.answers, example.probabilities, strict=True)), example.truth,
+        {"hit": "good", "top five": "near", "miss": "bad"}[example.outcome],
+        f"{example.preset}, {outcome} – {example.rule}",
+    )  # fmt: skip
