@@ -148,10 +148,12 @@ def _read(path: Path) -> "NotebookNode":
     import nbformat
 
     try:
-        return nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook, relax_add_props=True)
+        return notebook
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, AttributeError, nbformat.ValidationError):
+    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError):
         raise InputError(f"{path}: not a notebook; run it again") from None
 
 
