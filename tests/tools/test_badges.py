@@ -25,41 +25,31 @@ def project(root: Path, repository: str = OURS) -> Path:
         {"cell_type": "code", "source": [f'run(["git", "clone", "{OLD}.git"])\n', "import os"]},
         {"cell_type": "code", "source": [f'AUTHORS = "{OTHER}"']},
     ]
-    text = json.dumps({"cells": cells}, indent=1, ensure_ascii=False)
-    (root / "notebooks" / "A b.ipynb").write_text(text)
+    new = [{"cell_type": "markdown", "source": "# New"}]
+    for name, made in (("A b", cells), ("New", new)):
+        text = json.dumps({"cells": made}, indent=1, ensure_ascii=False)
+        (root / "notebooks" / f"{name}.ipynb").write_text(text)
     return root
-
-
-def test_a_badge_opens_the_notebook_of_the_main_branch() -> None:
-    assert badge(OURS, "notebooks/A b.ipynb") == (
-        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        "(https://colab.research.google.com/github/ada/vqa/blob/main/notebooks/A%20b.ipynb)"
-    )
 
 
 @pytest.mark.parametrize("written", [OURS, f"{OURS}/", f"{OURS}.git"])
 def test_what_repeats_the_address_is_rewritten(tmp_path: Path, written: str) -> None:
     root = project(tmp_path, written)
-    readme, notebook = root / "README.md", root / "notebooks" / "A b.ipynb"
+    names = ("README.md", "notebooks/A b.ipynb", "notebooks/New.ipynb")
+    readme, notebook, new = (root / name for name in names)
     texts = stale(root)
-    assert texts[readme] == readme.read_text().replace(OLD, OURS).replace(
-        "someone/old.name", "ada/vqa"
-    )
+    assert texts[readme] == readme.read_text().replace(OLD[19:], OURS[19:])
     cells = json.loads(texts[notebook])["cells"]
     assert cells[0]["source"] == [f"{badge(OURS, 'notebooks/A b.ipynb')}\n", "# Ä"]
     assert cells[1]["source"] == [f'run(["git", "clone", "{OURS}.git"])\n', "import os"]
     assert OTHER in texts[notebook] and "Ä" in texts[notebook]
+    assert "".join(json.loads(texts[new])["cells"][0]["source"]) == (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://"
+        "colab.research.google.com/github/ada/vqa/blob/main/notebooks/New.ipynb)\n\n# New"
+    )
     for path, text in texts.items():
         path.write_text(text)
     assert stale(root) == {}
-
-
-def test_a_notebook_without_a_badge_gets_one(tmp_path: Path) -> None:
-    root = project(tmp_path)
-    new = root / "notebooks" / "New.ipynb"
-    new.write_text(json.dumps({"cells": [{"cell_type": "markdown", "source": "# New"}]}))
-    source = json.loads(stale(root)[new])["cells"][0]["source"]
-    assert "".join(source) == f"{badge(OURS, 'notebooks/New.ipynb')}\n\n# New"
 
 
 @pytest.mark.parametrize("address", ["", "https://github.com/ada", "https://example.org/a/b"])
