@@ -1,14 +1,24 @@
-"""The set-up and check cells: project folder, logging, success record."""
+"""The set-up and check cells: project folder, logging, errors in one line, success record."""
 
 import json
 import logging
 from pathlib import Path
 
+import nbformat
 import numpy as np
-import pandas
 import pytest
+from nbconvert.preprocessors import CellExecutionError, ExecutePreprocessor
 
-from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE, finish, project_root, start
+from vqa_helpers import notebook
+from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE, finish, project_root
+
+CELLS = (
+    "OFFLINE = False\nfrom vqa_helpers.notebook import start\nstart()\nstart();",
+    "import logging, os, matplotlib\nlogging.getLogger('vqa_helpers.training').info('epoch 1: %d %%', 40)\n"
+    "logging.getLogger('other').info('chatter')\nprint(matplotlib.rcParams['figure.dpi'], os.getcwd())",
+    "import pandas\npandas.DataFrame({'a': ['<b>bold</b>', None, 1.25]}).style",
+    "from vqa_helpers.errors import InputError\nraise InputError('none here; use --offline')",
+)
 
 
 @pytest.fixture
@@ -18,95 +28,61 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def plain_logging():
-    root, package = logging.getLogger(), logging.getLogger("vqa_helpers")
-    before = root.handlers[:], root.level, package.level
-    yield
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    package.setLevel(before[2])
-
-
-def test_the_project_is_found_from_below(project: Path) -> None:
-    assert project_root(project / "notebooks" / "deep") == project
-    assert project_root(project) == project
-
-
 @pytest.mark.parametrize("content", ['[project]\nname = "another"\n', "not = [toml", None])
-def test_another_project_is_not_taken_for_this_one(project: Path, content: str | None) -> None:
-    if content is None:
-        (project / "pyproject.toml").unlink()
-    else:
+def test_the_project_is_known_by_its_name(project: Path, content: str | None) -> None:
+    deep = project / "notebooks" / "deep"
+    assert project_root(deep) == project_root(project) == project
+    (project / "pyproject.toml").unlink()
+    if content is not None:
         (project / "pyproject.toml").write_text(content)
-    assert project_root(project / "notebooks") == project / "notebooks"
+    assert project_root(deep) == deep
 
 
-def test_a_project_without_notebooks_is_not_the_root(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "vqa-helpers"\n')
-    (tmp_path / "sub").mkdir()
-    assert project_root(tmp_path / "sub") == tmp_path / "sub"
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("or use --offline for the stand-in", "or use OFFLINE = True for the stand-in"),
+        ("or use --weights random", 'or use WEIGHTS = "random"'),
+        ("add --image-size PX; or --image-size 64.", "add IMAGE_SIZE = PX; or IMAGE_SIZE = 64."),
+        ("name it with --weights or none", "name it with WEIGHTS or none"),
+        ("choose another --out", "choose another --out"),  # no parameter of this notebook
+    ],
+)
+def test_advice_names_the_parameters_of_the_notebook(message: str, shown: str) -> None:
+    assert (
+        notebook.with_parameters(message, {"OFFLINE": False, "WEIGHTS": "auto", "IMAGE_SIZE": 0})
+        == shown
+    )
 
 
-def test_start_works_from_the_project_and_logs_plain_lines(
-    project: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    plain_logging: None,
-) -> None:
-    import matplotlib
-
-    monkeypatch.chdir(project / "notebooks")
-    with matplotlib.rc_context():
-        assert start() == project
-        assert start() == project  # a second call adds no second handler
-        assert matplotlib.rcParams["figure.dpi"] == 80
-    assert Path.cwd() == project
-    logging.getLogger("vqa_helpers.training").info("epoch 1: %d %%", 40)
-    logging.getLogger("somebody.else").info("chatter")
-    assert capsys.readouterr().out == "epoch 1: 40 %\n"
+def test_start_makes_a_notebook_behave_alike_everywhere(project: Path, monkeypatch) -> None:
+    """From the project's folder, with plain log lines, escaped tables, and errors in one line."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(notebook.__file__).parents[1]))
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    run = ExecutePreprocessor(kernel_name="python3")
+    with pytest.raises(CellExecutionError):  # an error in one line is still a failure
+        run.preprocess(made, {"metadata": {"path": str(project / "notebooks")}})
+    logged, [table], [error] = (cell.outputs for cell in made.cells[1:])
+    assert "".join(part.text for part in logged) == f"epoch 1: 40 %\n80.0 {project}\n"
+    assert {part.name for part in logged} == {"stdout"}
+    assert "&lt;b&gt;bold" in table.data["text/html"] and "<b>" not in table.data["text/html"]
+    assert error.traceback == ["InputError: none here; use OFFLINE = True"]
+    assert error.evalue == "none here; use OFFLINE = True"
 
 
-def test_finish_by_hand_only_logs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_finish_logs_and_leaves_a_complete_record_or_none(tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.delenv(RECORD_VARIABLE, raising=False)
     with caplog.at_level(logging.INFO, logger="vqa_helpers.notebook"):
-        finish({"top-1": 43.6})
+        finish({"top-1": 43.6})  # by hand
     assert caplog.messages == ["top-1: 43.6"]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_finish_leaves_a_whole_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = tmp_path / "record.json"
+    record, circle = tmp_path / "record.json", {}
     monkeypatch.setenv(RECORD_VARIABLE, str(record))
     monkeypatch.setenv(TOKEN_VARIABLE, "secret")
-    finish({"top1": np.float32(0.5), "counts": np.arange(2), "run": tmp_path})
-    assert json.loads(record.read_text()) == {
-        "token": "secret",
-        "results": {"top1": 0.5, "counts": [0, 1], "run": str(tmp_path)},
-    }
-    assert list(tmp_path.iterdir()) == [record]
-
-
-def test_a_record_that_cannot_be_written_leaves_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = tmp_path / "record.json"
-    monkeypatch.setenv(RECORD_VARIABLE, str(record))
-    circle: dict[str, object] = {}
     circle["itself"] = circle
     with pytest.raises(ValueError, match="Circular"):
         finish(circle)
-    assert not record.exists()
-
-
-def test_a_text_in_a_table_is_never_markup(
-    project: Path, monkeypatch: pytest.MonkeyPatch, plain_logging: None
-) -> None:
-    monkeypatch.chdir(project)
-    with pandas.option_context("styler.format.escape", None):
-        start()
-        shown = pandas.DataFrame({"a": ["<b>bold</b>", None, 1.25]}).style.to_html()
-    assert "&lt;b&gt;bold" in shown and "<b>" not in shown
+    assert list(tmp_path.iterdir()) == []
+    finish({"top1": np.float32(0.5), "counts": np.arange(2), "run": tmp_path})
+    results = {"top1": 0.5, "counts": [0, 1], "run": str(tmp_path)}
+    assert json.loads(record.read_text()) == {"token": "secret", "results": results}
+    assert list(tmp_path.iterdir()) == [record]

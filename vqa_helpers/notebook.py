@@ -7,10 +7,13 @@ that `vqa_helpers.batch` believes. Nothing here knows models, data or figures.
 import json
 import logging
 import os
+import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
+from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_text
 
 log = logging.getLogger(__name__)
@@ -19,6 +22,8 @@ RECORD_VARIABLE = "VQA_NOTEBOOK_RECORD"
 TOKEN_VARIABLE = "VQA_NOTEBOOK_TOKEN"
 # Figures are kept inside the notebooks: at this size a notebook stays under 500 kB.
 FIGURE_DPI = 80
+# A flag and the value after it: a number, a placeholder (DIR), or a word that ends the clause.
+FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?: ([A-Z]+\b|\d[\w.]*|[a-z]\w*(?=[`,;.)]|$)))?")
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -29,7 +34,12 @@ def project_root(start: Path | None = None) -> Path:
     """
     start = Path.cwd() if start is None else Path(start).resolve()
     for folder in (start, *start.parents):
-        if (folder / "notebooks").is_dir() and _project_name(folder) == "vqa-helpers":
+        try:
+            content = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+            continue
+        ours = content.get("project", {}).get("name") == "vqa-helpers"
+        if ours and (folder / "notebooks").is_dir():
             return folder
     return start
 
@@ -37,16 +47,17 @@ def project_root(start: Path | None = None) -> Path:
 def start() -> Path:
     """Work from the project's folder, log in plain lines, show figures and tables alike everywhere.
 
+    From then on IPython shows an `InputError` as one line, with the notebook's own parameters.
+
     Returns:
         the folder that is now the working folder; relative paths in the notebook start there.
     """
     root = project_root()
     os.chdir(root)
     # Standard output, because notebooks show standard error on red.
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     logging.getLogger("vqa_helpers").setLevel(logging.INFO)
+    InputError._render_traceback_ = _one_line  # what IPython asks an exception for
 
     import matplotlib
 
@@ -65,29 +76,41 @@ def finish(results: dict[str, object]) -> None:
 
     Args:
         results: what was measured, by name; shown in the notebook. Kept in the record as JSON
-            (numpy scalars as numbers, anything else unknown as text).
+            (numpy scalars and arrays as numbers and lists, anything else unknown as text).
 
     The record is written only when a batch asks for one, in one step and after everything else:
-    a record that is there is whole, and nothing of the notebook failed before it.
+    a record that is there is complete, and nothing of the notebook failed before it.
     """
     for name, value in results.items():
         log.info("%s: %s", name, value)
     record = os.environ.get(RECORD_VARIABLE)
-    if not record:
-        return
-    content = {"token": os.environ.get(TOKEN_VARIABLE, ""), "results": results}
-    write_text(Path(record), json.dumps(content, default=_plain))
+    if record:
+        content = {"token": os.environ.get(TOKEN_VARIABLE, ""), "results": results}
+        text = json.dumps(content, default=lambda x: x.tolist() if hasattr(x, "tolist") else str(x))
+        write_text(Path(record), text)
 
 
-def _plain(value: object) -> object:
-    """A value JSON does not know, as one it does."""
-    as_list = getattr(value, "tolist", None)  # numpy and torch scalars and arrays
-    return as_list() if callable(as_list) else str(value)
+def with_parameters(message: str, parameters: Mapping[str, object]) -> str:
+    """An error's advice in terms of the notebook: "--offline" becomes "OFFLINE = True".
+
+    Args:
+        parameters: names and values in the notebook; flags without one of that name stay.
+    """
+
+    def renamed(flag: re.Match[str]) -> str:
+        name, value = flag[1].replace("-", "_").upper(), flag[2]
+        if name not in parameters:
+            return flag[0]
+        if isinstance(parameters[name], bool):
+            return f"{name} = True" + (f" {value}" if value else "")
+        if value and value.islower() and isinstance(parameters[name], str):
+            value = f'"{value}"'
+        return f"{name} = {value}" if value else name
+
+    return FLAG.sub(renamed, message)
 
 
-def _project_name(folder: Path) -> str | None:
-    try:
-        content = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return None
-    return content.get("project", {}).get("name")
+def _one_line(error: InputError) -> list[str]:
+    """What IPython shows and a notebook keeps of an error the user can mend: no traceback."""
+    error.args = (with_parameters(str(error), vars(sys.modules["__main__"])),)
+    return [f"{type(error).__name__}: {error}"]

@@ -56,7 +56,7 @@
   function worth(cell) {
     const text = cell ? cell.textContent.trim() : "";
     if (!text || /^(–|nan|None|not defined|not scored)$/.test(text)) return { absent: true };
-    const found = text.replace(/^(better|worse|cannot tell) /, "").match(number);
+    const found = text.replace(/^(better|worse|cannot tell)\s/, "").match(number);
     return found
       ? { text, value: Number(found[0].replace(/,/g, "").replace("\u2212", "-")) }
       : { text };
