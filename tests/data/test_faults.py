@@ -6,10 +6,10 @@ import shutil
 import pandas as pd
 import pytest
 from PIL import Image
+from vqa_helpers.data.faults import MOST_PIXELS, Faults, examine_annotations, examine_questions
 
 from tests.builders import write_dataset, write_json
 from vqa_helpers.data.check import check_folder
-from vqa_helpers.data.faults import MOST_PIXELS, Faults, examine_annotations, examine_questions
 from vqa_helpers.data.formats import read_annotations, read_questions
 from vqa_helpers.vision import preprocess
 

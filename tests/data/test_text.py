@@ -5,8 +5,8 @@ import random
 import string
 
 import pytest
+from vqa_helpers.data.text import ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION
 
-from vqa_helpers.data.official import ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION
 from vqa_helpers.data.text import (
     _WORD,
     QUESTION_TYPES,

@@ -100,9 +100,8 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from vqa_helpers.data.build import build
+    from vqa_helpers.data.build import Fetching, build
     from vqa_helpers.data.folder import read_folder
-    from vqa_helpers.data.release import Fetching
 
     out = build(
         options.name,
@@ -119,7 +118,6 @@ def _build(options: argparse.Namespace) -> int:
         ),
     )
     dataset = read_folder(out)
-    print(*dataset.notes, sep="\n", file=sys.stderr)
     print(out)
     lacking = [] if options.source or options.no_photographs else dataset.missing_images()
     if not lacking:

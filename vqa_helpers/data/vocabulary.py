@@ -19,9 +19,15 @@ STUDY_ANSWERS = 1_000
 
 @dataclass(frozen=True)
 class WordVocabulary:
-    """Words in order of frequency; id 0 pads, id 1 stands for every other word."""
+    """Words in order of frequency; id 0 pads, id 1 stands for every other word.
+
+    Attributes:
+        counts: how often the train questions hold each of `words`, 0 for the two that are none;
+            None where that is not known, as in a vocabulary that was saved without.
+    """
 
     words: tuple[str, ...]
+    counts: tuple[int, ...] | None = field(default=None, repr=False, compare=False)
     ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -34,9 +40,16 @@ class WordVocabulary:
     def build(cls, questions: Iterable[Sequence[str]], min_count: int = 1) -> "WordVocabulary":
         """The words that the tokenised train questions hold at least `min_count` times."""
         counts = Counter(chain.from_iterable(questions))
-        kept = [word for word, count in counts.items() if count >= min_count]
-        kept.sort(key=lambda word: (-counts[word], word))
-        return cls(_RESERVED + tuple(kept))
+        words = sorted(counts, key=lambda word: (-counts[word], word))
+        every = cls((*_RESERVED, *words), (0, 0, *map(counts.__getitem__, words)))
+        return every.at_least(min_count)
+
+    def at_least(self, min_count: int) -> "WordVocabulary":
+        """The words that train has at least `min_count` times; itself where no counts are known."""
+        if self.counts is None:
+            return self
+        kept = len(_RESERVED) + sum(count >= min_count for count in self.counts[len(_RESERVED) :])
+        return WordVocabulary(self.words[:kept], self.counts[:kept])  # most frequent first
 
     def encode(
         self, questions: Sequence[Sequence[str]], as_sorted_set: bool = False
