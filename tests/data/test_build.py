@@ -8,17 +8,16 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from vqa_helpers.data.subset import cut
-from vqa_helpers.data.build import Fetching
 
 from tests.builders import read_json, write_dataset, write_json, write_release
 from tests.data.public.server import Server
 from tests.data.test_cut import parts
+from vqa_helpers.data.build import Fetching, draw_demo, open_dataset
 from vqa_helpers.data.build import build as make
-from vqa_helpers.data.build import draw_demo, open_dataset
 from vqa_helpers.data.build import write_dataset as write_cut
 from vqa_helpers.data.catalogue import ENTRIES
 from vqa_helpers.data.folder import read_folder
+from vqa_helpers.data.subset import cut
 from vqa_helpers.errors import InputError
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from vqa_helpers.data.subset import cut, cut_or_open
 
 from vqa_helpers.data.catalogue import CUTS
 from vqa_helpers.data.folder import Dataset
+from vqa_helpers.data.subset import cut, cut_or_open
 from vqa_helpers.errors import InputError
 
 

@@ -5,10 +5,13 @@ import random
 import string
 
 import pytest
-from vqa_helpers.data.text import ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION
 
 from vqa_helpers.data.text import (
     _WORD,
+    ARTICLES,
+    CONTRACTIONS,
+    NUMBER_WORDS,
+    PUNCTUATION,
     QUESTION_TYPES,
     answer_type_of,
     clean_white_space,

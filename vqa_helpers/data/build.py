@@ -15,13 +15,13 @@ import pandas as pd
 
 from vqa_helpers.data.catalogue import CUT_FROM, DEMO, ENTRIES, RELEASES, RULES, SUBSETS, Rule
 from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder, read_manifest
-from vqa_helpers.data.formats import read_questions, read_split, read_tables, write_split
+from vqa_helpers.data.formats import SPLITS, read_questions, read_split, read_tables, write_split
 from vqa_helpers.data.images import find_images
 from vqa_helpers.data.public.download import download
 from vqa_helpers.data.public.photographs import FOLDER as PHOTOGRAPHS
 from vqa_helpers.data.public.photographs import fetch_images
 from vqa_helpers.data.public.sources import read_sources
-from vqa_helpers.data.splits import cut_by_image, keep_apart
+from vqa_helpers.data.splits import cut_from_train, keep_apart
 from vqa_helpers.data.subset import cut
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked, sha256_of
@@ -185,8 +185,10 @@ def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: F
     lacking = sorted(wanted - find_images(folder / subset, wanted).keys())
     if lacking:
         log.info("%s: fetching %d photographs of %s", folder, len(lacking), subset)
-        places = (fetching.root, read_sources(fetching.sources), fetching.mirror)
-        failed = fetch_images(lacking, subset, *places, offline=fetching.offline)
+        failed = fetch_images(
+            lacking, subset, fetching.root, read_sources(fetching.sources),
+            mirror=fetching.mirror, offline=fetching.offline,
+        )  # fmt: skip
         for image_id, reason in sorted(failed.items()):
             log.warning("%s: image %d of %s: %s", folder, image_id, subset, reason)
 
@@ -205,11 +207,9 @@ def _subset_files(folder: Path, release: str, subset: str) -> dict[str, Path]:
 def _read_subset(folder: Path, release: str, subset: str) -> tuple[pd.DataFrame, list[Path]]:
     """An answered subset of a release, and the files it was read from."""
     files = _subset_files(folder, release, subset)
-    for kind in ("questions", "annotations"):
-        if kind not in files:
-            line = f"has no {kind} of {release} {subset}; put the official files there"
-            remedy = f"or fetch them with `vqa data download {release}`"
-            raise InputError(f"{folder}: {line}, {remedy}")
+    if len(files) < 2:
+        line = f"lacks the official questions or annotations of {release} {subset}; put them there"
+        raise InputError(f"{folder}: {line}, or fetch them with `vqa data download {release}`")
     return read_split(files), list(files.values())
 
 
@@ -248,19 +248,15 @@ def _follow_protocol(name: str, source: str | Path | None, seed: int, fetching: 
         asked = set(table["image_id"].tolist())
         absent = len(asked) - len(find_images(images, asked))
         if fetching.photographs and absent > MOST_ABSENT * len(asked):
-            remedy = f"`vqa data download coco-{exported}` fetches them; then remove this dataset"
-            line = f"its photographs are not here ({remedy} and build it anew)"
-            notes.append(f"{exported} is not exported: {line}")
+            remedy = f"`vqa data download coco-{exported}`, then remove this dataset and build anew"
+            notes.append(f"{exported} is not exported: its photographs are not here ({remedy})")
         else:
             splits["export"] = table
             files.append(path)
-            line = "is answered and exported for the evaluation server, not scored"
-            notes.append(f"{exported} {line}")
+            notes.append(f"{exported} is answered and exported for the server, not scored")
     notes += keep_apart(splits)
-    train, validation = cut_by_image(splits.pop("train"), VALIDATION_SHARE, seed, "validation")
-    line = f"the validation split was cut from {learnt} by image"
-    notes.append(f"{line}: {len(validation):,} questions, seed {seed}")
-    splits = {"train": train, "validation": validation, **splits}
+    notes.append(cut_from_train(splits, "validation", VALIDATION_SHARE, seed))
+    splits = {split: splits[split] for split in SPLITS if split in splits}
     return Dataset(name, folder, splits, {}, filed, seed, images, notes=notes), files
 
 

@@ -10,9 +10,6 @@ Answers = Literal["numbers 1-20", "yes/no", "open"]
 Rule = Literal["by-image", "study"]
 
 RULES: tuple[Rule, ...] = ("by-image", "study")
-COCO = "images Flickr's"
-ANNOTATIONS = "questions CC BY 4.0"
-
 
 RELEASES = {"v1": "", "v2": "v2_"}  # to what its official file names begin with
 # The subsets of COCO that a release asks about, one file each. The answers of the first two are
@@ -71,7 +68,7 @@ class Entry:
     release: str | None = None
     subsets: tuple[str, ...] = ()
     whole: bool = False
-    licence: str = f"{ANNOTATIONS}; {COCO}"
+    licence: str = "questions CC BY 4.0; images Flickr's"
 
 
 def _cut(about: str, questions: int, images: int, whole: bool = False) -> Entry:

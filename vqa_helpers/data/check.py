@@ -5,24 +5,24 @@ are read by `formats`, as for a run, with a report that collects instead of refu
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
 from vqa_helpers.data.folder import Manifest, read_manifest
 from vqa_helpers.data.formats import OFFICIAL_ANSWERS, read_tables
 from vqa_helpers.data.images import find_images
-from vqa_helpers.data.splits import arrange, shared_images
+from vqa_helpers.data.splits import arrange
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.progress import track
 
-MOST_LINES = 20  # of one kind of problem, and of question types, that people are shown
+MOST_LINES = 20  # of one kind of problem, that people are shown
+MOST_ROWS = 30  # of counts
 ANSWER_TYPES = ("yes/no", "number", "other")
 LONG_QUESTION = 100  # words
 MOST_PIXELS = 80_000_000  # as `vision.preprocess` has it
@@ -66,7 +66,7 @@ class Check:
 
     def lines(self) -> list[str]:
         """A report for people: tables, then notes, then problems, at most twenty of a kind."""
-        lines = [*self._tables(), *(f"note: {note}" for note in self.notes)]
+        lines = [*self._table(), *(f"note: {note}" for note in self.notes)]
         kinds = Counter(problem.kind for problem in self.problems)
         for kind, count in kinds.items():
             of_kind = [problem.line for problem in self.problems if problem.kind == kind]
@@ -78,26 +78,22 @@ class Check:
         found = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
         return [*lines, f"{len(self.problems):,} problems: {found}"]
 
-    def _tables(self) -> list[str]:
-        if not self.splits:
-            return []
-        counts = pd.DataFrame(self.splits).T
-        each = counts["answers_per_question"].map(list)  # "1", "3", "10"
-        table = counts[["questions", "images", "answers"]].map("{:,}".format, na_action="ignore")
-        table["in the first 1,000"] = counts["coverage"].map("{:.1f} %".format, na_action="ignore")
-        table["answers each"] = each.map(lambda n: " to ".join(dict.fromkeys(n[:1] + n[-1:])))
-        lines = table.fillna("none").to_string().splitlines()
-        for kind, title in (("answer_types", "answer type"), ("question_types", "question type")):
-            table = pd.DataFrame(counts[kind].to_dict(), dtype=float).fillna(0).astype(int)
-            table = table.rename_axis(columns=title)
-            if len(table):
-                most = table.loc[table.sum(axis=1).sort_values(ascending=False).index[:MOST_LINES]]
-                lines += ["", *most.map("{:,}".format).to_string().splitlines()]
-            if len(table) > MOST_LINES:
-                lines.append(f"… {len(table) - MOST_LINES} more (--json has all)")
-        opened = ", opened" if self.images["opened"] else ""
-        line = "images: {asked:,} asked about, {found:,} found".format(**self.images)
-        return [*lines, "", line + opened]
+    def _table(self) -> list[str]:
+        """The counts, a column a split."""
+        columns = {}
+        for split, counts in self.splits.items():
+            each, coverage = list(counts["answers_per_question"]), counts["coverage"]
+            rows = {name: counts[name] for name in ("questions", "images", "answers")}
+            rows |= {f"answer type: {kind}": n for kind, n in counts["answer_types"].items()}
+            rows |= {f"question type: {kind}": n for kind, n in counts["question_types"].items()}
+            columns[split] = {
+                "answers a question": " to ".join(dict.fromkeys(each[:1] + each[-1:])),
+                "in the first 1,000": None if coverage is None else f"{coverage:.1f} %",
+                **{name: f"{n:,}" for name, n in rows.items() if n is not None},
+            }
+        table = pd.DataFrame(columns).to_string(na_rep="", max_rows=MOST_ROWS).splitlines()
+        images = "images: {asked:,} asked about, {found:,} found".format(**self.images)
+        return [*table, images + (", each opened" if self.images["opened"] else "")]
 
 
 def check_folder(folder: Path, images: str = "open") -> Check:
@@ -125,43 +121,41 @@ def check_folder(folder: Path, images: str = "open") -> Check:
     if splits and len(splits) == len(tables):  # else what a run would do cannot be told
         _examine_splits(splits, manifest, check)
     check.images = _examine_images(folder / manifest.images, splits, images == "open", check)
-    known = None
-    if "answer" in splits.get("train", ()):
-        known = AnswerVocabulary.build(splits["train"]["answer"])
+    train = splits.get("train", {})
+    known = AnswerVocabulary.build(train["answer"]).answers if "answer" in train else None
     check.splits = {split: _count(table, known) for split, table in splits.items()}
     return check
 
 
 def _examine_table(where: str, table: pd.DataFrame, check: Check) -> None:
     """What can be read and is odd all the same; a run does not mind."""
-    ids = table["question_id"].to_numpy()
+    ids, answered = table["question_id"], "answer" in table
+    lengths = table["question"].str.split().map(len)
+    odd = {f"longer than {LONG_QUESTION} words": lengths > LONG_QUESTION}
+    if answered:
+        each, targets = table["answers"].map(len), table.groupby(["image_id", "question"])["answer"]
+        odd |= {
+            "with fewer than ten answers, so no VQA accuracy": each < OFFICIAL_ANSWERS,
+            "with more than ten answers": each > OFFICIAL_ANSWERS,
+            "with an empty text among the answers": table["answers"].map(_has_blank),
+            "asked about an image again, with another target": targets.transform("nunique") > 1,
+        }
+        for id_ in ids[table["answer"].map(lambda answer: _has_blank([answer]))]:
+            line = f"multiple_choice_answer of question {id_} is empty; write the answer"
+            check.problem("empty answer", f"{where}: {line}")
+        for kind, rows in ids.groupby(table["answer_type"]):
+            if kind not in ANSWER_TYPES:
+                line = f"answer_type of question {rows.iloc[0]} is {kind!r}"
+                line += f" (so are {len(rows):,} in all); use {', '.join(ANSWER_TYPES)}"
+                check.problem("unknown answer type", f"{where}: {line}, or leave the field away")
+    for what, rows in odd.items():
+        if rows.any():
+            first = f"(the first is {ids[rows].iloc[0]})"
+            check.notes.append(f"{where}: {rows.sum():,} questions {what} {first}")
 
-    def note(these: Sequence[bool], what: str) -> None:
-        if len(of_them := ids[np.asarray(these)]):
-            check.notes.append(f"{where}: questions {what}: {len(of_them):,}, first {of_them[0]}")
 
-    texts = table["question"]
-    long = [len(text) > LONG_QUESTION and len(text.split()) > LONG_QUESTION for text in texts]
-    note(long, f"longer than {LONG_QUESTION} words")
-    if "answer" not in table:
-        return
-    for question_id in ids[[not answer.strip() for answer in table["answer"]]]:
-        line = f"multiple_choice_answer of question {question_id} is empty; write the answer"
-        check.problem("empty answer", f"{where}: {line}")
-    for kind, rows in table.groupby("answer_type")["question_id"]:
-        if kind not in ANSWER_TYPES:
-            line = (
-                f"answer_type of question {rows.iloc[0]} is {kind!r} (so are {len(rows):,} in all)"
-            )
-            remedy = f"use {', '.join(ANSWER_TYPES)}, or leave the field away"
-            check.problem("unknown answer type", f"{where}: {line}; {remedy}")
-    each = table["answers"].map(len)
-    note(each < OFFICIAL_ANSWERS, "with fewer than ten answers, so no VQA accuracy")
-    note(each > OFFICIAL_ANSWERS, "with more than ten answers")
-    blank = [any(not text.strip() for text in given) for given in table["answers"]]
-    note(blank, "with an empty text among the answers")
-    targets = table.groupby(["image_id", "question"])["answer"].transform("nunique")
-    note(targets > 1, "asked about one image again, word for word, with another target")
+def _has_blank(texts: Iterable[str]) -> bool:
+    return not all(text.strip() for text in texts)
 
 
 def _examine_splits(splits: dict[str, pd.DataFrame], manifest: Manifest, check: Check) -> None:
@@ -178,8 +172,6 @@ def _examine_splits(splits: dict[str, pd.DataFrame], manifest: Manifest, check: 
             if split == "validation":
                 remedy = "add its annotations, or name its questions test"
                 check.problem("splits", f"{folder}: {line} to choose an epoch by; {remedy}")
-    if manifest.rule == "study" and (shared := shared_images(splits)):
-        check.notes.append(f"{folder}: {shared:,} images stand in two splits, as the study has it")
     ids = pd.concat([table["question_id"] for table in splits.values()])
     if len(twice := ids[ids.duplicated()]):
         line = f"{len(twice):,} question ids stand in two splits (the first is {twice.iloc[0]})"
@@ -191,8 +183,8 @@ def _examine_images(
 ) -> dict:
     """How many images are asked about and found; those that lack or cannot be opened are named."""
     wanted: dict[int, str] = {}  # to the first split that asks
-    for split, table in splits.items():
-        wanted = dict.fromkeys(table["image_id"].unique().tolist(), split) | wanted
+    for split, table in reversed(splits.items()):
+        wanted |= dict.fromkeys(table["image_id"].tolist(), split)
     found = find_images(folder, wanted, check.problem)
     if wanted and not found:
         line = "holds no image that is asked about; questions alone can be learnt"
@@ -203,11 +195,10 @@ def _examine_images(
         check.problem("missing image", f"{folder}: {line}; {remedy}")
     if open_them:
         with ThreadPoolExecutor() as pool:
-            reasons = pool.map(_why_unusable, found.values())
-            paths = track(found.values(), "images opened", unit="images")
-            for path, reason in zip(paths, reasons, strict=True):
-                if reason:
-                    line = f"{path}: {reason}; copy the image again"
+            opened = zip(found.values(), pool.map(_why_unusable, found.values()), strict=True)
+            for path, why in track(opened, "images opened", total=len(found), unit="images"):
+                if why:
+                    line = f"{path}: {why}; copy the image again"
                     check.problem("image that cannot be opened", line)
     return {"asked": len(wanted), "found": len(found), "opened": open_them}
 
@@ -224,7 +215,7 @@ def _why_unusable(path: Path) -> str | None:
         return str(error) or type(error).__name__
 
 
-def _count(table: pd.DataFrame, known: AnswerVocabulary | None) -> dict:
+def _count(table: pd.DataFrame, known: tuple[str, ...] | None) -> dict:
     """The counts of one split, as `Check` lists them."""
     counts = {"questions": len(table), "images": int(table["image_id"].nunique())}
     empty = {"answer_types": {}, "question_types": {}, "answers_per_question": {}}
@@ -237,5 +228,5 @@ def _count(table: pd.DataFrame, known: AnswerVocabulary | None) -> dict:
         "answer_types": table["answer_type"].value_counts().to_dict(),
         "question_types": table["question_type"].value_counts().to_dict(),
         "answers_per_question": {str(number): int(count) for number, count in each.items()},
-        "coverage": known and 100 * float((known.encode(table["answer"]) >= 0).mean()),
+        "coverage": known and 100 * float(table["answer"].isin(known).mean()),
     }

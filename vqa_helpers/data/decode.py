@@ -24,8 +24,11 @@ class DecodeError(ValueError):
         self.faults = list(faults)
 
 
-def decode(text: bytes, shape: type[Shape]) -> Shape:
+def decode(text: bytes, shape: type[Shape], place: str = "") -> Shape:
     """Decode JSON into `shape`, a dataclass or msgspec struct; fields it does not have are ignored.
+
+    Args:
+        place: where the text comes from, for the message.
 
     Raises:
         DecodeError: naming the place and what was expected there.
@@ -35,7 +38,11 @@ def decode(text: bytes, shape: type[Shape]) -> Shape:
     except RecursionError:
         raise DecodeError("JSON is malformed: nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise DecodeError(_named(error)) from None
+        what, _, inner = str(error).partition(" - at `$")
+        if place:
+            what = re.sub(r" \(byte \d+\)$", "", what)  # counted from the beginning of this text
+        place = (place + inner.rstrip("`")).removeprefix(".")
+        raise DecodeError(f"{place}: {what}" if place else what) from None
 
 
 def decode_entries(
@@ -65,36 +72,19 @@ def _each(
     entries: list[msgspec.Raw], field: str, shape: type[Shape]
 ) -> Iterator[Shape | DecodeError]:
     decoder = msgspec.json.Decoder(shape)
+    # The shape with one field alone: each of them says what is wrong with that field.
+    alone = [
+        msgspec.defstruct("Alone", [(f.name, f.type, *([] if f.required else [f.default]))])
+        for f in msgspec.structs.fields(shape)
+    ]
     for number, entry in enumerate(entries):
         try:
             yield decoder.decode(entry)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            place = f"{field}[{number}]"
-            yield DecodeError(*(_faults(entry, shape, place) or [_named(error, place)]))
-
-
-def _faults(entry: msgspec.Raw, shape: type, place: str) -> list[str]:
-    """What is wrong with each field of an entry; nothing where the entry is no object."""
-    try:
-        given = msgspec.json.decode(entry, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return []
-    faults = []
-    for field in msgspec.structs.fields(shape):
-        if field.name in given:
-            try:
-                msgspec.json.decode(given[field.name], type=field.type)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                faults.append(_named(error, f"{place}.{field.name}"))
-        elif field.required:
-            faults.append(f"{place}: Object missing required field `{field.name}`")
-    return faults
-
-
-def _named(error: Exception, inside: str = "") -> str:
-    """The words of a msgspec error, its place in front."""
-    what, _, place = str(error).partition(" - at `$")
-    place = (inside + place.rstrip("`")).removeprefix(".")
-    if inside:
-        what = re.sub(r" \(byte \d+\)$", "", what)  # counted from the entry's own beginning
-    return f"{place}: {what}" if place else what
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            faults = {}
+            for shape in alone:
+                try:
+                    decode(entry, shape, f"{field}[{number}]")
+                except DecodeError as error:
+                    faults[str(error)] = None
+            yield DecodeError(*faults)

@@ -102,12 +102,11 @@ class Dataset:
         digest = hashlib.sha256()
         for name, table in self.splits.items():
             digest.update(name.encode())
+            if "answers" in table:
+                table = table.assign(answers=table["answers"].map("\x1f".join))
             for column in ("question_id", "image_id", "question", "answer", "answers"):
-                if column in table.columns:
-                    values = table[column]
-                    if column == "answers":
-                        values = values.map("\x1f".join)
-                    hashes = pd.util.hash_pandas_object(values, index=False)
+                if column in table:
+                    hashes = pd.util.hash_pandas_object(table[column], index=False)
                     digest.update(hashes.to_numpy().tobytes())
         return digest.hexdigest()
 
@@ -128,27 +127,22 @@ def read_folder(folder: Path, seed: int = 0, arranged: bool = True) -> Dataset:
     if not folder.is_dir():
         remedy = "unpack it and name the folder" if folder.is_file() else "check the path"
         raise InputError(f"{folder}: is not a folder; {remedy}")
-    splits = read_tables(folder)
+    tables = read_tables(folder)
     manifest = read_manifest(folder)
     notes = list(manifest.notes)
     if arranged:
-        notes += arrange(folder, splits, manifest.rule, seed)
+        notes += arrange(folder, tables, manifest.rule, seed)
     for note in notes:
         log.info("%s: %s", folder, note)
+    splits = {split: tables[split] for split in SPLITS if split in tables}
     wanted = set().union(*(table["image_id"] for table in splits.values()))
+    images = folder / manifest.images
     name = manifest.name or folder.resolve().name
     return Dataset(
-        name=name,
-        folder=folder,
-        splits={split: splits[split] for split in SPLITS if split in splits},
-        images=find_images(folder / manifest.images, wanted),
-        image_source=manifest.image_source or name,
-        seed=seed if manifest.seed is None else manifest.seed,
-        image_folder=folder / manifest.images,
-        drawn=manifest.drawn,
-        rule=manifest.rule,
-        notes=notes,
-    )
+        name, folder, splits, find_images(images, wanted), manifest.image_source or name,
+        seed if manifest.seed is None else manifest.seed,
+        image_folder=images, drawn=manifest.drawn, rule=manifest.rule, notes=notes,
+    )  # fmt: skip
 
 
 def read_manifest(folder: Path) -> Manifest:

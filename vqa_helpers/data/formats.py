@@ -33,18 +33,16 @@ RELEASE = "are the two files of one release?"
 Report = Callable[[str, str], None]
 """Takes a kind of fault, for grouping, and a line: file, entry, field, what is wrong, remedy."""
 
-_FILE = re.compile(
-    r"(?:(?P<kind>questions|annotations)(?:_(?P<split>.+))?"
-    r"|(?:v2_)?OpenEnded_mscoco_(?P<asked>.+)_questions"
-    r"|(?:v2_)?mscoco_(?P<answered>.+)_annotations)\.json(?:\.gz)?"
+_OWN_NAME = re.compile(r"(?P<kind>questions|annotations)(_(?P<split>.+))?\.json(\.gz)?")
+_OFFICIAL_NAME = re.compile(
+    r"(v2_)?(OpenEnded_)?mscoco_(?P<split>.+)_(?P<kind>questions|annotations)\.json(\.gz)?"
 )
 _SPLIT_NAMES = {split: split for split in SPLITS}
 _SPLIT_NAMES |= dict.fromkeys(("val", "valid", "dev"), "validation")
-_QUESTION_ROW = np.dtype(
-    [("entry", "i8"), ("question_id", "i8"), ("image_id", "i8"), ("question", "O")]
-)
 _ANSWER_COLUMNS = ("question_type", "answer_type", "answer", "answers")
-_ANNOTATION_ROW = np.dtype(_QUESTION_ROW.descr[:3] + [(column, "O") for column in _ANSWER_COLUMNS])
+_IDS = [("entry", "i8"), ("question_id", "i8"), ("image_id", "i8")]
+_QUESTION_ROW = np.dtype([*_IDS, ("question", "O")])
+_ANNOTATION_ROW = np.dtype([*_IDS, *((column, "O") for column in _ANSWER_COLUMNS)])
 
 Entry = TypeVar("Entry")
 Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -100,14 +98,16 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     Of two files of one kind the first is taken.
     """
     found: dict[str, dict[str, Path]] = {}
-    matches = [(path, _FILE.fullmatch(path.name)) for path in sorted(folder.iterdir())]
-    matches = [(path, match) for path, match in matches if match]
-    if not matches:
+    names = [
+        (path, match)
+        for path in sorted(folder.iterdir())
+        if (match := _OWN_NAME.fullmatch(path.name) or _OFFICIAL_NAME.fullmatch(path.name))
+    ]
+    if not names:
         line = "is not a dataset folder; expected questions_train.json and annotations_train.json"
         report("file name", f"{folder}: {line} (or the official names) in it")
-    for path, match in matches:
-        kind = match["kind"] or ("questions" if match["asked"] else "annotations")
-        label = match["split"] or match["asked"] or match["answered"] or "train"
+    for path, match in names:
+        kind, label = match["kind"], match["split"] or "train"
         split = _SPLIT_NAMES.get(re.sub(r"\d{4}$", "", label).lower())
         if split is not None:
             first = found.setdefault(split, {}).setdefault(kind, path)
@@ -281,10 +281,8 @@ def has_official_answers(table: pd.DataFrame) -> bool:
 
 def write_results(path: Path, question_ids: Iterable[int], answers: Iterable[str]) -> None:
     """Write the JSON that the VQA evaluation server takes: a list of question_id and answer."""
-    rows = [
-        {"question_id": int(question_id), "answer": str(answer)}
-        for question_id, answer in zip(question_ids, answers, strict=True)
-    ]
+    rows = zip(question_ids, answers, strict=True)
+    rows = [{"question_id": int(id_), "answer": str(answer)} for id_, answer in rows]
     write_text(path, json.dumps(rows, ensure_ascii=False))
 
 

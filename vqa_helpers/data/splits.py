@@ -42,10 +42,15 @@ def arrange(folder: Path, splits: dict[str, pd.DataFrame], rule: str, seed: int)
         notes += keep_apart(splits)
     for split in ("validation", "test"):
         if split not in splits:
-            splits["train"], splits[split] = cut_by_image(splits["train"], CUT_SHARE, seed, split)
-            cut = f"{len(splits[split]):,} questions, seed {seed}"
-            notes.append(f"the {split} split was cut from train by image: {cut}")
+            notes.append(cut_from_train(splits, split, CUT_SHARE, seed))
     return notes
+
+
+def cut_from_train(splits: dict[str, pd.DataFrame], name: str, share: float, seed: int) -> str:
+    """Cut a split off train, in place, by image; returns a note of it."""
+    splits["train"], splits[name] = cut_by_image(splits["train"], share, seed, name)
+    cut = f"{len(splits[name]):,} questions, seed {seed}"
+    return f"the {name} split was cut from train by image: {cut}"
 
 
 def cut_by_image(

@@ -96,20 +96,6 @@ def cut(
     )
 
 
-def cut_or_open(source: Dataset, name: str, seed: int = 0) -> Dataset:
-    """Cut a dataset by the study's rule; where too few questions have the answers that the rule
-    wants, any answer will do, and the first note says why.
-
-    Raises:
-        InputError: as `cut`, for a source whose questions are too few whatever their answers.
-    """
-    try:
-        return cut(source, name, seed)
-    except InputError as error:
-        dataset = cut(source, name, seed, answers="open")
-        return dataclasses.replace(dataset, notes=[str(error), *dataset.notes])
-
-
 def keep_train(dataset: Dataset, questions: int, seed: int = 0, name: str | None = None) -> Dataset:
     """The dataset with `questions` of its train questions, drawn at random.
 
@@ -185,3 +171,15 @@ def cuts(
     if not made:
         made[f"{names[0]}-open"] = cut(source, names[0], seed, answers="open")
     return made, problems
+
+
+def cut_or_open(source: Dataset, name: str, seed: int = 0) -> Dataset:
+    """Cut a dataset by the study's rule; where too few questions have the answers that the rule
+    wants, any answer will do, and the first note says why.
+
+    Raises:
+        InputError: as `cut`, for a source whose questions are too few whatever their answers.
+    """
+    made, problems = cuts(source, [name], seed)
+    (dataset,) = made.values()
+    return dataclasses.replace(dataset, notes=[*problems, *dataset.notes])

@@ -4,29 +4,15 @@ The tables are those of the evaluation code published with the VQA dataset (Anto
 et al., 2017). Knows nothing of files, data tables or vocabularies.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 
 NORMALISERS = ("2021", "2015")
 
 # The 65 question types of VQA v1 and v2 on COCO, the catch-all last.
-# fmt: off
-QUESTION_TYPES = (
-    "how many", "is the", "what", "what color is the", "what is the", "is this", "is this a",
-    "what is", "are the", "what kind of", "is there a", "what type of", "is it", "what are the",
-    "where is the", "is there", "does the", "what color are the", "are these", "are there",
-    "which", "is", "what is the man", "is the man", "are", "how", "does this", "what is on the",
-    "what does the", "how many people are", "what is in the", "what is this", "do", "what are",
-    "are they", "what time", "what sport is", "are there any", "is he", "what color is", "why",
-    "where are the", "what color", "who is", "what animal is", "is the woman", "is this an",
-    "do you", "how many people are in", "what room is", "has", "is this person",
-    "what is the woman", "can you", "why is the", "is the person", "what is the color of the",
-    "what is the person", "could", "was", "is that a", "what number is", "what is the name",
-    "what brand", "none of the above",
-)
-# fmt: on
-
 NUMBER_WORDS = {
     "none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5",
     "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
@@ -36,34 +22,11 @@ ARTICLES = frozenset({"a", "an", "the"})
 
 PUNCTUATION = tuple(';/[]"{}()=+\\_-><@`,?!')  # in the order the official code removes them
 
-# Words that annotators typed without their apostrophe, and how else the official table spells them
-# (its capitalised ones never match: words are lower-cased first).
-_APOSTROPHES = """
-    ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd he's
-    how'd how'll how's I'm I've isn't it'd it'll ma'am mightn't might've mustn't must've needn't
-    not've o'clock oughtn't shan't should've shouldn't somebody'll somebody's someone'd
-    someone'll someone's something'd something'll that's there'd there're there's they'd they'll
-    they're they've 'twas wasn't we've weren't what'll what're what's what've when's where'd
-    where's where've who'd who'll who's who've why'll why're why's won't would've wouldn't y'all
-    you'd you'll you're you've
-""".split()
-CONTRACTIONS = {word.replace("'", ""): word for word in _APOSTROPHES} | {
-    "couldn'tve": "couldn't've", "couldnt've": "couldn't've", "hadnt've": "hadn't've",
-    "hadn'tve": "hadn't've", "hed've": "he'd've", "he'dve": "he'd've", "Id've": "I'd've",
-    "I'dve": "I'd've", "itd've": "it'd've", "it'dve": "it'd've", "let's": "let's",
-    "mightnt've": "mightn't've", "mightn'tve": "mightn't've", "ow's'at": "'ow's'at",
-    "'ows'at": "'ow's'at", "'ow'sat": "'ow's'at", "shed've": "she'd've", "she'dve": "she'd've",
-    "she's": "she's", "shouldnt've": "shouldn't've", "shouldn'tve": "shouldn't've",
-    "somebody'd": "somebodyd", "somebodyd've": "somebody'd've", "somebody'dve": "somebody'd've",
-    "someoned've": "someone'd've", "someone'dve": "someone'd've",
-    "somethingd've": "something'd've", "something'dve": "something'd've",
-    "thered've": "there'd've", "there'dve": "there'd've", "theyd've": "they'd've",
-    "they'dve": "they'd've", "wed've": "we'd've", "we'dve": "we'd've", "whod've": "who'd've",
-    "who'dve": "who'd've", "wouldnt've": "wouldn't've", "wouldn'tve": "wouldn't've",
-    "yall'll": "y'all'll", "y'allll": "y'all'll", "yall'd've": "y'all'd've",
-    "y'alld've": "y'all'd've", "y'all'dve": "y'all'd've", "youd've": "you'd've",
-    "you'dve": "you'd've",
-}  # fmt: skip
+# The 65 question types of VQA v1 and v2 on COCO, the catch-all last; and words that annotators typed
+# without their apostrophe (the capitalised ones never match: words are lower-cased first).
+_TABLES = json.loads(Path(__file__).with_name("official.json").read_text(encoding="utf-8"))
+QUESTION_TYPES: tuple[str, ...] = tuple(_TABLES["question_types"])
+CONTRACTIONS: dict[str, str] = _TABLES["contractions"]
 
 # Clitics stand apart, as in the corpora that GloVe was trained on: "isn't" is "is" + "n't",
 # "what's" is "what" + "'s".
