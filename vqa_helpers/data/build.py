@@ -33,6 +33,8 @@ MOST_SEED = 2**32 - 1  # that scikit-learn takes
 VALIDATION_SHARE = 0.05  # of the train images of a release: more would be lost to training
 MOST_ABSENT = 0.1  # of the photographs, beyond which a test set is not worth exporting
 
+Source = str | Path | None
+"""A dataset or a folder with a release; None for the release the study used, downloaded."""
 Made = tuple[Dataset, list[Path]]
 """A dataset in memory and the files it was read from."""
 
@@ -110,7 +112,7 @@ def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
 
 
 def build(
-    name: str, *, source: str | Path | None = None, rule: Rule = "by-image", seed: int = 0,
+    name: str, *, source: Source = None, rule: Rule = "by-image", seed: int = 0,
     out: Path | None = None, fetching: Fetching = Fetching(),
 ) -> Path:  # fmt: skip
     """Make a named dataset, downloading what it needs; one that is built already, as asked, is returned.
@@ -146,7 +148,8 @@ def build(
             if source is None and not fetching.offline:
                 _provide_photographs(name, read_tables(out), fetching)
             return out
-        _refuse_existing(out)
+        if out.exists():
+            raise InputError(f"{out}: is there already; choose another --out or remove it")
         if name in RELEASES:
             dataset, files = _follow_protocol(name, source, seed, fetching)
         else:
@@ -154,7 +157,8 @@ def build(
             dataset = cut(pool, name, seed, rule)
         if source is None:
             _provide_photographs(name, dataset.splits, fetching)
-        return write_dataset(dataset, out, asked, files)
+        _write(dataset, out, asked, files)
+        return out
 
 
 def _is_built(out: Path, asked: dict) -> bool:
@@ -162,11 +166,6 @@ def _is_built(out: Path, asked: dict) -> bool:
         return json.loads((out / "split.json").read_text(encoding="utf-8"))["built"] == asked
     except (OSError, ValueError, LookupError, TypeError):
         return False
-
-
-def _refuse_existing(out: Path) -> None:
-    if out.exists():
-        raise InputError(f"{out}: is there already; choose another --out or remove it")
 
 
 def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: Fetching) -> None:
@@ -213,9 +212,7 @@ def _read_subset(folder: Path, release: str, subset: str) -> tuple[pd.DataFrame,
     return read_split(files), list(files.values())
 
 
-def _of_release(
-    release: str, source: str | Path | None, fetching: Fetching
-) -> tuple[Path, str, Path]:
+def _of_release(release: str, source: Source, fetching: Fetching) -> tuple[Path, str, Path]:
     """The folder of a release, what the features of its photographs are filed under, and where
     these lie."""
     if source is None:
@@ -223,7 +220,7 @@ def _of_release(
     return Path(source), Path(source).resolve().name, Path(source)
 
 
-def _read_pool(source: str | Path | None, fetching: Fetching) -> Made:
+def _read_pool(source: Source, fetching: Fetching) -> Made:
     """What the study's datasets are cut from."""
     release, subset = CUT_FROM
     if source is not None and len(_subset_files(Path(source), release, subset)) < 2:
@@ -234,7 +231,7 @@ def _read_pool(source: str | Path | None, fetching: Fetching) -> Made:
     return Dataset(f"{release} {subset}", folder, {"train": table}, {}, filed, 0, images), files
 
 
-def _follow_protocol(name: str, source: str | Path | None, seed: int, fetching: Fetching) -> Made:
+def _follow_protocol(name: str, source: Source, seed: int, fetching: Fetching) -> Made:
     """The field's protocol: train on train2014, choose on a part of it, report on val2014, export
     test2015 where its questions and photographs are here."""
     folder, filed, images = _of_release(name, source, fetching)
@@ -260,22 +257,19 @@ def _follow_protocol(name: str, source: str | Path | None, seed: int, fetching: 
     return Dataset(name, folder, splits, {}, filed, seed, images, notes=notes), files
 
 
-def write_dataset(
-    dataset: Dataset, out: Path, built: dict | None = None, files: list[Path] = ()
-) -> Path:
-    """Write a dataset that was made as a folder of its own; the images stay where they are.
+def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
+    """Write a dataset as a folder of its own, in one step; the images stay where they are.
 
     Args:
-        built: what was asked for, so that the same wish finds it again.
+        asked: what it was made for, so that the same wish finds it again.
         files: what it was read from; their sha256 go into `split.json`.
     """
-    _refuse_existing(out)
     images = (dataset.image_folder or dataset.folder).resolve()
     manifest = {"name": out.name, "images": os.path.relpath(images, out.resolve())}
     for kept in ("image_source", "drawn", "rule", "seed", "notes"):
         manifest[kept] = getattr(dataset, kept)
     sums = {path.name: sha256_of(path) for path in files}
-    record = {"built": built, **dataset.split_record(), "files": sums}
+    record = {"built": asked, **dataset.split_record(), "files": sums}
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -288,4 +282,3 @@ def write_dataset(
         os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return out

@@ -56,9 +56,9 @@ class Check:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def problem(self, kind: str, line: str) -> None:
+    def problem(self, kind: str, where: Path | str, line: str) -> None:
         """Keep a fault: the `Report` of a check."""
-        self.problems.append(Problem(kind, line))
+        self.problems.append(Problem(kind, f"{where}: {line}"))
 
     def to_json(self) -> dict:
         """Everything, as JSON has it."""
@@ -73,27 +73,23 @@ class Check:
             lines += [f"problem: {line}" for line in of_kind[:MOST_LINES]]
             if count > MOST_LINES:
                 lines.append(f"problem: … {count - MOST_LINES:,} more: {kind} (--json has all)")
-        if not kinds:
-            return [*lines, "no problem found"]
         found = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-        return [*lines, f"{len(self.problems):,} problems: {found}"]
+        return [*lines, f"problems: {found or 'none'}"]
 
     def _table(self) -> list[str]:
         """The counts, a column a split."""
         columns = {}
         for split, counts in self.splits.items():
-            each, coverage = list(counts["answers_per_question"]), counts["coverage"]
             rows = {name: counts[name] for name in ("questions", "images", "answers")}
+            each, coverage = list(counts["answers_per_question"]), counts["coverage"]
+            rows["answers a question"] = " to ".join(dict.fromkeys(each[:1] + each[-1:]))
+            rows["in the first 1,000"] = coverage and f"{coverage:.1f} %"
             rows |= {f"answer type: {kind}": n for kind, n in counts["answer_types"].items()}
             rows |= {f"question type: {kind}": n for kind, n in counts["question_types"].items()}
-            columns[split] = {
-                "answers a question": " to ".join(dict.fromkeys(each[:1] + each[-1:])),
-                "in the first 1,000": None if coverage is None else f"{coverage:.1f} %",
-                **{name: f"{n:,}" for name, n in rows.items() if n is not None},
-            }
+            columns[split] = {k: f"{n:,}" if isinstance(n, int) else n for k, n in rows.items()}
         table = pd.DataFrame(columns).to_string(na_rep="", max_rows=MOST_ROWS).splitlines()
         images = "images: {asked:,} asked about, {found:,} found".format(**self.images)
-        return [*table, images + (", each opened" if self.images["opened"] else "")]
+        return [*table, images + ", each opened" * self.images["opened"]] if columns else []
 
 
 def check_folder(folder: Path, images: str = "open") -> Check:
@@ -113,7 +109,7 @@ def check_folder(folder: Path, images: str = "open") -> Check:
     try:
         manifest = read_manifest(folder)
     except InputError as error:
-        check.problem("manifest", str(error))
+        check.problems.append(Problem("manifest", str(error)))
         manifest = Manifest()
     check.notes += manifest.notes
     for split, table in splits.items():
@@ -142,12 +138,12 @@ def _examine_table(where: str, table: pd.DataFrame, check: Check) -> None:
         }
         for id_ in ids[table["answer"].map(lambda answer: _has_blank([answer]))]:
             line = f"multiple_choice_answer of question {id_} is empty; write the answer"
-            check.problem("empty answer", f"{where}: {line}")
+            check.problem("empty answer", where, line)
         for kind, rows in ids.groupby(table["answer_type"]):
             if kind not in ANSWER_TYPES:
                 line = f"answer_type of question {rows.iloc[0]} is {kind!r}"
                 line += f" (so are {len(rows):,} in all); use {', '.join(ANSWER_TYPES)}"
-                check.problem("unknown answer type", f"{where}: {line}, or leave the field away")
+                check.problem("unknown answer type", where, f"{line}, or leave the field away")
     for what, rows in odd.items():
         if rows.any():
             first = f"(the first is {ids[rows].iloc[0]})"
@@ -164,14 +160,14 @@ def _examine_splits(splits: dict[str, pd.DataFrame], manifest: Manifest, check: 
     try:
         check.notes += arrange(folder, dict(splits), manifest.rule, seed=0)
     except InputError as error:
-        check.problem("splits", str(error))
+        check.problems.append(Problem("splits", str(error)))
     for split, table in splits.items():
         if "answer" not in table:
             line = f"the {split} split has no answers"
             check.notes.append(f"{folder}: {line}: they can be predicted alone")
             if split == "validation":
-                remedy = "add its annotations, or name its questions test"
-                check.problem("splits", f"{folder}: {line} to choose an epoch by; {remedy}")
+                line += " to choose an epoch by; add its annotations, or name its questions test"
+                check.problem("splits", folder, line)
     ids = pd.concat([table["question_id"] for table in splits.values()])
     if len(twice := ids[ids.duplicated()]):
         line = f"{len(twice):,} question ids stand in two splits (the first is {twice.iloc[0]})"
@@ -191,15 +187,14 @@ def _examine_images(
         check.notes.append(f"{folder}: {line}")
     for image_id in sorted(wanted.keys() - found.keys()) if found else ():
         line = f"has no file of image {image_id}, which the {wanted[image_id]} split asks about"
-        remedy = f"put one there whose name ends in {image_id}"
-        check.problem("missing image", f"{folder}: {line}; {remedy}")
-    if open_them:
-        with ThreadPoolExecutor() as pool:
-            opened = zip(found.values(), pool.map(_why_unusable, found.values()), strict=True)
-            for path, why in track(opened, "images opened", total=len(found), unit="images"):
-                if why:
-                    line = f"{path}: {why}; copy the image again"
-                    check.problem("image that cannot be opened", line)
+        line += f"; put one there whose name ends in {image_id}"
+        check.problem("missing image", folder, line)
+    to_open = list(found.values()) if open_them else []
+    with ThreadPoolExecutor() as pool:
+        opened = zip(to_open, pool.map(_why_unusable, to_open), strict=True)
+        for path, why in track(opened, "images opened", total=len(to_open), unit="images"):
+            if why:
+                check.problem("image that cannot be opened", path, f"{why}; copy it again")
     return {"asked": len(wanted), "found": len(found), "opened": open_them}
 
 

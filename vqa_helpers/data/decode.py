@@ -68,9 +68,7 @@ def decode_entries(
     return _each(entries, field or "", shape)
 
 
-def _each(
-    entries: list[msgspec.Raw], field: str, shape: type[Shape]
-) -> Iterator[Shape | DecodeError]:
+def _each(entries: list, field: str, shape: type[Shape]) -> Iterator[Shape | DecodeError]:
     decoder = msgspec.json.Decoder(shape)
     # The shape with one field alone: each of them says what is wrong with that field.
     alone = [

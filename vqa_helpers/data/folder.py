@@ -90,10 +90,8 @@ class Dataset:
 
     def split_record(self) -> dict:
         """What `split.json` keeps: the seed, the counts, the notes and a hash of the splits."""
-        counts = {
-            name: {"questions": len(table), "images": int(table["image_id"].nunique())}
-            for name, table in self.splits.items()
-        }
+        tables = self.splits.items()
+        counts = {s: {"questions": len(t), "images": t["image_id"].nunique()} for s, t in tables}
         record = {"rule": self.rule, "seed": self.seed, "counts": counts}
         return record | {"sha256": self.sha256(), "notes": self.notes}
 

@@ -30,8 +30,8 @@ OFFICIAL_ANSWERS = 10
 LAYOUT = "the official VQA JSON layout is expected"
 RELEASE = "are the two files of one release?"
 
-Report = Callable[[str, str], None]
-"""Takes a kind of fault, for grouping, and a line: file, entry, field, what is wrong, remedy."""
+Report = Callable[[str, Path, str], None]
+"""Takes a kind of fault, for grouping, where it is, and a line: entry, field, what is wrong, remedy."""
 
 _OWN_NAME = re.compile(r"(?P<kind>questions|annotations)(_(?P<split>.+))?\.json(\.gz)?")
 _OFFICIAL_NAME = re.compile(
@@ -72,9 +72,9 @@ class Result(msgspec.Struct, gc=False):
     answer: str
 
 
-def refuse(kind: str, line: str) -> None:
+def refuse(kind: str, where: Path, line: str) -> None:
     """The strict report: raise the first fault as an `InputError`."""
-    raise InputError(line)
+    raise InputError(f"{where}: {line}")
 
 
 # ---------------------------------------------------------------- a folder
@@ -98,29 +98,27 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     Of two files of one kind the first is taken.
     """
     found: dict[str, dict[str, Path]] = {}
-    names = [
-        (path, match)
-        for path in sorted(folder.iterdir())
-        if (match := _OWN_NAME.fullmatch(path.name) or _OFFICIAL_NAME.fullmatch(path.name))
-    ]
-    if not names:
-        line = "is not a dataset folder; expected questions_train.json and annotations_train.json"
-        report("file name", f"{folder}: {line} (or the official names) in it")
-    for path, match in names:
+    for path in sorted(folder.iterdir()):
+        match = _OWN_NAME.fullmatch(path.name) or _OFFICIAL_NAME.fullmatch(path.name)
+        if match is None:
+            continue
         kind, label = match["kind"], match["split"] or "train"
         split = _SPLIT_NAMES.get(re.sub(r"\d{4}$", "", label).lower())
         if split is not None:
             first = found.setdefault(split, {}).setdefault(kind, path)
             if first != path:
                 line = f"{first.name} and {path.name} are both the {kind} of the {split} split"
-                report("file name", f"{folder}: {line}; keep one")
+                report("file name", folder, f"{line}; keep one")
         elif not label.lower().startswith("test-"):  # test-dev2015 is a part of test2015
             line = f"{label!r} is no split; name it train, val or test, or move the file away"
-            report("file name", f"{path}: {line}")
+            report("file name", path, line)
+    if not found:
+        line = "is not a dataset folder; expected questions_train.json and annotations_train.json"
+        report("file name", folder, f"{line} (or the official names) in it")
     for split, files in found.items():
         if "questions" not in files:
             line = f"has no questions file beside it; put the questions of the {split} split there"
-            report("file name", f"{files['annotations']}: {line}")
+            report("file name", files["annotations"], line)
     return {split: found[split] for split in SPLITS if "questions" in found.get(split, {})}
 
 
@@ -164,8 +162,7 @@ def read_questions(path: Path, report: Report = refuse) -> pd.DataFrame:
         for number, entry in _entries(path, "questions", Question, report):
             text = entry.question
             if not text or text.isspace():
-                line = f"questions[{number}].question is empty; write the question"
-                report("empty question", f"{path}: {line}")
+                report("empty question", path, f"questions[{number}].question is empty; write it")
             yield number, entry.question_id, entry.image_id, once.setdefault(text, text)
 
     read = _each_once(path, "questions", np.fromiter(rows(), _QUESTION_ROW), report)
@@ -193,8 +190,7 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
             target = entry.multiple_choice_answer
             if target is None and not given:
                 line = f"annotations[{number}] has neither multiple_choice_answer nor answers"
-                remedy = "leave the whole file away if the split has no answers"
-                report("no answer", f"{path}: {line}; {remedy}")
+                report("no answer", path, f"{line}; leave the file away if the split has none")
                 continue
             if target is None:
                 target = Counter(given).most_common(1)[0][0]  # the first of the most frequent
@@ -212,18 +208,16 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
     row = pd.Index(questions["question_id"]).get_indexer(read["question_id"])
     for number, id_ in read[["entry", "question_id"]][row < 0]:
         line = f"annotations[{number}] has question_id {id_}, which no question has; {RELEASE}"
-        report("annotation without its question", f"{path}: {line}")
+        report("annotation without its question", path, line)
     read, row = read[row >= 0], row[row >= 0]
     for id_ in np.delete(questions["question_id"].to_numpy(), row):
         line = f"question {id_} has no usable annotation; add it; {RELEASE}"
-        report("question without its annotation", f"{path}: {line}")
+        report("question without its annotation", path, line)
     asked = questions["image_id"].to_numpy()[row]
     same = read["image_id"] == asked
-    for (number, id_, said), image in zip(
-        read[["entry", "question_id", "image_id"]][~same], asked[~same], strict=True
-    ):
+    for (number, id_, said, *_), image in zip(read[~same], asked[~same], strict=True):
         line = f"annotations[{number}] says image {said} but its question {id_} is about image"
-        report("another image", f"{path}: {line} {image}; {RELEASE}")
+        report("another image", path, f"{line} {image}; {RELEASE}")
     order = np.flatnonzero(same)[np.argsort(row[same])]
     table = questions.iloc[row[order]].reset_index(drop=True)
     table = table.assign(**{name: _series(read[order], name) for name in _ANSWER_COLUMNS})
@@ -239,18 +233,18 @@ def _entries(
     try:
         entries = decode_entries(read_bytes(path), field, shape)
     except (DecodeError, InputError) as error:
-        line = f"{path}: {error}; {LAYOUT}" if isinstance(error, DecodeError) else str(error)
-        report("unreadable file", line)
+        line = str(error).removeprefix(f"{path}: ")
+        report("unreadable file", path, f"{line}; {LAYOUT}")
         return
     number = None
     for number, entry in enumerate(entries):
         if isinstance(entry, DecodeError):
             for fault in entry.faults:
-                report("broken entry", f"{path}: {fault}; {LAYOUT}")
+                report("broken entry", path, f"{fault}; {LAYOUT}")
         else:
             yield number, entry
     if number is None:
-        report("empty file", f"{path}: `{field}` lists nothing; it must list at least one entry")
+        report("empty file", path, f"`{field}` lists nothing; it must list at least one entry")
 
 
 def _each_once(path: Path, field: str, read: np.ndarray, report: Report) -> np.ndarray:
@@ -261,8 +255,7 @@ def _each_once(path: Path, field: str, read: np.ndarray, report: Report) -> np.n
         first = dict(known[~repeated].tolist())
         for id_, number in known[repeated].tolist():
             line = f"{field}[{number}] repeats question_id {id_} of {field}[{first[id_]}]"
-            remedy = "every question needs an id of its own"
-            report("repeated question id", f"{path}: {line}; {remedy}")
+            report("repeated question id", path, f"{line}; every question needs its own id")
     return read[~repeated]
 
 
@@ -290,19 +283,17 @@ def write_split(folder: Path, split: str, table: pd.DataFrame, description: str)
     """Write the rows of a table as `questions_<split>.json` and, where they are answered,
     `annotations_<split>.json`; a row at a time, since a full release is large."""
     info = {"info": {"description": description}, "data_subtype": split}
-    kinds = {"questions": lambda row: {"question": row.question}}
-    if "answer" in table.columns:
-        kinds["annotations"] = lambda row: {
-            "question_type": row.question_type,
-            "answer_type": row.answer_type,
-            "multiple_choice_answer": row.answer,
-            "answers": [{"answer": a, "answer_id": i} for i, a in enumerate(row.answers, start=1)],
-        }
-    for name, content in kinds.items():
+    for name in ("questions", "annotations") if "answer" in table else ("questions",):
         with (folder / f"{name}_{split}.json").open("w", encoding="utf-8") as file:
             file.write(json.dumps({**info, name: []}, ensure_ascii=False).removesuffix("]}"))
             for number, row in enumerate(table.itertuples(index=False)):
-                file.write(",\n" if number else "\n")
-                ids = {"question_id": int(row.question_id), "image_id": int(row.image_id)}
-                file.write(json.dumps({**ids, **content(row)}, ensure_ascii=False))
+                entry = {"question_id": int(row.question_id), "image_id": int(row.image_id)}
+                if name == "questions":
+                    entry["question"] = row.question
+                else:
+                    entry |= {"question_type": row.question_type, "answer_type": row.answer_type}
+                    given = enumerate(row.answers, start=1)
+                    entry["multiple_choice_answer"] = row.answer
+                    entry["answers"] = [{"answer": a, "answer_id": i} for i, a in given]
+                file.write((",\n" if number else "\n") + json.dumps(entry, ensure_ascii=False))
             file.write("]}")

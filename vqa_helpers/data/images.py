@@ -11,7 +11,6 @@ from pathlib import Path
 from vqa_helpers.data.formats import Report, refuse
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-_TESTS = {"test2014", "test2015"}
 _TRAILING_ID = re.compile(r"(\d+)$")
 
 
@@ -40,8 +39,8 @@ def find_images(folder: Path, wanted: Iterable[int], report: Report = refuse) ->
                 continue
             image_id, path = int(trailing[1]), Path(parent, name)
             first = found.setdefault(image_id, path) if image_id in wanted else path
-            if first != path and {first.parent.name, path.parent.name} != _TESTS:
+            if first != path and {first.parent.name, path.parent.name} != {"test2014", "test2015"}:
                 both = f"{first.relative_to(folder)} or {path.relative_to(folder)}"
                 line = f"image {image_id} could be {both}; give every image an id of its own"
-                report("two files of one image", f"{folder}: {line}")
+                report("two files of one image", folder, line)
     return found

@@ -75,12 +75,6 @@ def cut_by_image(
     return stay, go
 
 
-def shared_images(splits: dict[str, pd.DataFrame]) -> int:
-    """How many images stand in more than one split."""
-    images = pd.concat([table["image_id"].drop_duplicates() for table in splits.values()])
-    return int(images.duplicated().groupby(images).any().sum())
-
-
 def keep_apart(splits: dict[str, pd.DataFrame]) -> list[str]:
     """Drop from each split, in place, the questions whose image a later split holds too.
 

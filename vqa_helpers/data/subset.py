@@ -15,7 +15,7 @@ import pandas as pd
 from vqa_helpers.data.catalogue import CUTS, Answers, Rule
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.data.formats import SPLITS
-from vqa_helpers.data.splits import cut_by_image, shared_images
+from vqa_helpers.data.splits import cut_by_image
 from vqa_helpers.errors import InputError
 
 QUALIFYING: dict[Answers, list[str]] = {
@@ -80,19 +80,16 @@ def cut(
         parts = [*cut_by_image(rest, share, seed, "validation"), test]
     splits = dict(zip(SPLITS, (part.reset_index(drop=True) for part in parts), strict=False))
     if rule == "study":
-        shared, images = shared_images(splits), pool["image_id"].nunique()
-        line = f"{shared:,} of {images:,} images stand in more than one split"
+        ids = pd.concat([table["image_id"].drop_duplicates() for table in splits.values()])
+        shared = ids[ids.duplicated()].nunique()
+        line = f"{shared:,} of {ids.nunique():,} images stand in more than one split"
         line += ", so its scores are partly memory" if shared else ""
         notes.append(f"split by row, as the study did: {line}")
     asked = set(pool["image_id"])
+    images = {image_id: path for image_id, path in source.images.items() if image_id in asked}
+    name = f"{source.name}-{name}" + (f"-{answers}" if answers else "")
     return dataclasses.replace(
-        source,
-        name=f"{source.name}-{name}" + (f"-{answers}" if answers else ""),
-        splits=splits,
-        images={i: path for i, path in source.images.items() if i in asked},
-        seed=seed,
-        rule=rule,
-        notes=notes,
+        source, name=name, splits=splits, images=images, seed=seed, rule=rule, notes=notes
     )
 
 

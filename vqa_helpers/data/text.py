@@ -13,11 +13,6 @@ from pathlib import Path
 NORMALISERS = ("2021", "2015")
 
 # The 65 question types of VQA v1 and v2 on COCO, the catch-all last.
-NUMBER_WORDS = {
-    "none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5",
-    "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
-}  # fmt: skip
-
 ARTICLES = frozenset({"a", "an", "the"})
 
 PUNCTUATION = tuple(';/[]"{}()=+\\_-><@`,?!')  # in the order the official code removes them
@@ -27,6 +22,7 @@ PUNCTUATION = tuple(';/[]"{}()=+\\_-><@`,?!')  # in the order the official code 
 _TABLES = json.loads(Path(__file__).with_name("official.json").read_text(encoding="utf-8"))
 QUESTION_TYPES: tuple[str, ...] = tuple(_TABLES["question_types"])
 CONTRACTIONS: dict[str, str] = _TABLES["contractions"]
+NUMBER_WORDS: dict[str, str] = _TABLES["number_words"]
 
 # Clitics stand apart, as in the corpora that GloVe was trained on: "isn't" is "is" + "n't",
 # "what's" is "what" + "'s".

@@ -6,7 +6,7 @@ Turns questions into ids and answers into targets; knows nothing of files or ten
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -61,14 +61,17 @@ class WordVocabulary:
                 notebooks have it; word order is lost.
         """
         known = self.ids.get
-        rows = [[known(word, UNKNOWN) for word in words] or [UNKNOWN] for words in questions]
         if as_sorted_set:
-            rows = [sorted(set(row)) for row in rows]
-        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-        tokens = np.full((len(rows), int(lengths.max(initial=1))), PAD, dtype=np.int32)
-        ids = np.fromiter(chain.from_iterable(rows), dtype=np.int32)
+            questions = [sorted({known(word, UNKNOWN) for word in words}) for words in questions]
+            ids = chain.from_iterable(questions)
+        else:
+            ids = map(known, chain.from_iterable(questions), repeat(UNKNOWN))
+        lengths = np.fromiter(map(len, questions), dtype=np.int64, count=len(questions))
+        tokens = np.full((len(questions), int(lengths.max(initial=1))), PAD, dtype=np.int32)
+        ids = np.fromiter(ids, dtype=np.int32, count=int(lengths.sum()))
         tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = ids
-        return tokens, lengths
+        tokens[lengths == 0, 0] = UNKNOWN  # a question without a word
+        return tokens, np.maximum(lengths, 1)
 
     def coverage(self, questions: Sequence[Sequence[str]]) -> float:
         """Percent of the words of `questions` that the vocabulary knows."""
