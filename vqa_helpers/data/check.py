@@ -147,7 +147,7 @@ def _examine_table(where: str, table: pd.DataFrame, check: Check) -> None:
     for what, rows in odd.items():
         if rows.any():
             first = f"(the first is {ids[rows].iloc[0]})"
-            check.notes.append(f"{where}: {rows.sum():,} questions {what} {first}")
+            check.notes.append(f"{where}: questions {what}: {rows.sum():,} {first}")
 
 
 def _has_blank(texts: Iterable[str]) -> bool:
@@ -207,7 +207,7 @@ def _why_unusable(path: Path) -> str | None:
             image.load()
             return None
     except Exception as error:  # damaged files raise almost anything in Pillow
-        return str(error) or type(error).__name__
+        return str(error).replace(f" {str(path)!r}", "") or type(error).__name__
 
 
 def _count(table: pd.DataFrame, known: tuple[str, ...] | None) -> dict:
