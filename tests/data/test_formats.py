@@ -82,9 +82,6 @@ def test_absent_fields_are_derived(tmp_path):
     assert table["answers"].tolist() == [("3", "2", "2", "3", "1"), ("yes",), ("that",)]
     assert table.loc[1, "question_type"] == "is the" and table["question_type"].dtype == object
     assert not has_official_answers(table)
-
-
-def test_more_than_ten_annotators_are_kept(tmp_path):
     many = [{"answer": str(i)} for i in range(12)]
     table = read(tmp_path, annotations=changed(ANNOTATIONS, 0, answers=many))
     assert len(table.loc[0, "answers"]) == 12 and has_official_answers(table)
@@ -186,22 +183,15 @@ def test_every_truncation_of_a_gzip_file_is_refused(tmp_path):
     for length in range(len(PACKED)):
         path.write_bytes(PACKED[:length])
         refusal(read_bytes, path)
-
-
-def test_a_file_that_cannot_be_opened(tmp_path):
-    assert "cannot be read" in refusal(read_questions, tmp_path / "absent.json")
-    (tmp_path / "q.json").mkdir()
-    assert "cannot be read" in refusal(read_questions, tmp_path / "q.json")
+    for path in (tmp_path / "absent.json", tmp_path):
+        assert "cannot be read" in refusal(read_questions, path)
 
 
 def test_results_are_a_list_of_ids_and_answers(tmp_path):
     path = tmp_path / "new" / "r.json"
     write_results(path, [3, 1, 2**40], ["yes", "猫", 'a "b"'])
-    assert read_json(path) == [
-        {"question_id": 3, "answer": "yes"},
-        {"question_id": 1, "answer": "猫"},
-        {"question_id": 2**40, "answer": 'a "b"'},
-    ]
+    answers = {row["question_id"]: row["answer"] for row in read_json(path)}
+    assert answers == {3: "yes", 1: "猫", 2**40: 'a "b"'}
     with pytest.raises(ValueError, match="shorter"):
         write_results(path.with_name("s.json"), [1, 2], ["a"])
     assert [p.name for p in path.parent.iterdir()] == ["r.json"]
