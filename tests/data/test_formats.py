@@ -112,42 +112,33 @@ def test_byte_order_mark_windows_line_ends_and_gzip(tmp_path, name, change):
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (changed(QUESTIONS, 1, question_id="11"), "questions[1].question_id: Expected `int`"),
-        (changed(QUESTIONS, 1, image_id=1.5), "questions[1].image_id: Expected `int`"),
-        (changed(QUESTIONS, 2, question=None), "questions[2].question: Expected `str`"),
-        (changed(QUESTIONS, 2, question=" \t"), "questions[2].question is empty"),
-        (changed(QUESTIONS, 0, image_id=...), "questions[0]: Object missing required field `ima"),
-        (changed(QUESTIONS, 2, question_id=10), "questions[2] repeats question_id 10 of quest"),
-        (changed(QUESTIONS, 1, question_id=2**63), "questions[1].question_id: Expected `int` <="),
-        (changed(QUESTIONS, 1, image_id=-(10**30)), "questions[1].image_id: Expected `int` >="),
-        ([], "lists nothing"),
-        (["x"], "questions[0]: Expected `object`, got `str`"),
-        ({"10": "x"}, "questions: Expected `array`, got `object`"),
+        (changed(QUESTIONS, 1, question_id="11"), "[1].question_id: Expected `int`, got `str`"),
+        (changed(QUESTIONS, 1, image_id=1.5), "[1].image_id: Expected `int`, got `float`"),
+        (changed(QUESTIONS, 2, question=None), "[2].question: Expected `str`, got `null`"),
+        (changed(QUESTIONS, 2, question=" \t"), "[2].question is empty"),
+        (changed(QUESTIONS, 0, image_id=...), "[0]: Object missing required field `image_id`"),
+        (changed(QUESTIONS, 2, question_id=10), "[2] repeats question_id 10 of questions[0]"),
+        (changed(QUESTIONS, 1, question_id=2**63), "[1].question_id: Expected `int` <= 9"),
+        (changed(QUESTIONS, 1, image_id=-(10**30)), "[1].image_id: Expected `int` >= -9"),
+        ({"10": "x"}, ": Expected `array`, got `object`"),
     ],
 )
 def test_malformed_questions_name_file_entry_and_field(tmp_path, rows, expected):
     message = refusal(read, tmp_path, rows)
-    assert message.startswith(f"{tmp_path / 'q.json'}: ") and expected in message
+    assert message.startswith(f"{tmp_path / 'q.json'}: questions{expected}")
 
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
         (ANNOTATIONS[:2], "question 20 has no usable annotation"),
-        ([*ANNOTATIONS, {**ANNOTATIONS[0], "question_id": 99}],
-         "annotations[3] has question_id 99, which no question has"),
-        ([*ANNOTATIONS, ANNOTATIONS[1]], "annotations[3] repeats question_id 11 of annotations[1]"),
-        (changed(ANNOTATIONS, 2, image_id=1),
-         "annotations[2] says image 1 but its question 20 is about image 2"),
-        (changed(ANNOTATIONS, 1, multiple_choice_answer=1),
-         "annotations[1].multiple_choice_answer: Expected `str | null`, got `int`"),
+        ([*ANNOTATIONS, {**ANNOTATIONS[0], "question_id": 99}], "[3] has question_id 99, which no"),
+        ([*ANNOTATIONS, ANNOTATIONS[1]], "[3] repeats question_id 11 of annotations[1]"),
+        (changed(ANNOTATIONS, 2, image_id=1), "[2] says image 1 but its question 20 is about image 2"),
+        (changed(ANNOTATIONS, 1, multiple_choice_answer=1), "[1].multiple_choice_answer: Expected"),
         (changed(ANNOTATIONS, 1, answers=[{"answer": "a"}, {"answer": 3}]),
-         "annotations[1].answers[1].answer: Expected `str`, got `int`"),
-        (changed(ANNOTATIONS, 1, answers=["yes"]),
-         "annotations[1].answers[0]: Expected `object`, got `str`"),
-        (changed(ANNOTATIONS, 1, answers=[], multiple_choice_answer=...),
-         "annotations[1] has neither multiple_choice_answer nor answers"),
-        ([], "lists nothing"),
+         "[1].answers[1].answer: Expected `str`, got `int`"),
+        (changed(ANNOTATIONS, 1, answers=[], multiple_choice_answer=...), "[1] has neither"),
     ],
 )  # fmt: skip
 def test_malformed_annotations_name_file_entry_and_field(tmp_path, rows, expected):
