@@ -7,14 +7,8 @@ import pandas as pd
 import pytest
 
 from tests.builders import read_json, write_json
-from vqa_helpers.data.formats import (
-    has_official_answers,
-    read_annotations,
-    read_bytes,
-    read_questions,
-    write_results,
-    write_split,
-)
+from vqa_helpers.data import formats
+from vqa_helpers.data.formats import read_annotations, read_questions
 from vqa_helpers.errors import InputError
 
 QUESTIONS = [
@@ -22,16 +16,14 @@ QUESTIONS = [
     {"question_id": 11, "image_id": 1, "question": "Is the cat in?"},
     {"question_id": 20, "image_id": 2, "question": "Say what?"},
 ]
+LABELS = [("how many", "number", "2"), ("is the", "yes/no", "yes"), ("what", "other", "that")]
 ANNOTATIONS = [
     {
-        "question_id": q["question_id"], "image_id": q["image_id"], "question_type": kind,
-        "answer_type": answer_type, "multiple_choice_answer": answer,
+        "question_id": question["question_id"], "image_id": question["image_id"],
+        "question_type": kind, "answer_type": answer_type, "multiple_choice_answer": answer,
         "answers": [{"answer": answer, "answer_id": i} for i in range(10)],
     }
-    for q, kind, answer_type, answer in zip(
-        QUESTIONS, ["how many", "is the", "none of the above"], ["number", "yes/no", "other"],
-        ["2", "yes", "that"], strict=True,
-    )
+    for question, (kind, answer_type, answer) in zip(QUESTIONS, LABELS, strict=True)
 ]  # fmt: skip
 PACKED = gzip.compress(json.dumps({"questions": QUESTIONS}).encode(), mtime=0)
 
@@ -67,7 +59,7 @@ def test_the_table(tmp_path):
     assert table.iloc[0].tolist() == expected
     assert table["question_id"].dtype == table["image_id"].dtype == "int64"
     assert {str(dtype) for dtype in table.dtypes[2:]} == {"object"}
-    assert has_official_answers(table)
+    assert formats.has_official_answers(table)
     pd.testing.assert_frame_equal(read(tmp_path, annotations=ANNOTATIONS[::-1]), table)
 
 
@@ -81,10 +73,10 @@ def test_absent_fields_are_derived(tmp_path):
     assert derived == ["how many", "number", "3"]
     assert table["answers"].tolist() == [("3", "2", "2", "3", "1"), ("yes",), ("that",)]
     assert table.loc[1, "question_type"] == "is the" and table["question_type"].dtype == object
-    assert not has_official_answers(table)
+    assert not formats.has_official_answers(table)
     many = [{"answer": str(i)} for i in range(12)]
     table = read(tmp_path, annotations=changed(ANNOTATIONS, 0, answers=many))
-    assert len(table.loc[0, "answers"]) == 12 and has_official_answers(table)
+    assert len(table.loc[0, "answers"]) == 12 and formats.has_official_answers(table)
 
 
 def test_unicode_negative_and_64_bit_ids(tmp_path):
@@ -95,18 +87,13 @@ def test_unicode_negative_and_64_bit_ids(tmp_path):
     assert table.loc[0, ["question_id", "image_id", "question", "answer"]].tolist() == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("q.json", lambda text: b"\xef\xbb\xbf" + text),
-        ("q.json", lambda text: text.replace(b"\n", b"\r\n") + b"\r\n"),
-        ("q.json.gz", gzip.compress),
-    ],
-)
-def test_byte_order_mark_windows_line_ends_and_gzip(tmp_path, name, change):
+def test_byte_order_mark_windows_line_ends_and_gzip(tmp_path):
     text = json.dumps({"questions": QUESTIONS}, indent=1).encode()
-    (tmp_path / name).write_bytes(change(text))
-    assert read_questions(tmp_path / name)["question_id"].tolist() == [10, 11, 20]
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text)
+    (tmp_path / "b.json").write_bytes(text.replace(b"\n", b"\r\n") + b"\r\n")
+    (tmp_path / "c.json.gz").write_bytes(gzip.compress(text))
+    for path in tmp_path.iterdir():
+        assert read_questions(path)["question_id"].tolist() == [10, 11, 20]
 
 
 @pytest.mark.parametrize(
@@ -149,20 +136,18 @@ def test_malformed_annotations_name_file_entry_and_field(tmp_path, rows, expecte
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("q.json", b" \n\t ", "is empty"),
-        ("q.json", b"\xef\xbb\xbf", "is empty"),
-        ("q.json.gz", b"", "is empty"),
-        ("q.json.gz", gzip.compress(b"", mtime=0), "is empty"),
-        ("q.json", b"question_id,image_id\n", "JSON is malformed"),
-        ("q.json", b'{"questions": [', ""),
+        ("q.json", b" \n\t ", "is empty"), ("q.json", b"\xef\xbb\xbf", "is empty"),
+        ("q.json.gz", b"", "is empty"), ("q.json.gz", gzip.compress(b"", mtime=0), "is empty"),
+        ("q.json", b"question_id,image_id\n", "JSON is malformed"), ("q.json", b'{"que', ""),
         ("q.json", b'{"annotations": []}', "missing required field `questions`"),
+        ("q.json", b'{"questions": []}', "`questions` lists nothing"),
         ("q.json", PACKED, "JSON is malformed"),
         ("q.json.gz", b'{"questions": []}', "is not a whole gzip file"),
         ("q.json.gz", PACKED[:40] + bytes([PACKED[40] ^ 255]) + PACKED[41:], "is not a whole gzip"),
         ("q.json.gz", PACKED[:-8] + bytes(8), "is not a whole gzip file"),  # wrong checksum
         ("q.json.gz", PACKED + b"tail", "is not a whole gzip file"),
     ],
-)
+)  # fmt: skip
 def test_damaged_files(tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
     message = refusal(read_questions, tmp_path / name)
@@ -173,26 +158,26 @@ def test_every_truncation_of_a_gzip_file_is_refused(tmp_path):
     path = tmp_path / "q.json.gz"
     for length in range(len(PACKED)):
         path.write_bytes(PACKED[:length])
-        refusal(read_bytes, path)
+        refusal(formats.read_bytes, path)
     for path in (tmp_path / "absent.json", tmp_path):
         assert "cannot be read" in refusal(read_questions, path)
 
 
 def test_results_are_a_list_of_ids_and_answers(tmp_path):
     path = tmp_path / "new" / "r.json"
-    write_results(path, [3, 1, 2**40], ["yes", "猫", 'a "b"'])
+    formats.write_results(path, [3, 1, 2**40], ["yes", "猫", 'a "b"'])
     answers = {row["question_id"]: row["answer"] for row in read_json(path)}
     assert answers == {3: "yes", 1: "猫", 2**40: 'a "b"'}
     with pytest.raises(ValueError, match="shorter"):
-        write_results(path.with_name("s.json"), [1, 2], ["a"])
+        formats.write_results(path.with_name("s.json"), [1, 2], ["a"])
     assert [p.name for p in path.parent.iterdir()] == ["r.json"]
 
 
 def test_a_split_written_is_the_split_read(tmp_path):
     table = read(tmp_path)
-    write_split(tmp_path, "val", table, "a test")
+    formats.write_split(tmp_path, "val", table, "a test")
     questions = read_questions(tmp_path / "questions_val.json")
     again = read_annotations(tmp_path / "annotations_val.json", questions)
     pd.testing.assert_frame_equal(again, table)
-    write_split(tmp_path, "test", questions, "a test")
+    formats.write_split(tmp_path, "test", questions, "a test")
     assert not (tmp_path / "annotations_test.json").exists()

@@ -15,13 +15,9 @@ def test_words_by_frequency_then_alphabet_after_the_reserved_two():
 
 
 def test_rare_words_are_left_out_now_or_later():
-    for min_count, kept in (
-        (1, ("the", "in", "is", "cat", "dog", "end")),
-        (2, ("the", "in", "is")),
-        (9, ()),
-    ):
+    for min_count, kept in ((1, "the in is cat dog end"), (2, "the in is"), (9, "")):
         built = WordVocabulary.build(TRAIN, min_count=min_count)
-        assert built.words[2:] == kept
+        assert built.words[2:] == tuple(kept.split())
         later = WordVocabulary.build(TRAIN).at_least(min_count)
         assert later == built and later.counts == built.counts
     assert WordVocabulary.build(TRAIN).counts == (0, 0, 3, 2, 2, 1, 1, 1)
