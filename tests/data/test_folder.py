@@ -161,16 +161,13 @@ def test_the_manifest_names_the_dataset_and_its_images(folder):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("{", ""),
-        ("[]", "Expected `object`, got `array`"),
-        ('{"images": 5}', "images: Expected `str`, got `int`"),
+        ("{", ""), ('{"images": 5}', "images: Expected `str`, got `int`"),
         ('{"rule": "by-hand"}', "rule: Invalid enum value 'by-hand'"),
     ],
-)
+)  # fmt: skip
 def test_a_damaged_manifest(folder, content, expected):
     (folder / MANIFEST).write_text(content)
-    message = refusal(folder)
-    assert message.startswith(f"{folder / MANIFEST}: ") and expected in message
+    assert refusal(folder).startswith(f"{folder / MANIFEST}: {expected}")
 
 
 def test_a_folder_named_by_a_link(folder):
