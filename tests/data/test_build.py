@@ -131,11 +131,9 @@ def test_the_field_s_protocol(official, tmp_path, name):
     made = read_folder(build(name, source=official / name, out=tmp_path / name))
     ids = {split: set(table["question_id"]) for split, table in made.splits.items()}
     assert list(ids) == ["train", "validation", "test", "export"]
-    train, test, export = (
-        asked(official / name, subset) for subset in ("train2014", "val2014", "test2015")
-    )
-    assert ids["train"] | ids["validation"] == train
-    assert ids["test"] == test and ids["export"] == export
+    assert ids["train"] | ids["validation"] == asked(official / name, "train2014")
+    assert ids["test"] == asked(official / name, "val2014")
+    assert ids["export"] == asked(official / name, "test2015")
     assert made.splits["validation"]["image_id"].nunique() == 2  # 5 % of 40
     assert not set(made.splits["train"]["image_id"]) & set(made.splits["validation"]["image_id"])
     assert not made.answered("export") and made.missing_images() == []

@@ -35,10 +35,7 @@ def test_values_arrive_and_defaults_fill_the_rest():
     ("text", "expected"),
     [
         ("[]", "Expected `object`, got `array`"),
-        ("{}", "Object missing required field `leaves`"),
-        ('{"leaves": {}}', "leaves: Expected `array`, got `object`"),
         ('{"leaves": [7]}', "leaves[0]: Expected `object`, got `int`"),
-        ('{"leaves": [{"id": "1", "text": "a"}]}', "leaves[0].id: Expected `int`, got `str`"),
         ('{"leaves": [{"id": 1.0, "text": "a"}]}', "leaves[0].id: Expected `int`, got `float`"),
         ('{"leaves": [{"id": true, "text": "a"}]}', "leaves[0].id: Expected `int`, got `bool`"),
         ('{"leaves": [], "more": [{}]}', "more[0]: Object missing required field `id`"),
@@ -88,7 +85,6 @@ def test_a_broken_entry_names_all_its_faults_and_hides_no_other():
     ("text", "field", "expected"),
     [
         ("[]", "leaves", "Expected `object`, got `array`"),
-        ('{"leaves": 1}', "leaves", "leaves: Expected `array`, got `int`"),
         ("{}", None, "Expected `array`, got `object`"),
         ('{"leaves": [' + "[" * 200_000, "leaves", "JSON is malformed: nested too deeply"),
     ],

@@ -124,6 +124,8 @@ def test_what_is_no_dataset_folder(tmp_path):
     (tmp_path / "questions_train.txt").touch()
     (tmp_path / "my_questions_train.json").touch()
     assert "is not a dataset folder; expected questions_train.json" in refusal(tmp_path)
+    shutil.copy(write_dataset(tmp_path / "d", images=2) / "questions_val.json", tmp_path)
+    assert "has no train split with answers" in refusal(tmp_path)
     (tmp_path / "data.zip").touch()
     assert "data.zip: is not a folder; unpack it" in refusal(tmp_path / "data.zip")
 
@@ -140,13 +142,6 @@ def test_what_is_no_dataset_folder(tmp_path):
 def test_names_that_do_not_fit(folder, source, copy, expected):
     shutil.copy(folder / f"{source}.json", folder / f"{copy}.json")
     assert expected in refusal(folder)
-
-
-def test_train_must_be_there_and_answered(folder):
-    (folder / "annotations_train.json").unlink()
-    assert "has no train split with answers" in refusal(folder)
-    (folder / "questions_train.json").unlink()
-    assert "has no train split with answers" in refusal(folder)
 
 
 def test_the_manifest_names_the_dataset_and_its_images(folder):

@@ -100,8 +100,6 @@ def test_byte_order_mark_windows_line_ends_and_gzip(tmp_path):
     ("rows", "expected"),
     [
         (changed(QUESTIONS, 1, question_id="11"), "[1].question_id: Expected `int`, got `str`"),
-        (changed(QUESTIONS, 1, image_id=1.5), "[1].image_id: Expected `int`, got `float`"),
-        (changed(QUESTIONS, 2, question=None), "[2].question: Expected `str`, got `null`"),
         (changed(QUESTIONS, 2, question=" \t"), "[2].question is empty"),
         (changed(QUESTIONS, 0, image_id=...), "[0]: Object missing required field `image_id`"),
         (changed(QUESTIONS, 2, question_id=10), "[2] repeats question_id 10 of questions[0]"),
@@ -122,7 +120,6 @@ def test_malformed_questions_name_file_entry_and_field(tmp_path, rows, expected)
         ([*ANNOTATIONS, {**ANNOTATIONS[0], "question_id": 99}], "[3] has question_id 99, which no"),
         ([*ANNOTATIONS, ANNOTATIONS[1]], "[3] repeats question_id 11 of annotations[1]"),
         (changed(ANNOTATIONS, 2, image_id=1), "[2] says image 1 but its question 20 is about image 2"),
-        (changed(ANNOTATIONS, 1, multiple_choice_answer=1), "[1].multiple_choice_answer: Expected"),
         (changed(ANNOTATIONS, 1, answers=[{"answer": "a"}, {"answer": 3}]),
          "[1].answers[1].answer: Expected `str`, got `int`"),
         (changed(ANNOTATIONS, 1, answers=[], multiple_choice_answer=...), "[1] has neither"),
@@ -142,7 +139,6 @@ def test_malformed_annotations_name_file_entry_and_field(tmp_path, rows, expecte
         ("q.json", b'{"annotations": []}', "missing required field `questions`"),
         ("q.json", b'{"questions": []}', "`questions` lists nothing"),
         ("q.json", PACKED, "JSON is malformed"),
-        ("q.json.gz", b'{"questions": []}', "is not a whole gzip file"),
         ("q.json.gz", PACKED[:40] + bytes([PACKED[40] ^ 255]) + PACKED[41:], "is not a whole gzip"),
         ("q.json.gz", PACKED[:-8] + bytes(8), "is not a whole gzip file"),  # wrong checksum
         ("q.json.gz", PACKED + b"tail", "is not a whole gzip file"),

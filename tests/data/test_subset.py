@@ -48,12 +48,6 @@ def test_every_rule_takes_its_answers_and_nothing_else():
         assert set(rows["answer"]) == expected[rule.answers]
 
 
-def test_shares_and_disjoint_images():
-    made = cut(source_of(["yes", "no"] * 1000), "E")  # 1,000 images
-    assert [t["image_id"].nunique() for t in parts(made)] == [750, 50, 200]
-    assert pd.concat(parts(made))["image_id"].nunique() == 1000
-
-
 def test_questions_are_drawn_by_the_seed_and_a_small_source_says_so():
     made = [cut(source_of(["1"] * 500), "A", seed) for seed in (0, 0, 1)]
     first, again, other = (set(pd.concat(parts(dataset))["question_id"]) for dataset in made)
@@ -103,7 +97,10 @@ def test_the_study_cuts_rows_in_the_order_of_the_file():
     assert "1 of 30 images stand in more than one split, so its scores" in shared.notes[-1]
 
 
-def test_the_study_cuts_its_own_sizes_and_leaves_no_split_empty():
+def test_shares_as_the_study_has_them_and_no_split_empty():
+    made = cut(source_of(["yes", "no"] * 1000), "E")  # 1,000 images
+    assert [t["image_id"].nunique() for t in parts(made)] == [750, 50, 200]
+    assert pd.concat(parts(made))["image_id"].nunique() == 1000
     rows = source_of(["1"] * 121_512, per_image=3)
     assert lengths(cut(rows, "100k", rule="study")) == [91_134, 6_076, 24_302]
     assert len(cut(rows, "D", rule="study").splits["train"]) == 7_500
