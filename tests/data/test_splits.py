@@ -21,11 +21,6 @@ def test_a_share_of_the_images_is_cut_off_in_order():
     assert stay.index.tolist() == list(range(54)) and go.index.tolist() == list(range(6))
 
 
-def test_the_seed_decides():
-    cut = [cut_by_image(table(*range(50)), 0.2, seed, "test")[1]["image_id"] for seed in (1, 1, 2)]
-    assert cut[0].tolist() == cut[1].tolist() != cut[2].tolist()
-
-
 def test_at_least_one_image_is_cut_and_one_stays():
     stay, go = cut_by_image(table(5, 6), 0.1, seed=0, name="test")
     assert len(stay) == len(go) == 1

@@ -1,7 +1,6 @@
 """What a model knows: words and answers of the train split."""
 
 import numpy as np
-import pytest
 
 from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
 
@@ -61,8 +60,3 @@ def test_answers_by_frequency_ties_by_alphabet():
 def test_an_answer_outside_has_the_target_minus_one():
     targets = AnswerVocabulary.build(["yes", "no", "no"]).encode(["yes", "maybe", "no", ""])
     assert targets.tolist() == [1, OUTSIDE, 0, OUTSIDE] and targets.dtype == np.int64
-
-
-def test_a_vocabulary_cannot_be_changed():
-    with pytest.raises(AttributeError):
-        WordVocabulary.build(TRAIN).words = ()
