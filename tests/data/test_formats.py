@@ -119,7 +119,7 @@ def test_malformed_questions_name_file_entry_and_field(tmp_path, rows, expected)
         (ANNOTATIONS[:2], "question 20 has no usable annotation"),
         ([*ANNOTATIONS, {**ANNOTATIONS[0], "question_id": 99}], "[3] has question_id 99, which no"),
         ([*ANNOTATIONS, ANNOTATIONS[1]], "[3] repeats question_id 11 of annotations[1]"),
-        (changed(ANNOTATIONS, 2, image_id=1), "[2] says image 1 but its question 20 is about image 2"),
+        (changed(ANNOTATIONS, 2, image_id=1), "[2] says image 1 but its question 20"),
         (changed(ANNOTATIONS, 1, answers=[{"answer": "a"}, {"answer": 3}]),
          "[1].answers[1].answer: Expected `str`, got `int`"),
         (changed(ANNOTATIONS, 1, answers=[], multiple_choice_answer=...), "[1] has neither"),

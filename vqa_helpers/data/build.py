@@ -115,7 +115,7 @@ def build(
     name: str, *, source: Source = None, rule: Rule = "by-image", seed: int = 0,
     out: Path | None = None, fetching: Fetching = Fetching(),
 ) -> Path:  # fmt: skip
-    """Make a named dataset, downloading what it needs; one that is built already, as asked, is returned.
+    """Make a named dataset, downloading what it needs; one that was built as asked is returned.
 
     Photographs that are lacking are asked for every time, of a built dataset too unless offline.
 
@@ -261,7 +261,7 @@ def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
     """Write a dataset as a folder of its own, in one step; the images stay where they are.
 
     Args:
-        asked: what it was made for, so that the same wish finds it again.
+        asked: what it was made for, so that the same request finds it again.
         files: what it was read from; their sha256 go into `split.json`.
     """
     images = (dataset.image_folder or dataset.folder).resolve()

@@ -31,7 +31,7 @@ LAYOUT = "the official VQA JSON layout is expected"
 RELEASE = "are the two files of one release?"
 
 Report = Callable[[str, Path, str], None]
-"""Takes a kind of fault, for grouping, where it is, and a line: entry, field, what is wrong, remedy."""
+"""Takes a kind of fault, for grouping, where it is, and entry, field, what is wrong, remedy."""
 
 _OWN_NAME = re.compile(r"(?P<kind>questions|annotations)(_(?P<split>.+))?\.json(\.gz)?")
 _OFFICIAL_NAME = re.compile(
@@ -134,7 +134,7 @@ def read_split(files: dict[str, Path], report: Report = refuse) -> pd.DataFrame:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The contents of a JSON file, unpacked if its name ends in `.gz`, without a byte order mark."""
+    """The contents of a JSON file, unpacked if it ends in `.gz`, without a byte order mark."""
     try:
         data = path.read_bytes()
         if path.suffix == ".gz" and data:

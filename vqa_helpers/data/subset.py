@@ -1,5 +1,5 @@
-"""Smaller datasets from a larger one: cut by the study's rules, or in several sizes that are measured
-on the same questions.
+"""Smaller datasets from a larger one: cut by the study's rules, or in several sizes that are
+measured on the same questions.
 
 The study scored its datasets A, C and D each on held-out rows of its own: 25 questions for the
 smallest. Here a smaller dataset has fewer train questions alone; validation and test stay, so that

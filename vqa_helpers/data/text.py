@@ -1,7 +1,7 @@
 """Words of questions, and the official normalisation of answers: pure functions on strings.
 
-The tables are those of the evaluation code published with the VQA dataset (Antol et al., 2015; Goyal
-et al., 2017). Knows nothing of files, data tables or vocabularies.
+The tables are those of the evaluation code published with the VQA dataset (Antol et al., 2015;
+Goyal et al., 2017). Knows nothing of files, data tables or vocabularies.
 """
 
 import json
@@ -17,8 +17,8 @@ ARTICLES = frozenset({"a", "an", "the"})
 
 PUNCTUATION = tuple(';/[]"{}()=+\\_-><@`,?!')  # in the order the official code removes them
 
-# The 65 question types of VQA v1 and v2 on COCO, the catch-all last; and words that annotators typed
-# without their apostrophe (the capitalised ones never match: words are lower-cased first).
+# The 65 question types of VQA v1 and v2 on COCO, the catch-all last; and words that annotators
+# typed without their apostrophe (the capitalised ones never match: words are lower-cased first).
 _TABLES = json.loads(Path(__file__).with_name("official.json").read_text(encoding="utf-8"))
 QUESTION_TYPES: tuple[str, ...] = tuple(_TABLES["question_types"])
 CONTRACTIONS: dict[str, str] = _TABLES["contractions"]
