@@ -75,7 +75,6 @@ def _cut(about: str, questions: int, images: int, whole: bool = False) -> Entry:
     return Entry(about, questions, images, CUT_FROM[0], CUT_FROM[1:], whole)
 
 
-_BOTH = SUBSETS[:2]
 ENTRIES = {
     DEMO: Entry(
         "drawn scenes with questions about them; made on this machine in seconds", 4_500, 1_500,
@@ -87,6 +86,6 @@ ENTRIES = {
     "D": _cut("10,000 questions with the answers 1 to 20", 10_000, 10_000),
     "E": _cut("10,000 yes/no questions", 10_000, 10_000),
     "100k": _cut("every question of VQA v1 val2014", 121_512, 40_504, whole=True),
-    "v1": Entry("VQA v1: train on train2014, report on val2014", 369_861, 123_287, "v1", _BOTH, True),
-    "v2": Entry("VQA v2: train on train2014, report on val2014", 658_111, 123_287, "v2", _BOTH, True),
+    "v1": Entry("VQA v1: train2014, reported on val2014", 369_861, 123_287, "v1", SUBSETS[:2], True),
+    "v2": Entry("VQA v2: train2014, reported on val2014", 658_111, 123_287, "v2", SUBSETS[:2], True),
 }  # fmt: skip
