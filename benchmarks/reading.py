@@ -30,8 +30,7 @@ import pandas as pd
 
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.formats import read_annotations, read_questions
-from vqa_helpers.data.official import QUESTION_TYPES
-from vqa_helpers.data.text import tokenize_all
+from vqa_helpers.data.text import QUESTION_TYPES, tokenize_all
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 
 V2_TRAIN = 443_757  # questions, about 82,783 images (Goyal et al., 2017)

@@ -19,8 +19,13 @@ import numpy as np
 import pandas as pd
 
 from vqa_helpers.data.formats import write_results, write_split
-from vqa_helpers.data.official import ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION
-from vqa_helpers.data.text import NORMALISERS
+from vqa_helpers.data.text import (
+    ARTICLES,
+    CONTRACTIONS,
+    NORMALISERS,
+    NUMBER_WORDS,
+    PUNCTUATION,
+)
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.evaluation.bootstrap import RESAMPLES
 from vqa_helpers.evaluation.metrics import Annotators, measure, score

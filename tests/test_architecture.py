@@ -45,7 +45,7 @@ MAY_IMPORT = {
 
 HEAVY = ("torch", "torchvision", "tensorflow", "papermill", "ray", "matplotlib", "pandas")
 OPTIONAL = (
-    "tensorflow", "tensorflow_hub", "papermill", "nbconvert", "msgspec", "ipykernel", "ray",
+    "tensorflow", "tensorflow_hub", "papermill", "nbconvert", "ipykernel", "ray",
     "tokenizers", "requests", "urllib3", "accelerate",
 )  # fmt: skip
 
@@ -154,13 +154,13 @@ for name in {names}:
     except ModuleNotFoundError as error:
         print(f"{{name}}: {{error}}")
 try:
-    import msgspec
+    import papermill
 except ModuleNotFoundError:
-    print("msgspec is hidden")
+    print("papermill is hidden")
 """
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "msgspec is hidden\n"
+    assert done.stdout == "papermill is hidden\n"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

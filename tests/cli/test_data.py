@@ -21,9 +21,10 @@ def test_datasets_and_public_files_are_listed(vqa, tmp_path):
 
 
 def test_a_dataset_is_cut_and_trained_on(vqa, data, tmp_path):
-    code, out, error = vqa("data", "build", "A", "--from", data, "--out", tmp_path / "A")
+    code, out, _ = vqa("data", "build", "A", "--from", data, "--out", tmp_path / "A")
     assert (code, out.strip()) == (0, str(tmp_path / "A"))
-    assert "scaled: 36 questions qualify where the study has 100" in error
+    notes = read_json(tmp_path / "A" / "dataset.json")["notes"]
+    assert "scaled: 36 questions qualify where the study has 100" in notes
     code, out, _ = vqa("train", "Question_Only", "--data", tmp_path / "A", "--out",
                        tmp_path / "run", "--epochs", "1", *QUICK)  # fmt: skip
     assert code == 0

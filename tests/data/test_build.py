@@ -1,94 +1,66 @@
-"""Named datasets: opened, cut by rule, written and read back."""
+"""Named datasets: built from a dataset or a release, and opened again."""
 
-import json
 import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from tests.builders import read_json, write_dataset, write_json, write_release
 from tests.data.public.server import Server
-from tests.data.test_cut import parts
-from vqa_helpers.data.build import build as make
-from vqa_helpers.data.build import draw_demo, open_dataset
-from vqa_helpers.data.build import write_dataset as write_cut
+from vqa_helpers.data.build import Fetching, build, draw_demo, open_dataset
 from vqa_helpers.data.catalogue import ENTRIES
-from vqa_helpers.data.cut import cut
 from vqa_helpers.data.folder import read_folder
-from vqa_helpers.data.release import Fetching
+from vqa_helpers.data.subset import cut
 from vqa_helpers.errors import InputError
 
 
-def test_a_cut_of_a_folder_is_written_and_read_back(tmp_path):
+def test_a_cut_is_written_and_read_back(tmp_path):
     source = read_folder(write_dataset(tmp_path / "big", images=8))
+    assert open_dataset(tmp_path / "big").name == open_dataset(str(tmp_path / "big")).name == "big"
     made = cut(source, "E", seed=2)
     assert set(made.images) == set(made.image_ids()) < set(source.images) | {0}
-    out = write_cut(made, tmp_path / "out" / "E")
-    again = read_folder(out)
+    out = build("E", source=tmp_path / "big", seed=2, out=tmp_path / "out" / "E")
+    again = open_dataset("E", root=tmp_path / "out")
     for split, table in made.splits.items():
         pd.testing.assert_frame_equal(again.splits[split], table)
     assert again.sha256() == made.sha256()
     assert again.name == "E" and again.image_source == "big" and again.notes == made.notes
-    assert {i: p.resolve() for i, p in again.images.items()} == {
-        i: p.resolve() for i, p in made.images.items()
-    }
-    record = json.loads((out / "split.json").read_text())
+    paths = [[path.resolve() for path in dataset.images.values()] for dataset in (made, again)]
+    assert paths[0] == paths[1] and made.images.keys() == again.images.keys()
+    record = read_json(out / "split.json")
     assert record["sha256"] == again.sha256() and record["seed"] == 2
-    assert record["counts"]["train"]["questions"] == len(made.splits["train"])
-    assert [p.name for p in out.parent.iterdir()] == ["E"]  # nothing half-written is left
+    left = {path.name for path in out.parent.iterdir()}
+    assert left == {"E", ".E.build.lock"}  # nothing half-written
 
 
-def test_a_cut_of_a_cut_still_finds_its_images(tmp_path):
-    source = read_folder(write_dataset(tmp_path / "big", images=8))
-    first = read_folder(write_cut(cut(source, "100k"), tmp_path / "far" / "away" / "100k"))
-    second = read_folder(write_cut(cut(first, "E"), tmp_path / "E"))
+def test_a_cut_of_a_cut_finds_its_images_and_may_move_with_them(tmp_path):
+    write_dataset(tmp_path / "a" / "big", images=8)
+    build("100k", source=tmp_path / "a" / "big", out=tmp_path / "a" / "far" / "away" / "100k")
+    build("E", source=tmp_path / "a" / "far" / "away" / "100k", out=tmp_path / "a" / "E")
+    (tmp_path / "a").rename(tmp_path / "b")
+    second = read_folder(tmp_path / "b" / "E")
     assert second.missing_images() == [] and len(second.images) > 0
     assert second.image_source == "big"
 
 
-def test_a_written_folder_may_move_with_its_source(tmp_path):
-    source = read_folder(write_dataset(tmp_path / "a" / "big", images=8))
-    write_cut(cut(source, "E"), tmp_path / "a" / "E")
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert read_folder(tmp_path / "b" / "E").missing_images() == []
-
-
-def test_nothing_is_written_over(tmp_path):
-    made = cut(read_folder(write_dataset(tmp_path / "big", images=8)), "E")
-    (tmp_path / "E").mkdir()
-    with pytest.raises(InputError, match="is there already; choose another --out"):
-        write_cut(made, tmp_path / "E")
-    assert not list((tmp_path / "E").iterdir())
-
-
-def test_open_by_folder_and_by_name(tmp_path):
-    own = write_dataset(tmp_path / "own", images=8)
-    assert open_dataset(own).name == open_dataset(str(own)).name == "own"
-    write_cut(cut(open_dataset(own), "E"), tmp_path / "data" / "E")
-    assert open_dataset("E", root=tmp_path / "data").name == "E"
-
-
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("name", "seed", "expected"),
     [
-        ("A", "dataset A is not on this machine; `vqa data build A` makes it"),
-        ("v2", "dataset v2 is not on this machine; `vqa data build v2` makes it"),
-        ("nonsense", "nonsense: is neither a folder nor a named dataset; the names are demo, A, B"),
+        ("v2", 0, "dataset v2 is not on this machine; `vqa data build v2` makes it"),
+        ("nonsense", 0, "is neither a folder nor a named dataset; the names are demo, A, B"),
+        ("data.zip", 0, "is not a folder; unpack it"),
+        (".", -1, "use 0 to 4294967295"), (".", 2**32, "use 0 to 4294967295"),
     ],
-)
-def test_names_that_are_not_there(tmp_path, monkeypatch, name, expected):
+)  # fmt: skip
+def test_what_cannot_be_opened(tmp_path, monkeypatch, name, seed, expected):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=expected):
-        open_dataset(name)
-
-
-def test_a_file_is_refused_with_its_remedy(tmp_path):
     (tmp_path / "data.zip").touch()
-    with pytest.raises(InputError, match="is not a folder; unpack it"):
-        open_dataset(tmp_path / "data.zip")
+    with pytest.raises(InputError, match=expected):
+        open_dataset(name, seed)
 
 
 def test_the_demo_is_drawn_once(tmp_path, monkeypatch):
@@ -106,98 +78,62 @@ def test_the_demo_is_drawn_once(tmp_path, monkeypatch):
     assert drawn == [0]  # the splits' seed is not that of the scenes
     with pytest.raises(InputError, match="holds the demo of seed 0; choose another --out"):
         draw_demo(root / "demo", seed=1)
-
-
-def test_another_dataset_is_not_taken_for_the_demo(tmp_path):
-    folder = write_dataset(tmp_path / "demo", images=3)
     with pytest.raises(InputError, match="holds another dataset; choose another --out"):
-        draw_demo(folder)
-    assert open_dataset(folder).drawn is None
+        draw_demo(write_dataset(tmp_path / "demo", images=3))
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32])
-def test_seeds_that_cannot_be_used(tmp_path, seed):
-    with pytest.raises(InputError, match="use 0 to 4294967295"):
-        open_dataset(tmp_path, seed=seed)
-
-
-# By row, as the study did ---------------------------------------------------------------------
-
-
-def test_a_folder_is_cut_as_its_files_have_it(tmp_path):
+def test_a_folder_is_cut_as_its_files_have_it(tmp_path, edit):
     folder = write_dataset(tmp_path / "big", images=20)
     for file in folder.glob("*_test.json"):
         file.unlink()  # a run would cut one from train
     for kind in ("questions", "annotations"):  # and leave out what validation shares with train
-        train, val = (
-            read_json(folder / f"{kind}_{split}.json")[kind] for split in ("train", "val")
-        )
-        train[0]["image_id"] = val[0]["image_id"]
-        write_json(folder / f"{kind}_train.json", {kind: train})
-    made = read_folder(make("100k", source=folder, rule="study", out=tmp_path / "out"))
-    asked = [
-        question["question_id"]
-        for split in ("train", "val")
-        for question in read_json(folder / f"questions_{split}.json")["questions"]
-    ]
-    assert list(pd.concat(parts(made))["question_id"]) == asked
+        edit(folder / f"{kind}_train.json", lambda rows: rows[0].update(image_id=1020))
+    made = read_folder(build("100k", source=folder, rule="study", out=tmp_path / "out"))
+    questions = [read_json(folder / f"questions_{name}.json") for name in ("train", "val")]
+    in_order = [row["question_id"] for content in questions for row in content["questions"]]
+    assert list(pd.concat(made.splits.values())["question_id"]) == in_order
+    # The rule is believed when it is read: nothing is kept apart.
+    assert made.rule == "study" and "1 of 40 images stand in more than one split" in made.notes[-1]
 
 
-def test_the_study_s_splits_share_images_and_say_so(tmp_path):
-    source = read_folder(write_dataset(tmp_path / "big", images=40))
-    made = cut(source, "E", seed=1, rule="study")
-    images = [set(t["image_id"]) for t in parts(made)]
-    shared = len((images[0] & images[1]) | (images[0] & images[2]) | (images[1] & images[2]))
-    assert shared == 0  # one yes/no question an image: nothing to share
-    made = cut(source, "A", seed=1, rule="study")
-    made.splits["train"].loc[0, "image_id"] = made.splits["test"]["image_id"].iloc[0]
-    out = write_cut(made, tmp_path / "A")
-    again = read_folder(out)  # the rule is believed: nothing is kept apart
-    assert again.rule == "study" and len(again.splits["train"]) == len(made.splits["train"])
-    assert "split by row, as the study did" in again.notes[-1]
-
-
-# Made from a release --------------------------------------------------------------------------
+# ---------------------------------------------------------------- from a release
 
 
 @pytest.fixture(scope="module")
 def official(tmp_path_factory):
     """Both releases cut small, photographs included."""
     folder = tmp_path_factory.mktemp("official")
-    (folder / "v1").mkdir()
-    (folder / "v2").mkdir()
-    write_release(folder / "v1", "v1", images=40)
-    write_release(folder / "v2", "v2", images=40)
+    for release in ("v1", "v2"):
+        (folder / release).mkdir()
+        write_release(folder / release, release, images=40)
     return folder
 
 
+def asked(release, subset):
+    """The ids of the questions of a subset."""
+    (file,) = release.glob(f"*OpenEnded_mscoco_{subset}_questions.json")
+    return {question["question_id"] for question in read_json(file)["questions"]}
+
+
 def test_the_study_s_datasets_come_from_val2014_alone(official, tmp_path):
-    out = make("100k", source=official / "v1", out=tmp_path / "100k")
+    out = build("100k", source=official / "v1", out=tmp_path / "100k")
     made = read_folder(out)
-    val2014 = read_json(official / "v1" / "OpenEnded_mscoco_val2014_questions.json")["questions"]
-    rows = pd.concat(parts(made))
-    assert sorted(rows["question_id"]) == sorted(q["question_id"] for q in val2014)
+    assert set(pd.concat(made.splits.values())["question_id"]) == asked(official / "v1", "val2014")
     assert made.missing_images() == []
     record = read_json(out / "split.json")
-    assert record["files"].keys() == {
-        "OpenEnded_mscoco_val2014_questions.json", "mscoco_val2014_annotations.json"
-    }  # fmt: skip
+    names = ("OpenEnded_mscoco_val2014_questions.json", "mscoco_val2014_annotations.json")
+    assert record["files"].keys() == set(names)
     assert record["built"]["rule"] == "by-image" and record["counts"]["test"]["images"] == 8
 
 
 @pytest.mark.parametrize("name", ["v1", "v2"])
 def test_the_field_s_protocol(official, tmp_path, name):
-    made = read_folder(make(name, source=official / name, out=tmp_path / name))
-    folder, prefix = official / name, {"v1": "", "v2": "v2_"}[name]
-
-    def asked(subset):
-        file = folder / f"{prefix}OpenEnded_mscoco_{subset}_questions.json"
-        return {q["question_id"] for q in read_json(file)["questions"]}
-
+    made = read_folder(build(name, source=official / name, out=tmp_path / name))
     ids = {split: set(table["question_id"]) for split, table in made.splits.items()}
     assert list(ids) == ["train", "validation", "test", "export"]
-    assert ids["train"] | ids["validation"] == asked("train2014")
-    assert ids["test"] == asked("val2014") and ids["export"] == asked("test2015")
+    assert ids["train"] | ids["validation"] == asked(official / name, "train2014")
+    assert ids["test"] == asked(official / name, "val2014")
+    assert ids["export"] == asked(official / name, "test2015")
     assert made.splits["validation"]["image_id"].nunique() == 2  # 5 % of 40
     assert not set(made.splits["train"]["image_id"]) & set(made.splits["validation"]["image_id"])
     assert not made.answered("export") and made.missing_images() == []
@@ -208,32 +144,34 @@ def test_without_its_photographs_the_server_s_test_is_left_out(official, tmp_pat
     folder = tmp_path / "v2"
     shutil.copytree(official / "v2", folder)
     shutil.rmtree(folder / "test2015")
-    made = read_folder(make("v2", source=folder, out=tmp_path / "out"))
+    made = read_folder(build("v2", source=folder, out=tmp_path / "out"))
     assert "export" not in made.splits
     assert any("test2015 is not exported" in note for note in made.notes)
-    text = make("v2", source=folder, out=tmp_path / "text", fetching=Fetching(photographs=False))
+    text = build("v2", source=folder, out=tmp_path / "text", fetching=Fetching(photographs=False))
     assert "export" in read_folder(text).splits
 
 
 def test_a_built_dataset_is_not_built_again(official, tmp_path):
     fetching = Fetching(root=tmp_path)
-    out = make("E", source=official / "v1", fetching=fetching)
+    out = build("E", source=official / "v1", fetching=fetching)
     assert out == tmp_path / "v1-E"
     before = (out / "split.json").stat().st_mtime_ns
-    assert make("E", source=official / "v1", fetching=fetching) == out
+    assert build("E", source=official / "v1", fetching=fetching) == out
     assert (out / "split.json").stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="is there already"):
-        make("E", source=official / "v1", seed=1, fetching=fetching)
-    study = make("E", source=official / "v1", rule="study", fetching=fetching)
+    for new in ({"seed": 1, "fetching": fetching}, {"out": tmp_path}):
+        with pytest.raises(InputError, match="is there already; choose another --out"):
+            build("E", source=official / "v1", **new)
+    for name in ENTRIES.keys() - {"demo", "E", "v2"}:
+        assert build(name, source=official / "v1", fetching=fetching).name == f"v1-{name}"
+    study = build("E", source=official / "v1", rule="study", fetching=fetching)
     assert study == tmp_path / "v1-E-study" and read_folder(study).rule == "study"
 
 
 def test_several_processes_build_one_dataset(official, tmp_path):
     fetching = Fetching(root=tmp_path)
+    make = partial(build, "E", source=official / "v1", fetching=fetching)
     with ThreadPoolExecutor(4) as pool:
-        calls = [
-            pool.submit(make, "E", source=official / "v1", fetching=fetching) for _ in range(4)
-        ]
+        calls = [pool.submit(make) for _ in range(4)]
         assert {call.result() for call in calls} == {tmp_path / "v1-E"}
     assert not list(tmp_path.glob(".*.partial"))
 
@@ -254,43 +192,27 @@ def test_photographs_that_lacked_are_asked_for_again(official, tmp_path, monkeyp
         album = f"{server.base}/{{subset}}/{{name}}"
         sources = write_json(tmp_path / "sources.json", {"single_image": album, "sources": [v1]})
         fetching = Fetching(root=tmp_path / "data", sources=sources)
-        out = make("A", fetching=replace(fetching, photographs=False))
+        out = build("A", fetching=replace(fetching, photographs=False))
         assert [path for path, _ in server.asked] == ["/v1.zip"]
-        assert make("A", fetching=replace(fetching, offline=True)) == out
+        assert build("A", fetching=replace(fetching, offline=True)) == out
         assert len(server.asked) == 1
-        assert make("A", fetching=fetching) == out  # nothing but 404
+        assert build("A", fetching=fetching) == out  # nothing but 404
         assert len(read_folder(out).missing_images()) == 40
         for photograph in (official / "v1" / "val2014").iterdir():
             server.files[f"/val2014/{photograph.name}"] = photograph.read_bytes()
-        assert make("A", fetching=fetching) == out
+        assert build("A", fetching=fetching) == out
     assert read_folder(out).missing_images() == []
-
-
-def test_a_source_without_answers(tmp_path):
-    folder = write_dataset(tmp_path / "d", images=4)
-    for file in folder.glob("annotations_*.json"):
-        file.unlink()
-    with pytest.raises(InputError, match="has no answers to cut a dataset by"):
-        make("A", source=folder, out=tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("F", {}, "'F' is no named dataset"),
-        ("A", {"rule": "by-hand"}, "split rule 'by-hand'"),
-        ("A", {"seed": -1}, "seed -1: use 0 to 4294967295"),
-        ("v1", {"seed": 2**32}, "seed 4294967296: use 0 to 4294967295"),
-        ("v1", {"rule": "study"}, "splits of its own"),
-        ("v2", {}, "has no v2_OpenEnded_mscoco_train2014_questions.json"),
+        ("F", {}, "'F' is no named dataset"), ("A", {"rule": "by-hand"}, "split rule 'by-hand'"),
+        ("A", {"seed": -1}, "seed -1: use 0"), ("v1", {"rule": "study"}, "splits of its own"),
+        ("v2", {}, "lacks the official questions or annotations of v2 train2014"),
     ],
-)
+)  # fmt: skip
 def test_wishes_that_cannot_be_met(official, tmp_path, name, options, message):
     with pytest.raises(InputError, match=message):
-        make(name, source=official / "v1", out=tmp_path / "out", **options)
+        build(name, source=official / "v1", out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
-
-
-def test_every_named_dataset_is_known(official, tmp_path):
-    for name in ENTRIES.keys() - {"demo", "v2"}:
-        assert make(name, source=official / "v1", out=tmp_path / name).is_dir()

@@ -1,44 +1,34 @@
-"""`check_folder`: all that a folder holds and all that is wrong with it, in one report."""
+"""`check_folder`: what a folder holds, and every fault by file, entry and field in one report."""
 
 import gzip
 import json
 import shutil
-from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tests.builders import write_dataset, write_json
-from vqa_helpers.data.check import MOST_LINES, check_folder
+from tests.builders import write_dataset
+from vqa_helpers.data.check import MOST_LINES, MOST_PIXELS, check_folder
 from vqa_helpers.data.folder import MANIFEST, read_folder
 from vqa_helpers.errors import InputError
-
-REAL = Path(__file__).parents[2] / ".." / "shared" / "data"
-
-
-def real(name):
-    folder = REAL / name
-    if not folder.is_dir():
-        pytest.skip(f"the real data {name} are not on this machine")
-    return folder
+from vqa_helpers.vision import preprocess
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return write_dataset(tmp_path / "own", images=5)
-
-
-def edit(path, change):
-    content = json.loads(path.read_text(encoding="utf-8"))
-    (rows,) = content.values()
-    change(rows)
-    write_json(path, content)
+def lines(folder, kind=None, **options):
+    check = check_folder(folder, **options)
+    assert all("\n" not in problem.line for problem in check.problems)
+    return [p.line.replace(f"{folder}/", "") for p in check.problems if kind in (None, p.kind)]
 
 
 def kinds(folder):
     return [problem.kind for problem in check_folder(folder).problems]
 
 
-def test_the_counts(folder):
+def notes(folder):
+    return [note.removeprefix(f"{folder}: the ") for note in check_folder(folder).notes]
+
+
+def test_the_counts(folder, edit):
     def change(rows):
         for row in rows:
             row["multiple_choice_answer"] = "unheard" if row["answer_type"] == "number" else "yes"
@@ -52,27 +42,29 @@ def test_the_counts(folder):
     assert (test["questions"], test["images"], test["answers"]) == (15, 5, 2)
     assert test["answer_types"] == {"other": 5, "number": 5, "yes/no": 5}
     assert test["question_types"] == {"what color is the": 5, "how many": 5, "is the": 5}
-    assert test["answers_per_question"] == {"10": 15}
     assert check.splits["train"]["answers_per_question"] == {"1": 1, "10": 14}
-    train = set(read_folder(folder).splits["train"]["answer"])
-    expected = 100 * (10 / 15 if "yes" in train else 0)
-    assert test["coverage"] == pytest.approx(expected)
-    assert check.splits["train"]["coverage"] == 100
+    assert test["coverage"] == pytest.approx(100 * 10 / 15)  # "yes", of all but the numbers
+    (folder / "annotations_test.json").unlink()
+    check = check_folder(folder)
+    assert check.problems == [] and "the test split has no answers" in check.notes[-1]
+    counts = check.splits["test"]
+    assert counts["questions"] == 15 and counts["answers"] is counts["coverage"] is None
     assert json.loads(json.dumps(check.to_json())) == check.to_json()
 
 
-def test_an_answerless_test_split(folder):
-    (folder / "annotations_test.json").unlink()
+def test_people_see_a_table_and_twenty_of_a_kind(folder, edit):
+    table = check_folder(folder).lines()
+    assert ["questions", "15", "15", "15"] in [line.split() for line in table]
+    assert table[-1] == "problems: none"
+    for split in ("train", "val"):
+        edit(folder / f"questions_{split}.json", lambda rows: [r.update(question="") for r in rows])
     check = check_folder(folder)
-    assert check.problems == [] and "the test split has no answers" in check.notes[0]
-    assert check.splits["test"] == {
-        "questions": 15, "images": 5, "answers": None, "answer_types": {}, "question_types": {},
-        "answers_per_question": {}, "coverage": None,
-    }  # fmt: skip
-    assert [line.split()[-1] for line in check.lines()[:4]] == ["each", "10", "10", "none"]
+    shown = [line for line in check.lines() if line.startswith("problem: ")]
+    assert len(shown) == MOST_LINES + 1 and len(check.to_json()["problems"]) == 30
+    assert shown[-1] == "problem: … 10 more: empty question (--json has all)"
 
 
-def test_everything_at_once(folder):
+def test_everything_at_once(folder, edit):
     """Four files broken in five ways, two images, three file names: all named in one go."""
     edit(folder / "questions_train.json", lambda rows: rows[2].update(question=""))
     edit(folder / "annotations_train.json", lambda rows: rows[3].update(image_id=999, answers=7))
@@ -92,104 +84,151 @@ def test_everything_at_once(folder):
     ]  # fmt: skip
     check = check_folder(folder)
     for problem in check.problems:
-        assert str(folder) in problem.line and ";" in problem.line
-    *_, last = check.lines()
-    assert last.startswith("11 problems: 3 file name, 1 empty question")
+        assert problem.line.count(str(folder)) == 1 and ";" in problem.line
+    assert check.lines()[-1].startswith("problems: 3 file name, 1 empty question")
 
 
-def test_people_see_twenty_of_a_kind_and_json_has_all(folder):
-    for split in ("train", "val"):
-        edit(folder / f"questions_{split}.json", lambda rows: [r.update(question="") for r in rows])
-    check = check_folder(folder)
-    shown = [line for line in check.lines() if line.startswith("problem: ")]
-    assert len(shown) == MOST_LINES + 1
-    assert shown[-1] == "problem: … 10 more: empty question (--json has all)"
-    assert len(check.to_json()["problems"]) == 30
+def test_every_fault_of_a_file_of_questions(folder, edit):
+    def change(rows):
+        rows[0].update(question_id="x", question=5)
+        del rows[3]["image_id"]
+        rows[4]["image_id"] = 2**63
+        rows[5] = "what?"
+        rows[1]["question"] = " \t"
+        rows[7]["question_id"] = rows[9]["question_id"] = rows[2]["question_id"]
+        rows[8]["question"] = "so " * 101 + "?"
+
+    edit(folder / "questions_train.json", change)
+    found = [line for line in lines(folder) if line.startswith("questions_train.json: ")]
+    assert [line.split("json: questions")[1].split(";")[0] for line in found] == [
+        "[0].question_id: Expected `int`, got `str`", "[0].question: Expected `str`, got `int`",
+        "[1].question is empty", "[3]: Object missing required field `image_id`",
+        f"[4].image_id: Expected `int` <= {2**63 - 1}", "[5]: Expected `object`, got `str`",
+        "[7] repeats question_id 12 of questions[2]", "[9] repeats question_id 12 of questions[2]",
+    ]  # fmt: skip
+    assert notes(folder) == ["train split: questions longer than 100 words: 1 (the first is 32)"]
+    # The annotations of six entries stand alone now; the other nine entries are sound.
+    assert len(lines(folder, "annotation without its question")) == 6
+    assert check_folder(folder).splits["train"]["questions"] == 9
 
 
-def test_the_tables_are_aligned(folder):
-    lines = check_folder(folder).lines()
-    header, *rows = lines[:4]
-    assert header.split()[:3] == ["questions", "images", "answers"]
-    assert len({row.index("15") for row in rows}) == 1
-    assert "answer type  train  validation  test" in lines
-    assert lines[-1] == "no problem found"
+def test_the_two_files_against_each_other(folder, edit):
+    def change(rows):
+        rows[0]["question_id"] = 77
+        rows[4]["image_id"] = 5
+        rows.append(dict(rows[8]))
+
+    edit(folder / "annotations_train.json", change)
+    assert [line.split(": ", 1)[1].split(";")[0] for line in lines(folder)] == [
+        "annotations[15] repeats question_id 32 of annotations[8]",
+        "annotations[0] has question_id 77, which no question has",
+        "question 10 has no usable annotation",
+        "annotations[4] says image 5 but its question 21 is about image 2",
+    ]
 
 
-def test_shared_images_are_said_as_a_run_says_them(folder):
+def test_answers_that_a_run_does_not_mind(folder, edit):
+    def change(rows):
+        rows[1]["multiple_choice_answer"] = " "
+        for entry in (2, 5):
+            rows[entry]["answer_type"] = "yes-no"
+        rows[3]["answers"] = rows[3]["answers"][:4]
+        rows[4]["answers"].append({"answer": ""})
+        rows[6]["answer_type"] = rows[6]["question_type"] = None
+
+    edit(folder / "annotations_train.json", change)
+    assert [(p.kind, p.line.split("train split: ")[1]) for p in check_folder(folder).problems] == [
+        ("empty answer", "multiple_choice_answer of question 11 is empty; write the answer"),
+        ("unknown answer type", "answer_type of question 12 is 'yes-no' (so are 2 in all); use "
+         "yes/no, number, other, or leave the field away"),
+    ]  # fmt: skip
+    assert [note.removeprefix("train split: questions with ") for note in notes(folder)] == [
+        "fewer than ten answers, so no VQA accuracy: 1 (the first is 20)",
+        "more than ten answers: 1 (the first is 21)",
+        "an empty text among the answers: 1 (the first is 21)",
+    ]
+    read_folder(folder)
+
+
+def test_one_question_asked_twice_of_an_image_with_two_targets(folder, edit):
+    def ask(rows):
+        rows[1]["question"] = rows[0]["question"]  # image 1: a colour and a number
+        rows[4]["question"] = rows[7]["question"]  # images 2 and 3: no matter
+
+    edit(folder / "questions_train.json", ask)
+    what = "questions asked about an image again, with another target"
+    assert notes(folder) == [f"train split: {what}: 2 (the first is 10)"]
+
+
+def test_a_file_without_entries_hides_nothing_and_is_one_problem(folder):
+    (folder / "annotations_val.json").write_text('{"annotations": []}')
+    assert kinds(folder) == ["empty file"]
+    assert list(check_folder(folder).splits) == ["train", "test"]
+
+
+def test_the_splits_are_told_as_a_run_tells_them(folder, edit):
     def move(rows):
         for row in rows:
             row["image_id"] = 1 if row["image_id"] == 2001 else row["image_id"]
 
-    edit(folder / "questions_test.json", move)
-    edit(folder / "annotations_test.json", move)
+    for kind in ("questions", "annotations"):
+        edit(folder / f"{kind}_test.json", move)
     assert check_folder(folder).notes == read_folder(folder).notes != []
+    for kind in ("questions", "annotations"):
+        edit(folder / f"{kind}_test.json", lambda rows: rows[0].update(question_id=10))
+    assert "1 question ids stand in two splits (the first is 10)" in check_folder(folder).notes[-1]
 
 
 def test_splits_that_no_run_can_use(folder):
     (folder / "annotations_val.json").unlink()
     assert kinds(folder) == ["splits"]
     (folder / "annotations_train.json").unlink()
-    problems = check_folder(folder).problems
-    assert "has no train split with answers" in problems[0].line
-    assert "the validation split has no answers to choose an epoch by" in problems[1].line
-
-
-def test_one_file_twice_leaves_no_train_split(folder):
+    first, second = lines(folder, "splits")
+    assert "has no train split with answers" in first
+    assert "the validation split has no answers to choose an epoch by" in second
     for kind in ("questions", "annotations"):
-        shutil.copy(folder / f"{kind}_train.json", folder / f"{kind}_test.json")
+        shutil.copy(folder / f"{kind}_test.json", folder / f"{kind}_train.json")
+    assert "every image of the train split stands in the test split" in lines(folder, "splits")[0]
+
+
+def test_images_missing_damaged_doubled_and_too_large(folder, monkeypatch):
+    assert MOST_PIXELS == preprocess.MOST_PIXELS
+    with monkeypatch.context() as patched:
+        patched.setattr("vqa_helpers.data.check.MOST_PIXELS", 32 * 32 - 1)
+        assert len(lines(folder, "image that cannot be opened")) == 15
+    images = folder / "images"
+    (images / "000000000002.png").unlink()
+    (images / "000000000003.png").write_text("no image")
+    photograph = images / "4.jpg"
+    (images / "000000000004.png").unlink()
+    Image.effect_noise((400, 300), 50).save(photograph, quality=90)
+    photograph.write_bytes(photograph.read_bytes()[:-5000])
+    shutil.copy(images / "000000000005.png", images / "5.png")
+    shutil.copy(images / "000000000005.png", images / "99.png")  # nobody asks about it
+    (missing,) = lines(folder, "missing image")
+    assert "has no file of image 2, which the train split asks about; put one there" in missing
+    (doubled,) = lines(folder, "two files of one image")
+    assert "image 5 could be images/000000000005.png or images/5.png" in doubled
+    unusable = lines(folder, "image that cannot be opened")
+    names = ["images/000000000003.png", "images/4.jpg"]
+    assert [line.split(":")[0] for line in unusable] == names
+    assert lines(folder, "image that cannot be opened", images="names") == []
+    shutil.rmtree(images)
     check = check_folder(folder)
-    assert "every image of the train split stands in the test split" in check.problems[0].line
-    assert any("15 question ids stand in two splits" in note for note in check.notes)
+    assert check.problems == [] and "holds no image that is asked about" in check.notes[0]
 
 
-def test_too_few_images_to_cut(tmp_path):
-    check = check_folder(write_dataset(tmp_path / "own", images=2, splits=("train",)))
-    assert "cannot be cut by image" in check.problems[0].line
-
-
-def test_splits_cut_by_row_share_images_on_purpose(folder):
-    write_json(folder / MANIFEST, {"rule": "study"})
-    for kind in ("questions", "annotations"):
-        content = json.loads((folder / f"{kind}_train.json").read_text())
-        for row in content[kind]:
-            row["question_id"] += 50_000
-        write_json(folder / f"{kind}_test.json", content)
-    check = check_folder(folder)
-    assert check.problems == []
-    assert "5 images stand in two splits, as the study has it" in check.notes[-1]
-
-
-def test_no_folder_and_no_dataset(tmp_path):
+def test_what_is_no_dataset_folder(tmp_path):
+    check = check_folder(write_dataset(tmp_path / "none", splits=()))
+    assert [problem.kind for problem in check.problems] == ["file name"]
+    assert check.lines()[-1] == "problems: 1 file name" and check.splits == {}
     with pytest.raises(InputError, match="is not a folder"):
         check_folder(tmp_path / "absent")
-    check = check_folder(tmp_path)
-    assert [p.kind for p in check.problems] == ["file name"] and check.splits == {}
-    assert check.lines()[-1] == "1 problems: 1 file name"
 
 
-def test_official_sample():
-    check = check_folder(real("coco_sample"))
-    train = check.splits["train"]
-    assert check.problems == [] and check.images == {"asked": 45, "found": 45, "opened": True}
-    assert (train["questions"], train["images"]) == (67, 45)
-    assert sum(train["answer_types"].values()) == 67
-    assert train["answers_per_question"] == {"10": 67} and train["coverage"] == 100
-
-
-def test_daquar():
-    check = check_folder(real("daquar"), images="names")
+@pytest.mark.parametrize("name", ["coco_sample", "daquar", "vqa2_text"])
+def test_real_data(real, name):
+    check = check_folder(real(name), images="open" if name == "coco_sample" else "names")
     assert check.problems == []
-    assert check.images == {"asked": 794 + 653, "found": 794 + 653, "opened": False}
-    assert check.splits["train"]["questions"] == 6795 and check.splits["test"]["answers"] is None
-    assert check.splits["train"]["answers_per_question"] == {"1": 6795}
-    assert any("6,795 annotations with fewer than ten answers" in note for note in check.notes)
-
-
-def test_text_alone():
-    check = check_folder(real("vqa2_text"))
-    assert check.problems == [] and check.images["found"] == 0
-    counts = [check.splits[split]["questions"] for split in ("train", "validation")]
-    assert counts == [48_061, 8_977]
-    assert check.splits["validation"]["coverage"] == pytest.approx(87.9, abs=0.1)
-    assert any("about 3,930 images that validation holds too" in note for note in check.notes)
+    if name == "vqa2_text":
+        assert check.splits["validation"]["coverage"] == pytest.approx(87.9, abs=0.1)

@@ -1,7 +1,6 @@
 """What a model knows: words and answers of the train split."""
 
 import numpy as np
-import pytest
 
 from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
 
@@ -14,9 +13,15 @@ def test_words_by_frequency_then_alphabet_after_the_reserved_two():
     assert len(words) == 8
 
 
-def test_rare_words_are_left_out():
-    assert WordVocabulary.build(TRAIN, min_count=2).words[2:] == ("the", "in", "is")
-    assert WordVocabulary.build(TRAIN, min_count=9).words == ("<pad>", "<unknown>")
+def test_rare_words_are_left_out_now_or_later():
+    for min_count, kept in ((1, "the in is cat dog end"), (2, "the in is"), (9, "")):
+        built = WordVocabulary.build(TRAIN, min_count=min_count)
+        assert built.words[2:] == tuple(kept.split())
+        later = WordVocabulary.build(TRAIN).at_least(min_count)
+        assert later == built and later.counts == built.counts
+    assert WordVocabulary.build(TRAIN).counts == (0, 0, 3, 2, 2, 1, 1, 1)
+    plain = WordVocabulary(WordVocabulary.build(TRAIN).words)
+    assert plain.at_least(2) is plain and plain == WordVocabulary.build(TRAIN)
 
 
 def test_tokens_are_padded_right_and_unknown_words_are_one():
@@ -26,9 +31,6 @@ def test_tokens_are_padded_right_and_unknown_words_are_one():
     assert tokens.tolist() == [[2, 5, 0, 0], [1, 2, 1, 3], [1, 0, 0, 0]]
     assert lengths.tolist() == [2, 4, 1]
     assert tokens.dtype == np.int32 and lengths.dtype == np.int64
-
-
-def test_no_question_at_all():
     tokens, lengths = WordVocabulary.build(TRAIN).encode([])
     assert tokens.shape == (0, 1) and lengths.shape == (0,)
 
@@ -52,17 +54,9 @@ def test_answers_by_frequency_ties_by_alphabet():
     answers = AnswerVocabulary.build(["no", "yes", "b", "yes", "a", "no", "c"], most=4)
     assert answers.answers == ("no", "yes", "a", "b")
     assert len(answers) == 4
-
-
-def test_fewer_answers_than_wanted():
     assert AnswerVocabulary.build(["x"], most=1000).answers == ("x",)
 
 
 def test_an_answer_outside_has_the_target_minus_one():
     targets = AnswerVocabulary.build(["yes", "no", "no"]).encode(["yes", "maybe", "no", ""])
     assert targets.tolist() == [1, OUTSIDE, 0, OUTSIDE] and targets.dtype == np.int64
-
-
-def test_a_vocabulary_cannot_be_changed():
-    with pytest.raises(AttributeError):
-        WordVocabulary.build(TRAIN).words = ()

@@ -9,7 +9,7 @@ import pytest
 from tests.builders import write_json
 from tests.evaluation.official import vqa_score
 from vqa_helpers.data.formats import write_results
-from vqa_helpers.data.official import ARTICLES, NUMBER_WORDS, PUNCTUATION
+from vqa_helpers.data.text import ARTICLES, NUMBER_WORDS, PUNCTUATION
 from vqa_helpers.evaluation.metrics import Annotators
 from vqa_helpers.evaluation.results import evaluate_results
 

@@ -1,32 +1,26 @@
-"""A catalogue entry becomes a dataset folder.
+"""A name of the catalogue becomes a dataset folder, downloading what that takes.
 
-Knows the rules and the folders; nothing of models, and of the network only whom to ask.
+Knows the rules, the folders and the official file names; nothing of models, and of the network only
+whom to ask.
 """
 
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.catalogue import CUT_FROM, DEMO, ENTRIES, RELEASES, RULES, Rule
-from vqa_helpers.data.cut import cut
+from vqa_helpers.data.catalogue import CUT_FROM, DEMO, ENTRIES, RELEASES, RULES, SUBSETS, Rule
 from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder, read_manifest
-from vqa_helpers.data.formats import write_split
+from vqa_helpers.data.formats import SPLITS, read_questions, read_split, read_tables, write_split
 from vqa_helpers.data.images import find_images
-from vqa_helpers.data.release import (
-    PHOTOGRAPHS,
-    Fetching,
-    find_subset,
-    provide_archives,
-    provide_photographs,
-    read_subset,
-    release_folder,
-)
-from vqa_helpers.data.splits import cut_by_image, keep_apart
+from vqa_helpers.data.public.download import PHOTOGRAPHS, download, fetch_images
+from vqa_helpers.data.public.sources import read_sources
+from vqa_helpers.data.splits import cut_from_train, keep_apart
+from vqa_helpers.data.subset import cut
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked, sha256_of
 
@@ -36,6 +30,35 @@ DATA = Path("data")
 MOST_SEED = 2**32 - 1  # that scikit-learn takes
 VALIDATION_SHARE = 0.05  # of the train images of a release: more would be lost to training
 MOST_ABSENT = 0.1  # of the photographs, beyond which a test set is not worth exporting
+
+Source = str | Path | None
+"""A dataset or a folder with a release; None for the release the study used, downloaded."""
+Made = tuple[Dataset, list[Path]]
+"""A dataset in memory and the files it was read from."""
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """How missing files are had.
+
+    Attributes:
+        root: the data folder.
+        offline: do not try the network; say which file to put where.
+        mirror: an address that is tried first.
+        sources: a JSON file that replaces the built-in list of public files.
+        photographs: whether images are fetched at all; a question-only model needs none.
+    """
+
+    root: Path = DATA
+    offline: bool = False
+    mirror: str | None = None
+    sources: Path | None = None
+    photographs: bool = True
+
+    def download(self, name: str) -> Path:
+        """The folder of a public source, downloaded if it is not here."""
+        source = read_sources(self.sources)[name]
+        return download(source, self.root, mirror=self.mirror, offline=self.offline)
 
 
 def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA) -> Dataset:
@@ -61,17 +84,14 @@ def _find(data: str | Path, root: Path) -> Path:
     name = str(data)
     if name == DEMO:
         return draw_demo(root / DEMO)
-    if Path(data).is_dir():
-        return Path(data)
-    if (root / name / MANIFEST).exists():
+    if not Path(data).is_dir() and (root / name / MANIFEST).exists():
         return root / name
+    if Path(data).exists():
+        return Path(data)  # a file is refused, with its remedy, where it is read
     if name in ENTRIES:
         raise InputError(f"dataset {name} is not on this machine; `vqa data build {name}` makes it")
-    if Path(data).exists():
-        return Path(data)  # a file: refused with its remedy where it is read
-    raise InputError(
-        f"{name}: is neither a folder nor a named dataset; the names are {', '.join(ENTRIES)}"
-    )
+    names = ", ".join(ENTRIES)
+    raise InputError(f"{name}: is neither a folder nor a named dataset; the names are {names}")
 
 
 def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
@@ -90,15 +110,10 @@ def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
 
 
 def build(
-    name: str,
-    *,
-    source: str | Path | None = None,
-    rule: Rule = "by-image",
-    seed: int = 0,
-    out: Path | None = None,
-    fetching: Fetching | None = None,
-) -> Path:
-    """Make a named dataset, downloading what it needs; one that is built already is returned.
+    name: str, *, source: Source = None, rule: Rule = "by-image", seed: int = 0,
+    out: Path | None = None, fetching: Fetching = Fetching(),
+) -> Path:  # fmt: skip
+    """Make a named dataset, downloading what it needs; one that was built as asked is returned.
 
     Photographs that are lacking are asked for every time, of a built dataset too unless offline.
 
@@ -112,7 +127,6 @@ def build(
         InputError: for an unknown name or rule, a seed that cannot be used, and a source that lacks
             what is needed.
     """
-    fetching = fetching or Fetching()
     if name not in ENTRIES:
         raise InputError(f"{name!r} is no named dataset; the names are {', '.join(ENTRIES)}")
     if rule not in RULES:
@@ -122,178 +136,147 @@ def build(
     _require_seed(seed)
     if name == DEMO:
         return draw_demo(out or fetching.root / DEMO, seed)
-    default = out is None
-    out = out or fetching.root / _folder_name(name, source, rule)
-    asked = {
-        "dataset": name,
-        "rule": rule,
-        "seed": seed,
-        "from": None if source is None else str(source),
-    }
-    if out.exists() and not (default and _is_built(out, asked)):
-        raise InputError(f"{out}: is there already; choose another --out or remove it")
+    if out is None:
+        parts = [name] if source is None else [Path(source).resolve().name, name]
+        out = fetching.root / "-".join(parts + ["study"] * (rule == "study"))
+    asked = {"dataset": name, "rule": rule, "seed": seed, "from": source and str(source)}
     with locked(out.with_name(f".{out.name}.build.lock")):
-        if default and _is_built(out, asked):  # before, or by the process that was waited for
+        if _is_built(out, asked):  # before, or by the process that was waited for
             log.info("%s: is built already", out)
             if source is None and not fetching.offline:
-                _provide_images(name, lambda: read_folder(out).image_ids(), fetching)
+                _provide_photographs(name, read_tables(out), fetching)
             return out
+        if out.exists():
+            raise InputError(f"{out}: is there already; choose another --out or remove it")
         if name in RELEASES:
-            dataset, files = _protocol(name, source, seed, fetching)
+            dataset, files = _follow_protocol(name, source, seed, fetching)
         else:
-            pool, files = _pool(source, fetching)
+            pool, files = _read_pool(source, fetching)
             dataset = cut(pool, name, seed, rule)
         if source is None:
-            _provide_images(name, dataset.image_ids, fetching)
-        return write_dataset(dataset, out, asked, files)
-
-
-def _provide_images(name: str, image_ids: Callable[[], Iterable[int]], fetching: Fetching) -> None:
-    """See that the photographs of a dataset are here, unless none are wanted."""
-    if not fetching.photographs:
-        return
-    if ENTRIES[name].whole:
-        provide_archives(ENTRIES[name].subsets, fetching)
-    else:
-        provide_photographs(CUT_FROM[1], image_ids(), fetching)
-
-
-def _folder_name(name: str, source: str | Path | None, rule: Rule) -> str:
-    parts = [Path(source).resolve().name] if source is not None else []
-    return "-".join([*parts, name] + (["study"] if rule == "study" else []))
+            _provide_photographs(name, dataset.splits, fetching)
+        _write(dataset, out, asked, files)
+        return out
 
 
 def _is_built(out: Path, asked: dict) -> bool:
     try:
-        record = json.loads((out / "split.json").read_text(encoding="utf-8"))
-        return record["built"] == asked
+        return json.loads((out / "split.json").read_text(encoding="utf-8"))["built"] == asked
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
 
-def _pool(source: str | Path | None, fetching: Fetching) -> tuple[Dataset, list[Path]]:
-    """What the study's datasets are cut from, and the files it was read from."""
-    release, subset = CUT_FROM
+def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: Fetching) -> None:
+    """See that the photographs of a dataset are here: all of its subsets, or those asked about.
+
+    Of the latter, what cannot be had is named and left out: a run counts it and says so.
+    """
+    if not fetching.photographs:
+        return
+    if ENTRIES[name].whole:
+        for subset in ENTRIES[name].subsets:
+            fetching.download(f"coco-{subset}")
+        return
+    folder, subset = fetching.root / PHOTOGRAPHS, CUT_FROM[1]
+    wanted = set().union(*(table["image_id"].tolist() for table in splits.values()))
+    lacking = sorted(wanted - find_images(folder / subset, wanted).keys())
+    if lacking:
+        log.info("%s: fetching %d photographs of %s", folder, len(lacking), subset)
+        failed = fetch_images(
+            lacking, subset, fetching.root, read_sources(fetching.sources),
+            mirror=fetching.mirror, offline=fetching.offline,
+        )  # fmt: skip
+        for image_id, reason in sorted(failed.items()):
+            log.warning("%s: image %d of %s: %s", folder, image_id, subset, reason)
+
+
+def _subset_files(folder: Path, release: str, subset: str) -> dict[str, Path]:
+    """The official files of a subset that lie in a folder: "questions" and "annotations"."""
+    found = {}
+    for kind, test in (("questions", "OpenEnded_"), ("annotations", "")):
+        plain = folder / f"{RELEASES[release]}{test}mscoco_{subset}_{kind}.json"
+        for path in (plain.with_name(f"{plain.name}.gz"), plain):
+            if path.is_file():
+                found[kind] = path
+    return found
+
+
+def _read_subset(folder: Path, release: str, subset: str) -> tuple[pd.DataFrame, list[Path]]:
+    """An answered subset of a release, and the files it was read from."""
+    files = _subset_files(folder, release, subset)
+    if len(files) < 2:
+        line = f"lacks the official questions or annotations of {release} {subset}; put them there"
+        raise InputError(f"{folder}: {line}, or fetch them with `vqa data download {release}`")
+    return read_split(files), list(files.values())
+
+
+def _of_release(release: str, source: Source, fetching: Fetching) -> tuple[Path, str, Path]:
+    """The folder of a release, what the features of its photographs are filed under, and where
+    these lie."""
     if source is None:
-        folder = release_folder(release, fetching)
-    elif Path(source).is_dir() and len(find_subset(Path(source), release, subset)) == 2:
-        folder = Path(source)  # the release itself, wherever the user keeps it
-    else:
-        # As its files have it: what a run would cut or leave out is cut anew here.
+        return fetching.download(release), PHOTOGRAPHS.name, fetching.root / PHOTOGRAPHS
+    return Path(source), Path(source).resolve().name, Path(source)
+
+
+def _read_pool(source: Source, fetching: Fetching) -> Made:
+    """What the study's datasets are cut from."""
+    release, subset = CUT_FROM
+    if source is not None and len(_subset_files(Path(source), release, subset)) < 2:
+        # A dataset, as its files have it: what a run would cut or leave out is cut anew here.
         return read_folder(_find(source, fetching.root), arranged=False), []
-    table = read_subset(folder, release, subset)
-    if "answer" not in table.columns:
-        raise InputError(f"{folder}: {release} {subset} has no annotations; put them there")
-    images = folder if source is not None else fetching.root / PHOTOGRAPHS
-    pool = Dataset(
-        name=f"{release} {subset}",
-        folder=folder,
-        splits={"train": table},
-        images={},
-        image_source=Path(source).resolve().name if source is not None else PHOTOGRAPHS.name,
-        seed=0,
-        image_folder=images,
-    )
-    return pool, list(find_subset(folder, release, subset).values())
+    folder, filed, images = _of_release(release, source, fetching)
+    table, files = _read_subset(folder, release, subset)
+    return Dataset(f"{release} {subset}", folder, {"train": table}, {}, filed, 0, images), files
 
 
-def _protocol(
-    name: str, source: str | Path | None, seed: int, fetching: Fetching
-) -> tuple[Dataset, list[Path]]:
+def _follow_protocol(name: str, source: Source, seed: int, fetching: Fetching) -> Made:
     """The field's protocol: train on train2014, choose on a part of it, report on val2014, export
     test2015 where its questions and photographs are here."""
-    release = RELEASES[name]
-    folder = release_folder(name, fetching) if source is None else Path(source)
-    subsets = [release.train, release.test]
-    if find_subset(folder, name, release.export):
-        subsets.append(release.export)
-    tables = {subset: read_subset(folder, name, subset) for subset in subsets}
-    for subset in (release.train, release.test):
-        if "answer" not in tables[subset].columns:
-            raise InputError(f"{folder}: {name} {subset} has no annotations; put them there")
-    images = folder if source is not None else fetching.root / PHOTOGRAPHS
-    splits = {"train": tables[release.train], "test": tables[release.test]}
-    notes = [f"VQA {name}: learnt on {release.train}, reported on {release.test}"]
-    notes += _add_export(splits, tables.get(release.export), images, release.export, fetching)
+    folder, filed, images = _of_release(name, source, fetching)
+    learnt, reported, exported = SUBSETS
+    train, files = _read_subset(folder, name, learnt)
+    test, more = _read_subset(folder, name, reported)
+    splits, files = {"train": train, "test": test}, files + more
+    notes = [f"VQA {name}: learnt on {learnt}, reported on {reported}"]
+    if path := _subset_files(folder, name, exported).get("questions"):
+        table = read_questions(path)
+        asked = set(table["image_id"].tolist())
+        absent = len(asked) - len(find_images(images, asked))
+        if fetching.photographs and absent > MOST_ABSENT * len(asked):
+            remedy = f"`vqa data download coco-{exported}`, then remove this dataset and build anew"
+            notes.append(f"{exported} is not exported: its photographs are not here ({remedy})")
+        else:
+            splits["export"] = table
+            files.append(path)
+            notes.append(f"{exported} is answered and exported for the server, not scored")
     notes += keep_apart(splits)
-    splits["train"], validation = cut_by_image(
-        splits["train"], VALIDATION_SHARE, seed, "validation"
-    )
-    splits = {"train": splits.pop("train"), "validation": validation, **splits}
-    notes.append(
-        f"the validation split was cut from {release.train} by image: {len(validation):,} "
-        f"questions, seed {seed}"
-    )
-    dataset = Dataset(
-        name=name,
-        folder=folder,
-        splits=splits,
-        images={},
-        image_source=folder.resolve().name if source is not None else PHOTOGRAPHS.name,
-        seed=seed,
-        image_folder=images,
-        notes=notes,
-    )
-    return dataset, [f for s in subsets for f in find_subset(folder, name, s).values()]
+    notes.append(cut_from_train(splits, "validation", VALIDATION_SHARE, seed))
+    splits = {split: splits[split] for split in SPLITS if split in splits}
+    return Dataset(name, folder, splits, {}, filed, seed, images, notes=notes), files
 
 
-def _add_export(
-    splits: dict, table: pd.DataFrame | None, images: Path, subset: str, fetching: Fetching
-) -> list[str]:
-    if table is None:
-        return []
-    asked = set(table["image_id"].tolist())
-    here = len(find_images(images, asked)) if images.is_dir() else 0
-    if fetching.photographs and len(asked) - here > MOST_ABSENT * len(asked):
-        return [
-            f"{subset} is not exported: its photographs are not here (`vqa data download "
-            f"coco-{subset}` fetches them; then remove this dataset and build it anew)"
-        ]
-    splits["export"] = table.drop(columns=["answer"], errors="ignore")
-    return [f"{subset} is answered and exported for the evaluation server, not scored"]
-
-
-def write_dataset(
-    dataset: Dataset, out: Path, built: dict | None = None, files: list[Path] = ()
-) -> Path:
-    """Write a dataset that was made as a folder of its own; the images stay where they are.
+def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
+    """Write a dataset as a folder of its own, in one step; the images stay where they are.
 
     Args:
-        built: what was asked for, so that the same wish finds it again.
+        asked: what it was made for, so that the same request finds it again.
         files: what it was read from; their sha256 go into `split.json`.
     """
-    if out.exists():
-        raise InputError(f"{out}: is there already; choose another --out or remove it")
+    images = (dataset.image_folder or dataset.folder).resolve()
+    manifest = {"name": out.name, "images": os.path.relpath(images, out.resolve())}
+    for kept in ("image_source", "drawn", "rule", "seed", "notes"):
+        manifest[kept] = getattr(dataset, kept)
+    sums = {path.name: sha256_of(path) for path in files}
+    record = {"built": asked, **dataset.split_record(), "files": sums}
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _write_files(dataset, partial, out, built, files)
+        partial.mkdir(parents=True)
+        for split, table in dataset.splits.items():
+            name = "val" if split == "validation" else split
+            write_split(partial, name, table, dataset.notes[0])
+        for name, content in ((MANIFEST, manifest), ("split.json", record)):
+            (partial / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
         os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return out
-
-
-def _write_files(
-    dataset: Dataset, partial: Path, out: Path, built: dict | None, files: list[Path]
-) -> None:
-    partial.mkdir(parents=True)
-    for split, table in dataset.splits.items():
-        write_split(partial, "val" if split == "validation" else split, table, dataset.notes[0])
-    images = (dataset.image_folder or dataset.folder).resolve()
-    manifest = {
-        "name": out.name,
-        "images": os.path.relpath(images, out.resolve()),
-        "image_source": dataset.image_source,
-        "drawn": dataset.drawn,
-        "rule": dataset.rule,
-        "seed": dataset.seed,
-        "notes": dataset.notes,
-    }
-    (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    record = {
-        "built": built,
-        **dataset.split_record(),
-        "files": {path.name: sha256_of(path) for path in files},
-    }
-    (partial / "split.json").write_text(json.dumps(record, indent=1), encoding="utf-8")

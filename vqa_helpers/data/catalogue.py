@@ -10,36 +10,12 @@ Answers = Literal["numbers 1-20", "yes/no", "open"]
 Rule = Literal["by-image", "study"]
 
 RULES: tuple[Rule, ...] = ("by-image", "study")
-COCO = "images Flickr's"
-ANNOTATIONS = "questions CC BY 4.0"
 
-
-@dataclass(frozen=True)
-class Release:
-    """An official release of questions, one file a subset of COCO.
-
-    Attributes:
-        prefix: of its file names.
-        train, test: the subsets whose answers are published: learn on one, report on the other,
-            as papers without a server submission do.
-        export: the subset whose answers only the evaluation server knows.
-    """
-
-    prefix: str
-    train: str = "train2014"
-    test: str = "val2014"
-    export: str = "test2015"
-
-    def questions(self, subset: str) -> str:
-        """The official name of a subset's questions."""
-        return f"{self.prefix}OpenEnded_mscoco_{subset}_questions.json"
-
-    def annotations(self, subset: str) -> str:
-        """The official name of a subset's annotations."""
-        return f"{self.prefix}mscoco_{subset}_annotations.json"
-
-
-RELEASES = {"v1": Release(""), "v2": Release("v2_")}
+RELEASES = {"v1": "", "v2": "v2_"}  # to what its official file names begin with
+# The subsets of COCO that a release asks about, one file each. The answers of the first two are
+# published: learn on one, report on the other, as papers without a server submission do. Those of
+# the third only the evaluation server knows.
+SUBSETS = ("train2014", "val2014", "test2015")
 
 
 @dataclass(frozen=True)
@@ -92,14 +68,13 @@ class Entry:
     release: str | None = None
     subsets: tuple[str, ...] = ()
     whole: bool = False
-    licence: str = f"{ANNOTATIONS}; {COCO}"
+    licence: str = "questions CC BY 4.0; images Flickr's"
 
 
 def _cut(about: str, questions: int, images: int, whole: bool = False) -> Entry:
     return Entry(about, questions, images, CUT_FROM[0], CUT_FROM[1:], whole)
 
 
-_ALL = ("train2014", "val2014")
 ENTRIES = {
     DEMO: Entry(
         "drawn scenes with questions about them; made on this machine in seconds", 4_500, 1_500,
@@ -111,6 +86,6 @@ ENTRIES = {
     "D": _cut("10,000 questions with the answers 1 to 20", 10_000, 10_000),
     "E": _cut("10,000 yes/no questions", 10_000, 10_000),
     "100k": _cut("every question of VQA v1 val2014", 121_512, 40_504, whole=True),
-    "v1": Entry("VQA v1: train on train2014, report on val2014", 369_861, 123_287, "v1", _ALL, True),
-    "v2": Entry("VQA v2: train on train2014, report on val2014", 658_111, 123_287, "v2", _ALL, True),
+    "v1": Entry("VQA v1: train2014, reported on val2014", 369_861, 123_287, "v1", SUBSETS[:2], True),
+    "v2": Entry("VQA v2: train2014, reported on val2014", 658_111, 123_287, "v2", SUBSETS[:2], True),
 }  # fmt: skip

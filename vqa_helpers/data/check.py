@@ -1,31 +1,43 @@
 """What a dataset folder holds and everything wrong with it, for people and as JSON.
 
-Counts and shows; what is wrong is found by `faults`, what a run would do by `folder`.
+A problem would stop a run or distort it; a note is what a reader of the results should know. Files
+are read by `formats`, as for a run, with a report that collects instead of refusing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
-from vqa_helpers.data.faults import (
-    Faults,
-    Problem,
-    examine_annotations,
-    examine_images,
-    examine_questions,
-)
-from vqa_helpers.data.folder import Manifest, arrange, find_files, read_manifest
-from vqa_helpers.data.splits import shared_images
+from vqa_helpers.data.folder import Manifest, read_manifest
+from vqa_helpers.data.formats import OFFICIAL_ANSWERS, read_tables
+from vqa_helpers.data.images import find_images
+from vqa_helpers.data.splits import arrange
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.errors import InputError
+from vqa_helpers.progress import track
 
-MOST_LINES = 20  # of one kind of problem, and of question types, that people are shown
+MOST_LINES = 20  # of one kind of problem, that people are shown
+MOST_ROWS = 30  # of counts
+ANSWER_TYPES = ("yes/no", "number", "other")
+LONG_QUESTION = 100  # words
+MOST_PIXELS = 80_000_000  # as `vision.preprocess` has it
+_GLANCE_PX = 32  # a JPEG is decoded at an eighth of its size where that is enough
 
 
 @dataclass(frozen=True)
+class Problem:
+    """One thing to mend: its kind, for grouping, and where it is, what is wrong, what to do."""
+
+    kind: str
+    line: str
+
+
+@dataclass
 class Check:
     """What was found.
 
@@ -36,71 +48,48 @@ class Check:
             Without answers the last five are empty or None. Of damaged files the sound entries
             count.
         images: how many are asked about and found; opened tells whether they were decoded too.
-        problems: what would stop a run or distort it.
-        notes: what a reader of the results should know.
     """
 
     folder: Path
-    splits: dict[str, dict]
-    images: dict
-    problems: list[Problem]
-    notes: list[str]
+    splits: dict[str, dict] = field(default_factory=dict)
+    images: dict = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def problem(self, kind: str, where: Path | str, line: str) -> None:
+        """Keep a fault: the `Report` of a check."""
+        self.problems.append(Problem(kind, f"{where}: {line}"))
 
     def to_json(self) -> dict:
         """Everything, as JSON has it."""
-        return {
-            "folder": str(self.folder),
-            "splits": self.splits,
-            "images": self.images,
-            "problems": [{"kind": p.kind, "line": p.line} for p in self.problems],
-            "notes": self.notes,
-        }
+        return asdict(self) | {"folder": str(self.folder)}
 
     def lines(self) -> list[str]:
         """A report for people: tables, then notes, then problems, at most twenty of a kind."""
-        lines = [*self._tables(), *(f"note: {note}" for note in self.notes)]
+        lines = [*self._table(), *(f"note: {note}" for note in self.notes)]
         kinds = Counter(problem.kind for problem in self.problems)
         for kind, count in kinds.items():
             of_kind = [problem.line for problem in self.problems if problem.kind == kind]
             lines += [f"problem: {line}" for line in of_kind[:MOST_LINES]]
             if count > MOST_LINES:
                 lines.append(f"problem: … {count - MOST_LINES:,} more: {kind} (--json has all)")
-        if not kinds:
-            return [*lines, "no problem found"]
         found = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-        return [*lines, f"{len(self.problems):,} problems: {found}"]
+        return [*lines, f"problems: {found or 'none'}"]
 
-    def _tables(self) -> list[str]:
-        if not self.splits:
-            return []
-        overall = [["", "questions", "images", "answers", "in the first 1,000", "answers each"]]
+    def _table(self) -> list[str]:
+        """The counts, a column a split."""
+        columns = {}
         for split, counts in self.splits.items():
-            each = counts["answers_per_question"]
-            covered = counts["coverage"]
-            overall.append([
-                split,
-                f"{counts['questions']:,}",
-                f"{counts['images']:,}",
-                "none" if counts["answers"] is None else f"{counts['answers']:,}",
-                "" if covered is None else f"{covered:.1f} %",
-                _range(each),
-            ])  # fmt: skip
-        lines = _aligned(overall)
-        for kind, title in (("answer_types", "answer type"), ("question_types", "question type")):
-            names = Counter()
-            for counts in self.splits.values():
-                names.update(counts[kind])
-            rows = [
-                [name, *(f"{counts[kind].get(name, 0):,}" for counts in self.splits.values())]
-                for name, _ in names.most_common(MOST_LINES)
-            ]
-            if len(names) > MOST_LINES:
-                rows.append([f"… {len(names) - MOST_LINES} more", *[""] * len(self.splits)])
-            if rows:
-                lines += ["", *_aligned([[title, *self.splits], *rows])]
-        opened = ", all of them opened" if self.images["opened"] and self.images["found"] else ""
-        found = f"images: {self.images['asked']:,} asked about, {self.images['found']:,} found"
-        return [*lines, "", found + opened]
+            rows = {name: counts[name] for name in ("questions", "images", "answers")}
+            each, coverage = list(counts["answers_per_question"]), counts["coverage"]
+            rows["answers a question"] = " to ".join(dict.fromkeys(each[:1] + each[-1:]))
+            rows["in the first 1,000"] = coverage and f"{coverage:.1f} %"
+            rows |= {f"answer type: {kind}": n for kind, n in counts["answer_types"].items()}
+            rows |= {f"question type: {kind}": n for kind, n in counts["question_types"].items()}
+            columns[split] = {k: f"{n:,}" if isinstance(n, int) else n for k, n in rows.items()}
+        table = pd.DataFrame(columns).to_string(na_rep="", max_rows=MOST_ROWS).splitlines()
+        images = "images: {asked:,} asked about, {found:,} found".format(**self.images)
+        return [*table, images + ", each opened" * self.images["opened"]] if columns else []
 
 
 def check_folder(folder: Path, images: str = "open") -> Check:
@@ -114,125 +103,125 @@ def check_folder(folder: Path, images: str = "open") -> Check:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: is not a folder; name the one that holds the dataset")
-    faults = Faults()
-    files, misnamed = find_files(folder)
-    for line in misnamed:
-        faults.problem("file name", line)
-    splits = {
-        split: table
-        for split, of_split in files.items()
-        if (table := _examine_split(of_split, faults)) is not None
-    }
-    manifest = _examine_manifest(folder, faults)
-    if splits and len(splits) == len(files):  # else what a run would do cannot be told
-        _examine_splits(folder, splits, manifest, faults)
-    image_folder = folder / manifest.images
-    found = examine_images(image_folder, splits, images == "open", faults) if splits else {}
-    asked = pd.concat([t["image_id"] for t in splits.values()]).nunique() if splits else 0
-    train = splits.get("train")
-    known = AnswerVocabulary.build(train["answer"]) if _is_answered(train) else None
-    return Check(
-        folder=folder,
-        splits={split: _count(table, known) for split, table in splits.items()},
-        images={"asked": int(asked), "found": len(found), "opened": images == "open"},
-        problems=faults.problems,
-        notes=[*manifest.notes, *faults.notes],
-    )
-
-
-def _examine_split(files: dict[str, Path], faults: Faults) -> pd.DataFrame | None:
-    """The sound questions, with their answers where there are any; None where none is left."""
-    table = examine_questions(files["questions"], faults)
-    if table is not None and "annotations" in files:
-        table = examine_annotations(files["annotations"], table, faults)
-    return None if table is None or table.empty else table
-
-
-def _examine_manifest(folder: Path, faults: Faults) -> Manifest:
+    check = Check(folder)
+    tables = read_tables(folder, check.problem)
+    splits = {split: table for split, table in tables.items() if len(table)}
     try:
-        return read_manifest(folder)
+        manifest = read_manifest(folder)
     except InputError as error:
-        faults.problem("manifest", str(error))
-        return Manifest()
-
-
-def _examine_splits(
-    folder: Path, splits: dict[str, pd.DataFrame], manifest: Manifest, faults: Faults
-) -> None:
-    """What a run makes of the splits, and what it cannot use."""
-    arranged = dict(splits)
-    try:
-        for note in arrange(folder, arranged, manifest.rule, seed=0):
-            faults.note(note)
-    except InputError as error:
-        faults.problem("splits", str(error))
+        check.problems.append(Problem("manifest", str(error)))
+        manifest = Manifest()
+    check.notes += manifest.notes
     for split, table in splits.items():
-        if not _is_answered(table):
-            faults.note(f"{folder}: the {split} split has no answers: they can be predicted alone")
-    if "validation" in splits and not _is_answered(splits["validation"]):
-        faults.problem(
-            "splits",
-            f"{folder}: the validation split has no answers to choose an epoch by; add its "
-            "annotations, or name its questions test",
-        )
-    if manifest.rule == "study" and len(splits) > 1:
-        shared = shared_images(splits)
-        if shared:
-            faults.note(f"{folder}: {shared:,} images stand in two splits, as the study has it")
+        _examine_table(f"{folder}: the {split} split", table, check)
+    if splits and len(splits) == len(tables):  # else what a run would do cannot be told
+        _examine_splits(splits, manifest, check)
+    check.images = _examine_images(folder / manifest.images, splits, images == "open", check)
+    train = splits.get("train", {})
+    known = AnswerVocabulary.build(train["answer"]).answers if "answer" in train else None
+    check.splits = {split: _count(table, known) for split, table in splits.items()}
+    return check
+
+
+def _examine_table(where: str, table: pd.DataFrame, check: Check) -> None:
+    """What can be read and is odd all the same; a run does not mind."""
+    ids, answered = table["question_id"], "answer" in table
+    lengths = table["question"].str.split().map(len)
+    odd = {f"longer than {LONG_QUESTION} words": lengths > LONG_QUESTION}
+    if answered:
+        each, targets = table["answers"].map(len), table.groupby(["image_id", "question"])["answer"]
+        odd |= {
+            "with fewer than ten answers, so no VQA accuracy": each < OFFICIAL_ANSWERS,
+            "with more than ten answers": each > OFFICIAL_ANSWERS,
+            "with an empty text among the answers": table["answers"].map(_has_blank),
+            "asked about an image again, with another target": targets.transform("nunique") > 1,
+        }
+        for id_ in ids[table["answer"].map(lambda answer: _has_blank([answer]))]:
+            line = f"multiple_choice_answer of question {id_} is empty; write the answer"
+            check.problem("empty answer", where, line)
+        for kind, rows in ids.groupby(table["answer_type"]):
+            if kind not in ANSWER_TYPES:
+                line = f"answer_type of question {rows.iloc[0]} is {kind!r}"
+                line += f" (so are {len(rows):,} in all); use {', '.join(ANSWER_TYPES)}"
+                check.problem("unknown answer type", where, f"{line}, or leave the field away")
+    for what, rows in odd.items():
+        if rows.any():
+            first = f"(the first is {ids[rows].iloc[0]})"
+            check.notes.append(f"{where}: questions {what}: {rows.sum():,} {first}")
+
+
+def _has_blank(texts: Iterable[str]) -> bool:
+    return not all(text.strip() for text in texts)
+
+
+def _examine_splits(splits: dict[str, pd.DataFrame], manifest: Manifest, check: Check) -> None:
+    """What a run makes of the splits, and what it cannot use."""
+    folder = check.folder
+    try:
+        check.notes += arrange(folder, dict(splits), manifest.rule, seed=0)
+    except InputError as error:
+        check.problems.append(Problem("splits", str(error)))
+    for split, table in splits.items():
+        if "answer" not in table:
+            line = f"the {split} split has no answers"
+            check.notes.append(f"{folder}: {line}: they can be predicted alone")
+            if split == "validation":
+                line += " to choose an epoch by; add its annotations, or name its questions test"
+                check.problem("splits", folder, line)
     ids = pd.concat([table["question_id"] for table in splits.values()])
-    twice = ids[ids.duplicated()]
-    if len(twice):
-        faults.note(
-            f"{folder}: {len(twice):,} question ids stand in two splits (the first is "
-            f"{twice.iloc[0]}); no dataset can be cut from it"
-        )
+    if len(twice := ids[ids.duplicated()]):
+        line = f"{len(twice):,} question ids stand in two splits (the first is {twice.iloc[0]})"
+        check.notes.append(f"{folder}: {line}; no dataset can be cut from it")
 
 
-def _is_answered(table: pd.DataFrame | None) -> bool:
-    return table is not None and "answer" in table.columns
+def _examine_images(
+    folder: Path, splits: dict[str, pd.DataFrame], open_them: bool, check: Check
+) -> dict:
+    """How many images are asked about and found; those that lack or cannot be opened are named."""
+    wanted: dict[int, str] = {}  # to the first split that asks
+    for split, table in reversed(splits.items()):
+        wanted |= dict.fromkeys(table["image_id"].tolist(), split)
+    found = find_images(folder, wanted, check.problem)
+    if wanted and not found:
+        line = "holds no image that is asked about; questions alone can be learnt"
+        check.notes.append(f"{folder}: {line}")
+    for image_id in sorted(wanted.keys() - found.keys()) if found else ():
+        line = f"has no file of image {image_id}, which the {wanted[image_id]} split asks about"
+        line += f"; put one there whose name ends in {image_id}"
+        check.problem("missing image", folder, line)
+    to_open = list(found.values()) if open_them else []
+    with ThreadPoolExecutor() as pool:
+        opened = zip(to_open, pool.map(_why_unusable, to_open), strict=True)
+        for path, why in track(opened, "images opened", total=len(to_open), unit="images"):
+            if why:
+                check.problem("image that cannot be opened", path, f"{why}; copy it again")
+    return {"asked": len(wanted), "found": len(found), "opened": open_them}
 
 
-def _count(table: pd.DataFrame, known: AnswerVocabulary | None) -> dict:
+def _why_unusable(path: Path) -> str | None:
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                return f"{image.width} x {image.height} pixels are too many"
+            image.draft("RGB", (_GLANCE_PX, _GLANCE_PX))
+            image.load()
+            return None
+    except Exception as error:  # damaged files raise almost anything in Pillow
+        return str(error).replace(f" {str(path)!r}", "") or type(error).__name__
+
+
+def _count(table: pd.DataFrame, known: tuple[str, ...] | None) -> dict:
     """The counts of one split, as `Check` lists them."""
-    counts = {
-        "questions": len(table),
-        "images": int(table["image_id"].nunique()),
-        "answers": None,
-        "answer_types": {},
-        "question_types": {},
-        "answers_per_question": {},
-        "coverage": None,
-    }
-    if not _is_answered(table):
-        return counts
+    counts = {"questions": len(table), "images": int(table["image_id"].nunique())}
+    empty = {"answer_types": {}, "question_types": {}, "answers_per_question": {}}
+    if "answer" not in table:
+        return {**counts, "answers": None, **empty, "coverage": None}
     each = table["answers"].map(len).value_counts().sort_index()
-    return counts | {
+    return {
+        **counts,
         "answers": int(table["answer"].nunique()),
-        "answer_types": _tally(table["answer_type"]),
-        "question_types": _tally(table["question_type"]),
+        "answer_types": table["answer_type"].value_counts().to_dict(),
+        "question_types": table["question_type"].value_counts().to_dict(),
         "answers_per_question": {str(number): int(count) for number, count in each.items()},
-        "coverage": known and 100 * float((known.encode(table["answer"]) >= 0).mean()),
+        "coverage": known and 100 * float(table["answer"].isin(known).mean()),
     }
-
-
-def _range(values: Iterable[str]) -> str:
-    """ "10", or "1 to 10"; the values ascend."""
-    values = list(values)
-    return " to ".join(dict.fromkeys((values[0], values[-1]))) if values else ""
-
-
-def _tally(values: pd.Series) -> dict[str, int]:
-    """How often each value stands there, the most frequent first."""
-    return {str(name): int(count) for name, count in values.value_counts().items()}
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text as lines: the first column to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

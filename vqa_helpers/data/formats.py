@@ -1,18 +1,21 @@
-"""Official VQA JSON to checked tables, and answers to the results JSON of the evaluation server.
+"""Dataset files to checked tables, and answers to the JSON that the evaluation server takes.
 
-One question is one row. Knows nothing of folders, splits or images; a file that breaks the format
-is refused with the file, the entry and the field.
+One question is one row. Each file is read in one pass, which tells every fault it finds to a
+`Report`: reading for a run refuses the first, `check` collects them all and reads on. Knows nothing
+of images on disk, or of what a run does with the splits.
 """
 
 import codecs
 import gzip
 import json
+import re
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -21,130 +24,152 @@ from vqa_helpers.data.text import answer_type_of, question_type_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_text
 
+# "export": questions whose answers only an evaluation server knows; answered and written, no more.
+SPLITS = ("train", "validation", "test", "export")
 OFFICIAL_ANSWERS = 10
+LAYOUT = "the official VQA JSON layout is expected"
+RELEASE = "are the two files of one release?"
+
+Report = Callable[[str, Path, str], None]
+"""Takes a kind of fault, for grouping, where it is, and entry, field, what is wrong, remedy."""
+
+_OWN_NAME = re.compile(r"(?P<kind>questions|annotations)(_(?P<split>.+))?\.json(\.gz)?")
+_OFFICIAL_NAME = re.compile(
+    r"(v2_)?(OpenEnded_)?mscoco_(?P<split>.+)_(?P<kind>questions|annotations)\.json(\.gz)?"
+)
+_SPLIT_NAMES = {split: split for split in SPLITS}
+_SPLIT_NAMES |= dict.fromkeys(("val", "valid", "dev"), "validation")
+_ANSWER_COLUMNS = ("question_type", "answer_type", "answer", "answers")
+_IDS = [("entry", "i8"), ("question_id", "i8"), ("image_id", "i8")]
+_QUESTION_ROW = np.dtype([*_IDS, ("question", "O")])
+_ANNOTATION_ROW = np.dtype([*_IDS, *((column, "O") for column in _ANSWER_COLUMNS)])
+
 Entry = TypeVar("Entry")
+Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-@dataclass(slots=True)
-class Question:
-    question_id: int
-    image_id: int
+class Question(msgspec.Struct, gc=False):
+    question_id: Id
+    image_id: Id
     question: str
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct, gc=False):
     answer: str
 
 
-@dataclass(slots=True)
-class Annotation:
-    question_id: int
-    image_id: int
+class Annotation(msgspec.Struct, gc=False):
+    question_id: Id
+    image_id: Id
     multiple_choice_answer: str | None = None
     question_type: str | None = None
     answer_type: str | None = None
     answers: list[Answer] | None = None
 
 
-@dataclass(slots=True)
-class Result:
+class Result(msgspec.Struct, gc=False):
     question_id: int
     answer: str
 
 
+def refuse(kind: str, where: Path, line: str) -> None:
+    """The strict report: raise the first fault as an `InputError`."""
+    raise InputError(f"{where}: {line}")
+
+
+# ---------------------------------------------------------------- a folder
+
+
+def read_tables(folder: Path, report: Report = refuse) -> dict[str, pd.DataFrame]:
+    """The splits of a folder as tables, in the order of `SPLITS`.
+
+    The one place that decides on a layout: another one than the official gets a reader of its own,
+    called from here, that returns the same tables.
+
+    Returns:
+        Split to table; where faults are only reported, the sound rows, perhaps none.
+    """
+    return {split: read_split(files, report) for split, files in _find(folder, report).items()}
+
+
+def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
+    """The files of each split, by name: {"train": {"questions": path, "annotations": path}, …}.
+
+    Of two files of one kind the first is taken.
+    """
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        match = _OWN_NAME.fullmatch(path.name) or _OFFICIAL_NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        kind, label = match["kind"], match["split"] or "train"
+        split = _SPLIT_NAMES.get(re.sub(r"\d{4}$", "", label).lower())
+        if split is not None:
+            first = found.setdefault(split, {}).setdefault(kind, path)
+            if first != path:
+                line = f"{first.name} and {path.name} are both the {kind} of the {split} split"
+                report("file name", folder, f"{line}; keep one")
+        elif not label.lower().startswith("test-"):  # test-dev2015 is a part of test2015
+            line = f"{label!r} is no split; name it train, val or test, or move the file away"
+            report("file name", path, line)
+    if not found:
+        line = "is not a dataset folder; expected questions_train.json and annotations_train.json"
+        report("file name", folder, f"{line} (or the official names) in it")
+    for split, files in found.items():
+        if "questions" not in files:
+            line = f"has no questions file beside it; put the questions of the {split} split there"
+            report("file name", files["annotations"], line)
+    return {split: found[split] for split in SPLITS if "questions" in found.get(split, {})}
+
+
+def read_split(files: dict[str, Path], report: Report = refuse) -> pd.DataFrame:
+    """A split from its file of "questions" and, where they are answered, of "annotations"."""
+    questions = read_questions(files["questions"], report)
+    if "annotations" not in files or questions.empty:
+        return questions
+    return read_annotations(files["annotations"], questions, report)
+
+
+# ---------------------------------------------------------------- a file
+
+
 def read_bytes(path: Path) -> bytes:
-    """The contents of a JSON file, unpacked where the name ends in `.gz`, without a mark of order."""
+    """The contents of a JSON file, unpacked if it ends in `.gz`, without a byte order mark."""
     try:
         data = path.read_bytes()
+        if path.suffix == ".gz" and data:
+            data = gzip.decompress(data)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        line = f"is not a whole gzip file ({error}); copy or download it again"
+        raise InputError(f"{path}: {line}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if path.suffix == ".gz" and data:
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(
-                f"{path}: is not a whole gzip file ({error}); copy or download it again"
-            ) from None
     data = data.removeprefix(codecs.BOM_UTF8)  # some editors begin a file with it
     if not data or data.isspace():
         raise InputError(f"{path}: is empty; copy or download it again")
     return data
 
 
-def _read_entries(path: Path, field: str, shape: type[Entry]) -> Iterator[Entry]:
-    """The entries of a file, one by one; the first that breaks the format ends it."""
-    try:
-        for entry in decode_entries(read_bytes(path), field, shape):
-            if isinstance(entry, DecodeError):
-                raise entry
-            yield entry
-    except DecodeError as error:
-        raise InputError(f"{path}: {error}; the official VQA JSON layout is expected") from None
-
-
-def question_columns(entries: Iterable[Question]) -> dict[str, list]:
-    """question_id, image_id and question of each entry."""
-    columns = {"question_id": [], "image_id": [], "question": []}
-    once: dict[str, str] = {}  # one copy of each text, however often it is asked
-    for entry in entries:
-        columns["question_id"].append(entry.question_id)
-        columns["image_id"].append(entry.image_id)
-        columns["question"].append(once.setdefault(entry.question, entry.question))
-    return columns
-
-
-def annotation_columns(entries: Iterable[Annotation]) -> dict[str, list]:
-    """question_id, image_id, question_type, answer_type, answer and answers of each entry.
-
-    The target is the most frequent of the answers where it is absent, and None where they are
-    absent too; an absent answer type is derived from the target. An absent question type is None.
-    """
-    ids, image_ids, types, answer_types, targets, answers = [], [], [], [], [], []
-    once: dict[str, str] = {}  # answers repeat millions of times
-    for entry in entries:
-        given = tuple([once.setdefault(a.answer, a.answer) for a in entry.answers or ()])
-        target = entry.multiple_choice_answer
-        if target is None and given:
-            target = max(given, key=given.count)  # the first of the most frequent
-        kind = entry.question_type or None
-        answer_type = entry.answer_type or (answer_type_of(target) if target is not None else None)
-        ids.append(entry.question_id)
-        image_ids.append(entry.image_id)
-        types.append(once.setdefault(kind, kind))
-        answer_types.append(once.setdefault(answer_type, answer_type))
-        targets.append(once.setdefault(target, target))
-        answers.append(given or (target,))
-    return {
-        "question_id": ids, "image_id": image_ids, "question_type": types,
-        "answer_type": answer_types, "answer": targets, "answers": answers,
-    }  # fmt: skip
-
-
-def read_questions(path: Path) -> pd.DataFrame:
+def read_questions(path: Path, report: Report = refuse) -> pd.DataFrame:
     """Read a questions file: question_id, image_id, question.
 
     Raises:
         InputError: naming the file, the entry and the field that breaks the format.
     """
-    columns = question_columns(_read_entries(path, "questions", Question))
-    table = pd.DataFrame(
-        {
-            "question_id": _ids(path, "questions", columns["question_id"]),
-            "image_id": _ids(path, "questions", columns["image_id"]),
-            "question": object_column(columns["question"]),
-        }
-    )
-    if table.empty:
-        raise InputError(f"{path}: holds no question; `questions` must list at least one")
-    _refuse_duplicates(path, "questions", table["question_id"].to_numpy())
-    for entry, text in enumerate(columns["question"]):
-        if not text or text.isspace():
-            raise InputError(f"{path}: questions[{entry}].question is empty; write the question")
-    return table
+    once: dict[str, str] = {}  # one copy of each text, however often it is asked
+
+    def rows() -> Iterator[tuple]:
+        for number, entry in _entries(path, "questions", Question, report):
+            text = entry.question
+            if not text or text.isspace():
+                report("empty question", path, f"questions[{number}].question is empty; write it")
+            yield number, entry.question_id, entry.image_id, once.setdefault(text, text)
+
+    read = _each_once(path, "questions", np.fromiter(rows(), _QUESTION_ROW), report)
+    return pd.DataFrame({column: _series(read, column) for column in read.dtype.names[1:]})
 
 
-def read_annotations(path: Path, questions: pd.DataFrame) -> pd.DataFrame:
+def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refuse) -> pd.DataFrame:
     """Read the annotations of `questions`, row for row: the full table.
 
     The target `answer` is `multiple_choice_answer`, or the most frequent of the answers where that
@@ -157,77 +182,86 @@ def read_annotations(path: Path, questions: pd.DataFrame) -> pd.DataFrame:
         InputError: naming the file and entry; also for an annotation without its question, a
             question without its annotation, and two files that name different images.
     """
-    columns = annotation_columns(_read_entries(path, "annotations", Annotation))
-    ids = _ids(path, "annotations", columns.pop("question_id"))
-    image_ids = _ids(path, "annotations", columns.pop("image_id"))
-    _refuse_duplicates(path, "annotations", ids)
-    order = _match(path, questions["question_id"].to_numpy(), ids)
-    wrong = np.flatnonzero(image_ids[order] != questions["image_id"].to_numpy())
-    if wrong.size:
-        entry, row = order[wrong[0]], questions.iloc[wrong[0]]
-        raise InputError(
-            f"{path}: annotations[{entry}] says image {image_ids[entry]} but its question "
-            f"{row.question_id} is about image {row.image_id}; are the two files of one release?"
-        )
-    table = questions.assign(
-        **{name: object_column(values, order) for name, values in columns.items()}
-    )
-    for row in np.flatnonzero(table["answer"].isna())[:1]:
-        raise InputError(
-            f"{path}: annotations[{order[row]}] has neither multiple_choice_answer nor answers; "
-            "leave the whole file away if the split has no answers"
-        )
+    once: dict[str, str] = {}  # answers repeat millions of times
+
+    def rows() -> Iterator[tuple]:
+        for number, entry in _entries(path, "annotations", Annotation, report):
+            given = tuple([once.setdefault(a.answer, a.answer) for a in entry.answers or ()])
+            target = entry.multiple_choice_answer
+            if target is None and not given:
+                line = f"annotations[{number}] has neither multiple_choice_answer nor answers"
+                report("no answer", path, f"{line}; leave the file away if the split has none")
+                continue
+            if target is None:
+                target = Counter(given).most_common(1)[0][0]  # the first of the most frequent
+            kind, answer_type = entry.question_type, entry.answer_type or answer_type_of(target)
+            yield (
+                number, entry.question_id, entry.image_id, once.setdefault(kind, kind) or None,
+                once.setdefault(answer_type, answer_type), once.setdefault(target, target),
+                given or (target,),
+            )  # fmt: skip
+
+    read = np.fromiter(rows(), _ANNOTATION_ROW)
+    if not len(read):  # reported; every question would be without its annotation
+        return questions[:0]
+    read = _each_once(path, "annotations", read, report)
+    row = pd.Index(questions["question_id"]).get_indexer(read["question_id"])
+    for number, id_ in read[["entry", "question_id"]][row < 0]:
+        line = f"annotations[{number}] has question_id {id_}, which no question has; {RELEASE}"
+        report("annotation without its question", path, line)
+    read, row = read[row >= 0], row[row >= 0]
+    for id_ in np.delete(questions["question_id"].to_numpy(), row):
+        line = f"question {id_} has no usable annotation; add it; {RELEASE}"
+        report("question without its annotation", path, line)
+    asked = questions["image_id"].to_numpy()[row]
+    same = read["image_id"] == asked
+    for (number, id_, said, *_), image in zip(read[~same], asked[~same], strict=True):
+        line = f"annotations[{number}] says image {said} but its question {id_} is about image"
+        report("another image", path, f"{line} {image}; {RELEASE}")
+    order = np.flatnonzero(same)[np.argsort(row[same])]
+    table = questions.iloc[row[order]].reset_index(drop=True)
+    table = table.assign(**{name: _series(read[order], name) for name in _ANSWER_COLUMNS})
     untyped = table["question_type"].isna()
     derived = table["question"][untyped].map(question_type_of)
     return table.assign(question_type=table["question_type"].where(~untyped, derived))
 
 
-def write_results(path: Path, question_ids: Iterable[int], answers: Iterable[str]) -> None:
-    """Write the JSON that the VQA evaluation server takes: a list of question_id and answer."""
-    rows = [
-        {"question_id": int(question_id), "answer": str(answer)}
-        for question_id, answer in zip(question_ids, answers, strict=True)
-    ]
-    write_text(path, json.dumps(rows, ensure_ascii=False))
+def _entries(
+    path: Path, field: str, shape: type[Entry], report: Report
+) -> Iterator[tuple[int, Entry]]:
+    """The entries of a file that keep to the format, numbered."""
+    try:
+        entries = decode_entries(read_bytes(path), field, shape)
+    except (DecodeError, InputError) as error:
+        line = str(error).removeprefix(f"{path}: ")
+        report("unreadable file", path, f"{line}; {LAYOUT}")
+        return
+    number = None
+    for number, entry in enumerate(entries):
+        if isinstance(entry, DecodeError):
+            for fault in entry.faults:
+                report("broken entry", path, f"{fault}; {LAYOUT}")
+        else:
+            yield number, entry
+    if number is None:
+        report("empty file", path, f"`{field}` lists nothing; it must list at least one entry")
 
 
-def write_split(folder: Path, split: str, table: pd.DataFrame, description: str) -> None:
-    """Write the rows of a table as `questions_<split>.json` and, where they are answered,
-    `annotations_<split>.json`; a row at a time, since a full release is large."""
-    info = {"info": {"description": description}, "data_subtype": split}
-    kinds = {"questions": _question_entry}
-    if "answer" in table.columns:
-        kinds["annotations"] = _annotation_entry
-    for name, entry in kinds.items():
-        with (folder / f"{name}_{split}.json").open("w", encoding="utf-8") as file:
-            head = json.dumps({**info, name: []}, ensure_ascii=False)
-            file.write(head.removesuffix("]}"))
-            for number, row in enumerate(table.itertuples(index=False)):
-                file.write(",\n" if number else "\n")
-                file.write(json.dumps(entry(row), ensure_ascii=False))
-            file.write("]}")
+def _each_once(path: Path, field: str, read: np.ndarray, report: Report) -> np.ndarray:
+    """The first entry of each question id."""
+    repeated = pd.Series(read["question_id"]).duplicated().to_numpy()
+    if repeated.any():
+        known = read[["question_id", "entry"]]
+        first = dict(known[~repeated].tolist())
+        for id_, number in known[repeated].tolist():
+            line = f"{field}[{number}] repeats question_id {id_} of {field}[{first[id_]}]"
+            report("repeated question id", path, f"{line}; every question needs its own id")
+    return read[~repeated]
 
 
-def _question_entry(row: tuple) -> dict:
-    return {
-        "question_id": int(row.question_id),
-        "image_id": int(row.image_id),
-        "question": row.question,
-    }
-
-
-def _annotation_entry(row: tuple) -> dict:
-    return {
-        "question_id": int(row.question_id),
-        "image_id": int(row.image_id),
-        "question_type": row.question_type,
-        "answer_type": row.answer_type,
-        "multiple_choice_answer": row.answer,
-        "answers": [
-            {"answer": answer, "answer_id": number}
-            for number, answer in enumerate(row.answers, start=1)
-        ],
-    }
+def _series(read: np.ndarray, column: str) -> pd.Series:
+    """A column; texts and tuples are objects under pandas 2 and 3."""
+    return pd.Series(read[column], dtype=read.dtype[column])
 
 
 def has_official_answers(table: pd.DataFrame) -> bool:
@@ -235,44 +269,31 @@ def has_official_answers(table: pd.DataFrame) -> bool:
     return bool((table["answers"].map(len) >= OFFICIAL_ANSWERS).all())
 
 
-def object_column(values: list, order: np.ndarray | None = None) -> pd.Series:
-    """Texts or tuples, as they are or in another order, in one dtype under pandas 2 and 3."""
-    array = np.fromiter(values, dtype=object, count=len(values))
-    return pd.Series(array if order is None else array[order], dtype=object)
+# ---------------------------------------------------------------- writing
 
 
-def _ids(path: Path, field: str, values: list[int]) -> np.ndarray:
-    try:
-        return np.array(values, dtype=np.int64)
-    except OverflowError:
-        entry = next(i for i, value in enumerate(values) if not -(2**63) <= value < 2**63)
-        raise InputError(f"{path}: {field}[{entry}] has an id beyond 64 bits") from None
+def write_results(path: Path, question_ids: Iterable[int], answers: Iterable[str]) -> None:
+    """Write the JSON that the VQA evaluation server takes: a list of question_id and answer."""
+    rows = zip(question_ids, answers, strict=True)
+    rows = [{"question_id": int(id_), "answer": str(answer)} for id_, answer in rows]
+    write_text(path, json.dumps(rows, ensure_ascii=False))
 
 
-def _refuse_duplicates(path: Path, field: str, ids: np.ndarray) -> None:
-    duplicated = pd.Series(ids).duplicated().to_numpy()
-    if duplicated.any():
-        entry = int(np.flatnonzero(duplicated)[0])
-        first = int(np.flatnonzero(ids == ids[entry])[0])
-        raise InputError(
-            f"{path}: {field}[{entry}] repeats question_id {ids[entry]} of {field}[{first}]; "
-            "every question needs an id of its own"
-        )
-
-
-def _match(path: Path, question_ids: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """For each question the entry of its annotation."""
-    index = pd.Index(ids)
-    order = index.get_indexer(question_ids)
-    if (order < 0).any():
-        lost = question_ids[order < 0][0]
-        raise InputError(
-            f"{path}: question {lost} has no annotation; are the two files of one release?"
-        )
-    if len(ids) > len(question_ids):
-        entry = int(np.flatnonzero(pd.Index(question_ids).get_indexer(ids) < 0)[0])
-        raise InputError(
-            f"{path}: annotations[{entry}] has question_id {ids[entry]}, which no question has; "
-            "are the two files of one release?"
-        )
-    return order
+def write_split(folder: Path, split: str, table: pd.DataFrame, description: str) -> None:
+    """Write the rows of a table as `questions_<split>.json` and, where they are answered,
+    `annotations_<split>.json`; a row at a time, since a full release is large."""
+    info = {"info": {"description": description}, "data_subtype": split}
+    for name in ("questions", "annotations") if "answer" in table else ("questions",):
+        with (folder / f"{name}_{split}.json").open("w", encoding="utf-8") as file:
+            file.write(json.dumps({**info, name: []}, ensure_ascii=False).removesuffix("]}"))
+            for number, row in enumerate(table.itertuples(index=False)):
+                entry = {"question_id": int(row.question_id), "image_id": int(row.image_id)}
+                if name == "questions":
+                    entry["question"] = row.question
+                else:
+                    entry |= {"question_type": row.question_type, "answer_type": row.answer_type}
+                    given = enumerate(row.answers, start=1)
+                    entry["multiple_choice_answer"] = row.answer
+                    entry["answers"] = [{"answer": a, "answer_id": i} for i, a in given]
+                file.write((",\n" if number else "\n") + json.dumps(entry, ensure_ascii=False))
+            file.write("]}")

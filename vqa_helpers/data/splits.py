@@ -4,11 +4,53 @@ Three to five questions share an image, so rows split at random put the same pho
 sides; a score is then partly memory. Pure functions on tables.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit
 
+from vqa_helpers.data.formats import SPLITS
 from vqa_helpers.errors import InputError
+
+CUT_SHARE = 0.1  # of the train images, for each split that is missing
+
+
+def arrange(folder: Path, splits: dict[str, pd.DataFrame], rule: str, seed: int) -> list[str]:
+    """Make the splits of a folder's files, in place, the splits that a run sees.
+
+    Where one split alone has answers it is the one to learn from, whatever its name.
+
+    Args:
+        rule: "by-image", or "study": splits that may share images.
+
+    Returns:
+        A note for each thing done.
+
+    Raises:
+        InputError: where there is no train split with answers, or too little to cut.
+    """
+    notes = []
+    answered = [name for name, table in splits.items() if "answer" in table.columns]
+    if "train" not in splits and len(answered) == 1:
+        splits["train"] = splits.pop(answered[0])
+        notes.append(f"the {answered[0]} split alone has answers: it is used as the train split")
+    if "train" not in splits or "answer" not in splits["train"].columns:
+        expected = "questions_train.json and annotations_train.json (or the official names)"
+        raise InputError(f"{folder}: has no train split with answers; expected {expected}")
+    if rule != "study":
+        notes += keep_apart(splits)
+    for split in ("validation", "test"):
+        if split not in splits:
+            notes.append(cut_from_train(splits, split, CUT_SHARE, seed))
+    return notes
+
+
+def cut_from_train(splits: dict[str, pd.DataFrame], name: str, share: float, seed: int) -> str:
+    """Cut a split off train, in place, by image; returns a note of it."""
+    splits["train"], splits[name] = cut_by_image(splits["train"], share, seed, name)
+    cut = f"{len(splits[name]):,} questions, seed {seed}"
+    return f"the {name} split was cut from train by image: {cut}"
 
 
 def cut_by_image(
@@ -24,40 +66,13 @@ def cut_by_image(
     """
     images = table["image_id"].nunique()
     if images < 2:
-        raise InputError(
-            f"the {name} split cannot be cut by image from a train split of {images} image; "
-            f"add images, or give the folder a {name} split of its own"
-        )
+        line = f"the {name} split cannot be cut by image from a train split of {images} image"
+        raise InputError(f"{line}; add images, or give the folder a {name} split of its own")
     cut = max(1, round(share * images))
     splitter = GroupShuffleSplit(n_splits=1, test_size=cut, random_state=seed)
     stay, go = next(splitter.split(table, groups=table["image_id"].to_numpy()))
-    return (
-        table.iloc[np.sort(stay)].reset_index(drop=True),
-        table.iloc[np.sort(go)].reset_index(drop=True),
-    )
-
-
-def cut_by_row(
-    table: pd.DataFrame, shares: tuple[float, float, float]
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Cut a table of at least three rows, in its own order, into train, validation and test, as the
-    study did; none of them is empty.
-
-    The questions about one image fall on both sides; `shared_images` counts how often.
-    """
-    train = min(round(shares[0] * len(table)), len(table) - 2)
-    validation = max(1, round(shares[1] * len(table)))
-    return (
-        table.iloc[:train].reset_index(drop=True),
-        table.iloc[train : train + validation].reset_index(drop=True),
-        table.iloc[train + validation :].reset_index(drop=True),
-    )
-
-
-def shared_images(splits: dict[str, pd.DataFrame]) -> int:
-    """How many images stand in more than one split."""
-    images = pd.concat([table["image_id"].drop_duplicates() for table in splits.values()])
-    return int(images.duplicated().groupby(images).any().sum())
+    stay, go = (table.iloc[np.sort(rows)].reset_index(drop=True) for rows in (stay, go))
+    return stay, go
 
 
 def keep_apart(splits: dict[str, pd.DataFrame]) -> list[str]:
@@ -68,7 +83,7 @@ def keep_apart(splits: dict[str, pd.DataFrame]) -> list[str]:
     Returns:
         A note for each split that lost questions.
     """
-    order = [name for name in ("train", "validation", "test", "export") if name in splits]
+    order = [name for name in SPLITS if name in splits]
     notes = []
     for position, name in enumerate(order):
         for later in order[position + 1 :]:
@@ -77,13 +92,9 @@ def keep_apart(splits: dict[str, pd.DataFrame]) -> list[str]:
                 continue
             images = splits[name].loc[shared, "image_id"].nunique()
             splits[name] = splits[name].loc[~shared].reset_index(drop=True)
-            notes.append(
-                f"{int(shared.sum()):,} {name} questions about {images:,} images that {later} "
-                f"holds too were left out of {name}"
-            )
+            lost = f"{int(shared.sum()):,} {name} questions about {images:,} images"
+            notes.append(f"{lost} that {later} holds too were left out of {name}")
             if splits[name].empty:
-                raise InputError(
-                    f"every image of the {name} split stands in the {later} split too; give the "
-                    "splits images, or image ids, of their own"
-                )
+                line = f"every image of the {name} split stands in the {later} split too"
+                raise InputError(f"{line}; give the splits images, or image ids, of their own")
     return notes

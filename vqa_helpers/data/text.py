@@ -1,21 +1,28 @@
 """Words of questions, and the official normalisation of answers: pure functions on strings.
 
-Knows nothing of files, tables or vocabularies.
+The tables are those of the evaluation code published with the VQA dataset (Antol et al., 2015;
+Goyal et al., 2017). Knows nothing of files, data tables or vocabularies.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-
-from vqa_helpers.data.official import (
-    ARTICLES,
-    CONTRACTIONS,
-    NUMBER_WORDS,
-    PUNCTUATION,
-    QUESTION_TYPES,
-)
+from pathlib import Path
 
 NORMALISERS = ("2021", "2015")
+
+# The 65 question types of VQA v1 and v2 on COCO, the catch-all last.
+ARTICLES = frozenset({"a", "an", "the"})
+
+PUNCTUATION = tuple(';/[]"{}()=+\\_-><@`,?!')  # in the order the official code removes them
+
+# The 65 question types of VQA v1 and v2 on COCO, the catch-all last; and words that annotators
+# typed without their apostrophe (the capitalised ones never match: words are lower-cased first).
+_TABLES = json.loads(Path(__file__).with_name("official.json").read_text(encoding="utf-8"))
+QUESTION_TYPES: tuple[str, ...] = tuple(_TABLES["question_types"])
+CONTRACTIONS: dict[str, str] = _TABLES["contractions"]
+NUMBER_WORDS: dict[str, str] = _TABLES["number_words"]
 
 # Clitics stand apart, as in the corpora that GloVe was trained on: "isn't" is "is" + "n't",
 # "what's" is "what" + "'s".

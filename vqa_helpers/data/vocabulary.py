@@ -68,9 +68,8 @@ class WordVocabulary:
             ids = map(known, chain.from_iterable(questions), repeat(UNKNOWN))
         lengths = np.fromiter(map(len, questions), dtype=np.int64, count=len(questions))
         tokens = np.full((len(questions), int(lengths.max(initial=1))), PAD, dtype=np.int32)
-        tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.fromiter(
-            ids, dtype=np.int32, count=int(lengths.sum())
-        )
+        ids = np.fromiter(ids, dtype=np.int32, count=int(lengths.sum()))
+        tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = ids
         tokens[lengths == 0, 0] = UNKNOWN  # a question without a word
         return tokens, np.maximum(lengths, 1)
 
