@@ -67,7 +67,7 @@ def _add_network(made: argparse.ArgumentParser) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     from vqa_helpers.report.datasets import dataset_list, source_list
-    from vqa_helpers.report.tables import to_text
+    from vqa_helpers.report.tables import to_markdown
 
     datasets = dataset_list(options.root, options.sources)
     sources = source_list(options.root, options.sources)
@@ -75,7 +75,7 @@ def _list(options: argparse.Namespace) -> int:
         print(json.dumps({"datasets": datasets.to_dict("records"),
                           "sources": sources.to_dict("records")}, indent=1))  # fmt: skip
     else:
-        print(to_text(datasets), to_text(sources), sep="\n")
+        print(to_markdown(datasets), to_markdown(sources), sep="\n")
     return DONE
 
 

@@ -87,15 +87,16 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from vqa_helpers.report.compare import compare_runs, comparison_table
     from vqa_helpers.report.tables import to_markdown
+    from vqa_helpers.report.verdicts import compare, pair_table, verdict
     from vqa_helpers.runs import runs_at
 
-    comparison = compare_runs(runs_at(options.first), runs_at(options.second))
+    first, second = runs_at(options.first), runs_at(options.second)
     if options.json:
-        print(json.dumps({**asdict(comparison), "verdict": comparison.verdict}, indent=1))
+        print(json.dumps(compare(first, second), default=asdict, indent=1))
     else:
-        print(to_markdown(comparison_table(comparison)))
+        print(to_markdown(pair_table([(first, second)])))
+        print(verdict(first, second))
     return DONE
 
 
@@ -122,17 +123,16 @@ def _batch(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from vqa_helpers.report.seeds import seed_table
     from vqa_helpers.report.tables import results_table, to_markdown
+    from vqa_helpers.runs import find_experiments
 
     if not options.runs.is_dir():
         raise InputError(f"{options.runs}: is no folder of runs; train a preset first")
     if options.table:
-        print(to_markdown(results_table(options.runs)))
-        print(to_markdown(seed_table(options.runs)))
+        print(to_markdown(results_table(find_experiments(options.runs))))
     if options.figures:
         from vqa_helpers.data.build import open_dataset
-        from vqa_helpers.report.gallery import write_gallery
+        from vqa_helpers.report.show import write_gallery
 
         for path in write_gallery(open_dataset(options.data), options.runs, options.figures):
             print(path)
@@ -143,14 +143,15 @@ def _report(options: argparse.Namespace) -> int:
 
 def _site(options: argparse.Namespace) -> int:
     from vqa_helpers.batch.runner import select
-    from vqa_helpers.report.examples import examples_of
+    from vqa_helpers.report.interesting import examples
     from vqa_helpers.report.site.build import build_site
 
     notebooks = options.notebooks or options.runs / "notebooks"
     failed = sorted((notebooks / "failed").glob("*.ipynb"))
     good = [] if failed and not any(notebooks.glob("*.ipynb")) else select(notebooks)
-    examples = examples_of(options.runs)
-    print(build_site(good, options.runs, options.out, failed=failed, examples=examples))
+    print(
+        build_site(good, options.runs, options.out, failed=failed, examples=examples(options.runs))
+    )
     for path in failed:
         print(f"vqa: {path}: failed when it was last run; the site says so", file=sys.stderr)
     return SOME_FAILED if failed else DONE

@@ -149,9 +149,8 @@ def _train(options: argparse.Namespace) -> int:
     from vqa_helpers.data.build import open_dataset
     from vqa_helpers.experiment.seeds import train_seeds
     from vqa_helpers.model.presets import find_preset
-    from vqa_helpers.report.board import pin_samples
-    from vqa_helpers.report.seeds import summary_table
-    from vqa_helpers.report.tables import score_table, to_markdown
+    from vqa_helpers.report.show import pin_samples
+    from vqa_helpers.report.tables import results_table, to_markdown
     from vqa_helpers.training.team import assemble
 
     team = assemble(options.device)
@@ -172,13 +171,13 @@ def _train(options: argparse.Namespace) -> int:
             pin_samples(run, dataset)
             if run.config["stand_ins"]:
                 print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
-            print(to_markdown(score_table(run.metrics)))
+            print(to_markdown(results_table(run).T.reset_index()))
             print(run.folder)
             runs.append(run)
             unseen = unseen or bool(trained.unseen)
     if len(runs) > 1:
         runs.sort(key=lambda run: run.config["seed"])
-        print(to_markdown(summary_table(runs)))
+        print(to_markdown(results_table(runs)))
     team.leave()
     return SOME_FAILED if unseen else DONE
 
