@@ -206,6 +206,18 @@ class Run:
             _check_scores(path, split, scores)
         return metrics
 
+    @property
+    def scored(self) -> tuple[str, dict[str, Any]]:
+        """The split whose scores are the result, and these: test, or validation where test has no
+        answers."""
+        name = "test" if self.metrics.get("test") else "validation"
+        return name, self.metrics[name]
+
+    @property
+    def best_epoch(self) -> pd.Series:
+        """The epoch whose weights were kept: the first with the highest validation top-1."""
+        return self.history.loc[self.history["validation_top1"].idxmax()]
+
     @cached_property
     def timing(self) -> dict[str, Any]:
         return _read_object(self.folder / TIMING)

@@ -24,7 +24,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.analysis import judge
 from vqa_helpers.report import style
 from vqa_helpers.report.style import GREY, INK, PALE, styled
-from vqa_helpers.report.verdicts import Runs, as_experiment, scored_split
+from vqa_helpers.report.verdicts import Runs, as_one
 from vqa_helpers.vision.preprocess import BadImage, load_square
 
 log = logging.getLogger(__name__)
@@ -75,8 +75,8 @@ def judged(runs: Runs, dataset: Dataset) -> pd.DataFrame:
     Raises:
         InputError: when its predictions are not of this dataset.
     """
-    run = as_experiment(runs).runs[0]
-    split, _ = scored_split(run.metrics)
+    run = as_one(runs).runs[0]
+    split, _ = run.scored
     said = run.predictions[run.predictions["split"] == split]
     rows = judge(said, dataset.splits[split])
     blind = said.drop_duplicates("question_id").set_index("question_id")["blind"]
@@ -100,9 +100,7 @@ def sample_cards(
     if missing:
         raise InputError(f"question {min(missing)} has no prediction here; choose another id")
     chosen = rows.set_index("question_id").loc[list(ids)]
-    return draw_cards(
-        chosen, dataset.images, as_experiment(runs).runs[0].config.get("image_size_px")
-    )
+    return draw_cards(chosen, dataset.images, as_one(runs).runs[0].config.get("image_size_px"))
 
 
 @styled
@@ -198,9 +196,8 @@ def _words(axes: Axes, height: float, pictures: bool, card: Any) -> None:
 def _strip(axes: Axes, card: Any) -> None:
     """The answers as five cells from left to right, the truth's outlined."""
     width = CARD_IN / 5
-    for place, (answer, share) in enumerate(
-        zip(card.answers[:5], card.probabilities, strict=False)
-    ):
+    five = list(zip(card.answers, card.probabilities, strict=True))[:5]
+    for place, (answer, share) in enumerate(five):
         x, middle, fill = place * width, (place + 0.5) * width - 0.015, PROBABILITY(float(share))
         axes.add_patch(Rectangle((x, 0), width - 0.03, STRIP_IN, facecolor=fill, linewidth=0))
         how = {"ha": "center", "fontsize": 6.6, "color": style.readable_on(fill), "clip_on": True}

@@ -31,11 +31,10 @@ def _row(name: str, entry: Entry, root: Path, known: Sources) -> dict[str, objec
     if not archives:
         sizes = [DRAWN_BYTES if drawn else 1000 * PHOTOGRAPH_KB * entry.images]
     not_built = f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
+    source = f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}"
     return {
         "dataset": name,
-        "source": "drawn here"
-        if drawn
-        else f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}",
+        "source": "drawn here" if drawn else source,
         "questions": entry.questions,
         "images": entry.images,
         "on disk": _in_words(None if None in sizes else sum(sizes)),
@@ -47,19 +46,13 @@ def _row(name: str, entry: Entry, root: Path, known: Sources) -> dict[str, objec
 
 def source_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
     """Every public source that can be downloaded: files, bytes, licence, place, state, what."""
+    columns = ["source", "files", "download", "licence", "place", "state", "what"]
     rows = [
-        {
-            "source": source.name,
-            "files": len(source.files),
-            "download": _in_words(source.bytes),
-            "licence": source.licence,
-            "place": str(root / source.folder),
-            "state": state(source, root),
-            "what": source.about,
-        }
-        for source in read_sources(sources).values()
-    ]
-    return pd.DataFrame(rows)
+        (one.name, len(one.files), _in_words(one.bytes), one.licence, str(root / one.folder),
+         state(one, root), one.about)
+        for one in read_sources(sources).values()
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _in_words(size: int | None) -> str:

@@ -15,11 +15,11 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import hits, learn_guessers
 from vqa_helpers.evaluation.bootstrap import bounds, resampled_means
 from vqa_helpers.evaluation.compare import Difference
-from vqa_helpers.evaluation.metrics import vqa_scores, with_interval
+from vqa_helpers.evaluation.metrics import vqa_scores
 from vqa_helpers.evaluation.neighbours import nearest_question_and_image
 from vqa_helpers.report import style
 from vqa_helpers.report.style import BLUE, DASHED, GREEN, GREY, ORANGE, RED, styled
-from vqa_helpers.report.tables import Score, results_table, score_of
+from vqa_helpers.report.tables import results_table, score_of
 from vqa_helpers.report.verdicts import NOT_DEFINED, Runs, as_list, read_answers
 
 SIGHTED = "nearest questions, then nearest image"
@@ -44,18 +44,11 @@ def guesser_table(
     images, rows = table["image_id"].to_numpy(), []
     for name, guess in guessers.items():
         answers = guess(table)
-        vqa = vqa_scores(answers, table)
-        rows.append(
-            {
-                "guesser": name,
-                "sees the image": "yes" if name == SIGHTED else "no",
-                "top-1": Score(**with_interval(hits(answers, table), images)),
-                "VQA accuracy (2021)": NOT_DEFINED
-                if vqa is None
-                else Score(**with_interval(vqa, images)),
-            }
-        )
-    return pd.DataFrame(rows)
+        top1, vqa = hits(answers, table), vqa_scores(answers, table)
+        official = NOT_DEFINED if vqa is None else score_of(vqa, images)
+        rows.append((name, "yes" if name == SIGHTED else "no", score_of(top1, images), official))
+    columns = ["guesser", "sees the image", "top-1", "VQA accuracy (2021)"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def share_table(experiments: Runs) -> pd.DataFrame:
@@ -66,21 +59,14 @@ def share_table(experiments: Runs) -> pd.DataFrame:
     more means that the image was worth nothing.
     """
     found = as_list(experiments)
-    blind = {e.name for e in found if not e.runs[0].config["pieces"].get("images")}
-    table = results_table(found)
+    blind = [e.name for e in found if not e.runs[0].config["pieces"].get("images")]
+    table = results_table(found)[["name", "top-1", "blind top-1"]]
     top1 = table["top-1"].map(lambda score: score.value).astype(float)
-    line = max([*table["blind top-1"], *top1[table["name"].isin(blind)]], default=np.nan)
-    made = pd.DataFrame(
-        {
-            "name": table["name"],
-            "sees the image": ["no" if name in blind else "yes" for name in table["name"]],
-            "top-1": table["top-1"],
-            "never looks": line,
-            "share": 100 * line / top1.replace(0, np.nan),
-            "gain": top1 - line,
-        }
-    )
-    return made.sort_values("gain", ascending=False, ignore_index=True)
+    sees = ~table["name"].isin(blind)
+    line = max([*table.pop("blind top-1"), *top1[~sees]], default=np.nan)
+    table = table.assign(**{"sees the image": np.where(sees, "yes", "no"), "never looks": line})
+    table = table.assign(share=100 * line / top1.replace(0, np.nan), gain=top1 - line)
+    return table.sort_values("gain", ascending=False, ignore_index=True)
 
 
 # How frequent an answer is
@@ -115,14 +101,12 @@ def balance_table(experiments: Runs, train: pd.DataFrame) -> pd.DataFrame:
             "dataset": experiment.dataset,
             "classes": train["answer"].nunique(),
             "answered": float(np.mean([len(set(first)) for first in answers.first])),
-            "top-1": score_of(answers.top1, answers),
+            "top-1": score_of(answers.top1, answers.images),
             "mean recall": recall.mean(),
         }
         for kind, chosen in (("frequent", often), ("rare", ~often)):
             values, images = answers.top1[:, chosen], answers.images[chosen]
-            row[f"top-1 on {kind}"] = (
-                Score(**with_interval(values, images)) if chosen.any() else None
-            )
+            row[f"top-1 on {kind}"] = score_of(values, images) if chosen.any() else None
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -173,12 +157,10 @@ class Trend:
         tenfold: points of top-1 that ten times the questions are worth; its interval draws images
             and seeds, every size on the same draws of images.
         at: top-1 that the line gives for one question, percent: where it starts.
-        residual: the largest distance of a size from the line, points: whether it is one.
     """
 
     tenfold: Difference
     at: float
-    residual: float
 
 
 def fit_trend(experiments: Runs) -> Trend:
@@ -202,9 +184,8 @@ def fit_trend(experiments: Runs) -> Trend:
     slope, start = np.polyfit(tens, means, 1)
     drawn = np.stack(resampled_means([part.top1 for part in parts], parts[0].images))  # (K, R)
     low, high = bounds(np.polyfit(tens, drawn, 1)[0])
-    residual = np.abs(means - (start + slope * tens)).max()
     tenfold = Difference(*(round(100 * float(share), 2) for share in (slope, low, high)))
-    return Trend(tenfold, round(100 * float(start), 2), round(100 * float(residual), 2))
+    return Trend(tenfold, round(100 * float(start), 2))
 
 
 @styled
@@ -215,7 +196,7 @@ def plot_trend(experiments: Runs, title: str = "") -> Figure:
     parts = [read_answers(one) for one in found]
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
     for place, part in zip(sizes, parts, strict=True):
-        score, seeds = score_of(part.top1, part), 100 * part.top1.mean(axis=1)
+        score, seeds = score_of(part.top1, part.images), 100 * part.top1.mean(axis=1)
         axes.vlines(place, score.low, score.high, color=BLUE, linewidth=2)
         axes.plot([1.03 * place] * len(seeds), seeds, ".", color=GREY, markersize=4, zorder=1)
         axes.plot(place, score.value, "o", color=BLUE, markersize=7)

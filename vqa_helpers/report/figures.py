@@ -21,15 +21,19 @@ from vqa_helpers.evaluation import analysis
 from vqa_helpers.evaluation.calibration import calibrate
 from vqa_helpers.report import style
 from vqa_helpers.report.cards import judged
-from vqa_helpers.report.study import is_study_data, study_top1
+from vqa_helpers.report.study import is_study_data
 from vqa_helpers.report.style import BLUE, DASHED, GREEN, GREY, INK, LIGHT_BLUE, ORANGE, RED, styled
-from vqa_helpers.report.tables import ANSWER_TYPES, best_epoch, results_table, score_of, type_table
-from vqa_helpers.report.verdicts import Runs, as_experiment, as_list, read_answers, scored_split
+from vqa_helpers.report.tables import ANSWER_TYPES, results_table, score_of, type_table
+from vqa_helpers.report.verdicts import Runs, as_list, as_one, read_answers
 from vqa_helpers.runs import Experiment
 
 ROW_IN = 0.3  # height of a row of a horizontal chart, inches
 COLUMNS = 4  # panels side by side
 FEW = 20  # questions below which a dot is open: its place is mostly luck
+CURVES = [
+    ("train", {"color": LIGHT_BLUE}), ("validation", {"color": BLUE}),
+    ("the epoch validation chose", {"color": ORANGE, "marker": "o", "linestyle": ""}),
+]  # fmt: skip
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#9cc3e0", BLUE, "#003a5c"])
 
 
@@ -40,18 +44,17 @@ def plot_history(runs: Runs, title: str = "") -> Figure:
     Raises:
         InputError: for a run of no epoch.
     """
-    experiment = as_experiment(runs)
+    experiment = as_one(runs)
     if any(run.history.empty for run in experiment.runs):
         raise InputError(f"{experiment}: the history has no epoch to draw; train at least one")
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.2))
-    for axes, field, label in zip(
-        panels, ("loss", "top1"), ("loss (cross-entropy)", "top-1 accuracy, %"), strict=True
-    ):
-        _epochs(axes, experiment, field, style.DARK_GREY)
+    fields = {"loss": "loss (cross-entropy)", "top1": "top-1 accuracy, %"}
+    for axes, (field, label) in zip(panels, fields.items(), strict=True):
+        _epochs(axes, experiment, field)
         axes.set_xlabel("epoch")
         axes.set_title(label, fontweight="normal", fontsize=9)
     panels[1].set_ylim(0, 1.04 * panels[1].get_ylim()[1])
-    style.legend_below(figure, _curve_names(style.DARK_GREY))
+    style.legend_below(figure, CURVES)
     style.head(figure, title or experiment.name)
     return figure
 
@@ -71,10 +74,10 @@ def plot_curves(
         InputError: where nothing is left to draw.
     """
     panels = {one.name: one for one in as_list(experiments)}
-    colour, entries = GREY, []
+    entries = []
     if study is not None:
         ours = {name: one for name, one in panels.items() if is_study_data(one.dataset)}
-        panels, colour = dict.fromkeys(study["preset"]) | ours, ORANGE
+        panels = dict.fromkeys(study["preset"]) | ours
         entries = [("study, train", {"color": GREY}), ("study, its test split", {"color": INK})]
     if not panels:
         raise InputError("there is no run whose curves could be drawn; train one first")
@@ -89,7 +92,7 @@ def plot_curves(
             axes.plot(curve["epoch"], curve["train_top1"], color=GREY, linewidth=1, alpha=0.7)
             axes.plot(curve["epoch"], curve["eval_top1"], color=INK, linewidth=1.2)
         if experiment:
-            _epochs(axes, experiment, "top1", colour)
+            _epochs(axes, experiment, "top1")
             guesses = experiment.runs[0].metrics["validation"]["baselines"].values()
             blind = max((guess["top1"] for guess in guesses), default=0)
             axes.axhline(blind, color=RED, linewidth=1.2, linestyle=DASHED, zorder=1)
@@ -98,20 +101,19 @@ def plot_curves(
         axes.set_ylabel("top-1, %")
     grid.flat[0].set_ylim(0, None)
     if any(panels.values()):
-        entries += _curve_names(colour)
-        entries.append(("best blind guess", {"color": RED, "linestyle": DASHED}))
+        entries += [*CURVES, ("best blind guess", {"color": RED, "linestyle": DASHED})]
     style.legend_below(figure, entries)
     style.head(figure, title or ("Training curves" if study is None else "The study's curves"))
     return figure
 
 
-def _epochs(axes: Axes, experiment: Experiment, field: str, train_colour: str) -> None:
+def _epochs(axes: Axes, experiment: Experiment, field: str) -> None:
     """One quantity of train and validation by epoch, a line a seed, the chosen epoch marked."""
     for run in experiment.runs:
-        history, best = run.history, best_epoch(run)
+        history, best = run.history, run.best_epoch
         dot = "o" if len(history) < 3 else ""
-        for split, colour in (("train", train_colour), ("validation", BLUE)):
-            axes.plot(history["epoch"], history[f"{split}_{field}"], dot, ls="-", color=colour)
+        for split, colour in (("train", LIGHT_BLUE), ("validation", BLUE)):
+            axes.plot(history["epoch"], history[f"{split}_{field}"], marker=dot, color=colour)
         at = best["epoch"], best[f"validation_{field}"]
         axes.plot(*at, "o", color=ORANGE, markersize=6, zorder=5)
         if field == "top1":
@@ -120,22 +122,16 @@ def _epochs(axes: Axes, experiment: Experiment, field: str, train_colour: str) -
     axes.margins(x=0.08)
 
 
-def _curve_names(train_colour: str) -> list[tuple[str, dict]]:
-    chosen = {"color": ORANGE, "marker": "o", "linestyle": ""}
-    return [("train", {"color": train_colour}), ("validation", {"color": BLUE}),
-            ("the epoch validation chose", chosen)]  # fmt: skip
-
-
 @styled
 def plot_answer_types(runs: Runs, title: str = "") -> Figure:
     """Top-1 per answer type, of all questions, and of the blind guesses; means over the seeds.
 
     Test is shown, or validation where test has no answers.
     """
-    experiment = as_experiment(runs)
-    split, scores = scored_split(experiment.runs[0].metrics)
+    experiment = as_one(runs)
+    split, scores = experiment.runs[0].scored
     types, answers = type_table(experiment), read_answers(experiment)
-    overall = score_of(answers.top1, answers)
+    overall = score_of(answers.top1, answers.images)
     asked = types["questions"].to_dict() | {"all": scores["questions"]}
     guesses = sorted((entry["top1"], name) for name, entry in scores["baselines"].items())
     names = [f"{name}\n{count:,} questions" for name, count in asked.items()]
@@ -213,8 +209,8 @@ def plot_confusions(runs: Runs, dataset: Dataset) -> Figure:
 
 @styled
 def plot_comparison(experiments: Runs, title: str = "") -> Figure:
-    """Top-1 of experiments with its interval, a group a dataset, beside the best blind guess, the
-    ceiling and what the study published of the same on its own data.
+    """Top-1 of experiments with its interval, a group a dataset, beside the best blind guess and
+    the ceiling.
 
     The best of a group comes first; an experiment with a stand-in is an open dot.
 
@@ -228,17 +224,13 @@ def plot_comparison(experiments: Runs, title: str = "") -> Figure:
     table = table.iloc[np.lexsort([-table["top-1"].map(lambda score: score.value), group])]
     places = np.arange(len(table)) + 0.5 * group.loc[table.index].to_numpy()
     figure, axes = plt.subplots(figsize=(8, 1.5 + ROW_IN * (places[-1] + 1)))
-    tick, labels, published = {"marker": "|", "ms": 13, "markeredgewidth": 2}, [], False
+    tick, labels = {"marker": "|", "ms": 13, "mew": 2}, []
     for place, row in zip(places, table.to_dict("records"), strict=True):
         score, fill = row["top-1"], BLUE if row["stand-ins"] == "none" else "white"
         axes.hlines(place, score.low, score.high, color=BLUE, linewidth=2.2)
         axes.plot(score.value, place, "o", color=BLUE, ms=7.5, mew=1.6, mfc=fill)
         axes.plot(row["ceiling"], place, color=GREEN, **tick)
         axes.plot(row["blind top-1"], place, color=RED, **tick)
-        study = study_top1(row["name"], row["dataset"])
-        if study is not None:
-            axes.plot(study, place, "D", color=INK, ms=5, mfc="none")
-            published = True
         style.beside(axes, f"{score.value:.1f}", (score.high, place), (5, 0))
         where = [row["dataset"]] if len(set(group)) > 1 else []
         where += [f"{row['seeds']} seeds"] if row["seeds"] > 1 else []
@@ -251,13 +243,6 @@ def plot_comparison(experiments: Runs, title: str = "") -> Figure:
         entries["with a stand-in"] = dot | {"mfc": "white", "mew": 1.6}
     entries["best blind guess"] = {"color": RED, "ls": "", **tick}
     entries["ceiling"] = {"color": GREEN, "ls": "", **tick}
-    if published:
-        entries["the study's, on its own data"] = {
-            "color": INK,
-            "marker": "D",
-            "ls": "",
-            "mfc": "none",
-        }
     style.legend_below(figure, entries.items())
     axes.set_xlabel("top-1 accuracy, %")
     axes.set_title(title or f"Experiments on {', '.join(table['dataset'].unique())}")
@@ -283,21 +268,18 @@ def plot_answer_distribution(
     counted = "train" if "train" in answered else next(iter(answered))
     answers = answered[counted]["answer"].value_counts(normalize=True).mul(100)
     shown = answers.head(most)
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(9.5, max(2.6, 1.1 + 0.23 * len(shown))), width_ratios=(1, 1.1)
-    )
+    size = (9.5, max(2.6, 1.1 + 0.23 * len(shown)))
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=(1, 1.1))
     counts = {name: t["answer_type"].value_counts(normalize=True) for name, t in answered.items()}
     shares = pd.DataFrame(counts).mul(100).fillna(0.0)
     order = [name for name in ANSWER_TYPES if name in shares.index]
     order += sorted(set(shares.index) - set(order))
-    start = np.zeros(len(answered))
-    for name, colour in zip(
-        order, cycle([BLUE, ORANGE, LIGHT_BLUE, GREEN, RED, GREY]), strict=False
-    ):
-        values, ink = shares.loc[name].to_numpy(), style.readable_on(colour)
+    start, colours = np.zeros(len(answered)), cycle([BLUE, ORANGE, LIGHT_BLUE, GREEN, RED, GREY])
+    for name in order:
+        values, colour = shares.loc[name].to_numpy(), next(colours)
         bars = left.barh(range(len(start)), values, 0.5, start, color=colour, label=str(name))
         texts = [f"{value:.0f}" if value >= 6 else "" for value in values]
-        left.bar_label(bars, texts, label_type="center", fontsize=8.5, color=ink)
+        left.bar_label(bars, texts, label_type="center", color=style.readable_on(colour))
         start += values
     style.name_rows(left, range(len(start)), [f"{n}\n{len(t):,}" for n, t in answered.items()])
     left.set(xlim=(0, 100), xlabel="share of the split's questions, %")
@@ -322,9 +304,8 @@ def plot_reliability(runs: Runs, title: str = "") -> Figure:
     """
     answers = read_answers(runs)
     calibration = calibrate(answers.sure.ravel(), answers.top1.ravel())
-    figure, (upper, lower) = plt.subplots(
-        2, 1, figsize=(5.2, 5.6), sharex=True, height_ratios=(3.4, 1)
-    )
+    ratios = {"height_ratios": (3.4, 1)}
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(5.2, 5.6), sharex=True, gridspec_kw=ratios)
     upper.plot([0, 100], [0, 100], color=GREY, linewidth=1.1, linestyle=(0, (2, 2)))
     for row in calibration["bins"]:
         if row["questions"]:
@@ -334,23 +315,15 @@ def plot_reliability(runs: Runs, title: str = "") -> Figure:
                        mfc="white" if few else BLUE)  # fmt: skip
             middle, width = (row["low"] + row["high"]) / 2, 0.92 * (row["high"] - row["low"])
             lower.bar(middle, row["questions"], width=width, color=LIGHT_BLUE)
-    means = {"probability": 100 * answers.sure.mean(), "hits": 100 * answers.top1.mean()}
-    lower.set_ylim(0, 1.6 * lower.get_ylim()[1])  # room for the two means
-    for (name, value), colour in zip(means.items(), (style.DARK_ORANGE, BLUE), strict=True):
-        lower.axvline(value, color=colour, linewidth=1.4, linestyle=DASHED)
-        # Named on the side where the other mean is not, if there is room.
-        right = (value == max(means.values()) or value < 30) and value < 70
-        at, by = (value, 1), (4 if right else -4, -2 if colour == BLUE else -13)
-        style.beside(lower, f"{name} {value:.1f}", at, by, xycoords=("data", "axes fraction"),
-                     ha="left" if right else "right", va="top", color=colour)  # fmt: skip
     style.legend_below(figure, [
         ("hits", {"color": BLUE, "marker": "o", "ls": ""}),
         (f"of fewer than {FEW}", {"color": BLUE, "marker": "o", "ls": "", "mfc": "white"}),
         ("distance to the promise", {"color": ORANGE, "lw": 2.4}),
     ])  # fmt: skip
     upper.set(xlim=(0, 100), ylim=(0, 100), ylabel="hits, %")
-    lower.set(ylabel="questions", xlabel="probability of the first answer, %  (dashed: means)")
-    upper.set_title(title or f"Reliability, {answers.split}")
-    upper.set_title(f"expected calibration error {calibration['ece']:.1f}", loc="right",
-                    fontsize=9, fontweight="normal")  # fmt: skip
+    lower.set(ylabel="questions", xlabel="probability of the first answer, %")
+    sure, right = 100 * answers.sure.mean(), 100 * answers.top1.mean()
+    said = f"{sure:.1f} % sure, {right:.1f} % right; calibration error {calibration['ece']:.1f}"
+    upper.set_title(said, fontsize=9, fontweight="normal")
+    style.head(figure, title or f"Reliability, {answers.split}")
     return figure

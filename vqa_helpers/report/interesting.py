@@ -20,7 +20,7 @@ from vqa_helpers.evaluation.analysis import counting
 from vqa_helpers.report.cards import draw_cards, judged, load_picture
 from vqa_helpers.report.style import note
 from vqa_helpers.report.tables import best_first, by_weight
-from vqa_helpers.report.verdicts import Runs, as_experiment
+from vqa_helpers.report.verdicts import Runs, as_one
 from vqa_helpers.runs import find_experiments
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def gallery(
     rows = _varied(rule(judged(runs, dataset)), count)
     if rows.empty:
         return note("No question is of this kind.")
-    size_px = as_experiment(runs).runs[0].config.get("image_size_px")
+    size_px = as_one(runs).runs[0].config.get("image_size_px")
     return draw_cards(rows, dataset.images, size_px)
 
 
@@ -103,7 +103,7 @@ def versus(ours: Runs, theirs: Runs, dataset: Dataset, count: int = 3) -> Figure
     if ids.empty:
         return note("Both are right on the same questions.")
     rows = pd.concat([side.loc[[one]] for one in ids for side in sides])
-    experiments = [as_experiment(runs) for runs in (ours, theirs)]
+    experiments = [as_one(runs) for runs in (ours, theirs)]
     size_px = experiments[0].runs[0].config.get("image_size_px")
     return draw_cards(rows, dataset.images, size_px, 2, [one.name for one in experiments])
 
@@ -135,7 +135,7 @@ class Example:
 
 def choose_examples(runs: Runs, dataset: Dataset) -> list[Example]:
     """One example for each rule that some prediction fits, each about another image."""
-    experiment = as_experiment(runs)
+    experiment = as_one(runs)
     size_px = experiment.runs[0].config.get("image_size_px") or MOST_PX
     rows = judged(experiment, dataset)
     hits, beaten = rows["rank"].eq(1), rows["blind"].ne(rows["truth"])

@@ -7,22 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.report import style
+from vqa_helpers.report import figures, style
 from vqa_helpers.report.cards import sample_cards
-from vqa_helpers.report.figures import (
-    plot_answer_distribution,
-    plot_answer_types,
-    plot_comparison,
-    plot_curves,
-    plot_reliability,
-)
 from vqa_helpers.report.tables import best_first, results_table
-from vqa_helpers.report.verdicts import Runs, as_experiment, verdict
+from vqa_helpers.report.verdicts import Runs, as_one, verdict
 from vqa_helpers.runs import Run, find_experiments
 from vqa_helpers.training.events import FOLDER, write_pictures
 
-PLACES = ("vision", "language", "fusion", "classifier")
-README_DPI = 120
 SAMPLES = "samples"
 
 
@@ -35,37 +26,31 @@ def pieces_table(model) -> pd.DataFrame:  # noqa: ANN001 - any module with the f
             each with `out_dim` and `choice`, the record of its class and keywords.
     """
     rows = []
-    for place in PLACES:
+    for place in ("vision", "language", "fusion", "classifier"):
         piece = getattr(model, place, None)
         if piece is None:
             continue
         choice = {"class": type(piece).__name__, **getattr(piece, "choice", {})}
         kind, network = choice.pop("class"), choice.pop("encoder", None)
-        chosen = [network] if network else []
+        chosen = [str(network)] if network else []
         chosen += ["stored features"] if kind == "StoredFeatures" else []
         chosen += [f"{name}={value}" for name, value in choice.items()]
-        sizes = {True: 0, False: 0}
-        for parameter in piece.parameters():
-            sizes[parameter.requires_grad] += parameter.numel()
-        rows.append(
-            {
-                "piece": place,
-                "class": kind,
-                "chosen": ", ".join(chosen),
-                "learnt": sizes[True],
-                "frozen": sizes[False],
-                "output width": getattr(piece, "out_dim", None),
-            }
-        )
-    return pd.DataFrame(rows).set_index("piece")
+        learnt = sum(p.numel() for p in piece.parameters() if p.requires_grad)
+        frozen = sum(p.numel() for p in piece.parameters()) - learnt
+        width = getattr(piece, "out_dim", None)
+        rows.append((place, kind, ", ".join(chosen), learnt, frozen, width))
+    columns = ["piece", "class", "chosen", "learnt", "frozen", "output width"]
+    return pd.DataFrame(rows, columns=columns).set_index("piece")
 
 
 def show_results(runs: Runs) -> None:
     """Display the results, the accuracy per answer type and the reliability of an experiment."""
     from IPython.display import display
 
-    table = results_table(as_experiment(runs))
-    display(table.set_index("name").T, plot_answer_types(runs), plot_reliability(runs))
+    table = results_table(as_one(runs))
+    display(
+        table.set_index("name").T, figures.plot_answer_types(runs), figures.plot_reliability(runs)
+    )
 
 
 def show_samples(runs: Runs, dataset: Dataset, seed: int = 0) -> None:
@@ -101,13 +86,13 @@ def write_gallery(dataset: Dataset, runs_root: Path, folder: Path) -> list[Path]
     """
     experiments = best_first(find_experiments(runs_root), dataset)
     name = dataset.name
-    figures = {
-        "comparison": plot_comparison(experiments, f"Top-1 accuracy on {name}"),
+    drawn = {
+        "comparison": figures.plot_comparison(experiments, f"Top-1 accuracy on {name}"),
         "sample_cards": sample_cards(experiments[0], dataset),
-        "curves": plot_curves(experiments, title=f"What was learnt on {name}, epoch by epoch"),
-        "answer_types": plot_answer_distribution(dataset.splits, title=f"What {name} asks"),
+        "curves": figures.plot_curves(
+            experiments, title=f"What was learnt on {name}, epoch by epoch"
+        ),
+        "answer_types": figures.plot_answer_distribution(dataset.splits, title=f"What {name} asks"),
     }
     Path(folder).mkdir(parents=True, exist_ok=True)
-    for figure in figures.values():
-        figure.set_dpi(README_DPI)
-    return [style.save(figure, Path(folder) / f"{n}.png") for n, figure in figures.items()]
+    return [style.save(figure, Path(folder) / f"{n}.png") for n, figure in drawn.items()]

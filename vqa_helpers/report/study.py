@@ -41,19 +41,6 @@ def published() -> pd.DataFrame:
     return _read("study_results.csv").copy()
 
 
-def study_top1(name: str, data: str) -> float | None:
-    """What the study published of an experiment on one of its datasets; None for no number.
-
-    Args:
-        data: its name, or that of ours that was cut like it ("A", "demo-A", "demo-A-of-D").
-    """
-    known = published().dropna(subset="top1")
-    of_name = known[known["experiment"] == name.removesuffix(STORED)]
-    cut = f"-{data}".removesuffix("-of-D")
-    values = of_name.loc[[cut.endswith(f"-{known}") for known in of_name["data"]], "top1"]
-    return None if values.empty else float(values.iloc[0])
-
-
 def is_study_data(dataset: str) -> bool:
     """Whether a dataset's name says that it is the one the study's curves come from.
 
@@ -83,6 +70,4 @@ def study_table(experiments: Runs, dataset: str) -> pd.DataFrame:
                "study's train top-1": cell["train_top1"], "our data": found[0]["dataset"]}  # fmt: skip
         row |= {column: found[0].get(column) for column in OURS}
         rows.append(row | {"about the study's": cell["caveat"]})
-    return pd.DataFrame(rows).convert_dtypes(
-        convert_string=False, convert_boolean=False, convert_floating=False
-    )
+    return pd.DataFrame(rows, dtype=object)

@@ -10,7 +10,7 @@ import io
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,9 +23,6 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from vqa_helpers.files import write_bytes
-
-if TYPE_CHECKING:
-    from IPython.display import Image as Picture
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -48,14 +45,14 @@ FONTS = (  # the first ships with matplotlib; the others are asked for what it l
     "Noto Sans Devanagari",
 )  # fmt: skip
 BOX = "□"
-Arguments = ParamSpec("Arguments")
+FILE_DPI = 120  # of a README; notebooks are kept small
 
 
-def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Draw under `STYLE` and close the figure, so that a notebook shows it once."""
 
     @functools.wraps(draw)
-    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+    def drawn(*args: Any, **kwargs: Any) -> Figure:
         with mpl.rc_context(STYLE | {"font.family": _fonts()[0]}):
             figure = draw(*args, **kwargs)
         plt.close(figure)
@@ -120,11 +117,12 @@ def readable_on(fill: Any) -> str:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write `figure` as a small PNG of 256 colours, the same bytes every time."""
+    figure.set_dpi(FILE_DPI)
     write_bytes(Path(path), as_png(figure))
     return Path(path)
 
 
-def compact(figure: Figure) -> "Picture":
+def compact(figure: Figure) -> Any:
     """`figure` as a notebook keeps it in a third of the room: for galleries of photographs."""
     from IPython.display import Image as Picture
 

@@ -7,7 +7,7 @@ accuracy never share a column; stand-ins are named. Knows run folders, no models
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,20 +15,8 @@ import pandas as pd
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import with_interval
-from vqa_helpers.report.verdicts import (
-    NOT_DEFINED,
-    Answers,
-    Runs,
-    as_experiment,
-    as_list,
-    over_blind,
-    readable,
-    scored_split,
-)
-from vqa_helpers.runs import Experiment, Run
-
-if TYPE_CHECKING:
-    from pandas.io.formats.style import Styler
+from vqa_helpers.report.verdicts import NOT_DEFINED, Answers, Runs, as_list, as_one, readable
+from vqa_helpers.runs import Experiment
 
 ANSWER_TYPES = ("yes/no", "number", "other")
 RESULT_COLUMNS = (
@@ -72,8 +60,8 @@ def results_table(experiments: Runs) -> pd.DataFrame:
 
 def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
     runs = experiment.runs
-    config, scores = runs[0].config, scored_split(runs[0].metrics)[1]
-    gain, seeds = over_blind(answers), 100 * answers.top1.mean(axis=1)
+    config, scores = runs[0].config, runs[0].scored[1]
+    images, gain, seeds = answers.images, answers.gain, 100 * answers.top1.mean(axis=1)
     baselines = scores["baselines"]
     return {
         "dataset": experiment.dataset,
@@ -83,12 +71,12 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
         "epochs": config.get("epochs"),
         "seeds": len(runs),
         "train questions": runs[0].train_questions,
-        "train top-1": round(float(np.mean([best_epoch(run)["train_top1"] for run in runs])), 1),
+        "train top-1": round(float(np.mean([run.best_epoch["train_top1"] for run in runs])), 1),
         "scored on": answers.split,
         "questions": len(answers.asked),
-        "top-1": score_of(answers.top1, answers),
+        "top-1": score_of(answers.top1, images),
         "top-1 sd": round(float(seeds.std(ddof=1)), 2) if len(seeds) > 1 else None,
-        "VQA accuracy": NOT_DEFINED if answers.vqa is None else score_of(answers.vqa, answers),
+        "VQA accuracy": NOT_DEFINED if answers.vqa is None else score_of(answers.vqa, images),
         "VQA normaliser": None if answers.vqa is None else scores["vqa_normaliser"],
         "ceiling": scores["ceiling"]["top1"],
         "best blind guess": max(baselines, key=lambda name: baselines[name]["top1"], default=None),
@@ -101,9 +89,13 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
     }
 
 
-def score_of(values: np.ndarray, answers: Answers) -> Score:
-    """The mean of the values (S, N) or (N,), 0 to 1, with its interval, in percent."""
-    return Score(**with_interval(values, answers.images))
+def score_of(values: np.ndarray, images: np.ndarray) -> Score:
+    """The mean of the values, (S, N) or (N,), 0 to 1, with its interval, in percent.
+
+    Args:
+        images: (N,) the image of each question.
+    """
+    return Score(**with_interval(values, images))
 
 
 def best_first(runs: Runs, dataset: Dataset | None = None) -> list[Experiment]:
@@ -121,8 +113,7 @@ def best_first(runs: Runs, dataset: Dataset | None = None) -> list[Experiment]:
         found = [one for one in found if one.dataset == dataset.name]
         found = [one for one in found if one.runs[0].config.get("data_sha256", data) == data]
     if not found:
-        where = f" on {dataset.name}" if dataset else ""
-        raise InputError(f"there is no finished run{where}; train one first, with `vqa train`")
+        raise InputError("there is no finished run on these data; train one with `vqa train`")
     means = [np.mean([r.metrics["validation"]["top1"]["value"] for r in e.runs]) for e in found]
     return [found[place] for place in np.argsort(-np.array(means), kind="stable")]
 
@@ -139,11 +130,6 @@ def by_weight(pairs: Iterable[tuple[str, str]]) -> list[str]:
     return list(names.index[np.lexsort([names.index, -names, is_cut])])
 
 
-def best_epoch(run: Run) -> pd.Series:
-    """The row of the history whose weights were kept: the first with the best validation top-1."""
-    return run.history.loc[run.history["validation_top1"].idxmax()]
-
-
 def _mean(values: list[float | None]) -> float | None:
     return None if None in values else round(float(np.mean(values)), 1)
 
@@ -155,15 +141,13 @@ def type_table(runs: Runs, kind: str = "answer") -> pd.DataFrame:
         A row a type, the usual answer types first: questions, top-1, top-5, VQA accuracy (None
         where it is not defined).
     """
-    parts = [scored_split(run.metrics)[1][f"per_{kind}_type"] for run in as_experiment(runs).runs]
+    parts = [run.scored[1][f"per_{kind}_type"] for run in as_one(runs).runs]
     usual = {name: place for place, name in enumerate(ANSWER_TYPES)}
     order = sorted(parts[0], key=lambda name: (usual.get(name, len(usual)), name))
-    rows = {
-        name: {"questions": parts[0][name]["questions"]}
-        | {shown: _mean([_value(part[name][key]) for part in parts])
-           for shown, key in (("top-1", "top1"), ("top-5", "top5"), ("VQA accuracy", "vqa"))}
-        for name in order
-    }  # fmt: skip
+    rows = {name: {"questions": parts[0][name]["questions"]} for name in order}
+    for name, row in rows.items():
+        for shown, key in (("top-1", "top1"), ("top-5", "top5"), ("VQA accuracy", "vqa")):
+            row[shown] = _mean([_value(part[name][key]) for part in parts])
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{kind} type")
 
 
@@ -192,7 +176,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in zip(*columns, strict=True))
 
 
-def shown(table: pd.DataFrame) -> "Styler":
+def shown(table: pd.DataFrame) -> "pd.io.formats.style.Styler":
     """A table for a notebook, every text escaped; columns x, "x low" and "x high" become one."""
     table = table.copy()
     for name in [name for name in table if f"{name} low" in table]:

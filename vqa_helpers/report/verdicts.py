@@ -6,7 +6,7 @@ the statistics are `evaluation.compare`'s.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -39,7 +39,7 @@ def as_list(runs: Runs) -> list[Experiment]:
     return found + group_runs(item for item in given if isinstance(item, Run))
 
 
-def as_experiment(runs: Runs) -> Experiment:
+def as_one(runs: Runs) -> Experiment:
     """The one experiment that runs belong to.
 
     Raises:
@@ -47,18 +47,9 @@ def as_experiment(runs: Runs) -> Experiment:
     """
     found = as_list(runs)
     if len(found) != 1:
-        folders = ", ".join(str(one.runs[0].folder) for one in found[:3])
-        raise InputError(
-            f"{len(found)} experiments where one is needed ({folders}); name runs that differ in "
-            "their seed alone"
-        )
+        names = ", ".join(str(one.runs[0].folder) for one in found) or "no run"
+        raise InputError(f"{names}: are not one experiment; name runs that differ only in the seed")
     return found[0]
-
-
-def scored_split(metrics: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The split whose scores are the result: test, or validation where test has no answers."""
-    name = "test" if metrics.get("test") else "validation"
-    return name, metrics[name]
 
 
 # What was answered
@@ -91,6 +82,11 @@ class Answers:
     def images(self) -> np.ndarray:
         return self.asked["image_id"].to_numpy(dtype=np.int64)
 
+    @property
+    def gain(self) -> Difference:
+        """Points of top-1 over the best blind guess, question by question."""
+        return paired_difference(self.top1, self.blind, self.images)
+
     def same_questions(self, other: "Answers") -> bool:
         return self.split == other.split and self.asked.equals(other.asked)
 
@@ -102,8 +98,8 @@ def read_answers(runs: Runs) -> Answers:
         InputError: when its seeds were not scored on the same questions, or a run was written by a
             version that kept too little.
     """
-    experiment = as_experiment(runs)
-    split, _ = scored_split(experiment.runs[0].metrics)
+    experiment = as_one(runs)
+    split, _ = experiment.runs[0].scored
     tables = [_predictions(run, split) for run in experiment.runs]
     asked = tables[0][ASKED]
     for run, table in zip(experiment.runs, tables, strict=True):
@@ -128,13 +124,10 @@ def read_answers(runs: Runs) -> Answers:
 
 def _predictions(run: Run, split: str) -> pd.DataFrame:
     rows = run.predictions[run.predictions["split"] == split]
-    missing = (
-        "row" if rows.empty else next((n for n in (*ASKED, "blind") if rows[n].isna().any()), "")
-    )
-    if missing:
+    if rows.empty or rows[[*ASKED, "blind"]].isna().any(axis=None):
         raise InputError(
-            f"{run.folder / PREDICTIONS}: a prediction of {split} has no {missing}; train the run "
-            "again, with this version"
+            f"{run.folder / PREDICTIONS}: there is none of {split}, or one lacks its image, truth "
+            "or blind guess; train the run again, with this version"
         )
     return rows.sort_values("question_id", ignore_index=True)
 
@@ -167,7 +160,7 @@ def compare(first: Runs, second: Runs) -> dict[str, Any]:
     Raises:
         InputError: as `read_answers`, and when they were not scored on the same questions.
     """
-    one, other = as_experiment(first), as_experiment(second)
+    one, other = as_one(first), as_one(second)
     a, b = read_answers(one), read_answers(other)
     if not a.same_questions(b):
         raise InputError(
@@ -187,11 +180,6 @@ def compare(first: Runs, second: Runs) -> dict[str, Any]:
         "vqa": paired_difference(a.vqa, b.vqa, a.images) if defined else None,
         "mcnemar_p": mcnemar(a.top1[0], b.top1[0]) if single else None,
     }
-
-
-def over_blind(answers: Answers) -> Difference:
-    """Points of top-1 over the best blind guess, question by question."""
-    return paired_difference(answers.top1, answers.blind, answers.images)
 
 
 def pair_table(pairs: Iterable[tuple[Runs, Runs]]) -> pd.DataFrame:
@@ -218,7 +206,7 @@ def verdict(first: Runs, second: Runs | None = None) -> str:
         InputError: as `compare`.
     """
     if second is None:
-        return _line(as_experiment(first).name, BLIND, over_blind(read_answers(first)))
+        return _line(as_one(first).name, BLIND, read_answers(first).gain)
     found = compare(first, second)
     return _line(found["first"], found["second"], found["top1"])
 
@@ -241,7 +229,7 @@ def findings(experiments: Runs) -> pd.DataFrame:
     rows = []
     for dataset in dict.fromkeys(experiment.dataset for experiment, _ in found):
         same = [pair for pair in found if pair[0].dataset == dataset]
-        rows += [(dataset, "blind", one.name, BLIND, over_blind(ours)) for one, ours in same]
+        rows += [(dataset, "blind", one.name, BLIND, ours.gain) for one, ours in same]
         for (one, ours), (other, theirs) in combinations(same, 2):
             about = changed_piece(one, other) or ("best" if one is same[0][0] else None)
             if about and ours.same_questions(theirs):
