@@ -97,7 +97,7 @@ def warm_up(shared: Path) -> None:
     for name in (
         "papermill", "requests", "vqa_helpers.batch.runner",
         "vqa_helpers.data.build", "vqa_helpers.data.public.download", "vqa_helpers.experiment.conduct",
-        "vqa_helpers.report.seeds", "vqa_helpers.report.tables",
+        "vqa_helpers.report.tables",
     ):  # fmt: skip
         importlib.import_module(name)
     extract.SHARD_IMAGES = SHARD_IMAGES  # for many shards of few images

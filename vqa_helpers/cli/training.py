@@ -171,7 +171,7 @@ def _train(options: argparse.Namespace) -> int:
             pin_samples(run, dataset)
             if run.config["stand_ins"]:
                 print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
-            print(to_markdown(results_table(run).T.reset_index()))
+            print(to_markdown(results_table(run).set_index("name").T.rename_axis("score")))
             print(run.folder)
             runs.append(run)
             unseen = unseen or bool(trained.unseen)

@@ -172,8 +172,8 @@ def _picture(axes: Axes, height: float, path: Path | None, size_px: int) -> None
         return
     # A small image keeps its pixels: they are what the model had to go by.
     smooth = "nearest" if size_px < SHOWN_PX else "antialiased"
-    extent = (0, PICTURE_IN, low, height)
-    axes.imshow(square, extent=extent, aspect="auto", interpolation=smooth)
+    axes.imshow(square, aspect="auto", interpolation=smooth,
+                extent=(0, PICTURE_IN, low, height))  # fmt: skip
 
 
 def _words(axes: Axes, height: float, pictures: bool, card: Any) -> None:

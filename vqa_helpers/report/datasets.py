@@ -30,7 +30,8 @@ def _row(name: str, entry: Entry, root: Path, known: Sources) -> dict[str, objec
     sizes = [known[s].bytes if s in known else None for s in archives]
     if not archives:
         sizes = [DRAWN_BYTES if drawn else 1000 * PHOTOGRAPH_KB * entry.images]
-    not_built = f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
+    absent = f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
+    absent = "not drawn yet" if drawn else absent
     source = f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}"
     return {
         "dataset": name,
@@ -39,7 +40,7 @@ def _row(name: str, entry: Entry, root: Path, known: Sources) -> dict[str, objec
         "images": entry.images,
         "on disk": _in_words(None if None in sizes else sum(sizes)),
         "licence": entry.licence,
-        "state": "built" if (root / name / MANIFEST).exists() else not_built,
+        "state": "built" if (root / name / MANIFEST).exists() else absent,
         "what": entry.about,
     }
 

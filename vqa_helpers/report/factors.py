@@ -210,7 +210,6 @@ def plot_trend(experiments: Runs, title: str = "") -> Figure:
     axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("train questions (logarithmic); grey: seeds, bar: 95 % interval")
-    axes.set_ylabel("top-1 accuracy, %")
+    axes.set(ylabel="top-1 accuracy, %", xlabel="train questions; grey: seeds, bar: 95 % interval")
     axes.set_title(title or f"{found[0].name}: ten times the questions: {trend.tenfold} points")
     return figure

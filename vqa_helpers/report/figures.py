@@ -148,7 +148,6 @@ def plot_answer_types(runs: Runs, title: str = "") -> Figure:
         x, ink = (1.5, "white") if value > 12 else (value + 1, colour)
         axes.text(x, place, f"{value:.1f}", va="center", fontweight="bold", color=ink)
     style.name_rows(axes, places, names)
-    axes.set_xlim(0, 102)
     axes.errorbar(
         overall.value, places[len(types)], color=ORANGE, capsize=3, linewidth=1.6,
         xerr=[[overall.value - overall.low], [overall.high - overall.value]],
@@ -156,7 +155,7 @@ def plot_answer_types(runs: Runs, title: str = "") -> Figure:
     ceiling = scores["ceiling"]["top1"]
     axes.axvline(ceiling, color=GREEN, linewidth=1.2, linestyle=DASHED)
     axes.text(ceiling, -0.62, f"ceiling {ceiling:.1f} ", color=GREEN, ha="right", va="bottom")
-    axes.set_xlabel("top-1 accuracy, %  (bar on “all”: 95 % interval)")
+    axes.set(xlim=(0, 102), xlabel="top-1 accuracy, %  (bar on “all”: 95 % interval)")
     axes.set_title(title or f"Accuracy per answer type, {split}", pad=14)
     return figure
 
@@ -178,9 +177,8 @@ def plot_question_types(runs: Runs, dataset: Dataset, most: int = 8) -> Figure:
     axes.plot(table["top-5"], places, "o", color=ORANGE, markerfacecolor="white", markersize=7)
     names = [f"{style.fitted(n, 36)}  ({row['questions']:,.0f})" for n, row in table.iterrows()]
     style.name_rows(axes, places, names)
-    axes.set_xlim(-3, 104)
+    axes.set(xlim=(-3, 104), title="Best and worst types of open questions")
     axes.set_xlabel("accuracy, %  (filled: top-1 with its 95 % interval; open: top-5)")
-    axes.set_title("Best and worst types of open questions")
     return figure
 
 
@@ -238,12 +236,10 @@ def plot_comparison(experiments: Runs, title: str = "") -> Figure:
         labels.append(row["name"] + (f"  ({', '.join(where)})" if where else ""))
     style.name_rows(axes, places, labels)
     dot = {"color": BLUE, "marker": "o", "lw": 2.2}
-    entries = {"top-1, 95 % interval": dot}
-    if (table["stand-ins"] != "none").any():
-        entries["with a stand-in"] = dot | {"mfc": "white", "mew": 1.6}
-    entries["best blind guess"] = {"color": RED, "ls": "", **tick}
-    entries["ceiling"] = {"color": GREEN, "ls": "", **tick}
-    style.legend_below(figure, entries.items())
+    entries = [("top-1, 95 % interval", dot), ("with a stand-in", dot | {"mfc": "white"}),
+               ("best blind guess", tick | {"color": RED, "ls": ""}),
+               ("ceiling", tick | {"color": GREEN, "ls": ""})]  # fmt: skip
+    style.legend_below(figure, entries)
     axes.set_xlabel("top-1 accuracy, %")
     axes.set_title(title or f"Experiments on {', '.join(table['dataset'].unique())}")
     return figure

@@ -32,13 +32,14 @@ def pieces_table(model) -> pd.DataFrame:  # noqa: ANN001 - any module with the f
             continue
         choice = {"class": type(piece).__name__, **getattr(piece, "choice", {})}
         kind, network = choice.pop("class"), choice.pop("encoder", None)
-        chosen = [str(network)] if network else []
-        chosen += ["stored features"] if kind == "StoredFeatures" else []
-        chosen += [f"{name}={value}" for name, value in choice.items()]
+        parts = [str(network)] if network else []
+        parts += ["stored features"] if kind == "StoredFeatures" else []
+        parts += [f"{name}={value}" for name, value in choice.items()]
         learnt = sum(p.numel() for p in piece.parameters() if p.requires_grad)
         frozen = sum(p.numel() for p in piece.parameters()) - learnt
-        width = getattr(piece, "out_dim", None)
-        rows.append((place, kind, ", ".join(chosen), learnt, frozen, width))
+        rows.append(
+            (place, kind, ", ".join(parts), learnt, frozen, getattr(piece, "out_dim", None))
+        )
     columns = ["piece", "class", "chosen", "learnt", "frozen", "output width"]
     return pd.DataFrame(rows, columns=columns).set_index("piece")
 
@@ -47,10 +48,8 @@ def show_results(runs: Runs) -> None:
     """Display the results, the accuracy per answer type and the reliability of an experiment."""
     from IPython.display import display
 
-    table = results_table(as_one(runs))
-    display(
-        table.set_index("name").T, figures.plot_answer_types(runs), figures.plot_reliability(runs)
-    )
+    display(results_table(as_one(runs)).set_index("name").T)
+    display(figures.plot_answer_types(runs), figures.plot_reliability(runs))
 
 
 def show_samples(runs: Runs, dataset: Dataset, seed: int = 0) -> None:
@@ -85,14 +84,15 @@ def write_gallery(dataset: Dataset, runs_root: Path, folder: Path) -> list[Path]
         InputError: when there is no finished run on the dataset.
     """
     experiments = best_first(find_experiments(runs_root), dataset)
-    name = dataset.name
     drawn = {
-        "comparison": figures.plot_comparison(experiments, f"Top-1 accuracy on {name}"),
+        "comparison": figures.plot_comparison(experiments, f"Top-1 accuracy on {dataset.name}"),
         "sample_cards": sample_cards(experiments[0], dataset),
         "curves": figures.plot_curves(
-            experiments, title=f"What was learnt on {name}, epoch by epoch"
+            experiments, title=f"What was learnt on {dataset.name}, epoch by epoch"
         ),
-        "answer_types": figures.plot_answer_distribution(dataset.splits, title=f"What {name} asks"),
+        "answer_types": figures.plot_answer_distribution(
+            dataset.splits, title=f"What {dataset.name} asks"
+        ),
     }
     Path(folder).mkdir(parents=True, exist_ok=True)
     return [style.save(figure, Path(folder) / f"{n}.png") for n, figure in drawn.items()]

@@ -27,7 +27,7 @@ from vqa_helpers.files import write_bytes
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 INK, GREY, PALE = "#1f2a33", "#7d8a94", "#d9dfe3"
-DARK_ORANGE, DARK_GREY, LIGHT_BLUE = "#a87400", "#5d6a74", "#9fb3c1"  # for text; for a third bar
+DARK_GREY, LIGHT_BLUE = "#5d6a74", "#9fb3c1"
 DASHED = (0, (4, 2))
 STYLE = {
     "figure.dpi": 80, "figure.facecolor": "white", "figure.constrained_layout.use": True,
@@ -72,9 +72,8 @@ def note(text: str) -> Figure:
 # Parts of several figures
 
 
-def name_rows(axes: Axes, places: Iterable[float], labels: Sequence[str]) -> None:
+def name_rows(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
     """Name the rows of a horizontal chart, the first on top; labels may hold anything printable."""
-    places = list(places)
     axes.set_yticks(places, labels)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -189,11 +189,11 @@ def shown(table: pd.DataFrame) -> "pd.io.formats.style.Styler":
 
 
 def cell(value: Any) -> str:
-    """A value as text on one line: "–" for none, floats to one decimal."""
+    """A value as text on one line: "–" for none, floats to one decimal or, below that, one digit."""
     if value is None or value is pd.NA or value != value:  # NaN differs from itself
         return "–"
     if isinstance(value, Integral) and not isinstance(value, bool):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, Real) and not isinstance(value, bool):
-        return f"{value:,.1f}"
+        return f"{value:,.1f}" if value == 0 or abs(value) >= 0.05 else f"{value:.1g}"
     return " ".join(str(value).split())

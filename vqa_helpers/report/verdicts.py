@@ -26,8 +26,8 @@ NOT_DEFINED = "not defined"  # VQA accuracy of questions with fewer than ten ans
 ASKED = ["question_id", "image_id", "truth"]
 BLIND = "the best blind guess"
 PAIR_COLUMNS = {
-    "first": "first", "second": "second", "questions": "questions", "top1": "points",
-    "verdict": "verdict", "vqa": "VQA points", "mcnemar_p": "McNemar p",
+    "first": "first", "second": "second", "questions": "questions", "top1": "top-1 points",
+    "verdict": "verdict", "vqa": "VQA accuracy points", "mcnemar_p": "McNemar p",
 }  # fmt: skip
 FINDING_COLUMNS = ("dataset", "about", "first", "second", "points", "verdict", "finding")
 
@@ -191,10 +191,9 @@ def pair_table(pairs: Iterable[tuple[Runs, Runs]]) -> pd.DataFrame:
     Raises:
         InputError: as `compare`.
     """
-    rows = pd.DataFrame(
-        [compare(*pair) for pair in pairs], columns=list(PAIR_COLUMNS), dtype=object
-    )
-    return rows.rename(columns=PAIR_COLUMNS)
+    found = [compare(*pair) for pair in pairs]
+    table = pd.DataFrame(found, columns=list(PAIR_COLUMNS), dtype=object)
+    return table.rename(columns=PAIR_COLUMNS)
 
 
 def verdict(first: Runs, second: Runs | None = None) -> str:

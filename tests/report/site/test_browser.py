@@ -10,7 +10,7 @@ import pytest
 
 from tests.report import samples
 from tests.report.site.browser import Browser, find_browser
-from vqa_helpers.report.examples import Example
+from vqa_helpers.report.interesting import Example
 from vqa_helpers.report.site.build import build_site
 
 pytest.importorskip("nbconvert")

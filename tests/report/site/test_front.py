@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.report import samples
-from vqa_helpers.report.examples import Example
+from vqa_helpers.report.interesting import Example
 from vqa_helpers.report.site.front import front_page
 from vqa_helpers.report.site.pages import Page
 from vqa_helpers.report.tables import results_table

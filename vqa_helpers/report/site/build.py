@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.report.examples import Example
+from vqa_helpers.report.interesting import Example
 from vqa_helpers.report.site.front import TITLE, front_page
 from vqa_helpers.report.site.looks import shell
 from vqa_helpers.report.site.pages import Page, read_page

@@ -17,13 +17,13 @@ from PIL import Image
 
 from vqa_helpers.report.cards import OUTCOMES, PROBABILITY
 from vqa_helpers.report.drawings import PIECES
-from vqa_helpers.report.examples import Example, by_weight
 from vqa_helpers.report.findings import findings
+from vqa_helpers.report.interesting import Example
 from vqa_helpers.report.puzzle import alternatives
 from vqa_helpers.report.site.looks import puzzle
 from vqa_helpers.report.site.pages import Page
 from vqa_helpers.report.site.scores import key, results_section
-from vqa_helpers.report.tables import NOT_SCORED, Score
+from vqa_helpers.report.tables import NOT_SCORED, Score, by_weight
 
 TITLE = "Visual Question Answering"
 LEAD = (
