@@ -208,8 +208,7 @@ class Run:
 
     @property
     def scored(self) -> tuple[str, dict[str, Any]]:
-        """The split whose scores are the result, and these: test, or validation where test has no
-        answers."""
+        """The split whose scores are the result (validation where test has no answers), and these."""
         name = "test" if self.metrics.get("test") else "validation"
         return name, self.metrics[name]
 
@@ -265,17 +264,11 @@ def find_runs(root: Path, dataset: str | None = None) -> list[Run]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Runs that agree in everything but the seed.
+    """Runs that agree in everything but the seed."""
 
-    Attributes:
-        name: the preset and what differs from it, e.g. "GUSE_VGG fusion.width=512".
-        dataset: its name, as tables show it.
-        runs: by seed.
-    """
-
-    name: str
+    name: str  # the preset and what differs from it, e.g. "GUSE_VGG fusion.width=512"
     dataset: str
-    runs: tuple[Run, ...]
+    runs: tuple[Run, ...]  # by seed
 
     def __str__(self) -> str:
         return f"{self.name} on {self.dataset}"
@@ -292,14 +285,9 @@ def group_runs(runs: Iterable[Run]) -> list[Experiment]:
     for run in runs:
         fixed = {name: value for name, value in run.config.items() if name != "seed"}
         groups.setdefault(json.dumps(fixed, sort_keys=True), []).append(run)
-    return [
-        Experiment(
-            same[0].name,
-            same[0].config["dataset"],
-            tuple(sorted(same, key=lambda run: run.config["seed"])),
-        )
-        for same in groups.values()
-    ]
+    for same in groups.values():
+        same.sort(key=lambda run: run.config["seed"])
+    return [Experiment(s[0].name, s[0].config["dataset"], tuple(s)) for s in groups.values()]
 
 
 def runs_at(folder: Path) -> list[Run]:

@@ -67,17 +67,17 @@ def plot_curves(
     seed, the epoch that validation chose, and the best blind guess on the same validation questions.
 
     Args:
-        study: from `study.study_curves`: the study's curves are drawn below ours on its own data;
-            experiments on other data are left out, since the two cannot be compared.
+        study: from `study.study_curves`: a panel each of its runs, below ours of that name on its
+            own data; others are left out, since the two cannot be compared.
 
     Raises:
         InputError: where nothing is left to draw.
     """
-    panels = {one.name: one for one in as_list(experiments)}
+    panels = [(one.name, one) for one in as_list(experiments)]
     entries = []
     if study is not None:
-        ours = {name: one for name, one in panels.items() if is_study_data(one.dataset)}
-        panels = dict.fromkeys(study["preset"]) | ours
+        ours = {name: one for name, one in panels if is_study_data(one.dataset)}
+        panels = [(name, ours.get(name)) for name in study["preset"].unique()]
         entries = [("study, train", {"color": GREY}), ("study, its test split", {"color": INK})]
     if not panels:
         raise InputError("there is no run whose curves could be drawn; train one first")
@@ -86,7 +86,7 @@ def plot_curves(
     figure, grid = plt.subplots(lines, COLUMNS, figsize=size, sharey=True, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    for axes, (name, experiment) in zip(grid.flat, panels.items(), strict=False):
+    for axes, (name, experiment) in zip(grid.flat, panels, strict=False):
         if study is not None:
             curve = study[study["preset"] == name]
             axes.plot(curve["epoch"], curve["train_top1"], color=GREY, linewidth=1, alpha=0.7)
@@ -100,7 +100,7 @@ def plot_curves(
     for axes in grid[:, 0]:
         axes.set_ylabel("top-1, %")
     grid.flat[0].set_ylim(0, None)
-    if any(panels.values()):
+    if any(experiment for _, experiment in panels):
         entries += [*CURVES, ("best blind guess", {"color": RED, "linestyle": DASHED})]
     style.legend_below(figure, entries)
     style.head(figure, title or ("Training curves" if study is None else "The study's curves"))
