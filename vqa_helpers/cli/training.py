@@ -177,7 +177,7 @@ def _train(options: argparse.Namespace) -> int:
             unseen = unseen or bool(trained.unseen)
     if len(runs) > 1:
         runs.sort(key=lambda run: run.config["seed"])
-        print(to_markdown(results_table(runs)))
+        print(to_markdown(results_table(runs).set_index("name").T.rename_axis("score")))
     team.leave()
     return SOME_FAILED if unseen else DONE
 
