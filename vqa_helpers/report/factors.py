@@ -138,7 +138,7 @@ def plot_recall(experiments: Runs, train: pd.DataFrame, title: str = "") -> Figu
     for (name, colour), shift in zip(colours.items(), shifts, strict=False):
         axes.plot(places + shift, tables[name]["recall"], "o", color=colour, markersize=6)
     style.legend_below(figure, [(n, {"color": c, "marker": "o"}) for n, c in colours.items()])
-    names = [f"{style.fitted(answer, 14)}\n{count}" for answer, count in first["train"].items()]
+    names = [f"{style.fitted(answer, 8, 2)}\n{count}" for answer, count in first["train"].items()]
     axes.set_xticks(places, names, fontsize=8)
     style.no_formulas(axes)
     axes.set(ylim=(-3, 103), ylabel="recall, %", xlabel="true answer, and how often train has it")
