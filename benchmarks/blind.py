@@ -14,13 +14,14 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 
 from vqa_helpers.data.folder import Dataset, read_folder
-from vqa_helpers.report.priors import guesser_table
-from vqa_helpers.report.seeds import seed_table, verdict_table
-from vqa_helpers.report.tables import to_markdown
-from vqa_helpers.runs import run_folder
+from vqa_helpers.report.factors import guesser_table
+from vqa_helpers.report.tables import results_table, to_markdown
+from vqa_helpers.report.verdicts import pair_table
+from vqa_helpers.runs import find_experiments, run_folder
 
 # Preset, loss, epochs: enough for the validation score to stop rising.
 MODELS = [
@@ -45,14 +46,12 @@ def main() -> None:
     options = parser.parse_args()
     dataset = read_folder(arrange(options.data, options.report_on, options.out))
     train_all(dataset, options)
+    experiments = find_experiments(options.out, dataset.name)
     tables = {
         "guessers": guesser_table(dataset, "test"),
-        "models": seed_table(options.out, dataset.name),
-        "top-1, row over column": verdict_table(options.out, dataset.name).reset_index(),
+        "models": results_table(experiments),
+        "pairs": pair_table(combinations(experiments, 2)),
     }
-    if tables["models"]["VQA sd"].notna().any():
-        against = verdict_table(options.out, dataset.name, "vqa")
-        tables["VQA accuracy, row over column"] = against.reset_index()
     for name, table in tables.items():
         print(f"\n{name}\n\n{to_markdown(table)}")
     if options.json:

@@ -205,6 +205,39 @@ def test_find_runs_gives_finished_ones_in_order(tmp_path):
     assert runs.find_runs(tmp_path / "nowhere") == []
 
 
+def test_experiments_are_runs_that_agree_in_all_but_the_seed(tmp_path):
+    changes = (
+        ("1.f", 10, {}),
+        ("1.f", 9, {}),
+        ("1.f", 0, {"epochs": 3}),
+        ("1.b", 0, {"name": "1.b x"}),
+    )
+    for preset, seed, change in changes:
+        folder = runs.run_folder(tmp_path, "demo", preset, seed)
+        config = {"dataset": "demo", "preset": preset, "seed": seed, "epochs": 1, **change}
+        runs.write_json(folder / "config.json", config)
+        runs.mark_done(folder)
+    found = runs.find_experiments(tmp_path, "demo")
+    assert [one.name for one in found] == ["1.b x", "1.f", "1.f"]
+    assert [run.config["seed"] for run in found[2].runs] == [9, 10]
+    assert str(found[0]) == "1.b x on demo" and runs.find_experiments(tmp_path, "other") == []
+
+
+def test_a_run_knows_its_train_questions_its_best_epoch_and_what_is_scored(tmp_path):
+    run = runs.Run(tmp_path)
+    assert run.train_questions is None
+    record = {"counts": {"train": {"questions": 12}}}
+    runs.write_json(tmp_path / "split.json", record)
+    assert runs.Run(tmp_path).train_questions == 12
+    rows = [{"epoch": epoch, "validation_top1": top1} for epoch, top1 in ((1, 5), (2, 7), (3, 7))]
+    runs.write_history(tmp_path / "history.csv", rows)
+    assert run.best_epoch["epoch"] == 2
+    run.__dict__["metrics"] = {"validation": {"top1": 1}}
+    assert run.scored == ("validation", {"top1": 1})
+    run.metrics["test"] = {"top1": 2}
+    assert run.scored[0] == "test"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

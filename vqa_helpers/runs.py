@@ -23,8 +23,8 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.files import read_sums, sha256_of, write_sums, write_text
 
 CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
-PREDICTIONS, METRICS, TIMING, DONE = "predictions.jsonl", "metrics.json", "timing.json", "DONE"
-SPLIT, VOCABULARY = "split.json", "vocabulary.json"
+PREDICTIONS, METRICS, DONE = "predictions.jsonl", "metrics.json", "DONE"
+SPLIT, TIMING, VOCABULARY = "split.json", "timing.json", "vocabulary.json"
 HISTORY_COLUMNS = (
     "epoch", "train_loss", "train_top1", "validation_loss", "validation_top1", "validation_vqa",
     "learning_rate",
@@ -162,6 +162,19 @@ class Run:
     def config(self) -> dict[str, Any]:
         return _read_object(self.folder / CONFIG, required=("dataset", "preset", "seed"))
 
+    @property
+    def name(self) -> str:
+        """The preset and what differs from it, as tables show it."""
+        return self.config.get("name", self.config["preset"])
+
+    @cached_property
+    def train_questions(self) -> int | None:
+        """How many questions it learnt from, as its split says; None where it kept none."""
+        try:
+            return int(_read_object(self.folder / SPLIT)["counts"]["train"]["questions"])
+        except (InputError, LookupError, TypeError, ValueError):
+            return None
+
     @cached_property
     def environment(self) -> dict[str, Any]:
         return _read_object(self.folder / ENVIRONMENT)
@@ -192,6 +205,17 @@ class Run:
         for split, scores in metrics.items():
             _check_scores(path, split, scores)
         return metrics
+
+    @property
+    def scored(self) -> tuple[str, dict[str, Any]]:
+        """The split whose scores are the result (validation where test has no answers), and these."""
+        name = "test" if self.metrics.get("test") else "validation"
+        return name, self.metrics[name]
+
+    @property
+    def best_epoch(self) -> pd.Series:
+        """The epoch whose weights were kept: the first with the highest validation top-1."""
+        return self.history.loc[self.history["validation_top1"].idxmax()]
 
     @cached_property
     def timing(self) -> dict[str, Any]:
@@ -236,6 +260,34 @@ def find_runs(root: Path, dataset: str | None = None) -> list[Run]:
     if dataset is not None:
         folders = [folder for folder in folders if folder.parent.parent.name == dataset]
     return [Run(folder) for folder in sorted(folders, key=_order)]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Runs that agree in everything but the seed."""
+
+    name: str  # the preset and what differs from it, e.g. "GUSE_VGG fusion.width=512"
+    dataset: str
+    runs: tuple[Run, ...]  # by seed
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.dataset}"
+
+
+def find_experiments(root: Path, dataset: str | None = None) -> list[Experiment]:
+    """The finished runs below `root`, grouped, in the order of `find_runs`."""
+    return group_runs(find_runs(root, dataset))
+
+
+def group_runs(runs: Iterable[Run]) -> list[Experiment]:
+    """Finished runs as experiments, in the order in which the first run of each is given."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        fixed = {name: value for name, value in run.config.items() if name != "seed"}
+        groups.setdefault(json.dumps(fixed, sort_keys=True), []).append(run)
+    for same in groups.values():
+        same.sort(key=lambda run: run.config["seed"])
+    return [Experiment(s[0].name, s[0].config["dataset"], tuple(s)) for s in groups.values()]
 
 
 def runs_at(folder: Path) -> list[Run]:

@@ -11,7 +11,7 @@ from vqa_helpers.runs import Run
 def test_datasets_and_public_files_are_listed(vqa, tmp_path):
     code, out, _ = vqa("data", "list", "--root", tmp_path)
     assert code == 0
-    names = [line.split()[0] for line in out.splitlines() if line]
+    names = [line.split()[1] for line in out.splitlines() if line and "---" not in line]
     assert names[:10] == ["dataset", "demo", *"ABCDE", "100k", "v1", "v2"]
     assert {"coco-val2014", "glove", "use"} <= set(names)
     listed = json.loads(vqa("data", "list", "--root", tmp_path, "--json")[1])

@@ -57,7 +57,7 @@ def test_a_broken_notebook_is_named(vqa, tmp_path, content):
 
 def test_two_runs_are_told_apart(vqa, run, blind, tmp_path):
     code, out, _ = vqa("compare", run, blind)
-    assert code == 0 and "top-1" in out and "VQA accuracy" in out
+    assert code == 0 and "top-1" in out and "VQA accuracy" in out and ", paired, 95 %" in out
     told = json.loads(vqa("compare", run, run, "--json")[1])
     assert told["verdict"] == "cannot tell" and told["top1"]["value"] == 0
     assert "is no finished run" in refused(vqa("compare", run, tmp_path))

@@ -1,118 +1,102 @@
-"""Figures: that they show the numbers given, take any text, and stay small and the same."""
+"""Figures: that they show the numbers given, and take any text."""
 
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from PIL import Image
 
 from tests.report import samples
+from tests.report.samples import texts
 from vqa_helpers.errors import InputError
-from vqa_helpers.report import figures, tables
+from vqa_helpers.report import figures
+from vqa_helpers.report.study import study_curves
+from vqa_helpers.runs import HISTORY, Experiment, Run, write_history
 
 BROKEN_FORMULA = r"$\frac{ what costs $5"
 
 
-def texts(figure: Figure) -> list[str]:
-    """Every text of the figure once drawn: drawing is what a bad formula breaks."""
-    figure.canvas.draw()
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+def labels(axes) -> list[str]:
+    return [text.get_text() for text in axes.get_yticklabels()]
 
 
-def history(epochs: int = 12) -> pd.DataFrame:
-    return pd.DataFrame(samples.history_rows(epochs))
+def with_history(run: Run, rows: list[dict]) -> Run:
+    write_history(run.folder / HISTORY, rows)
+    (run.folder / "DONE").unlink()
+    return Run(run.folder)
 
 
-def test_history_marks_the_best_validation_epoch():
-    found = texts(figures.plot_history(history(), BROKEN_FORMULA))
-    best = history()["validation_top1"].max()
-    assert f"epoch 8: {best:.1f} %" in found
-    assert BROKEN_FORMULA in found
-    assert found.count("train") == found.count("validation") == 2
+def test_history_marks_the_best_validation_epoch(experiment):
+    figure = figures.plot_history(experiment(shares=(0.5, 0.6)), BROKEN_FORMULA)
+    found = texts(figure)
+    best = max(row["validation_top1"] for row in samples.history_rows())
+    assert f"{best:.1f}" in found and BROKEN_FORMULA in found
+    assert {"train", "validation", "the epoch validation chose"} <= set(found)
+    assert [line.get_xdata()[0] for line in figure.axes[1].lines if len(line.get_xdata()) == 1] == [
+        8,
+        8,
+    ]
 
 
-def test_history_of_ties_marks_the_first_and_takes_a_choice():
-    level = history(4).assign(validation_top1=50.0)
-    assert "epoch 1: 50.0 %" in texts(figures.plot_history(level, "level"))
-    assert "epoch 3: 50.0 %" in texts(figures.plot_history(level, "level", chosen=3))
+def test_history_of_ties_marks_the_first_epoch(write):
+    level = [row | {"validation_top1": 50.0} for row in samples.history_rows(4)]
+    figure = figures.plot_history(with_history(write(), level))
+    assert figure.axes[1].lines[-1].get_xdata() == [1] and "50.0" in texts(figure)
 
 
-def test_history_of_one_epoch_or_without_validation_is_drawn():
-    assert "epoch 1: 15.0 %" in texts(figures.plot_history(history(1), "short"))
-    blind = history(3).assign(validation_top1=None, validation_loss=None)
-    found = texts(figures.plot_history(blind, "train only"))
-    assert "validation" not in found and found.count("train") == 2
-
-
-def test_history_without_epochs_is_refused():
+def test_history_of_one_epoch_is_drawn_and_of_none_refused(write):
+    assert "15.0" in texts(figures.plot_history(with_history(write(), samples.history_rows(1))))
     with pytest.raises(InputError, match="no epoch"):
-        figures.plot_history(history(0).reindex(columns=["epoch"]), "empty")
+        figures.plot_history(with_history(write("1.f"), []))
 
 
-def test_answer_types_stand_beside_the_blind_guesses_and_the_ceiling():
-    found = texts(figures.plot_answer_types(samples.metrics(50.0)))
+def test_a_panel_an_experiment_all_on_one_scale(experiment):
+    found = [experiment(name, (0.5, 0.6)) for name in ("1.e", "1.f", "1.b", "1.c", "A")]
+    figure = figures.plot_curves(found)
+    titles = [axes.get_title() or axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[:5] == ["1.e", "1.f", "1.b", "1.c", "A"]
+    assert len({axes.get_ylim() for axes in figure.axes[:5]}) == 1
+    assert "best blind guess" in texts(figure)
+    with pytest.raises(InputError, match="no run"):
+        figures.plot_curves([])
+
+
+def test_the_study_s_curves_lie_below_ours_on_its_own_data_alone(experiment):
+    ours = experiment("GUSE_VGG", dataset="100k")
+    there = figures.plot_curves([ours, experiment("GUSE_ResNet")], study_curves())
+    panels = {axes.get_title(loc="left"): len(axes.lines) for axes in there.axes}
+    assert panels["GUSE_VGG"] == 6 and panels["GUSE_ResNet"] == 2
+    alone = texts(figures.plot_curves(study=study_curves()))
+    assert "study, its test split" in alone and "validation" not in alone
+
+
+def test_answer_types_stand_beside_the_blind_guesses_and_the_ceiling(write):
+    found = texts(figures.plot_answer_types(write("1.e", 0.5)))
     assert "yes/no\n110 questions" in found and "68.0" in found
     assert "blind: most frequent per question" in found and "41.0" in found
-    assert "ceiling 98.1 " in found
-    assert "Accuracy per answer type, test" in found
+    assert "ceiling 98.1 " in found and "Accuracy per answer type, test" in found
 
 
-def test_answer_types_fall_back_on_validation_and_say_so():
-    found = texts(figures.plot_answer_types(samples.metrics(test=False)))
-    assert "Accuracy per answer type, validation" in found
+def test_answer_types_fall_back_on_validation_and_say_so(write):
+    made = samples.answered_rows(0.5, split="validation")
+    run = write(metrics=samples.metrics(test=False), predictions=made)
+    assert "Accuracy per answer type, validation" in texts(figures.plot_answer_types(run))
 
 
-def many_types(count: int) -> dict:
-    made = samples.metrics()
-    named = {f"what_{number}": 40 for number in range(count)}
-    made["test"] = samples.scores(50.0, None, is_the=99, **named)
-    return made
-
-
-def test_question_types_show_both_ends_without_yes_no():
-    figure = figures.plot_question_types(many_types(10), best=3)
-    found = texts(figure)
-    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert shown == [f"what {n}  (40)" for n in (0, 1, 2, 7, 8, 9)]
-    assert not any(text.startswith("is the") for text in found)
-    assert "Best and worst question types, test, yes/no excluded" in found
-
-
-def test_few_question_types_are_shown_once_each():
-    figure = figures.plot_question_types(many_types(4), best=3, yes_no=True)
-    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert shown == ["is the  (99)", *(f"what {n}  (40)" for n in range(4))]
-
-
-def test_no_question_type_left_is_refused():
-    with pytest.raises(InputError, match="lower min_questions"):
-        figures.plot_question_types(samples.metrics(), min_questions=1000)
-
-
-def test_comparison_orders_runs_and_names_what_they_were_scored_on(tmp_path):
-    samples.write_run(tmp_path, "1.b", metrics=samples.metrics(40.0))
-    samples.write_run(tmp_path, "1.f", metrics=samples.metrics(60.0), stand_ins=[])
-    samples.write_run(tmp_path, "1.e", metrics=samples.metrics(50.0, test=False))
-    figure = figures.plot_comparison(tables.results_table(tmp_path))
-    found = texts(figure)
-    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert labels == ["1.f  (seed 0)", "1.e  (seed 0, validation)", "1.b  (seed 0)"]
-    assert {"60.0", "51.5", "40.0", "best blind guess", "with a stand-in"} <= set(found)
+def test_comparison_puts_the_best_first_within_each_dataset(experiment):
+    found = [
+        experiment("1.b", (0.4,)), experiment("1.f", (0.6, 0.7), stand_ins=[]),
+        experiment("1.e", (0.9,), dataset="daquar"),
+    ]  # fmt: skip
+    figure = figures.plot_comparison(found)
+    assert labels(figure.axes[0]) == ["1.f  (demo, 2 seeds)", "1.b  (demo)", "1.e  (daquar)"]
+    assert {"best blind guess", "with a stand-in", "ceiling"} <= set(texts(figure))
     left, right = figure.axes[0].get_xlim()
-    assert left < 40 and right > 98.1
+    assert left < 33 and right > 98.1
+    alone = figures.plot_comparison(found[1])
+    assert labels(alone.axes[0]) == ["1.f  (2 seeds)"]
 
 
-def test_comparison_of_several_datasets_names_them(tmp_path):
-    samples.write_run(tmp_path, "1.b", dataset="daquar", stand_ins=[])
-    samples.write_run(tmp_path, "1.b", stand_ins=[])
-    found = texts(figures.plot_comparison(tables.results_table(tmp_path)))
-    assert "1.b  (daquar, seed 0)" in found and "with a stand-in" not in found
-
-
-def test_comparison_of_nothing_is_refused(tmp_path):
+def test_comparison_of_nothing_is_refused():
     with pytest.raises(InputError, match="no finished run"):
-        figures.plot_comparison(tables.results_table(tmp_path))
+        figures.plot_comparison([])
 
 
 def test_answer_distribution_counts_train_and_takes_any_answer():
@@ -123,25 +107,63 @@ def test_answer_distribution_counts_train_and_takes_any_answer():
     assert BROKEN_FORMULA in found and " 75.0" in found
     assert "train\n12" in found and not any(text.startswith("test\n") for text in found)
     assert "The 2 most frequent of 2 answers: 100 %" in found
-
-
-def test_answer_distribution_without_answers_is_refused():
     with pytest.raises(InputError, match="no split has answers"):
-        figures.plot_answer_distribution({"test": samples.questions().drop(columns="answer")})
+        figures.plot_answer_distribution({"test": answerless})
 
 
-def test_figures_are_closed_and_the_style_stays_inside():
-    before = plt.rcParams["axes.titleweight"]
-    figures.plot_history(history(), "x")
-    assert plt.get_fignums() == [] and plt.rcParams["axes.titleweight"] == before
+def test_reliability_pools_the_seeds_and_opens_rare_dots(write):
+    rows = samples.answered_rows(0.5)
+    for row in rows[:10]:
+        row["probabilities"] = [0.95, 0.01]
+    figure = figures.plot_reliability(
+        [write("1.e", 0.5, seed, predictions=rows) for seed in (0, 1)]
+    )
+    upper, lower = figure.axes
+    dots = [line for line in upper.lines if line.get_marker() == "o"]
+    assert [float(line.get_xdata()[0]) for line in dots] == [50.0, 95.0]
+    assert sum(bar.get_height() for bar in lower.patches) == 600
+    pooled = [line.get_markerfacecolor() for line in dots]
+    assert pooled[0] != "white" and pooled[1] != "white"  # 20 questions from two seeds
+    single = figures.plot_reliability(write("1.f", 0.5, predictions=rows)).axes[0].lines
+    assert [line.get_markerfacecolor() for line in single if line.get_marker() == "o"][1] == "white"
+    assert any("calibration error" in text for text in texts(figure))
 
 
-def test_saved_files_are_small_and_the_same_each_time(tmp_path):
-    paths = [
-        figures.save(figures.plot_history(history(), "x"), tmp_path / "images" / name)
-        for name in ("a.png", "b.png")
-    ]
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert paths[0].stat().st_size < 40_000
-    with Image.open(paths[0]) as image:
-        assert image.size == (720, 256) and image.convert("RGB").getpixel((0, 0)) == (255,) * 3
+@pytest.fixture
+def asked(write, dataset):
+    """30 types of two questions each; the first half of the types is right."""
+    count = 600
+    kinds = [f"what {number // 20}" for number in range(count)]
+    table = pd.DataFrame(
+        {"question_id": range(count), "image_id": range(count), "question": kinds,
+         "question_type": kinds, "answer_type": "other", "answer": ["$a", "b"] * (count // 2)}
+    )  # fmt: skip
+    rows = [
+        {"split": "test", "question_id": n, "image_id": n, "answers": ["$a", "b"],
+         "probabilities": [0.7, 0.2], "truth": ["$a", "b"][n % 2], "vqa": None, "blind": "b"}
+        for n in range(count)
+    ]  # fmt: skip
+    dataset.splits["test"] = table
+    return write(predictions=rows), dataset
+
+
+def test_question_types_show_both_ends(asked):
+    figure = figures.plot_question_types(*asked, most=3)
+    assert len(labels(figure.axes[0])) == 6 and labels(figure.axes[0])[0].endswith("  (20)")
+    yes_no = asked[1].splits["test"].assign(answer_type="yes/no")
+    asked[1].splits["test"] = yes_no
+    assert "asked often enough" in texts(figures.plot_question_types(*asked))[0]
+    assert "could be confused" in texts(figures.plot_confusions(*asked))[0]
+
+
+def test_confusions_are_percent_of_the_row(asked):
+    figure = figures.plot_confusions(*asked)
+    assert labels(figure.axes[0]) == ["$a", "b"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["100", "100"]
+    assert texts(figure)
+
+
+def test_an_experiment_is_taken_as_it_is_or_as_runs(write):
+    run = write()
+    for given in (run, [run], Experiment("1.e", "demo", (run,))):
+        assert "Reliability, test" in texts(figures.plot_reliability(given))

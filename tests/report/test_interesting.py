@@ -1,17 +1,17 @@
-"""Samples chosen by rule, and their galleries."""
+"""Samples chosen by rule, their galleries, and the examples of the front page."""
 
 import pandas as pd
 import pytest
-from matplotlib.text import Text
 
 from tests.report import samples
+from tests.report.samples import judged, texts
+from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.analysis import judge
-from vqa_helpers.report.analysis import Analysed
 from vqa_helpers.report.interesting import (
-    RULES,
+    choose_examples,
     confident_misses,
     disagreements,
+    examples,
     gallery,
     narrow_hits,
     second_best_counts,
@@ -20,113 +20,95 @@ from vqa_helpers.report.interesting import (
 from vqa_helpers.runs import Run
 
 
-def judged(*rows, vqa=None) -> pd.DataFrame:
-    """A judged table of rows (question, truth, answers, probabilities), an image each."""
-    numbers = range(1, len(rows) + 1)
-    table = pd.DataFrame(
-        {
-            "question_id": numbers,
-            "image_id": numbers,
-            "question": [row[0] for row in rows],
-            "question_type": "what",
-            "answer_type": "other",
-            "answer": [row[1] for row in rows],
-        }
-    )
-    said = pd.DataFrame(
-        {
-            "question_id": numbers,
-            "answers": [row[2] for row in rows],
-            "probabilities": [row[3] for row in rows],
-            "vqa": vqa or [None] * len(rows),
-        }
-    )
-    return judge(said, table)
-
-
-def texts(figure) -> list[str]:
-    figure.canvas.draw()
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-
-
 def ids(table: pd.DataFrame) -> list[int]:
     return table["question_id"].tolist()
 
 
+def asked(tmp_path, preset: str, rows: list[tuple]) -> tuple[Run, Dataset]:
+    """A run that answered rows (question, truth, answers, probabilities, blind), and its data."""
+    table = judged(*rows)
+    made = [
+        {"split": "test", "question_id": n, "image_id": row[5] if len(row) > 5 else n,
+         "answers": row[2], "probabilities": row[3], "truth": row[1], "vqa": None, "blind": row[4]}
+        for n, row in enumerate(rows, start=1)
+    ]  # fmt: skip
+    table["image_id"] = [row["image_id"] for row in made]
+    table = table.rename(columns={"truth": "answer"}).drop(columns=["answers"])
+    run = Run(samples.write_run(tmp_path, preset, predictions=made))
+    return run, Dataset("demo", tmp_path, {"test": table}, {}, "demo", 0)
+
+
 def test_confident_misses_are_the_surest_that_no_annotator_gave():
-    rows = [("what?", "a", ["b", "a"], [p, 0.1]) for p in (0.5, 0.9, 0.7, 0.95)]
-    rows += [("what?", "a", ["a", "b"], [0.99, 0.1])]
-    assert ids(confident_misses(judged(*rows))) == [4, 2, 3, 1]
-    assert ids(confident_misses(judged(*rows, vqa=[0.0, 0.0, 0.0, 0.3, 1.0]))) == [2, 3, 1]
+    rows = [("what?", "a", ["b"], [p]) for p in (0.5, 0.9, 0.8)] + [("what?", "a", ["a"], [1.0])]
+    assert ids(confident_misses(judged(*rows))) == [2, 3, 1]
+    assert ids(confident_misses(judged(*rows, vqa=[0.0, 0.3, 0.0, 1.0]))) == [3, 1]
 
 
 def test_narrow_hits_have_the_smallest_lead():
-    rows = [("what?", "a", ["a", "b"], [0.5, second]) for second in (0.1, 0.49, 0.3)]
-    rows += [("what?", "a", ["b", "a"], [0.5, 0.5]), ("what?", "a", ["a"], [1.0])]
-    assert ids(narrow_hits(judged(*rows))) == [2, 3, 1]
+    rows = [("what?", "a", ["a", "b"], [p, 1 - p]) for p in (0.9, 0.55, 0.7)]
+    assert ids(narrow_hits(judged(*rows, ("what?", "a", ["a"], [0.1])))) == [2, 3, 1]
 
 
 def test_second_best_counts_are_counts_alone():
-    rows = [("How many?", "2", ["3", "2"], [0.5, second]) for second in (0.1, 0.4)]
-    rows += [("How many?", "2", ["2", "3"], [0.5, 0.4]), ("what?", "2", ["3", "2"], [0.5, 0.4])]
+    rows = [
+        ("How many dogs?", "3", ["2", "3"], [0.6, 0.4]), ("How many cats?", "2", ["1", "2"], [0.5, 0.4]),
+        ("What number?", "3", ["2", "3"], [0.5, 0.4]), ("How many?", "many", ["2", "many"], [0.5, 0.4]),
+    ]  # fmt: skip
     assert ids(second_best_counts(judged(*rows))) == [2, 1]
 
 
 def test_disagreements_have_one_model_right_and_both_sure():
-    truth = "a"
-    ours = [("what?", truth, [said, "z"], [p, 0]) for said, p in
-            (("a", 0.9), ("b", 0.8), ("a", 0.99), ("b", 0.9))]  # fmt: skip
-    theirs = [("what?", truth, [said, "z"], [p, 0]) for said, p in
-              (("b", 0.4), ("a", 0.7), ("a", 0.9), ("c", 0.9))]  # fmt: skip
-    found = disagreements(judged(*ours), judged(*theirs).iloc[::-1])
-    assert ids(found) == [2, 1] and found["sure"].tolist() == [0.7, 0.4]
+    ours = judged(*[("q", "a", [a], [p]) for a, p in (("a", 0.9), ("b", 0.8), ("a", 0.7))])
+    theirs = judged(*[("q", "a", [a], [p]) for a, p in (("b", 0.5), ("a", 0.9), ("a", 0.7))])
+    assert ids(disagreements(ours, theirs)) == [2, 1]
     with pytest.raises(InputError, match="same questions"):
-        disagreements(judged(*ours), judged(*theirs[:2]))
+        disagreements(ours, theirs.head(2))
 
 
-def test_a_gallery_shows_one_card_an_image_while_there_are_enough():
-    table = judged(*[("what?", str(n), ["x"], [0.9 - n / 100]) for n in range(6)])
-    table["image_id"] = [1, 1, 1, 2, 2, 3]
-    found = texts(gallery(confident_misses(table), {}, count=3))
-    assert {"truth: 0", "truth: 3", "truth: 5"} <= set(found) and "truth: 1" not in found
-
-
-@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_a_rule_that_finds_nothing_says_so(rule):
-    table = judged(("what?", "a", ["a"], [1.0]))
-    assert texts(gallery(rule(table), {})) == ["No question is of this kind."]
-
-
-def analysed(tmp_path, preset, rows) -> Analysed:
-    run = Run(samples.write_run(tmp_path, preset))
-    return Analysed(run, "test", judged(*rows))
+def test_a_gallery_shows_one_card_an_image_while_there_are_enough(tmp_path):
+    rows = [(f"q{n}", "a", ["b"], [0.9 - n / 10], "b", n // 2) for n in range(4)]
+    run, dataset = asked(tmp_path, "1.e", rows)
+    found = texts(gallery(confident_misses, run, dataset, count=2))
+    assert "q0" in found and "q2" in found and "q1" not in found
+    assert texts(gallery(narrow_hits, run, dataset)) == ["No question is of this kind."]
 
 
 def test_two_models_stand_side_by_side_and_are_right_in_turn(tmp_path):
-    ours = [("what?", str(n), [str(n) if n % 2 else "x", "y"], [0.9, 0.1]) for n in range(4)]
-    theirs = [("what?", str(n), ["x" if n % 2 else str(n), "y"], [0.9, 0.1]) for n in range(4)]
-    pair = analysed(tmp_path, "1.e", ours), analysed(tmp_path, "1.f", theirs)
-    figure = versus(*pair, {}, count=2)
-    found = texts(figure)
-    assert "1.e, seed 0" in found and "1.f, seed 0" in found
+    ours = [("what?", str(n), [str(n) if n % 2 else "x", "y"], [0.9, 0.1], "z") for n in range(4)]
+    theirs = [("what?", str(n), ["x" if n % 2 else str(n), "y"], [0.9, 0.1], "z") for n in range(4)]
+    (one, dataset), (other, _) = asked(tmp_path, "1.e", ours), asked(tmp_path, "1.f", theirs)
+    found = texts(versus(one, other, dataset, count=2))
+    assert "1.e" in found and "1.f" in found
     assert found.count("hit") == 2 and found.count("miss") >= 2
     assert {"truth: 1", "truth: 0"} <= set(found)
-    same = versus(pair[0], pair[0], {})
-    assert texts(same) == ["Both are right on the same questions."]
+    assert texts(versus(one, one, dataset)) == ["Both are right on the same questions."]
 
 
-def test_hostile_texts_are_shown_as_they_are():
-    hostile = "<script>alert('$x$')</script>"
-    table = judged((hostile, "$y$", ["狗", "W" * 200, "$z^{"], [0.9, 0.05, 0.01]))
-    found = " ".join("".join(texts(gallery(confident_misses(table), {}))).split("\n"))
-    assert "<script>" in found and "$y$" in found and "$z^{" in found
+ROWS = [  # question, truth, answers, probabilities, blind guess, image
+    ("question 1", "yes", ["yes", "no"], [0.9, 0.1], "yes", 1),  # a blind guess gets it too
+    ("question 2", "red", ["red", "blue"], [0.7, 0.2], "blue", 2),
+    ("question 3", "blue", ["red", "blue"], [0.6, 0.3], "red", 2),  # an image shown already
+    ("question 4", "blue", ["red", "blue"], [0.65, 0.25], "red", 3),
+    ("question 5", "green", ["red", "blue"], [0.8, 0.1], "red", 4),
+    ("question 6", "green", ["red", "blue"], [0.5, 0.4], "red", 5),
+]
 
 
-def test_wide_letters_do_not_run_into_the_next_card():
-    rows = [("W" * 200, "W" * 99, ["x"], [0.9]), ("what?", "a", ["x"], [0.8])]
-    figure = gallery(confident_misses(judged(*rows)), {})
-    figure.canvas.draw()
-    wide = [text for text in figure.findobj(Text) if "WWW" in text.get_text()]
-    assert len(wide) == 2
-    for text in wide:
-        assert text.get_clip_on() and text.get_clip_box().x1 <= text.axes.bbox.x1 + 1
+def test_each_rule_finds_its_example(tmp_path):
+    chosen = choose_examples(*asked(tmp_path, "1.e", ROWS))
+    assert [(one.outcome, one.question, one.truth) for one in chosen] == [
+        ("hit", "question 2", "red"), ("top five", "question 4", "blue"),
+        ("miss", "question 5", "green"),
+    ]  # fmt: skip
+    assert chosen[0].answers == ("red", "blue") and chosen[0].picture is None
+
+
+def test_rules_that_nothing_fits_are_left_out(tmp_path):
+    [only] = choose_examples(*asked(tmp_path, "1.e", ROWS[:1]))
+    assert (only.name, only.outcome, only.question) == ("1.e", "hit", "question 1")
+
+
+def test_no_runs_or_no_dataset_at_hand_are_no_examples(tmp_path):
+    assert examples(tmp_path / "runs", tmp_path / "data") == []
+    samples.write_run(tmp_path / "runs")
+    assert examples(tmp_path / "runs", tmp_path / "data") == []

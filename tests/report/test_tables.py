@@ -1,184 +1,113 @@
-"""Tables of scores: what stands in each cell, and that nothing soft is passed over."""
+"""Tables of results: what stands in each cell, and that nothing soft is passed over."""
 
-import json
-
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.report import samples
+from tests.report.samples import answered_rows as rows
 from vqa_helpers.errors import InputError
-from vqa_helpers.report import tables
-from vqa_helpers.report.published import HUNDRED_K, PUBLISHED
+from vqa_helpers.report.tables import (
+    NOT_DEFINED,
+    RESULT_COLUMNS,
+    Score,
+    best_first,
+    by_weight,
+    results_table,
+    shown,
+    to_markdown,
+    type_table,
+)
 
 
-def test_score_table_shows_intervals_ceiling_and_blind():
-    table = tables.score_table(samples.metrics(43.6))
-    assert list(table.index) == ["validation", "test"]
-    assert table.loc["test", "top-1"] == "43.6 [41.6, 45.6]"
-    assert table.loc["test", "VQA accuracy"] == "not defined"
-    assert table.loc["test", "top-1 ceiling"] == "98.1"
-    assert table.loc["test", "blind top-1, most frequent per question"] == "41.0"
-    assert table.loc["test", "questions"] == 380
-    assert "VQA accuracy ceiling" not in table and "VQA normaliser" not in table
+def test_a_score_reads_and_sorts():
+    assert str(Score(43.6, 42.06, 45.0)) == "43.6 [42.1, 45.0]"
+    assert max(Score(1.0, 0.0, 2.0), Score(3.0, 0.0, 4.0)).value == 3.0
 
 
-def test_score_table_keeps_vqa_accuracy_apart():
-    table = tables.score_table(samples.metrics(43.6, vqa=51.0))
-    assert table.loc["test", "VQA accuracy"] == "51.0 [49.0, 53.0]"
-    assert table.loc["test", "VQA accuracy ceiling"] == "96.0"
-    assert table.loc["test", "blind VQA accuracy, most frequent answer"] == "23.0"
-    assert table.loc["test", "VQA normaliser"] == "2021"
+def test_a_row_an_experiment(experiment):
+    found = [experiment("GUSE_VGG", (0.6, 0.7), train=1234), experiment("1.e", (0.5,))]
+    table = results_table(found)
+    assert tuple(table.columns) == RESULT_COLUMNS and len(table) == 2
+    row = table.iloc[0]
+    hits = [
+        np.mean([r["answers"][0] == "yes" for r in rows(s, d)]) for d, s in ((0, 0.6), (1, 0.7))
+    ]
+    assert row["top-1"].value == pytest.approx(100 * np.mean(hits), abs=0.01)
+    assert row["top-1"].low < row["top-1"].value < row["top-1"].high
+    assert row["top-1 sd"] == pytest.approx(100 * np.std(hits, ddof=1), abs=0.01)
+    assert table["top-1 sd"].isna().tolist() == [False, True]
+    assert (row["dataset"], row["name"], row["seeds"]) == ("demo", "GUSE_VGG", 2)
+    assert (row["weights"], row["px"], row["train questions"]) == ("random", 64, 1234)
+    assert (row["scored on"], row["questions"], row["ceiling"]) == ("test", 300, 98.1)
+    assert row["best blind guess"] == "most frequent per question"
+    assert row["blind top-1"] == 33.33 and row["verdict"] == "better"
+    assert row["gain over blind"].startswith("+")
+    assert row["stand-ins"] == "random-weight vision, hashed n-gram sentences"
+    assert (row["train s"], row["samples/s"]) == (45.2, 290.4)
 
 
-def test_score_table_says_when_test_was_not_scored():
-    table = tables.score_table(samples.metrics(test=False))
-    assert set(table.loc["test"]) == {"not scored"}
-    assert table.loc["validation", "questions"] == 380
+def test_top1_and_vqa_accuracy_never_share_a_column(write):
+    table = results_table([write("1.e"), write("1.f", predictions=rows(0.5, vqa=False))])
+    assert isinstance(table["VQA accuracy"][0], Score) and table["VQA accuracy"][1] == NOT_DEFINED
+    assert table["VQA normaliser"][0] == "2021" and pd.isna(table["VQA normaliser"][1])
+    assert table["VQA accuracy"][0].value != table["top-1"][0].value
 
 
-def test_answer_types_come_in_the_usual_order():
-    table = tables.answer_type_table(samples.metrics(50.0))
+def test_validation_stands_in_where_test_has_no_answers(write):
+    made = rows(0.5, split="validation")
+    table = results_table(write(metrics=samples.metrics(test=False), predictions=made))
+    assert table["scored on"].tolist() == ["validation"]
+
+
+def test_no_experiments_are_no_rows_with_the_same_columns():
+    table = results_table([])
+    assert table.empty and tuple(table.columns) == RESULT_COLUMNS
+
+
+def test_types_are_means_over_the_seeds(write):
+    runs = [write("1.e", share, seed) for seed, share in enumerate((0.4, 0.6))]
+    table = type_table(runs)
     assert list(table.index) == ["yes/no", "number", "other"]
-    assert table.loc["yes/no", "top-1"] == 68.0
-    assert table.loc["yes/no", "hits"] == 75  # 68 % of 110
-    assert set(table["VQA accuracy"]) == {"not defined"}
+    assert table["top-1"].tolist() == [68.0, 28.0, 42.0]
+    assert table["questions"].tolist() == [110, 90, 180]
+    assert "what color" in type_table(runs, "question").index
 
 
-def test_type_scores_may_carry_intervals():
-    metrics = samples.metrics()
-    metrics["test"]["per_answer_type"]["number"]["top1"] = samples.score(33.0)
-    table = tables.answer_type_table(metrics)
-    assert table.loc["number", "top-1"] == 33.0
-    assert table["top-1 interval"].dropna().to_dict() == {"number": "[31.0, 35.0]"}
-    assert table["VQA normaliser"].isna().all()
-    defined = tables.answer_type_table(samples.metrics(vqa=50.0))
-    assert set(defined["VQA normaliser"]) == {"2021"}
+def test_the_best_on_validation_comes_first(write, dataset):
+    poor, good = write("1.e", 0.4), write("1.f", 0.6)
+    assert [one.name for one in best_first([poor, good])] == ["1.f", "1.e"]
+    foreign = write("1.b", 0.9, dataset="other")
+    assert [one.name for one in best_first([foreign, poor], dataset)] == ["1.e"]
+    with pytest.raises(InputError, match="no finished run"):
+        best_first([foreign], dataset)
 
 
-def test_question_types_are_sorted_and_rare_ones_left_out():
-    table = tables.question_type_table(samples.metrics(), min_questions=10)
-    assert list(table.index) == ["what color", "how many", "is there"]
-    assert len(tables.question_type_table(samples.metrics(), min_questions=1)) == 4
-    empty = tables.question_type_table(samples.metrics(), min_questions=1000)
-    assert empty.empty and "top-1" in empty
+def test_a_cut_comes_after_what_it_is_cut_from():
+    pairs = [("demo-D", "a"), ("demo-D", "b"), ("demo", "a"), ("x", "a"), ("x", "b")]
+    assert by_weight(pairs) == ["x", "demo", "demo-D"]
+    assert by_weight([]) == []
 
 
-def test_a_split_can_be_asked_for():
-    metrics = samples.metrics(50.0)
-    assert tables.answer_type_table(metrics, "validation").loc["other", "top-1"] == 43.5
-
-
-def test_results_of_no_runs_are_an_empty_table(tmp_path):
-    table = tables.results_table(tmp_path / "nowhere")
-    assert table.empty and tuple(table.columns) == tables.RESULT_COLUMNS
-    assert tables.to_markdown(table).count("\n") == 2
-
-
-def test_results_show_every_run_with_its_stand_ins(tmp_path):
-    samples.write_run(tmp_path, "GUSE_VGG", 0, metrics=samples.metrics(58.4))
-    samples.write_run(tmp_path, "1.f", 1, stand_ins=[], weights="imagenet")
-    samples.write_run(tmp_path, "1.f", 0, dataset="daquar")
-    table = tables.results_table(tmp_path)
-    assert table["dataset"].tolist() == ["daquar", "demo", "demo"]
-    run = table[table["preset"] == "GUSE_VGG"].iloc[0]
-    assert str(run["test top-1"]) == "58.4 [56.4, 60.4]"
-    assert str(run["validation top-1"]) == "59.9 [57.9, 61.9]"
-    assert run["stand-ins"] == "random-weight vision, hashed n-gram sentences"
-    assert run["VQA accuracy"] == "not defined"
-    assert run["best blind guess"] == "most frequent per question"
-    assert run["gain over blind"] == pytest.approx(17.4)
-    assert run["verdict"] == "better" and pd.isna(run["VQA normaliser"])
-    assert run["samples/s"] == 290.4 and run["ceiling"] == 98.1
-    assert table[table["seed"] == 1].iloc[0]["stand-ins"] == "none"
-    assert len(tables.results_table(tmp_path, "daquar")) == 1
-
-
-def test_results_without_a_scored_test_show_validation_and_say_so(tmp_path):
-    samples.write_run(tmp_path, metrics=samples.metrics(40.0, test=False))
-    run = tables.results_table(tmp_path).iloc[0]
-    assert run["test top-1"] == "not scored" and run["scored on"] == "validation"
-    assert run["gain over blind"] == pytest.approx(41.5 - 41.0)
-
-
-def test_the_verdict_is_of_the_paired_comparison(tmp_path):
-    for seed, gain in enumerate((9.0, 1.0, -9.0)):
-        metrics = samples.metrics(50.0, vqa=55.0)
-        metrics["test"]["against_blind"] = samples.against(gain)
-        samples.write_run(tmp_path, seed=seed, metrics=metrics)
-    old = samples.metrics()
-    del old["test"]["against_blind"]
-    samples.write_run(tmp_path, seed=3, metrics=old)
-    table = tables.results_table(tmp_path)
-    assert table["verdict"].tolist()[:3] == ["better", "cannot tell", "worse"]
-    assert pd.isna(table["verdict"].iloc[3])
-    assert table["VQA normaliser"].tolist()[:3] == ["2021"] * 3
-
-
-def test_results_without_baselines_leave_the_gain_open(tmp_path):
-    metrics = samples.metrics()
-    metrics["test"]["baselines"] = {}
-    samples.write_run(tmp_path, metrics=metrics)
-    table = tables.results_table(tmp_path)
-    assert table["gain over blind"].isna().all()
-    assert "| – |" in tables.to_markdown(table)
-
-
-def test_a_damaged_run_is_named(tmp_path):
-    folder = samples.write_run(tmp_path)
-    (folder / "metrics.json").write_text('{"validation"')
-    with pytest.raises(InputError, match="metrics.json: .* does not match its checksum"):
-        tables.results_table(tmp_path)
-    (folder / "DONE").write_text("done\n")  # as old versions left it, without sums
-    with pytest.raises(InputError, match="metrics.json: cannot be read"):
-        tables.results_table(tmp_path)
-    metrics = samples.metrics()
-    del metrics["test"]["top1"]
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    with pytest.raises(InputError, match="metrics.json: test.top1 is missing or malformed"):
-        tables.results_table(tmp_path)
-
-
-def test_scores_sort_by_value():
-    assert sorted([tables.Score(9, 8, 10), tables.Score(10, 9, 11)])[0].value == 9
-
-
-def test_markdown_is_safe_and_aligned():
+def test_markdown_is_aligned_and_escapes_what_is_markup():
     table = pd.DataFrame(
-        {"a|b": ["x|y\nz", "$5 <b>"], "n": [12345, 7], "f": [0.25, None], "s": ["1", "2"]}
-    )
-    lines = tables.to_markdown(table).splitlines()
-    assert lines[0] == r"| a\|b | n | f | s |"
-    assert lines[1] == "| --- | ---: | ---: | --- |"
-    assert lines[2] == r"| x\|y z | 12,345 | 0.2 | 1 |"
-    assert lines[3] == r"| \$5 &lt;b> | 7 | – | 2 |"
+        {"name": ["a|b<c>$", "x"], "share": [12.345, 0.0123], "count": [12345, 7],
+         "score": [Score(1.0, 0.5, 2.0), NOT_DEFINED]}
+    )  # fmt: skip
+    lines = to_markdown(table).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert "a\\|b&lt;c>\\$" in lines[2] and " 12.3 |" in lines[2] and "12,345" in lines[2]
+    assert " 0.01 |" in lines[3] and NOT_DEFINED in lines[3]
+    assert [cell.strip().endswith(":") for cell in lines[1].split("|")[1:-1]] == [
+        False, True, True, True,
+    ]  # fmt: skip
+    assert to_markdown(table.set_index("name")).startswith("| name")
 
 
-def test_markdown_shows_a_named_index_only():
-    table = pd.DataFrame({"n": [1]}, index=["x"])
-    assert "x" not in tables.to_markdown(table)
-    assert "| x | 1 |" in tables.to_markdown(table.rename_axis("name"))
-
-
-def test_published_numbers_are_those_of_the_study():
-    assert len(PUBLISHED) == 15
-    hundred_k = {
-        name: (results[0].eval_top1, results[0].train_top1)
-        for name, results in PUBLISHED.items()
-        if results[0].data == HUNDRED_K
-    }
-    assert hundred_k == {
-        "GUSE_VGG": (47.1, 79.42),
-        "GUSE_ResNet": (44.0, 60.25),
-        "Original_VQA2015_VGG": (40.6, 71.9),
-        "Original_VQA2015_ResNet": (35.1, 61.87),
-        "Improved_VQA2015_VGG": (41.9, 86.23),
-        "Improved_VQA2015_ResNet": (42.0, 85.83),
-        "GloVe_VGG": (44.4, 80.2),
-        "GloVe_ResNet": (43.7, 73.7),
-    }
-    assert all(result.caveat for results in PUBLISHED.values() for result in results)
-
-
-def test_a_table_for_a_terminal():
-    table = pd.DataFrame({"name": ["a", "longer"], "count": [7, 12_345]})
-    assert tables.to_text(table) == "name     count\na            7\nlonger  12,345\n"
+def test_tables_of_notebooks_escape_texts_and_join_intervals():
+    table = pd.DataFrame(
+        {"top-1": [1.0], "top-1 low": [0.5], "top-1 high": [2.0], "text": ["<b>$x$"]}
+    ).rename_axis("kind")
+    html = shown(table).to_html()
+    assert "1.0 [0.5, 2.0]" in html and "top-1 low" not in html
+    assert "&lt;b&gt;$x$" in html and "mathjax_ignore" in html and "kind" in html

@@ -6,79 +6,54 @@ from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.catalogue import DEMO, ENTRIES, Entry
+from vqa_helpers.data.catalogue import ENTRIES, Entry
 from vqa_helpers.data.folder import MANIFEST
 from vqa_helpers.data.public.download import HERE, state
 from vqa_helpers.data.public.sources import Sources, read_sources
 
 PHOTOGRAPH_KB = 160  # of a COCO photograph: an archive's bytes over its images
+DRAWN_BYTES = 10_000_000  # of the demo
 
 
 def dataset_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
-    """Every named dataset, a row each: source, questions, images, size on disk, licence, state,
-    what it is."""
+    """Every named dataset, a row each: source, questions, images, size of its photographs, licence,
+    state, what it is."""
     known = read_sources(sources)
-    rows = [
-        {
-            "dataset": name,
-            "source": _source(entry),
-            "questions": entry.questions,
-            "images": entry.images,
-            "on disk": _size(entry, known),
-            "licence": entry.licence,
-            "state": _state(name, entry, root, known),
-            "what": entry.about,
-        }
-        for name, entry in ENTRIES.items()
-    ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_row(name, entry, root, known) for name, entry in ENTRIES.items()])
+
+
+def _row(name: str, entry: Entry, root: Path, known: Sources) -> dict[str, object]:
+    drawn = entry.release is None
+    archives = [f"coco-{subset}" for subset in entry.subsets] if entry.whole else []
+    needed = [] if drawn else [entry.release, *archives]
+    lacking = [s for s in needed if s not in known or state(known[s], root) != HERE]
+    sizes = [known[s].bytes if s in known else None for s in archives]
+    if not archives:
+        sizes = [DRAWN_BYTES if drawn else 1000 * PHOTOGRAPH_KB * entry.images]
+    absent = f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
+    absent = "not drawn yet" if drawn else absent
+    source = f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}"
+    return {
+        "dataset": name,
+        "source": "drawn here" if drawn else source,
+        "questions": entry.questions,
+        "images": entry.images,
+        "on disk": _in_words(None if None in sizes else sum(sizes)),
+        "licence": entry.licence,
+        "state": "built" if (root / name / MANIFEST).exists() else absent,
+        "what": entry.about,
+    }
 
 
 def source_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
     """Every public source that can be downloaded: files, bytes, licence, place, state, what."""
+    columns = ["source", "files", "download", "licence", "place", "state", "what"]
     rows = [
-        {
-            "source": source.name,
-            "files": len(source.files),
-            "download": _in_words(source.bytes),
-            "licence": source.licence,
-            "place": str(root / source.folder),
-            "state": state(source, root),
-            "what": source.about,
-        }
-        for source in read_sources(sources).values()
-    ]
-    return pd.DataFrame(rows)
-
-
-def _source(entry: Entry) -> str:
-    if entry.release is None:
-        return "drawn here"
-    return f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}"
-
-
-def _size(entry: Entry, sources: Sources) -> str:
-    """Of the photographs, which outweigh everything else."""
-    if entry.release is None:
-        return "10 MB"
-    if entry.whole:
-        archives = [sources.get(f"coco-{subset}") for subset in entry.subsets]
-        sizes = [archive and archive.bytes for archive in archives]
-        return _in_words(None if None in sizes else sum(sizes))
-    return _in_words(1000 * PHOTOGRAPH_KB * entry.images)
-
-
-def _state(name: str, entry: Entry, root: Path, sources: Sources) -> str:
-    if (root / name / MANIFEST).exists():
-        return "built"
-    if name == DEMO:
-        return "not drawn yet"
-    needed = [entry.release]
-    if entry.whole:
-        needed += [f"coco-{subset}" for subset in entry.subsets]
-    known = sources.keys()  # a list of one's own may be shorter
-    lacking = [s for s in needed if s not in known or state(sources[s], root) != HERE]
-    return f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
+        (one.name, len(one.files), _in_words(one.bytes), one.licence, str(root / one.folder),
+         state(one, root), one.about)
+        for one in read_sources(sources).values()
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _in_words(size: int | None) -> str:

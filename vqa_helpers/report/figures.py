@@ -1,219 +1,247 @@
-"""Figures of a run, of several runs and of a dataset, all in one style.
+"""Figures of experiments and of a dataset, all in one style.
 
 Every function returns a closed matplotlib `Figure`: show it by naming it last in a cell, write it
-with `save`. Knows metrics, histories and tables; opens no image and computes no score.
+with `style.save`. Knows run folders and question tables; opens no image.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import cycle
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
-from vqa_helpers.report.reliability import plot_reliability
-from vqa_helpers.report.style import (
-    BLUE,
-    DARK_GREY,
-    DARK_ORANGE,
-    GREEN,
-    GREY,
-    INK,
-    LIGHT_BLUE,
-    ORANGE,
-    PALE,
-    RED,
-    name_rows,
-    save,
-    styled,
-)
-from vqa_helpers.report.tables import (
-    ANSWER_TYPES,
-    Score,
-    answer_type_table,
-    question_type_table,
-    scored_split,
-)
-from vqa_helpers.report.texts import fitted
+from vqa_helpers.evaluation import analysis
+from vqa_helpers.evaluation.calibration import calibrate
+from vqa_helpers.report import style
+from vqa_helpers.report.cards import judged
+from vqa_helpers.report.study import is_study_data
+from vqa_helpers.report.style import BLUE, DASHED, GREEN, GREY, INK, LIGHT_BLUE, ORANGE, RED, styled
+from vqa_helpers.report.tables import ANSWER_TYPES, results_table, score_of, type_table
+from vqa_helpers.report.verdicts import Runs, as_list, as_one, read_answers
+from vqa_helpers.runs import Experiment
 
-__all__ = [
-    "plot_answer_distribution", "plot_answer_types", "plot_comparison", "plot_history",
-    "plot_question_types", "plot_reliability", "save",
+ROW_IN = 0.3  # height of a row of a horizontal chart, inches
+COLUMNS = 4  # panels side by side
+FEW = 20  # questions below which a dot is open: its place is mostly luck
+CURVES = [
+    ("train", {"color": LIGHT_BLUE}), ("validation", {"color": BLUE}),
+    ("the epoch validation chose", {"color": ORANGE, "marker": "o", "linestyle": ""}),
 ]  # fmt: skip
-
-ROW_IN = 0.3  # height of one row of a bar chart, inches
-# Question types that open so are answered yes or no.
-YES_NO_OPENINGS = frozenset(
-    "is are was were am does do did can could has have had will would should".split()
-)
+SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#9cc3e0", BLUE, "#003a5c"])
 
 
 @styled
-def plot_history(history: pd.DataFrame, title: str, chosen: int | None = None) -> Figure:
-    """Loss and top-1 accuracy of each epoch, train and validation, the chosen epoch marked.
+def plot_history(runs: Runs, title: str = "") -> Figure:
+    """Loss and top-1 of each epoch, train and validation, a line a seed; the chosen epoch marked.
 
-    Args:
-        history: as `Run.history`, accuracies in percent.
-        chosen: the epoch whose weights were kept; by default the first one with the highest
-            validation top-1.
+    Raises:
+        InputError: for a run of no epoch.
     """
-    if history.empty:
-        raise InputError(f"{title}: the history has no epoch to draw; train at least one")
-    scores = pd.to_numeric(history["validation_top1"])
-    if chosen is None and scores.notna().any():
-        chosen = int(history["epoch"].iloc[int(np.argmax(scores.fillna(-np.inf)))])
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
-    panels = ((left, "loss", "loss (cross-entropy)"), (right, "top1", "top-1 accuracy, %"))
-    for axes, field, label in panels:
-        _curves(axes, history, field)
+    experiment = as_one(runs)
+    if any(run.history.empty for run in experiment.runs):
+        raise InputError(f"{experiment}: the history has no epoch to draw; train at least one")
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.2))
+    fields = {"loss": "loss (cross-entropy)", "top1": "top-1 accuracy, %"}
+    for axes, (field, label) in zip(panels, fields.items(), strict=True):
+        _epochs(axes, experiment, field)
         axes.set_xlabel("epoch")
         axes.set_title(label, fontweight="normal", fontsize=9)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
-        if chosen is not None:
-            axes.axvline(chosen, color=GREY, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-    right.set_ylim(0, 1.04 * right.get_ylim()[1])
-    if chosen is not None:
-        value = float(scores[history["epoch"] == chosen].iloc[0])
-        right.plot(chosen, value, "o", color=ORANGE, markersize=7, zorder=5)
-        late = chosen > history["epoch"].mean()
-        low = value < right.get_ylim()[1] / 3
-        right.annotate(
-            f"epoch {chosen}: {value:.1f} %", (chosen, value),
-            xytext=(-6 if late else 6, 14 if low else -14), textcoords="offset points",
-            ha="right" if late else "left", va="bottom" if low else "top", fontsize=8.5,
-        )  # fmt: skip
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    panels[1].set_ylim(0, 1.04 * panels[1].get_ylim()[1])
+    style.legend_below(figure, CURVES)
+    style.head(figure, title or experiment.name)
     return figure
 
 
 @styled
-def plot_answer_types(metrics: Mapping[str, Any], title: str = "") -> Figure:
-    """Top-1 accuracy per answer type, of all questions, and of the blind baselines.
+def plot_curves(
+    experiments: Runs = (), study: pd.DataFrame | None = None, title: str = ""
+) -> Figure:
+    """A panel an experiment, all on one scale: top-1 of train and validation by epoch, a line a
+    seed, the epoch that validation chose, and the best blind guess on the same validation questions.
 
     Args:
-        metrics: as `Run.metrics`; test is shown, or validation where test has no answers.
+        study: from `study.study_curves`: a panel each of its runs, below ours of that name on its
+            own data; others are left out, since the two cannot be compared.
+
+    Raises:
+        InputError: where nothing is left to draw.
     """
-    split, scores = scored_split(metrics)
-    types = answer_type_table(metrics)
-    overall = scores["top1"]
-    bars = [
-        (f"{name}\n{int(row['questions']):,} questions", row["top-1"], BLUE)
-        for name, row in types.iterrows()
-    ]
-    bars.append((f"all\n{scores['questions']:,} questions", overall["value"], INK))
-    blind = sorted(
-        ((f"blind: {name}", entry["top1"], GREY) for name, entry in scores["baselines"].items()),
-        key=lambda bar: bar[1],
-    )
+    panels = [(one.name, one) for one in as_list(experiments)]
+    entries = []
+    if study is not None:
+        ours = {name: one for name, one in panels if is_study_data(one.dataset)}
+        panels = [(name, ours.get(name)) for name in study["preset"].unique()]
+        entries = [("study, train", {"color": GREY}), ("study, its test split", {"color": INK})]
+    if not panels:
+        raise InputError("there is no run whose curves could be drawn; train one first")
+    lines = -(-len(panels) // COLUMNS)
+    size = (10, 0.9 + 1.75 * lines)
+    figure, grid = plt.subplots(lines, COLUMNS, figsize=size, sharey=True, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (name, experiment) in zip(grid.flat, panels, strict=False):
+        if study is not None:
+            curve = study[study["preset"] == name]
+            axes.plot(curve["epoch"], curve["train_top1"], color=GREY, linewidth=1, alpha=0.7)
+            axes.plot(curve["epoch"], curve["eval_top1"], color=INK, linewidth=1.2)
+        if experiment:
+            _epochs(axes, experiment, "top1")
+            guesses = experiment.runs[0].metrics["validation"]["baselines"].values()
+            blind = max((guess["top1"] for guess in guesses), default=0)
+            axes.axhline(blind, color=RED, linewidth=1.2, linestyle=DASHED, zorder=1)
+        axes.set_title(name, fontsize=9, pad=5)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("top-1, %")
+    grid.flat[0].set_ylim(0, None)
+    if any(experiment for _, experiment in panels):
+        entries += [*CURVES, ("best blind guess", {"color": RED, "linestyle": DASHED})]
+    style.legend_below(figure, entries)
+    style.head(figure, title or ("Training curves" if study is None else "The study's curves"))
+    return figure
+
+
+def _epochs(axes: Axes, experiment: Experiment, field: str) -> None:
+    """One quantity of train and validation by epoch, a line a seed, the chosen epoch marked."""
+    for run in experiment.runs:
+        history, best = run.history, run.best_epoch
+        dot = "o" if len(history) < 3 else ""
+        for split, colour in (("train", LIGHT_BLUE), ("validation", BLUE)):
+            axes.plot(history["epoch"], history[f"{split}_{field}"], marker=dot, color=colour)
+        at = best["epoch"], best[f"validation_{field}"]
+        axes.plot(*at, "o", color=ORANGE, markersize=6, zorder=5)
+        if field == "top1":
+            style.beside(axes, f"{at[1]:.1f}", at, (0, -7), ha="center", va="top")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    axes.margins(x=0.08)
+
+
+@styled
+def plot_answer_types(runs: Runs, title: str = "") -> Figure:
+    """Top-1 per answer type, of all questions, and of the blind guesses; means over the seeds.
+
+    Test is shown, or validation where test has no answers.
+    """
+    experiment = as_one(runs)
+    split, scores = experiment.runs[0].scored
+    types, answers = type_table(experiment), read_answers(experiment)
+    overall = score_of(answers.top1, answers.images)
+    asked = types["questions"].to_dict() | {"all": scores["questions"]}
+    guesses = sorted((entry["top1"], name) for name, entry in scores["baselines"].items())
+    names = [f"{name}\n{count:,} questions" for name, count in asked.items()]
+    names += [f"blind: {name}" for _, name in guesses]
+    values = [*types["top-1"], overall.value, *(value for value, _ in guesses)]
+    colours = [BLUE] * len(types) + [INK] + [GREY] * len(guesses)
     # A gap sets the guesses apart from the model, and "all" apart from its parts.
     places = [*range(len(types)), len(types) + 0.3]
-    places += [places[-1] + 1.2 + 0.8 * step for step in range(len(blind))]
-    figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.52 * len(types) + 0.36 * (len(blind) + 1)))
-    _bars(axes, places, [*bars, *blind])
+    places += [places[-1] + 1.2 + 0.8 * step for step in range(len(guesses))]
+    height = 0.9 + 0.52 * len(types) + 0.36 * (len(guesses) + 1)
+    figure, axes = plt.subplots(figsize=(7.5, height))
+    axes.barh(places, values, color=colours, height=[0.5 if c == GREY else 0.66 for c in colours])
+    for place, value, colour in zip(places, values, colours, strict=True):
+        x, ink = (1.5, "white") if value > 12 else (value + 1, colour)
+        axes.text(x, place, f"{value:.1f}", va="center", fontweight="bold", color=ink)
+    style.name_rows(axes, places, names)
     axes.errorbar(
-        overall["value"], places[len(types)], color=ORANGE, capsize=3, linewidth=1.6,
-        xerr=[[overall["value"] - overall["low"]], [overall["high"] - overall["value"]]],
+        overall.value, places[len(types)], color=ORANGE, capsize=3, linewidth=1.6,
+        xerr=[[overall.value - overall.low], [overall.high - overall.value]],
     )  # fmt: skip
     ceiling = scores["ceiling"]["top1"]
-    axes.axvline(ceiling, color=GREEN, linewidth=1.2, linestyle=(0, (4, 2)))
-    axes.text(
-        ceiling, -0.62, f"ceiling {ceiling:.1f} ", color=GREEN, ha="right", va="bottom",
-        fontsize=8.5,
-    )  # fmt: skip
-    axes.set_xlabel("top-1 accuracy, %  (bar on “all”: 95 % interval)")
+    axes.axvline(ceiling, color=GREEN, linewidth=1.2, linestyle=DASHED)
+    axes.text(ceiling, -0.62, f"ceiling {ceiling:.1f} ", color=GREEN, ha="right", va="bottom")
+    axes.set(xlim=(0, 102), xlabel="top-1 accuracy, %  (bar on “all”: 95 % interval)")
     axes.set_title(title or f"Accuracy per answer type, {split}", pad=14)
     return figure
 
 
 @styled
-def plot_question_types(
-    metrics: Mapping[str, Any], best: int = 8, min_questions: int = 10, yes_no: bool = False,
-    title: str = "",
-) -> Figure:  # fmt: skip
-    """Top-1 and top-5 accuracy of the best and of the worst question types.
-
-    Args:
-        best: how many at either end; all of them where there are no more than twice as many.
-        min_questions: types with fewer questions are left out.
-        yes_no: also the types answered yes or no, which a coin answers half of the time.
-
-    Raises:
-        InputError: no type is left.
-    """
-    split, _ = scored_split(metrics)
-    table = question_type_table(metrics, min_questions)
-    if not yes_no:
-        openings = table.index.map(lambda name: name.partition(" ")[0].lower())
-        table = table[~openings.isin(YES_NO_OPENINGS)]
+def plot_question_types(runs: Runs, dataset: Dataset, most: int = 8) -> Figure:
+    """Top-1 with its interval and top-5 of the best types of open questions (those that are mostly
+    not answered yes or no) and, below a gap, of the worst."""
+    rows = analysis.without_yes_no(judged(runs, dataset))
+    types = analysis.kind_table(rows, "question_type", analysis.FEWEST)
+    best, worst = analysis.best_and_worst(types, most)
+    table = pd.concat([best, worst.iloc[::-1]])
     if table.empty:
-        raise InputError(
-            f"no question type of {split} has {min_questions} questions; lower min_questions"
-        )
-    cut = len(table) > 2 * best
-    if cut:
-        table = pd.concat([table.head(best), table.tail(best)])
-    places = np.arange(len(table)) + (np.arange(len(table)) >= best) * (0.8 if cut else 0)
+        return style.note("No type of open question is asked often enough.")
+    places = np.arange(len(table)) + 0.8 * (np.arange(len(table)) >= len(best))
     figure, axes = plt.subplots(figsize=(7.5, 1.3 + ROW_IN * (places[-1] + 1)))
-    axes.hlines(places, table["top-1"], table["top-5"], color=PALE, linewidth=3, zorder=1)
+    axes.hlines(places, table["top-1 low"], table["top-1 high"], color=LIGHT_BLUE, linewidth=5)
     axes.plot(table["top-1"], places, "o", color=BLUE, markersize=7)
     axes.plot(table["top-5"], places, "o", color=ORANGE, markerfacecolor="white", markersize=7)
-    for place, value in zip(places, table["top-1"], strict=True):
-        axes.text(value - 1.8, place, f"{value:.0f}", ha="right", va="center", fontsize=8)
-    labels = [f"{fitted(name, 40)}  ({int(row['questions']):,})" for name, row in table.iterrows()]
-    name_rows(axes, places, labels)
-    axes.set_xlim(-5, 104)
-    for name, edge, side, colour in (
-        ("top-1", 1.2, "right", BLUE), ("top-5", -1.2, "left", DARK_ORANGE),
-    ):  # fmt: skip
-        axes.text(table[name].iloc[0] + edge, -0.55, name, color=colour, ha=side, fontsize=8.5)
-    axes.set_xlabel("accuracy, %  (in brackets: questions)")
-    what = "Best and worst question types" if cut else "Question types"
-    kind = "" if yes_no else ", yes/no excluded"
-    axes.set_title(title or f"{what}, {split}{kind}", pad=14)
+    names = [f"{style.fitted(n, 36)}  ({row['questions']:,.0f})" for n, row in table.iterrows()]
+    style.name_rows(axes, places, names)
+    axes.set(xlim=(-3, 104), title="Best and worst types of open questions")
+    axes.set_xlabel("accuracy, %  (filled: top-1 with its 95 % interval; open: top-5)")
     return figure
 
 
 @styled
-def plot_comparison(table: pd.DataFrame, title: str = "") -> Figure:
-    """Top-1 of several runs with 95 % intervals, beside the blind baseline and the ceiling.
+def plot_confusions(runs: Runs, dataset: Dataset) -> Figure:
+    """What was answered (columns) where the truth of an open question is another answer (rows),
+    percent of the row."""
+    matrix = analysis.confusion_matrix(analysis.without_yes_no(judged(runs, dataset)))
+    if matrix.empty:
+        return style.note("There is no open question whose answers could be confused.")
+    shares = matrix.to_numpy()
+    figure, axes = plt.subplots(figsize=(2.6 + 0.36 * shares.shape[1], 1.7 + 0.36 * len(shares)))
+    axes.imshow(shares, cmap=SHADES, vmin=0, vmax=100, aspect="auto")
+    for row, column in np.argwhere(shares >= 0.5):
+        share, weight = shares[row, column], "bold" if row == column else "normal"
+        ink = style.readable_on(SHADES(share / 100))
+        axes.text(column, row, f"{share:.0f}", ha="center", va="center", color=ink, weight=weight)
+    axes.grid(False)
+    axes.set_yticks(range(len(shares)), [style.fitted(name, 18) for name in matrix.index])
+    names = [style.fitted(name, 18) for name in matrix.columns]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    style.no_formulas(axes)
+    axes.set(xlabel="answered", ylabel="truth", title="Answers confused, yes/no excluded")
+    return figure
 
-    Args:
-        table: from `tables.results_table`, at least one row. A run with a stand-in is drawn as
-            an open dot.
+
+@styled
+def plot_comparison(experiments: Runs, title: str = "") -> Figure:
+    """Top-1 of experiments with its interval, a group a dataset, beside the best blind guess and
+    the ceiling.
+
+    The best of a group comes first; an experiment with a stand-in is an open dot.
+
+    Raises:
+        InputError: for no experiment.
     """
+    table = results_table(experiments)
     if table.empty:
         raise InputError("no finished run to compare; train one, or give the folder it is in")
-    on_test = table["test top-1"].map(lambda cell: isinstance(cell, Score))
-    scores = table["test top-1"].where(on_test, table["validation top-1"])
-    order = sorted(range(len(table)), key=lambda row: -scores.iloc[row].value)
-    several = table["dataset"].nunique() > 1
-    figure, axes = plt.subplots(figsize=(8, 1.5 + ROW_IN * len(table)))
-    labels = []
-    for place, row in enumerate(order):
-        run, score = table.iloc[row], scores.iloc[row]
-        stand_in = run["stand-ins"] != "none"
+    group = table["dataset"].map({name: i for i, name in enumerate(table["dataset"].unique())})
+    table = table.iloc[np.lexsort([-table["top-1"].map(lambda score: score.value), group])]
+    places = np.arange(len(table)) + 0.5 * group.loc[table.index].to_numpy()
+    figure, axes = plt.subplots(figsize=(8, 1.5 + ROW_IN * (places[-1] + 1)))
+    tick, labels = {"marker": "|", "ms": 13, "mew": 2}, []
+    for place, row in zip(places, table.to_dict("records"), strict=True):
+        score, fill = row["top-1"], BLUE if row["stand-ins"] == "none" else "white"
         axes.hlines(place, score.low, score.high, color=BLUE, linewidth=2.2)
-        axes.plot(
-            score.value, place, "o", color=BLUE, markersize=7.5, markeredgewidth=1.6,
-            markerfacecolor="white" if stand_in else BLUE,
-        )  # fmt: skip
-        axes.plot(run["ceiling"], place, "|", color=GREEN, markersize=13, markeredgewidth=2)
-        if pd.notna(run["blind top-1"]):
-            axes.plot(run["blind top-1"], place, "|", color=RED, markersize=13, markeredgewidth=2)
-        axes.text(score.high + 0.8, place, f"{score.value:.1f}", va="center", fontsize=8.5)
-        where = f"{run['dataset']}, " if several else ""
-        valid = "" if on_test.iloc[row] else ", validation"
-        labels.append(f"{run['preset']}  ({where}seed {run['seed']}{valid})")
-    name_rows(axes, range(len(order)), labels)
-    _comparison_legend(figure, bool((table["stand-ins"] != "none").any()))
+        axes.plot(score.value, place, "o", color=BLUE, ms=7.5, mew=1.6, mfc=fill)
+        axes.plot(row["ceiling"], place, color=GREEN, **tick)
+        axes.plot(row["blind top-1"], place, color=RED, **tick)
+        style.beside(axes, f"{score.value:.1f}", (score.high, place), (5, 0))
+        where = [row["dataset"]] if len(set(group)) > 1 else []
+        where += [f"{row['seeds']} seeds"] if row["seeds"] > 1 else []
+        where += [row["scored on"]] if row["scored on"] != "test" else []
+        labels.append(row["name"] + (f"  ({', '.join(where)})" if where else ""))
+    style.name_rows(axes, places, labels)
+    dot = {"color": BLUE, "marker": "o", "lw": 2.2}
+    entries = [("top-1, 95 % interval", dot), ("with a stand-in", dot | {"mfc": "white"}),
+               ("best blind guess", tick | {"color": RED, "ls": ""}),
+               ("ceiling", tick | {"color": GREEN, "ls": ""})]  # fmt: skip
+    style.legend_below(figure, entries)
     axes.set_xlabel("top-1 accuracy, %")
-    dataset = "" if several else f", {table['dataset'].iloc[0]}"
-    axes.set_title(title or f"Runs compared{dataset}")
+    axes.set_title(title or f"Experiments on {', '.join(table['dataset'].unique())}")
     return figure
 
 
@@ -236,110 +264,62 @@ def plot_answer_distribution(
     counted = "train" if "train" in answered else next(iter(answered))
     answers = answered[counted]["answer"].value_counts(normalize=True).mul(100)
     shown = answers.head(most)
-    height = max(2.6, 1.1 + 0.23 * len(shown))
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(9.5, height), gridspec_kw={"width_ratios": (1, 1.1)}
-    )
-    _type_shares(left, answered)
-    right.barh(range(len(shown)), shown, color=BLUE, height=0.72)
-    for place, value in enumerate(shown):
-        right.text(value, place, f" {value:.1f}", va="center", fontsize=8)
-    name_rows(right, range(len(shown)), [fitted(name, 24) for name in shown.index])
+    size = (9.5, max(2.6, 1.1 + 0.23 * len(shown)))
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=(1, 1.1))
+    counts = {name: t["answer_type"].value_counts(normalize=True) for name, t in answered.items()}
+    shares = pd.DataFrame(counts).mul(100).fillna(0.0)
+    order = [name for name in ANSWER_TYPES if name in shares.index]
+    order += sorted(set(shares.index) - set(order))
+    start, colours = np.zeros(len(answered)), cycle([BLUE, ORANGE, LIGHT_BLUE, GREEN, RED, GREY])
+    for name in order:
+        values, colour = shares.loc[name].to_numpy(), next(colours)
+        bars = left.barh(range(len(start)), values, 0.5, start, color=colour, label=str(name))
+        texts = [f"{value:.0f}" if value >= 6 else "" for value in values]
+        left.bar_label(bars, texts, label_type="center", color=style.readable_on(colour))
+        start += values
+    style.name_rows(left, range(len(start)), [f"{n}\n{len(t):,}" for n, t in answered.items()])
+    left.set(xlim=(0, 100), xlabel="share of the split's questions, %")
+    left.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, handlelength=0.9)
+    bars = right.barh(range(len(shown)), shown, color=BLUE, height=0.72)
+    right.bar_label(bars, fmt=" %.1f", fontsize=8)
+    style.name_rows(right, range(len(shown)), [style.fitted(name, 24) for name in shown.index])
     right.set_xlim(0, shown.iloc[0] * 1.12)
-    right.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     right.set_xlabel(f"share of the {len(answered[counted]):,} {counted} questions, %")
-    right.set_title(
-        f"The {len(shown)} most frequent of {len(answers):,} answers: {shown.sum():.0f} %",
-        fontsize=9, fontweight="normal",
-    )  # fmt: skip
-    figure.suptitle(title or "Answers", x=0.01, ha="left", fontsize=11, fontweight="bold")
+    said = f"The {len(shown)} most frequent of {len(answers):,} answers: {shown.sum():.0f} %"
+    right.set_title(said, fontsize=9, fontweight="normal")
+    style.head(figure, title or "Answers")
     return figure
 
 
-def _curves(axes: Axes, history: pd.DataFrame, field: str) -> None:
-    """Draw train and validation of one quantity, their names at the ends of the lines."""
-    ends = []
-    for split, colour in (("train", DARK_GREY), ("validation", BLUE)):
-        curve = history[["epoch", f"{split}_{field}"]].astype(float).dropna()
-        if curve.empty:
-            continue
-        x, y = curve.iloc[:, 0], curve.iloc[:, 1]
-        axes.plot(x, y, color=colour, marker="o" if len(curve) < 3 else "", markersize=5)
-        ends.append([y.iloc[-1], x.iloc[-1], split, colour])
-    low, high = axes.get_ylim()
-    ends.sort(key=lambda end: end[0])
-    places = [end[0] for end in ends]
-    apart = 0.075 * (high - low)
-    if len(places) == 2 and places[1] - places[0] < apart:
-        middle = sum(places) / 2
-        places = [middle - apart / 2, middle + apart / 2]
-    for (_, x, split, colour), y in zip(ends, places, strict=True):
-        axes.annotate(
-            split, (x, y), xytext=(6, 0), textcoords="offset points", va="center",
-            color=colour, fontsize=8.5, annotation_clip=False,
-        )  # fmt: skip
+@styled
+def plot_reliability(runs: Runs, title: str = "") -> Figure:
+    """Share of hits over the probability of the first answer; below, how often each is given.
 
-
-def _bars(axes: Axes, places: list[float], bars: list[tuple[str, float, str]]) -> None:
-    """Horizontal bars (label, percent, colour), each with its number, on a 0-100 axis."""
-    heights = [0.5 if label.startswith("blind") else 0.66 for label, _, _ in bars]
-    values, colours = [bar[1] for bar in bars], [bar[2] for bar in bars]
-    axes.barh(places, values, color=colours, height=heights)
-    for place, value, colour in zip(places, values, colours, strict=True):
-        inside = value > 12
-        axes.text(
-            1.5 if inside else value + 1, place, f"{value:.1f}", va="center", fontsize=8.5,
-            fontweight="bold", color="white" if inside else colour,
-        )  # fmt: skip
-    name_rows(axes, places, [bar[0] for bar in bars])
-    axes.set_xlim(0, 102)
-
-
-def _type_shares(axes: Axes, answered: Mapping[str, pd.DataFrame]) -> None:
-    """Stacked bars: the share of each answer type, a bar a split."""
-    shares = pd.DataFrame(
-        {
-            name: table["answer_type"].value_counts(normalize=True).mul(100)
-            for name, table in answered.items()
-        }
-    ).fillna(0.0)
-    known = [name for name in ANSWER_TYPES if name in shares.index]
-    shares = shares.reindex([*known, *sorted(set(shares.index) - set(known))])
-    colours = [BLUE, ORANGE, LIGHT_BLUE, GREEN, RED, GREY]
-    places = range(shares.shape[1])
-    start = np.zeros(shares.shape[1])
-    for row, (name, values) in enumerate(shares.iterrows()):
-        colour = colours[row % len(colours)]
-        axes.barh(places, values, left=start, color=colour, height=0.5, label=str(name))
-        for place, value, left in zip(places, values, start, strict=True):
-            if value >= 6:
-                axes.text(
-                    left + value / 2, place, f"{value:.0f}", ha="center", va="center", fontsize=8.5,
-                    color="white" if colour == BLUE else INK,
-                )  # fmt: skip
-        start = start + values.to_numpy()
-    labels = [f"{name}\n{len(table):,}" for name, table in answered.items()]
-    name_rows(axes, places, labels)
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("share of the split's questions, %")
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, fontsize=8.5, handlelength=0.9,
-        handleheight=0.9, columnspacing=1.2, borderaxespad=0.2,
-    )  # fmt: skip
-
-
-def _comparison_legend(figure: Figure, stand_ins: bool) -> None:
-    tick = {"marker": "|", "linestyle": "", "markersize": 12, "markeredgewidth": 2}
-    dot = {"marker": "o", "color": BLUE, "markersize": 7, "linestyle": "-", "linewidth": 2.2}
-    entries = [
-        (mpl.lines.Line2D([], [], **dot), "top-1, 95 % interval"),
-        (mpl.lines.Line2D([], [], color=RED, **tick), "best blind guess"),
-        (mpl.lines.Line2D([], [], color=GREEN, **tick), "ceiling"),
-    ]
-    if stand_ins:
-        open_dot = mpl.lines.Line2D([], [], markerfacecolor="white", markeredgewidth=1.6, **dot)
-        entries.insert(1, (open_dot, "with a stand-in"))
-    figure.legend(
-        [handle for handle, _ in entries], [label for _, label in entries],
-        loc="outside lower center", ncols=4, fontsize=8.5,
-    )  # fmt: skip
+    A dot on the diagonal keeps its promise: as sure as right. The orange line is what is missing
+    to it, or too much. Bins of fewer than 20 questions are open dots. Seeds are pooled.
+    """
+    answers = read_answers(runs)
+    calibration = calibrate(answers.sure.ravel(), answers.top1.ravel())
+    ratios = {"height_ratios": (3.4, 1)}
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(5.2, 5.6), sharex=True, gridspec_kw=ratios)
+    upper.plot([0, 100], [0, 100], color=GREY, linewidth=1.1, linestyle=(0, (2, 2)))
+    for row in calibration["bins"]:
+        if row["questions"]:
+            few, sure, right = row["questions"] < FEW, row["confidence"], row["accuracy"]
+            upper.plot([sure, sure], [sure, right], color=ORANGE, lw=2.4, alpha=0.5 if few else 1)
+            upper.plot(sure, right, "o", color=BLUE, ms=7, mew=1.5, clip_on=False, zorder=5,
+                       mfc="white" if few else BLUE)  # fmt: skip
+            middle, width = (row["low"] + row["high"]) / 2, 0.92 * (row["high"] - row["low"])
+            lower.bar(middle, row["questions"], width=width, color=LIGHT_BLUE)
+    style.legend_below(figure, [
+        ("hits", {"color": BLUE, "marker": "o", "ls": ""}),
+        (f"of fewer than {FEW}", {"color": BLUE, "marker": "o", "ls": "", "mfc": "white"}),
+        ("distance to the promise", {"color": ORANGE, "lw": 2.4}),
+    ])  # fmt: skip
+    upper.set(xlim=(0, 100), ylim=(0, 100), ylabel="hits, %")
+    lower.set(ylabel="questions", xlabel="probability of the first answer, %")
+    sure, right = 100 * answers.sure.mean(), 100 * answers.top1.mean()
+    said = f"{sure:.1f} % sure, {right:.1f} % right; calibration error {calibration['ece']:.1f}"
+    upper.set_title(said, fontsize=9, fontweight="normal")
+    style.head(figure, title or f"Reliability, {answers.split}")
+    return figure

@@ -1,44 +1,57 @@
-"""Which samples are worth looking at, chosen by rule, and the galleries of their cards.
+"""Which samples are worth looking at, chosen by rule: galleries of cards, and the site's examples.
 
-A rule orders the questions, most telling first; a gallery shows the first few, one an image.
-Knows judged tables and cards; runs no model.
+A rule orders judged questions, most telling first; a gallery shows the first few, one an image.
+Runs no model.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from vqa_helpers.data.build import DATA, open_dataset
+from vqa_helpers.data.folder import MANIFEST, Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.analysis import counting
-from vqa_helpers.report.analysis import Analysed
-from vqa_helpers.report.cards import Card, draw_cards
+from vqa_helpers.report.cards import draw_cards, judged, load_picture
 from vqa_helpers.report.style import note
+from vqa_helpers.report.tables import best_first, by_weight
+from vqa_helpers.report.verdicts import Runs, as_one
+from vqa_helpers.runs import find_experiments
 
-Rule = Callable[[pd.DataFrame], pd.DataFrame]
+log = logging.getLogger(__name__)
+
+EXAMPLES = {
+    "hit": "the surest right answer that the best blind guess gets wrong",
+    "top five": "the truth came second, with the highest probability",
+    "miss": "the surest wrong answer",
+}
+MOST_PX = 320  # side of an example's picture
 
 
-def confident_misses(judged: pd.DataFrame) -> pd.DataFrame:
+def confident_misses(rows: pd.DataFrame) -> pd.DataFrame:
     """Wrong answers, the surest first; none that any annotator gave, so far as that is known."""
-    wrong = judged["rank"].ne(1) & ~judged["vqa"].gt(0)
-    return _ordered(judged[wrong], by="sure", ascending=False)
+    return _ordered(rows[rows["rank"].ne(1) & ~rows["vqa"].gt(0)], "sure", ascending=False)
 
 
-def narrow_hits(judged: pd.DataFrame) -> pd.DataFrame:
+def narrow_hits(rows: pd.DataFrame) -> pd.DataFrame:
     """Right answers, the one with the smallest lead over its second first."""
-    several = judged["probabilities"].map(len) > 1
-    return _ordered(_with_lead(judged[(judged["rank"] == 1) & several]), by="lead")
+    several = rows["probabilities"].map(len) > 1
+    return _ordered(rows[rows["rank"].eq(1) & several], "lead")
 
 
-def second_best_counts(judged: pd.DataFrame) -> pd.DataFrame:
+def second_best_counts(rows: pd.DataFrame) -> pd.DataFrame:
     """ "How many" questions whose second answer is the true count, the narrowest first."""
-    counted = counting(judged)
-    return _ordered(_with_lead(counted[counted["rank"] == 2]), by="lead")
+    counted = counting(rows)
+    return _ordered(counted[counted["rank"] == 2], "lead")
 
 
 def disagreements(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """Questions on which two models differ and one of them is right, the surest pair first.
+    """Questions that one of two models alone gets right, the surest pair first.
 
     Args:
         ours, theirs: judged tables of the same questions.
@@ -46,75 +59,18 @@ def disagreements(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: when they are not.
     """
-    other = theirs.set_index("question_id")
-    if set(ours["question_id"]) != set(other.index):
+    if set(ours["question_id"]) != set(theirs["question_id"]):
         raise InputError("the two runs were not scored on the same questions; compare others")
-    other = other.loc[ours["question_id"]]
-    sure = ours["sure"].combine(pd.Series(other["sure"].to_numpy(), index=ours.index), min)
-    differ = ours["rank"].eq(1).to_numpy() != other["rank"].eq(1).to_numpy()
-    return _ordered(ours.assign(sure=sure)[differ], by="sure", ascending=False)
+    other = theirs.set_index("question_id").loc[ours["question_id"]].set_index(ours.index)
+    differ = ours["rank"].eq(1) != other["rank"].eq(1)
+    both = ours.assign(sure=np.minimum(ours["sure"], other["sure"]))
+    return _ordered(both[differ], "sure", ascending=False)
 
 
-RULES: Mapping[str, Rule] = {
-    "Confident misses": confident_misses,
-    "Narrow hits": narrow_hits,
-    "Second-best counts": second_best_counts,
-}
-
-
-def gallery(
-    chosen: pd.DataFrame,
-    images: Mapping[int, Path],
-    count: int = 6,
-    columns: int = 3,
-    image_size_px: int | None = None,
-) -> Figure:
-    """The cards of the first questions, one an image while there are enough.
-
-    Args:
-        chosen: what a rule gave.
-        images: image files by image_id; empty, and the cards have no picture.
-        image_size_px: side of the square that the model saw.
-    """
-    rows = _varied(chosen, count)
-    if rows.empty:
-        return note("No question is of this kind.")
-    return draw_cards(_cards(rows, images), columns, bool(images), image_size_px)
-
-
-def versus(
-    ours: Analysed,
-    theirs: Analysed,
-    images: Mapping[int, Path],
-    count: int = 3,
-    image_size_px: int | None = None,
-) -> Figure:
-    """Questions that one of two models gets right, its card beside the other's.
-
-    Args:
-        count: of questions, a line each; both models are right in turn while there are enough.
-    """
-    found = disagreements(ours.judged, theirs.judged)
-    right, wrong = (_varied(found[found["rank"].eq(1) == hit], count) for hit in (True, False))
-    turns = [row for pair in zip(right.index, wrong.index, strict=False) for row in pair]
-    rest = [row for row in (*right.index, *wrong.index) if row not in turns]
-    ids = found.loc[[*turns, *rest][:count], "question_id"]
-    if ids.empty:
-        return note("Both are right on the same questions.")
-    sides = [
-        _cards(side.judged.set_index("question_id", drop=False).loc[ids], images)
-        for side in (ours, theirs)
-    ]
-    cards = [card for pair in zip(*sides, strict=True) for card in pair]
-    headings = (str(ours), str(theirs))
-    return draw_cards(cards, 2, bool(images), image_size_px, headings)
-
-
-def _cards(rows: pd.DataFrame, images: Mapping[int, Path]) -> list[Card]:
-    return [
-        Card(row.question, row.answers, row.probabilities, row.truth, images.get(int(row.image_id)))
-        for row in rows.itertuples()
-    ]
+def _ordered(rows: pd.DataFrame, by: str, ascending: bool = True) -> pd.DataFrame:
+    """Sorted; `lead` is how much more probable the first answer is than the second."""
+    lead = [chances[0] - sum(chances[1:2]) for chances in rows["probabilities"]]
+    return rows.assign(lead=lead).sort_values([by, "question_id"], ascending=[ascending, True])
 
 
 def _varied(rows: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -123,10 +79,97 @@ def _varied(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     return pd.concat([rows[~again], rows[again]]).head(count)
 
 
-def _with_lead(rows: pd.DataFrame) -> pd.DataFrame:
-    """With `lead`, how much more probable the first answer is than the second."""
-    return rows.assign(lead=[chances[0] - chances[1] for chances in rows["probabilities"]])
+def gallery(
+    rule: Callable[[pd.DataFrame], pd.DataFrame], runs: Runs, dataset: Dataset, count: int = 6
+) -> Figure:
+    """The cards of the first questions by a rule, such as `confident_misses`."""
+    rows = _varied(rule(judged(runs, dataset)), count)
+    if rows.empty:
+        return note("No question is of this kind.")
+    size_px = as_one(runs).runs[0].config.get("image_size_px")
+    return draw_cards(rows, dataset.images, size_px)
 
 
-def _ordered(rows: pd.DataFrame, by: str, ascending: bool = True) -> pd.DataFrame:
-    return rows.sort_values([by, "question_id"], ascending=[ascending, True])
+def versus(ours: Runs, theirs: Runs, dataset: Dataset, count: int = 3) -> Figure:
+    """Questions that one of two experiments gets right, its card beside the other's.
+
+    Args:
+        count: of questions, a line each; both are right in turn while there are enough.
+    """
+    sides = [judged(runs, dataset).set_index("question_id", drop=False) for runs in (ours, theirs)]
+    found = disagreements(*(side.reset_index(drop=True) for side in sides))
+    turn = found["rank"].eq(1).groupby(found["rank"].eq(1)).cumcount()
+    ids = _varied(found.assign(turn=turn).sort_values("turn", kind="stable"), count)["question_id"]
+    if ids.empty:
+        return note("Both are right on the same questions.")
+    rows = pd.concat([side.loc[[one]] for one in ids for side in sides])
+    experiments = [as_one(runs) for runs in (ours, theirs)]
+    size_px = experiments[0].runs[0].config.get("image_size_px")
+    return draw_cards(rows, dataset.images, size_px, 2, [one.name for one in experiments])
+
+
+# The site's front page
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question about an image, and what a model answered.
+
+    Attributes:
+        name: of the experiment.
+        outcome: as `cards.outcome` names it.
+        rule: why this one is shown.
+        answers: the five most probable, first one first, with their probabilities.
+        picture: (S, S, 3) uint8, as the model saw it; None where the image is not at hand.
+    """
+
+    name: str
+    outcome: str
+    rule: str
+    question: str
+    truth: str
+    answers: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    picture: np.ndarray | None
+
+
+def choose_examples(runs: Runs, dataset: Dataset) -> list[Example]:
+    """One example for each rule that some prediction fits, each about another image."""
+    experiment = as_one(runs)
+    size_px = experiment.runs[0].config.get("image_size_px") or MOST_PX
+    rows = judged(experiment, dataset)
+    hits, beaten = rows["rank"].eq(1), rows["blind"].ne(rows["truth"])
+    second = rows[rows["rank"].eq(2)]
+    fitting = {
+        "hit": rows[hits & beaten] if (hits & beaten).any() else rows[hits],
+        "top five": second.assign(sure=second["probabilities"].str[1]),
+        "miss": rows[rows["rank"].eq(0)],
+    }
+    chosen, shown = [], set()
+    for name, candidates in fitting.items():
+        fresh = candidates[~candidates["image_id"].isin(shown)]
+        for row in _ordered(fresh, "sure", ascending=False).head(1).itertuples():
+            shown.add(row.image_id)
+            picture = load_picture(dataset.images.get(row.image_id), min(size_px, MOST_PX))
+            five = tuple(row.answers[:5]), tuple(map(float, row.probabilities[:5]))
+            asked = row.question, row.truth
+            chosen.append(Example(experiment.name, name, EXAMPLES[name], *asked, *five, picture))
+    return chosen
+
+
+def examples(runs_root: Path, root: Path = DATA) -> list[Example]:
+    """Examples of the best experiment on the first dataset; [] where that is not at hand.
+
+    Args:
+        root: where datasets lie by name.
+    """
+    experiments = find_experiments(runs_root)
+    for name in by_weight((one.dataset, one.name) for one in experiments)[:1]:
+        if not (root / name / MANIFEST).is_file():  # a folder that was named by its path
+            break
+        try:
+            dataset = open_dataset(name, root=root)
+            return choose_examples(best_first(experiments, dataset)[0], dataset)
+        except InputError as error:
+            log.warning("the front page shows no example: %s", error)
+    return []
