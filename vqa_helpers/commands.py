@@ -22,7 +22,7 @@ from vqa_helpers.errors import InputError
 def list_data(options: Namespace) -> int:
     """`vqa data list`."""
     from vqa_helpers.report.datasets import dataset_list, source_list
-    from vqa_helpers.report.tables import to_text
+    from vqa_helpers.report.tables import to_markdown
 
     datasets = dataset_list(options.root, options.sources)
     sources = source_list(options.root, options.sources)
@@ -30,7 +30,7 @@ def list_data(options: Namespace) -> int:
         tables = {"datasets": datasets.to_dict("records"), "sources": sources.to_dict("records")}
         print(json.dumps(tables, indent=1))
     else:
-        print(to_text(datasets), to_text(sources), sep="\n")
+        print(to_markdown(datasets), to_markdown(sources), sep="\n")
     return DONE
 
 
@@ -57,9 +57,8 @@ def download_data(options: Namespace) -> int:
 
 def build_data(options: Namespace) -> int:
     """`vqa data build`."""
-    from vqa_helpers.data.build import build
+    from vqa_helpers.data.build import Fetching, build
     from vqa_helpers.data.folder import read_folder
-    from vqa_helpers.data.release import Fetching
 
     fetching = Fetching(
         root=options.root,
@@ -142,8 +141,8 @@ def train(options: Namespace) -> int:
     """`vqa train`: every combination of the settings, with every seed."""
     from vqa_helpers.cluster import executor_of
     from vqa_helpers.recipe import read_settings
-    from vqa_helpers.report.tables import results_table, score_table, to_markdown
-    from vqa_helpers.runs import Run, by_experiment
+    from vqa_helpers.report.tables import results_table, to_markdown
+    from vqa_helpers.runs import Run
 
     if options.seeds < 1:
         raise InputError(f"{options.seeds} seeds: use 1 or more")
@@ -167,10 +166,10 @@ def train(options: Namespace) -> int:
                 continue
             if run.config["stand_ins"]:
                 print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
-            print(to_markdown(score_table(run)))
+            print(to_markdown(results_table(run).set_index("name").T.rename_axis("score")))
             print(run.folder)
     if main and len(runs) > 1:
-        print(to_markdown(results_table(by_experiment(runs))))
+        print(to_markdown(results_table(runs)))
     return SOME_FAILED if unseen else DONE
 
 
@@ -277,15 +276,16 @@ def evaluate(options: Namespace) -> int:
 
 def compare(options: Namespace) -> int:
     """`vqa compare`."""
-    from vqa_helpers.report.compare import compare_runs, comparison_table
     from vqa_helpers.report.tables import to_markdown
+    from vqa_helpers.report.verdicts import compare, pair_table, verdict
     from vqa_helpers.runs import runs_at
 
-    comparison = compare_runs(runs_at(options.first), runs_at(options.second))
+    first, second = runs_at(options.first), runs_at(options.second)
     if options.json:
-        print(json.dumps({**asdict(comparison), "verdict": comparison.verdict}, indent=1))
+        print(json.dumps(compare(first, second), default=asdict, indent=1))
     else:
-        print(to_markdown(comparison_table(comparison)))
+        print(to_markdown(pair_table([(first, second)])))
+        print(verdict(first, second))
     return DONE
 
 
@@ -312,5 +312,29 @@ def batch(options: Namespace) -> int:
 
 
 def report(options: Namespace) -> int:
-    """`vqa report`."""
-    raise NotImplementedError
+    """`vqa report`: the table, the README's figures, or the site."""
+    from vqa_helpers.report.tables import results_table, to_markdown
+    from vqa_helpers.runs import find_experiments
+
+    if not options.runs.is_dir():
+        raise InputError(f"{options.runs}: is no folder of runs; train a preset first")
+    if options.table:
+        print(to_markdown(results_table(find_experiments(options.runs))))
+    if options.figures:
+        from vqa_helpers.data.build import open_dataset
+        from vqa_helpers.report.show import write_gallery
+
+        for path in write_gallery(open_dataset(options.data), options.runs, options.figures):
+            print(path)
+    if options.table or options.figures:
+        return DONE
+    from vqa_helpers.batch import select
+    from vqa_helpers.report.site import write_site
+
+    notebooks = options.notebooks or options.runs / "notebooks"
+    failed = sorted((notebooks / "failed").glob("*.ipynb"))
+    good = [] if failed and not any(notebooks.glob("*.ipynb")) else select(notebooks)
+    print(write_site(good, options.out, options.runs, failed))
+    for path in failed:
+        print(f"vqa: {path}: failed when it was last run; the site says so", file=sys.stderr)
+    return SOME_FAILED if failed else DONE

@@ -25,7 +25,7 @@ from vqa_helpers.evaluation.analysis import judge
 from vqa_helpers.report import style
 from vqa_helpers.report.style import GREY, INK, PALE, styled
 from vqa_helpers.report.verdicts import Runs, as_one
-from vqa_helpers.vision.preprocess import BadImage, load_square
+from vqa_helpers.features.pixels import BadImage, load_square
 
 log = logging.getLogger(__name__)
 

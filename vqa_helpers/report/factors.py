@@ -59,7 +59,7 @@ def share_table(experiments: Runs) -> pd.DataFrame:
     more means that the image was worth nothing.
     """
     found = as_list(experiments)
-    blind = [e.name for e in found if not e.runs[0].config["pieces"].get("images")]
+    blind = [e.name for e in found if not e.runs[0].config["model"]["vision"]]
     table = results_table(found)[["name", "top-1", "blind top-1"]]
     top1 = table["top-1"].map(lambda score: score.value).astype(float)
     sees = ~table["name"].isin(blind)

@@ -7,41 +7,36 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vqa_helpers.data.folder import Dataset
+from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.report import figures, style
 from vqa_helpers.report.cards import sample_cards
 from vqa_helpers.report.tables import best_first, results_table
 from vqa_helpers.report.verdicts import Runs, as_one, verdict
 from vqa_helpers.runs import Run, find_experiments
-from vqa_helpers.training.events import FOLDER, write_pictures
+from vqa_helpers.training.tensorboard import FOLDER, write_pictures
 
 SAMPLES = "samples"
 
 
-def pieces_table(model) -> pd.DataFrame:  # noqa: ANN001 - any module with the four pieces
+def pieces_table(model: VQAModel) -> pd.DataFrame:
     """What a live model is made of, a row a piece: its class and what was chosen, the numbers it
-    learns and those that are frozen, and the width of what it gives.
-
-    Args:
-        model: with the pieces vision, language, fusion and classifier (None where it has none),
-            each with `out_dim` and `choice`, the record of its class and keywords.
-    """
-    rows = []
-    for place in ("vision", "language", "fusion", "classifier"):
-        piece = getattr(model, place, None)
-        if piece is None:
+    learns and those that are frozen, and the width of what it gives."""
+    rows = {}
+    for slot, choice in model.choices().items():
+        if choice is None:
             continue
-        choice = {"class": type(piece).__name__, **getattr(piece, "choice", {})}
-        kind, network = choice.pop("class"), choice.pop("encoder", None)
-        parts = [str(network)] if network else []
-        parts += ["stored features"] if kind == "StoredFeatures" else []
-        parts += [f"{name}={value}" for name, value in choice.items()]
+        piece, keywords = getattr(model, slot), dict(choice.keywords)
+        network = keywords.pop("network", None)  # of vision: what it is comes first
+        chosen = ([network] if network else []) + [f"{k}={v}" for k, v in keywords.items()]
         learnt = sum(p.numel() for p in piece.parameters() if p.requires_grad)
-        frozen = sum(p.numel() for p in piece.parameters()) - learnt
-        rows.append(
-            (place, kind, ", ".join(parts), learnt, frozen, getattr(piece, "out_dim", None))
-        )
-    columns = ["piece", "class", "chosen", "learnt", "frozen", "output width"]
-    return pd.DataFrame(rows, columns=columns).set_index("piece")
+        rows[slot] = {
+            "class": choice.made_by.__name__,
+            "chosen": ", ".join(chosen),
+            "learnt": learnt,
+            "frozen": sum(p.numel() for p in piece.parameters()) - learnt,
+            "output width": piece.out_dim,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("piece")
 
 
 def show_results(runs: Runs) -> None:

@@ -9,6 +9,7 @@ else, whatever a notebook holds. Runs no notebook and computes no score.
 import base64
 import hashlib
 import importlib.util
+import io
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -19,9 +20,17 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
+from PIL import Image
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.notebook import project_root
+from vqa_helpers.report.cards import OUTCOMES
+from vqa_helpers.report.interesting import Example
+from vqa_helpers.report.interesting import examples as find_examples
 from vqa_helpers.report.notebook_pages import NotebookPage, read_page, safe_html
+from vqa_helpers.report.tables import by_weight, results_table
+from vqa_helpers.report.verdicts import findings as find_findings
+from vqa_helpers.runs import find_experiments
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +71,8 @@ def build_site(
 
     Args:
         out: folder of the site; replaced as a whole, when everything has been written beside it.
-        scores: a row a run, as `results_table` makes them; the dataset of the first row is the one
-            the front page opens with. May be empty.
+        scores: a row an experiment, as `results_table` makes them; the dataset of the first row is
+            the one the front page opens with. May be empty.
         findings: what the runs say, a row a finding; any columns.
         examples: shown on the front page.
         puzzle: PNG, JPEG or SVG of the four pieces.
@@ -110,6 +119,37 @@ def build_site(
         new.rename(out)
     log.info("site of %d notebooks: %s", len(pages), out / "index.html")
     return out / "index.html"
+
+
+def write_site(notebooks: Sequence[Path], out: Path, runs: Path, failed: Sequence[Path]) -> Path:
+    """Build the site of `notebooks` with what the finished runs below `runs` say."""
+    experiments = find_experiments(runs)
+    scores = results_table(experiments)
+    datasets = by_weight(zip(scores["dataset"], scores["name"], strict=True))
+    scores = scores.sort_values("dataset", kind="stable", key=lambda one: one.map(datasets.index))
+    said = find_findings([one for one in experiments if one.dataset in datasets[:1]])
+    puzzle = project_root() / "images" / "puzzle.png"
+    return build_site(
+        notebooks, out, scores=scores, failed=failed, findings=said[["about", "finding"]],
+        examples=[_card(example) for example in find_examples(runs)],
+        puzzle=puzzle.read_bytes() if puzzle.is_file() else None,
+    )  # fmt: skip
+
+
+def _card(example: Example) -> ExampleCard:
+    image = io.BytesIO()
+    if example.picture is not None:
+        Image.fromarray(example.picture).save(image, "JPEG", quality=84)
+    outcome = OUTCOMES[example.outcome][1].partition(":")[0]
+    return ExampleCard(
+        example.question,
+        image.getvalue(),
+        f"The image of the question: {example.question}",
+        tuple(zip(example.answers, example.probabilities, strict=True)),
+        example.truth,
+        {"hit": "good", "top five": "near", "miss": "bad"}[example.outcome],
+        f"{example.name}, {outcome} – {example.rule}",
+    )
 
 
 def _check(paths: Sequence[Path], out: Path) -> None:
@@ -164,21 +204,19 @@ def _table(frame: pd.DataFrame) -> Markup:
 
 
 def _by_dataset(scores: pd.DataFrame, pages: Sequence[NotebookPage]) -> list[dict[str, Any]]:
-    """The runs on each dataset, highest score first; "score" is that of test where it has one."""
+    """The experiments on each dataset, highest score first."""
     links = {page.name: page.href for page in pages}
     datasets = []
     for name, frame in scores.groupby("dataset", sort=False):
         frame = frame.drop(columns="dataset")
         rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
         for row in rows:
-            on_test = hasattr(row["test top-1"], "value")  # else it says why there is none
-            row["score"] = row["test top-1"] if on_test else row["validation top-1"]
-            row["split"] = "" if on_test else "validation"
-            row["link"] = links.get(row["preset"])
+            row["score"] = row["top-1"]
+            row["split"] = "" if row["scored on"] == "test" else row["scored on"]
+            row["link"] = links.get(row["name"])
         order = sorted(range(len(rows)), key=lambda place: -rows[place]["score"].value)
         datasets.append({
             "name": name, "rows": [rows[place] for place in order], "frame": frame.iloc[order],
             "notes": [t for t in dict.fromkeys(r["stand-ins"] for r in rows) if t and t != "none"],
-            "seeds": frame["seed"].nunique() > 1,
         })  # fmt: skip
     return datasets

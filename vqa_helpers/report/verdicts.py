@@ -240,6 +240,6 @@ def findings(experiments: Runs) -> pd.DataFrame:
 
 def changed_piece(first: Experiment, second: Experiment) -> str | None:
     """The one piece in which two experiments differ; None where it is none, or more than one."""
-    ours, theirs = (one.runs[0].config.get("pieces") or {} for one in (first, second))
+    ours, theirs = (one.runs[0].config.get("model") or {} for one in (first, second))
     differing = [name for name in ours | theirs if ours.get(name) != theirs.get(name)]
     return differing[0] if len(differing) == 1 else None
