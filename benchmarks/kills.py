@@ -95,7 +95,7 @@ def warm_up(shared: Path) -> None:
 
     open_writer(shared, 1).close()  # the one way to import it without TensorFlow
     for name in (
-        "papermill", "requests", "vqa_helpers.batch.runner",
+        "papermill", "requests", "vqa_helpers.batch",
         "vqa_helpers.data.build", "vqa_helpers.data.public.download", "vqa_helpers.experiment.conduct",
         "vqa_helpers.report.seeds", "vqa_helpers.report.tables",
     ):  # fmt: skip

@@ -9,9 +9,9 @@ import time
 from functools import partial
 from importlib.util import find_spec
 
-from vqa_helpers.batch.process import die_with
 from vqa_helpers.cli.words import DONE, SOME_FAILED
 from vqa_helpers.errors import InputError
+from vqa_helpers.papermill_process import die_with
 
 LOOK_EVERY_S = 0.1
 PATIENCE_S = 5.0  # for processes that were asked to end

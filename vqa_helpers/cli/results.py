@@ -6,7 +6,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from vqa_helpers.cli.words import DONE, SOME_FAILED, add_executor, command, executor_of
+from vqa_helpers.cli.words import DONE, SOME_FAILED, add_executor, command
+from vqa_helpers.cluster import executor_of
 from vqa_helpers.errors import InputError
 
 
@@ -100,18 +101,15 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _batch(options: argparse.Namespace) -> int:
-    from vqa_helpers.batch.parameters import read_parameters
-    from vqa_helpers.batch.runner import run_batch, select
+    from vqa_helpers.batch import run_batch, select
 
-    notebooks = select(options.notebooks, options.only)
-    parameters = read_parameters(options.parameter, notebooks)
-    with executor_of(options, options.jobs) as executor:
+    with executor_of(options, options.jobs) as map_units:
         outcomes = run_batch(
-            notebooks,
-            parameters,
+            select(options.notebooks, options.only),
+            options.parameter,
             out=options.out or Path("runs") / "notebooks",
             jobs=options.jobs,
-            executor=executor,
+            map_units=map_units,
             timeout_s=options.timeout,
             force=options.force,
         )
@@ -142,7 +140,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _site(options: argparse.Namespace) -> int:
-    from vqa_helpers.batch.runner import select
+    from vqa_helpers.batch import select
     from vqa_helpers.report.examples import examples_of
     from vqa_helpers.report.site.build import build_site
 

@@ -12,9 +12,9 @@ from vqa_helpers.cli.words import (
     add_language,
     add_vision,
     command,
-    executor_of,
     name_missing,
 )
+from vqa_helpers.cluster import executor_of
 from vqa_helpers.errors import InputError
 
 LOSSES = (
@@ -113,7 +113,7 @@ def _features(options: argparse.Namespace) -> int:
     ).resolved(dataset)
     if not dataset.images:
         raise InputError(f"{dataset.folder}: has no images, or none whose name ends in an image id")
-    with executor_of(options) as executor:
+    with executor_of(options) as map_units:
         store = fill_store(
             options.features / dataset.image_source,
             dataset.images,
@@ -121,7 +121,7 @@ def _features(options: argparse.Namespace) -> int:
             weights=chosen.weights,
             size_px=chosen.image_size_px,
             device=chosen.device,
-            compute=spread(executor, options.device) if far else None,
+            compute=spread(map_units, options.device) if far else None,
         )
     missing = name_missing(dataset.folder, dataset.missing_images())
     print(store.folder)
@@ -161,10 +161,10 @@ def _train(options: argparse.Namespace) -> int:
     dataset = team.main_first(lambda: open_dataset(options.data, options.split_seed))
     seeds = range(options.seed, options.seed + options.seeds)
     runs, unseen = [], False
-    with executor_of(options) as executor:
+    with executor_of(options) as map_units:
         for trained in train_seeds(
             preset, dataset, _chosen(options, team.device or options.device), seeds,
-            executor=executor, out=options.out, team=team,
+            map_units=map_units, out=options.out, team=team,
         ):  # fmt: skip
             if not team.main:
                 continue

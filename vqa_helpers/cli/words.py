@@ -2,12 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-
-from vqa_helpers.errors import InputError
-from vqa_helpers.executor import Executor, Local
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -38,32 +34,6 @@ def add_executor(made: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     made.add_argument("--workers", type=int, default=0, metavar="N",
                       help="of the cluster, at most (one a GPU, without any one a CPU)")  # fmt: skip
-
-
-@contextmanager
-def executor_of(options: argparse.Namespace, jobs: int = 1) -> Iterator[Executor]:
-    """Where the work is to be done; a cluster is left at the end.
-
-    Args:
-        jobs: how many units at a time on this machine.
-
-    Raises:
-        InputError: options that do not go together, a cluster that cannot be joined.
-    """
-    if options.executor == "local":
-        if options.address or options.workers:
-            raise InputError("--address and --workers are of a cluster; add --executor ray")
-        yield Local(jobs)
-        return
-    if not options.address:
-        raise InputError(
-            "--executor ray: which cluster? Add --address ray://HOST:10001, HOST:6379 or auto; "
-            "local starts a small one on this machine"
-        )
-    from vqa_helpers.cluster import Cluster
-
-    with Cluster(options.address, options.workers) as cluster:
-        yield cluster
 
 
 def add_vision(made: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """One preset trained with several seeds: each seed is a unit of work, done here or elsewhere.
 
-Where that is, an executor knows. Run folders are written by whoever trains, so a seed whose worker
+Where that is, a `cluster.Map` knows. Run folders are written by whoever trains, so a seed whose worker
 died goes on after its last epoch.
 """
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from vqa_helpers.cluster import Map
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.executor import Executor
 from vqa_helpers.experiment.conduct import conduct
 from vqa_helpers.experiment.options import Options
 from vqa_helpers.experiment.prepare import prepare
@@ -34,7 +34,7 @@ def train_seeds(
     options: Options,
     seeds: Sequence[int],
     *,
-    executor: Executor,
+    map_units: Map,
     out: Path | None = None,
     team: Team = ALONE,
 ) -> Iterator[Trained]:
@@ -54,7 +54,7 @@ def train_seeds(
     last = chosen[seeds[-1]]  # refused before the first is trained
     team.main_first(lambda: last.resolved(dataset, preset))
     train = partial(_train, preset, dataset, chosen, folders, team)
-    for _, trained in executor.map(train, seeds):
+    for _, trained in map_units(train, seeds):
         yield trained
 
 

@@ -1,4 +1,4 @@
-"""Chunks of a feature store computed wherever an executor has its workers.
+"""Chunks of a feature store computed by a `cluster.Map`.
 
 Images are read where the work is done, so every machine must see them under the same path; shards
 come back, and the process that fills the store writes them. Knows nothing of clusters.
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from vqa_helpers.cluster import Map
 from vqa_helpers.device import pick_device
 from vqa_helpers.errors import InputError
-from vqa_helpers.executor import Executor
 from vqa_helpers.progress import track
 from vqa_helpers.vision.encoders import VisionEncoder
 from vqa_helpers.vision.extract import Chunk, Compute, Recipe
@@ -20,8 +20,8 @@ from vqa_helpers.vision.features import Shard
 from vqa_helpers.vision.pipeline import compute_shard
 
 
-def spread(executor: Executor, device: str = "auto") -> Compute:
-    """What `extract.fill_store` takes: chunks computed by the workers of `executor`.
+def spread(map_units: Map, device: str = "auto") -> Compute:
+    """What `extract.fill_store` takes: chunks computed by the workers of `map_units`.
 
     Args:
         device: of each worker; "auto" is a GPU where its machine has one.
@@ -31,7 +31,7 @@ def spread(executor: Executor, device: str = "auto") -> Compute:
         recipe: Recipe, chunks: Sequence[Chunk], images: Mapping[int, Path]
     ) -> Iterator[tuple[Chunk, Shard]]:
         units = (_Unit(chunk, {i: images[i] for i in chunk.image_ids}) for chunk in chunks)
-        done = executor.map(ShardWork(recipe, device), units)
+        done = map_units(ShardWork(recipe, device), units)
         for unit, shard in track(done, f"features {recipe.encoder}", len(chunks), "shards"):
             yield unit.chunk, shard
 
