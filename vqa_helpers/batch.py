@@ -134,7 +134,13 @@ def run_batch(
     threads = None if jobs == 1 else max(1, (os.cpu_count() or 1) // jobs)
     outcomes: list[Outcome] = []
     stop = threading.Event()
-    with locked(out / ".lock", refusal=busy) as lock, _ended_by_signals(stop):
+    with (
+        locked(out / ".lock", refusal=busy) as lock,
+        _ended_by_signals(stop),
+        contextlib.ExitStack() as at_the_end,
+    ):
+        for path in paths:
+            at_the_end.callback(_partial(path, out).unlink, missing_ok=True)
         work = _Run(values, out, project_root(), timeout_s, threads, (lock,), stop)
         for wave in ([path for path in paths if path not in last], last):
             after = _records_digest(out, last) if wave is last else ""
@@ -154,9 +160,6 @@ def run_batch(
                 except BaseException:
                     stop.set()  # before `running` is closed, which waits for its threads
                     raise
-                finally:
-                    for path in due:
-                        _partial(path, out).unlink(missing_ok=True)
     count = [sum(o.status == status for o in outcomes) for status in ("done", "skipped", "failed")]
     log.info("%d notebooks: %d done, %d skipped, %d failed", len(paths), *count)
     return outcomes
