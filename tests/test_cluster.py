@@ -10,20 +10,28 @@ import subprocess
 import sys
 import threading
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from tests.builders import write_dataset
-from tests.cli.calling import QUICK, refused
+from tests.cli.calling import QUICK
 from tests.test_batch import FINISH, wait_until, write
 from vqa_helpers.batch import run_batch, select
 from vqa_helpers.cli import main
-from vqa_helpers.cluster import ray_cluster, run_here
+from vqa_helpers.cluster import executor_of, ray_cluster, run_here
 from vqa_helpers.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 STARTS = 3  # Ray gives its processes 15 s to start, which a busy machine exceeds now and then
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
 
 # ---------------------------------------------------------------- here
 
@@ -70,6 +78,42 @@ def test_what_the_work_raises_comes_out_and_nothing_more_begins(jobs):
     assert len(begun) < 10
 
 
+# ---------------------------------------------------------------- what is refused before Ray is asked
+
+
+def refusal(**options) -> str:
+    options = {"executor": "ray", "address": None, "workers": 0} | options
+    with pytest.raises(InputError) as error, executor_of(Namespace(**options)):
+        pass
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "nowhere", "host:port"])
+def test_an_address_where_nothing_listens(form, monkeypatch):
+    there = form.format(free_port())
+    assert f"Ray at {there}: does not answer" in refusal(address=there)
+    monkeypatch.setenv("RAY_ADDRESS", there)
+    assert f"Ray at {there}: does not answer" in refusal(address="auto")
+
+
+def test_options_that_do_not_go_together():
+    assert "which cluster?" in refusal()
+    assert "add --executor ray" in refusal(executor="local", address="auto")
+    assert "-1 workers: use 1 or more" in refusal(address="auto", workers=-1)
+
+
+def test_ray_is_needed_on_a_cluster_alone(monkeypatch):
+    code = "import sys, vqa_helpers.batch, vqa_helpers.cluster\nsys.exit('ray' in sys.modules)"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "pip install vqa-helpers[ray]" in refusal(address="auto")
+    with executor_of(Namespace(executor="local", address=None, workers=0), 2) as map_units:
+        assert sorted(map_units(str, [1, 2])) == [(1, "1"), (2, "2")]
+
+
 # ---------------------------------------------------------------- on a cluster
 
 # Ray is not imported here: it reads its settings when it is.
@@ -78,12 +122,6 @@ needs_ray = [
     pytest.mark.xdist_group("ray"),  # one cluster, in one of the processes that test
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +158,7 @@ def address(place):
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPYCACHEPREFIX", str(place / "bytecode"))
         for _ in range(STARTS):
-            with log_file.open("w") as log:
-                head = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-            wait_until(
-                lambda: head.poll() is not None or "runtime started" in log_file.read_text(), 120
-            )
+            head = started(command, log_file)
             if head.poll() is None:
                 break
         assert head.poll() is None, log_file.read_text()
@@ -133,6 +167,13 @@ def address(place):
         finally:
             head.send_signal(signal.SIGTERM)  # it ends what it started
             head.wait(60)
+
+
+def started(command: list[str], log_file: Path) -> subprocess.Popen:
+    with log_file.open("w") as log:
+        head = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    wait_until(lambda: head.poll() is not None or "runtime started" in log_file.read_text(), 120)
+    return head
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +189,9 @@ def at_work() -> list:
     return [p for p in everyone if (p.info["cmdline"] or [""])[0].startswith("ray::_do")]
 
 
-class OnRay:
+class TestUnits:
     pytestmark = needs_ray
 
-
-class TestUnits(OnRay):
     def test_two_processes_do_them_in_the_working_folder_and_keep_their_work(
         self, map_units, place
     ):
@@ -240,11 +279,9 @@ if not Path({str(once)!r}).exists():
 # ---------------------------------------------------------------- the command, in its own processes
 
 
-def vqa(*words, code: str = "", **environment) -> tuple[int, str, str]:
-    """The command, after `code`."""
-    script = f"{code}\nimport sys\nfrom vqa_helpers.cli import main\nsys.exit(main(sys.argv[1:]))"
+def vqa(*words, **environment) -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, words)], env=os.environ | environment,
+        [sys.executable, "-m", "vqa_helpers", *map(str, words)], env=os.environ | environment,
         capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
@@ -264,7 +301,9 @@ def sums(folder: Path) -> dict[str, str]:
     }
 
 
-class TestCommand(OnRay):
+class TestCommand:
+    pytestmark = needs_ray
+
     def test_features_and_seeds_are_the_same_bytes_though_a_worker_was_killed(
         self, address, data, place
     ):
@@ -299,31 +338,8 @@ class TestCommand(OnRay):
         assert code == 0, error
         assert len(sums(place / "own")) == 1
 
-    @pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "nowhere", "host:port"])
-    def test_an_address_where_nothing_listens(self, data, form):
-        there = form.format(free_port())
-        assert f"Ray at {there}: does not answer" in refused(vqa(*features(data, there)))
-
-    def test_auto_is_the_cluster_of_the_environment(self, data):
-        there = f"127.0.0.1:{free_port()}"
-        line = refused(vqa(*features(data, "auto"), RAY_ADDRESS=there))
-        assert f"Ray at {there}: does not answer" in line
-
-    def test_options_that_do_not_go_together(self, data):
-        assert "which cluster?" in refused(vqa(*features(data), "--executor", "ray"))
-        assert "add --executor ray" in refused(vqa(*features(data), "--address", "auto"))
-
     def test_a_wrong_token_is_refused(self, address, data):
         code, out, error = vqa(*features(data, address), RAY_AUTH_TOKEN=secrets.token_hex(32))
         assert (code, out) == (2, "") and "Traceback" not in error
         line = error.splitlines()[-1]  # after one of Ray's own
         assert f"Ray at {address}: cannot be joined" in line and "token" in line
-
-    def test_without_ray_the_remedy_is_named_and_it_is_not_needed_here(self, data):
-        code = "import sys\nsys.modules['ray'] = None\n"  # any import of it fails
-        code += "import importlib.util as u\nfind = u.find_spec\n"
-        code += "u.find_spec = lambda name, *more: None if name == 'ray' else find(name, *more)"
-        line = refused(vqa(*features(data, "auto"), code=code))
-        assert "pip install vqa-helpers[ray]" in line
-        result, _, error = vqa(*features(data, out="without"), code=code)
-        assert result == 0, error

@@ -65,6 +65,7 @@ def meter(
             last = now
             share = f" of {total / scale:.0f} ({100 * done / total:.0f} %)" if total else ""
             rate = (done - first) / scale / (now - start)
-            log.info("%s: %.0f%s %s, %.1f a second", label, done / scale, share, unit, rate)
+            so_far = f"{done / scale:.0f}{share} {unit}"
+            log.info("%s: %s, %.1f %s a second", label, so_far, rate, unit)
 
     yield advance
