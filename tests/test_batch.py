@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from vqa_helpers.batch import read_parameters, run_batch, select
+from vqa_helpers.batch import run_batch, select
 from vqa_helpers.errors import InputError
+from vqa_helpers.execution import read_parameters
 
 pytest.importorskip("papermill")
 nbformat = pytest.importorskip("nbformat")
@@ -321,7 +322,7 @@ def test_unusable_notebooks_and_places_are_refused(tmp_path):
     injected.write_text(injected.read_text().replace('"parameters"', '"injected-parameters"'))
     for notebooks, place, says in [
         ([good, twin], out, "this name"),
-        ([broken], out, "not a notebook"),
+        ([broken], out, "cannot be read as a notebook"),
         ([injected], out, "earlier run"),
         ([source / "Gone.ipynb"], out, "cannot be read"),
         ([good], source, "overwritten"),
