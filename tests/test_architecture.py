@@ -13,7 +13,7 @@ PACKAGE = Path(vqa_helpers.__file__).parent
 ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "files", "progress", "executor", "device"}
+GROUND = {"errors", "files", "progress", "cluster", "device"}
 LEARNING = GROUND | {"data", "vision", "language", "model"}
 EXPERIMENT = LEARNING | {"training", "evaluation", "runs", "environment"}
 
@@ -22,9 +22,8 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "progress": {"errors"},
-    "executor": {"errors"},
     "device": {"errors"},
-    "cluster": {"errors", "executor"},
+    "cluster": {"errors"},
     "data": GROUND,
     "vision": GROUND | {"data"},
     "language": GROUND | {"data"},
@@ -36,8 +35,11 @@ MAY_IMPORT = {
     "experiment": EXPERIMENT,
     "notebook": GROUND,
     "report": EXPERIMENT | {"experiment", "notebook"},
-    "batch": GROUND | {"notebook", "report"},
-    "cli": EXPERIMENT | {"cluster", "experiment", "notebook", "batch", "report"},
+    "papermill_process": set(),
+    "execution": {"errors", "notebook"},
+    "batch": GROUND | {"notebook", "execution"},
+    "cli": EXPERIMENT
+    | {"cluster", "experiment", "notebook", "batch", "papermill_process", "report"},
     "__main__": {"cli"},
     "__init__": set(),
 }
