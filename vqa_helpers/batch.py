@@ -138,13 +138,14 @@ def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
 
     Notebooks are started and watched by other threads, in which no signal is raised.
     """
-    previous = {}
+    previous, received = {}, []
 
     def end(number: int, _: object) -> None:
         for heard in previous:  # once is enough, for what follows takes a moment
             signal.signal(heard, signal.SIG_IGN)
+        received.append(number)
         stop.set()
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        raise KeyboardInterrupt  # Ray would end the process at once on any other
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -152,6 +153,10 @@ def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
                 previous[number] = signal.signal(number, end)
     try:
         yield
+    except KeyboardInterrupt:
+        if received and received[0] != signal.SIGINT:
+            raise SystemExit(128 + received[0]) from None
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -378,6 +378,8 @@ def test_a_run_with_other_settings_is_set_aside_for_the_new_one(ready, tmp_path)
     assert new.config["epochs"] == 2
     assert (folder.with_name("0.1") / "model.safetensors").read_bytes() == kept
     assert [run.folder for run in find_runs(tmp_path / "runs")] == [folder]
+    # The lock stays where it was: else a third process would lock another file than the second.
+    assert {path.name for path in folder.parent.iterdir()} == {".0.lock", "0", "0.1"}
 
 
 def test_seeds_give_different_models(ready, trained, tmp_path):

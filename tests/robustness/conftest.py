@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import write_dataset
+from tests.cli.calling import QUICK
 from vqa_helpers.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,9 @@ CHECKPOINT = "checkpoint.pt"
 # Shards of a few images, so that there are several.
 SMALL_SHARDS = ("vqa_helpers.vision.extract", "SHARD_IMAGES", 8)
 MOUNTED_BYTES = 96 << 20
+# Commands that lack the dataset.
+FEATURES = ["features", "--encoder", "resnet18", *QUICK, "--data"]
+TRAIN = ["train", "Bag_Of_Words", "--epochs", "2", "--out", "run", *QUICK, "--data"]
 
 
 @pytest.fixture(autouse=True)

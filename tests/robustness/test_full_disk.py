@@ -10,9 +10,8 @@ import pytest
 from benchmarks import kills
 from benchmarks.kills import sums
 from tests.builders import write_json
-from tests.cli.calling import QUICK
 from tests.data.public.server import Server
-from tests.robustness.conftest import CHECKPOINT
+from tests.robustness.conftest import CHECKPOINT, FEATURES, TRAIN
 
 PARTS = (0.02, 0.3, 0.6, 0.9)
 SAYS = ("No space left on device", "File too large", "are free")
@@ -48,37 +47,26 @@ def fills_and_goes_on(vqa, disk, monkeypatch, words: list) -> None:
     assert failures >= 2
 
 
-def train(data: Path, epochs: int) -> list:
-    return ["train", "Bag_Of_Words", "--data", data, "--epochs", epochs, "--out", "run", *QUICK]
+BUILD = ["data", "build", "A", "--root", "data", "--from"]
 
 
-def test_features(vqa, disk, monkeypatch, data):
-    words = ["features", "--data", data, "--encoder", "resnet18", *QUICK]
-    fills_and_goes_on(vqa, disk, monkeypatch, words)
-
-
-@pytest.mark.slow
-def test_training(vqa, disk, monkeypatch, data):
-    fills_and_goes_on(vqa, disk, monkeypatch, train(data, 2))
+@pytest.mark.parametrize("words", [FEATURES, pytest.param(TRAIN, marks=pytest.mark.slow), BUILD])
+def test_a_command(vqa, disk, monkeypatch, data, words):
+    fills_and_goes_on(vqa, disk, monkeypatch, [*words, data])
 
 
 @pytest.mark.slow
 def test_the_old_checkpoint_outlives_a_full_disk(vqa, interrupted, disk, monkeypatch, data):
     monkeypatch.chdir(disk.path)
-    interrupted(*train(data, 3))
+    interrupted(*TRAIN, data)
     checkpoint = disk.path / "run" / CHECKPOINT
     before = checkpoint.read_bytes()
     disk.leave(len(before) // 2)
-    code, [line] = vqa(*train(data, 3))
+    code, [line] = vqa(*TRAIN, data)
     assert code == 1 and "free some space" in line and "what was finished is kept" in line
     assert checkpoint.read_bytes() == before
     disk.free()
-    assert vqa(*train(data, 3)) == (0, [])
-
-
-def test_a_dataset_that_is_built(vqa, disk, monkeypatch, data):
-    words = ["data", "build", "A", "--from", data, "--root", "data"]
-    fills_and_goes_on(vqa, disk, monkeypatch, words)
+    assert vqa(*TRAIN, data) == (0, [])
 
 
 def test_the_drawn_dataset(vqa, disk, monkeypatch):
