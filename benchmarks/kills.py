@@ -90,14 +90,14 @@ def main() -> None:
 
 def warm_up(shared: Path) -> None:
     """Import what the works import, so that a fork begins with the work; leave no thread."""
-    from vqa_helpers.features import extract
     from vqa_helpers.training.events import open_writer
+    from vqa_helpers.vision import extract
 
     open_writer(shared, 1).close()  # the one way to import it without TensorFlow
     for name in (
-        "papermill", "requests", "vqa_helpers.batch.runner",
-        "vqa_helpers.data.build", "vqa_helpers.data.public.web", "vqa_helpers.training.train",
-        "vqa_helpers.report.tables",
+        "papermill", "requests", "vqa_helpers.batch",
+        "vqa_helpers.data.build", "vqa_helpers.data.public.download", "vqa_helpers.training.train",
+        "vqa_helpers.report.seeds", "vqa_helpers.report.tables",
     ):  # fmt: skip
         importlib.import_module(name)
     extract.SHARD_IMAGES = SHARD_IMAGES  # for many shards of few images

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import pandas
 
-from vqa_helpers.cluster import HERE, Cluster
+from vqa_helpers.cluster import HERE, ray_cluster
 from vqa_helpers.data.build import open_dataset
-from vqa_helpers.features.extract import MapUnits, fill_store
 from vqa_helpers.report.tables import to_markdown
+from vqa_helpers.features.extract import Compute, fill_store
+from vqa_helpers.vision.spread import spread
 
 
 def main() -> None:
@@ -38,13 +39,13 @@ def main() -> None:
     paths = list(open_dataset("demo").images.values())
     images = {number: paths[number % len(paths)] for number in range(options.images)}
     start = time.perf_counter()
-    with Cluster(options.address, options.workers) as cluster:
+    with ray_cluster(options.address, options.workers) as map_units:
         join_s = time.perf_counter() - start
         here_s, there_s, same = [], [], True
         for _ in range(options.rounds):
             seconds, here = fill(options, images, None)
             here_s.append(seconds)
-            seconds, there = fill(options, images, cluster.map)
+            seconds, there = fill(options, images, spread(map_units))
             there_s.append(seconds)
             same &= here == there
         rate = options.images / min(here_s)
@@ -54,7 +55,7 @@ def main() -> None:
             "size_px": options.size,
             "images": options.images,
             "cores_here": os.cpu_count(),
-            "workers": cluster.workers,
+            "workers": options.workers or "all",
             "here_per_s": round(rate, 1),
             "ray_per_s": round(spread_rate, 1),
             "ray_over_here": round(spread_rate / rate, 2),
@@ -67,14 +68,14 @@ def main() -> None:
 
 
 def fill(
-    options: argparse.Namespace, images: dict[int, Path], map_units: MapUnits | None
+    options: argparse.Namespace, images: dict[int, Path], compute: Compute | None
 ) -> tuple[float, list[str]]:
     """Seconds to fill an empty store, and the sha256 of its files."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         store = fill_store(
             Path(folder), images, encoder=options.encoder, weights="random",
-            size_px=options.size, map_units=map_units,
+            size_px=options.size, compute=compute,
         )  # fmt: skip
         seconds = time.perf_counter() - start
         files = sorted(path for path in store.folder.iterdir() if path.name[0] != ".")

@@ -1,37 +1,127 @@
-"""Work on a real Ray cluster of two workers: shards, notebooks, seeds, deaths, refusals."""
+"""Units of work done here, and on a real Ray cluster of two workers: deaths, errors, refusals."""
 
 import hashlib
 import importlib.util
 import os
 import secrets
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from tests.batch.test_runner import FINISH, write
 from tests.builders import write_dataset
-from tests.cli.calling import QUICK, refused
-from tests.clusters import STARTS, free_port, ray_cluster, wait_until
-from vqa_helpers.batch.runner import run_batch, select
+from tests.cli.calling import QUICK
+from tests.test_batch import FINISH, wait_until, write
+from vqa_helpers.batch import run_batch, select
 from vqa_helpers.cli import main
-from vqa_helpers.cluster import Cluster
-from vqa_helpers.data.folder import read_folder
+from vqa_helpers.cluster import executor_of, ray_cluster, run_here
 from vqa_helpers.errors import InputError
-from vqa_helpers.features import extract
-from vqa_helpers.features.extract import fill_store
 
-# Not imported here: Ray reads its settings when it is.
-pytestmark = [
+ROOT = Path(__file__).parents[1]
+STARTS = 3  # Ray gives its processes 15 s to start, which a busy machine exceeds now and then
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+# ---------------------------------------------------------------- here
+
+
+@pytest.mark.parametrize("jobs", [0, 1, 3])
+def test_every_unit_is_done_once(jobs):
+    done = list(run_here(lambda unit: unit * unit, range(20), jobs))
+    assert sorted(done) == [(unit, unit * unit) for unit in range(20)]
+
+
+def test_without_threads_units_are_taken_one_by_one():
+    taken = []
+    done = run_here(str, (taken.append(unit) or unit for unit in range(3)))
+    assert next(done) == (0, "0") and taken == [0]
+    assert list(done) == [(1, "1"), (2, "2")]
+
+
+def test_as_many_work_at_a_time_as_there_are_jobs():
+    together = threading.Barrier(3, timeout=30)
+    at_work, most = [], []
+
+    def work(unit):
+        at_work.append(unit)
+        most.append(len(at_work))
+        together.wait()
+        at_work.remove(unit)
+
+    list(run_here(work, range(6), 3))
+    assert max(most) == 3
+
+
+@pytest.mark.parametrize("jobs", [0, 2])
+def test_what_the_work_raises_comes_out_and_nothing_more_begins(jobs):
+    begun = []
+
+    def work(unit):
+        begun.append(unit)
+        if unit == 1:
+            raise ValueError("no")
+        time.sleep(0.05)
+
+    with pytest.raises(ValueError, match="no"):
+        list(run_here(work, range(100), jobs))
+    assert len(begun) < 10
+
+
+# ---------------------------------------------------------------- what is refused before Ray is asked
+
+
+def refusal(**options) -> str:
+    options = {"executor": "ray", "address": None, "workers": 0} | options
+    with pytest.raises(InputError) as error, executor_of(Namespace(**options)):
+        pass
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "nowhere", "host:port"])
+def test_an_address_where_nothing_listens(form, monkeypatch):
+    there = form.format(free_port())
+    assert f"Ray at {there}: does not answer" in refusal(address=there)
+    monkeypatch.setenv("RAY_ADDRESS", there)
+    assert f"Ray at {there}: does not answer" in refusal(address="auto")
+
+
+def test_options_that_do_not_go_together():
+    assert "which cluster?" in refusal()
+    assert "add --executor ray" in refusal(executor="local", address="auto")
+    assert "-1 workers: use 1 or more" in refusal(address="auto", workers=-1)
+
+
+def test_ray_is_needed_on_a_cluster_alone(monkeypatch):
+    code = "import sys, vqa_helpers.batch, vqa_helpers.cluster\nsys.exit('ray' in sys.modules)"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "pip install vqa-helpers[ray]" in refusal(address="auto")
+    with executor_of(Namespace(executor="local", address=None, workers=0), 2) as map_units:
+        assert sorted(map_units(str, [1, 2])) == [(1, "1"), (2, "2")]
+
+
+# ---------------------------------------------------------------- on a cluster
+
+# Ray is not imported here: it reads its settings when it is.
+needs_ray = [
     pytest.mark.slow,
     pytest.mark.xdist_group("ray"),  # one cluster, in one of the processes that test
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
 ]
-
-ROOT = Path(__file__).parents[1]
-HOW = {"encoder": "resnet18", "weights": "random", "size_px": 32}
 
 
 @pytest.fixture(scope="module")
@@ -45,303 +135,207 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ray(place):
-    with ray_cluster(place) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def address(ray):
-    return ray[0]
-
-
-@pytest.fixture(scope="module")
-def cluster(address):
-    with Cluster(address) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def workers(ray):
-    """Gives the processes of the cluster's workers that are at work."""
-    psutil = pytest.importorskip("psutil")
-
-    def find():
-        children = psutil.Process(ray[1]).children(recursive=True)
-        return [child for child in children if _name(child).startswith("ray::_Worker")]
-
-    def _name(process):
-        try:
-            return " ".join(process.cmdline())
-        except psutil.Error:
-            return ""
-
-    return find
-
-
-@pytest.fixture(scope="module")
 def data(place) -> Path:
     return write_dataset(place / "tiny", images=12)
 
 
-def digests(folder: Path) -> dict[str, str]:
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.iterdir())
-        if path.name[0] != "."
-    }
+@pytest.fixture(scope="module")
+def address(place):
+    """A cluster of this machine: two workers, a token, loopback, no dashboard."""
+    port, log_file = free_port(), place / "ray.log"
+    command = [
+        sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head",
+        "--block", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats",
+        "--node-ip-address=127.0.0.1", f"--port={port}", f"--object-store-memory={80 * 2**20}",
+        f"--ray-client-server-port={free_port()}",
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # loopback
+        # Else each of Ray's processes compiles its modules anew, which takes too long.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(place / "bytecode"))
+        for _ in range(STARTS):
+            head = started(command, log_file)
+            if head.poll() is None:
+                break
+        assert head.poll() is None, log_file.read_text()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            head.send_signal(signal.SIGTERM)  # it ends what it started
+            head.wait(60)
 
 
-class Killing:
-    """The cluster, with one of its workers killed once two units are done."""
-
-    def __init__(self, cluster: Cluster, workers) -> None:
-        self.cluster, self.workers = cluster, workers
-        self.killed = 0
-
-    def map(self, work, units, stop=None):
-        for number, done in enumerate(self.cluster.map(work, units, stop)):
-            if number == 2:
-                self.workers()[0].kill()
-                self.killed += 1
-            yield done
+def started(command: list[str], log_file: Path) -> subprocess.Popen:
+    with log_file.open("w") as log:
+        head = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    wait_until(lambda: head.poll() is not None or "runtime started" in log_file.read_text(), 120)
+    return head
 
 
-def test_units_are_done_by_two_processes_in_the_working_folder(cluster, place):
-    def work(unit):
-        import os
-        import time
-
-        time.sleep(0.2)
-        return os.getcwd(), os.getpid()
-
-    assert cluster.workers == 2
-    done = dict(cluster.map(work, iter(range(6))))
-    assert sorted(done) == list(range(6))
-    assert {folder for folder, _ in done.values()} == {str(place)}
-    pids = {pid for _, pid in done.values()}
-    assert len(pids) == 2 and os.getpid() not in pids
+@pytest.fixture(scope="module")
+def map_units(address):
+    with ray_cluster(address) as map_units:
+        yield map_units
 
 
-def test_no_more_workers_than_units(cluster):
-    assert list(cluster.map(str, [7])) == [(7, "7")]
-    assert list(cluster.map(str, [])) == []
+def at_work() -> list:
+    """The processes that do units."""
+    psutil = pytest.importorskip("psutil")
+    everyone = psutil.process_iter(["cmdline"])
+    return [p for p in everyone if (p.info["cmdline"] or [""])[0].startswith("ray::_do")]
 
 
-def test_a_unit_whose_worker_was_killed_is_done_again(cluster, tmp_path, caplog):
-    def work(unit):
-        import os
-        import signal
+class TestUnits:
+    pytestmark = needs_ray
 
-        begun = tmp_path / str(unit)
-        if unit == 3 and not begun.exists():
-            begun.touch()
+    def test_two_processes_do_them_in_the_working_folder_and_keep_their_work(
+        self, map_units, place
+    ):
+        class Work:
+            done = 0
+
+            def __call__(self, unit):
+                self.done += 1
+                time.sleep(0.2)
+                return os.getcwd(), os.getpid(), self.done
+
+        done = dict(map_units(Work(), iter(range(6))))
+        assert sorted(done) == list(range(6))
+        assert {folder for folder, _, _ in done.values()} == {str(place)}
+        pids = {pid for _, pid, _ in done.values()}
+        assert len(pids) == 2 and os.getpid() not in pids
+        assert max(count for _, _, count in done.values()) >= 3
+        assert list(map_units(str, [])) == []
+
+    def test_one_whose_worker_was_killed_is_done_again(self, map_units, tmp_path):
+        def work(unit):
+            if unit == 3 and not (tmp_path / "3").exists():
+                (tmp_path / "3").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return unit * unit
+
+        assert sorted(map_units(work, range(8))) == [(unit, unit * unit) for unit in range(8)]
+        assert (tmp_path / "3").exists()
+
+    def test_one_that_kills_every_worker_is_given_up(self, map_units, tmp_path):
+        def work(unit):
+            with (tmp_path / "tries").open("a") as file:
+                file.write("x")
             os.kill(os.getpid(), signal.SIGKILL)
-        return unit * unit
 
-    done = list(cluster.map(work, range(8)))
-    assert sorted(done) == [(unit, unit * unit) for unit in range(8)]
-    assert "3: its worker died, another one does it" in caplog.text
+        with pytest.raises(InputError, match="^poison: no worker survived it, in 3 tries"):
+            list(map_units(work, ["poison"]))
+        assert (tmp_path / "tries").read_text() == "xxx"
 
+    def test_what_the_work_raises_comes_out_and_the_others_are_ended(self, map_units):
+        import ray
 
-def test_a_unit_that_kills_every_worker_is_given_up(cluster, tmp_path):
-    def work(unit):
-        import os
-        import signal
+        def work(unit):
+            if unit == 7:
+                raise InputError(f"{unit}: is wrong; mend it")
+            time.sleep(600)
 
-        with (tmp_path / "tries").open("a") as file:
-            file.write("x")
-        os.kill(os.getpid(), signal.SIGKILL)
+        with pytest.raises(InputError, match="^7: is wrong; mend it$") as held:
+            list(map_units(work, [1, 7, 2]))
+        wait_until(lambda: not at_work() and ray.available_resources().get("CPU") == 2, 30)
+        assert held.tb is not None  # with all that its frames hold
 
-    with pytest.raises(InputError, match="^poison: 3 workers died of it"):
-        list(cluster.map(work, ["poison"]))
-    assert (tmp_path / "tries").read_text() == "xxx"
+    def test_they_are_ended_when_nobody_waits_for_them(self, map_units):
+        done = map_units(lambda unit: time.sleep(600 if unit else 0), [0, 1, 2])
+        assert next(done) == (0, None)
+        done.close()
+        wait_until(lambda: not at_work(), 30)
 
+    def test_a_working_folder_that_workers_do_not_see(self, map_units, monkeypatch):
+        monkeypatch.setattr("vqa_helpers.cluster.os.getcwd", lambda: "/else/where")
+        with pytest.raises(InputError, match="^/else/where: the machine .* does not see it"):
+            list(map_units(str, [1]))
 
-def test_what_the_work_raises_comes_out_and_no_worker_stays(cluster, workers):
-    def work(unit):
-        raise InputError(f"{unit}: is wrong; mend it")
-
-    with pytest.raises(InputError, match="^7: is wrong; mend it$") as held:
-        list(cluster.map(work, [7]))
-    wait_until(lambda: not workers(), seconds=30)
-    assert held.tb is not None  # with all that its frames hold, the worker's handle too
-
-
-def test_a_working_folder_that_workers_do_not_see(cluster, tmp_path, monkeypatch):
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    monkeypatch.setattr("vqa_helpers.cluster.os.getcwd", lambda: str(gone / "elsewhere"))
-    with pytest.raises(InputError, match="elsewhere: the machine .* does not see it"):
-        list(cluster.map(str, [1]))
-
-
-def test_it_stops_when_told(cluster, workers):
-    stop = threading.Event()
-
-    def work(unit):
-        import time
-
-        time.sleep(600 if unit else 0)
-
-    for _ in cluster.map(work, [0, 1, 2], stop):
-        stop.set()
-    wait_until(lambda: not workers(), seconds=30)
-
-
-def test_features_are_the_same_bytes_though_a_worker_was_killed(
-    cluster, workers, data, tmp_path, monkeypatch, caplog
-):
-    monkeypatch.setattr(extract, "SHARD_IMAGES", 3)
-    images = read_folder(data).images
-    here = fill_store(tmp_path / "here", images, **HOW)
-    killing = Killing(cluster, workers)
-    there = fill_store(tmp_path / "there", images, **HOW, map_units=killing.map)
-    assert killing.killed == 1
-    assert "its worker died, another one does it" in caplog.text
-    assert len(digests(here.folder)) == 13  # twelve shards and the manifest
-    assert digests(here.folder) == digests(there.folder)
-    # Resumed after the loss of shards, on the cluster as well.
-    for name in ("shard-00002.safetensors", "shard-00007.safetensors", "manifest.json"):
-        (there.folder / name).unlink()
-    fill_store(tmp_path / "there", images, **HOW, map_units=cluster.map)
-    assert digests(here.folder) == digests(there.folder)
-
-
-def test_images_that_workers_do_not_see_are_no_bad_images(cluster, tmp_path):
-    images = {1: tmp_path / "1.png", 2: tmp_path / "2.png"}
-    with pytest.raises(InputError, match="1.png: the machine .* sees neither this image nor"):
-        fill_store(tmp_path / "store", images, **HOW, map_units=cluster.map)
-
-
-def test_notebooks_run_and_a_killed_one_runs_again(cluster, place, monkeypatch):
-    pytest.importorskip("papermill")
-    source, out, once = place / "notebooks", place / "out", place / "once"
-    # Kills the worker that minds it, the first time: kernel, papermill, worker.
-    kill = f"""\
-import os, signal
+    def test_notebooks_run_and_one_whose_worker_was_killed_runs_again(self, map_units, place):
+        pytest.importorskip("papermill")
+        source, out, once = place / "notebooks", place / "out", place / "once"
+        # Kills the worker that runs it, the first time: kernel, papermill, worker.
+        kill = f"""\
+import os, psutil, time
 from pathlib import Path
-import psutil
 if not Path({str(once)!r}).exists():
     Path({str(once)!r}).touch()
-    psutil.Process(os.getppid()).parent().send_signal(signal.SIGKILL)
-    import time
+    psutil.Process(os.getppid()).parent().kill()
     time.sleep(600)"""
-    write(source, "Killed", kill, FINISH)
-    write(source, "Bad", "undefined_name", FINISH)
-    write(source, "Good", FINISH)
-    outcomes = run_batch(select(source), {"COUNT": 2}, out=out, executor=cluster, timeout_s=120)
-    assert {o.notebook.stem: o.status for o in outcomes} == {
-        "Killed": "done",
-        "Bad": "failed",
-        "Good": "done",
-    }
-    assert once.exists()
-    assert (out / "Killed.ipynb").is_file() and (out / "failed" / "Bad.ipynb").is_file()
-    again = run_batch(select(source, "[GK]*"), {"COUNT": 2}, out=out, executor=cluster)
-    assert [outcome.status for outcome in again] == ["skipped", "skipped"]
-    assert not [path for path in out.rglob(".*") if path.name != ".lock"]
+        write(source, "Killed", kill, FINISH)
+        write(source, "Bad", "undefined_name", FINISH)
+        for expected in ("done", "skipped"):
+            outcomes = run_batch(select(source), ["COUNT=2"], out=out, map_units=map_units)
+            found = {outcome.notebook.stem: outcome.status for outcome in outcomes}
+            assert found == {"Killed": expected, "Bad": "failed"}
+        assert once.exists() and (out / "failed" / "Bad.ipynb").is_file()
+        assert not [path for path in out.rglob(".*") if path.name != ".lock"]
 
 
-def test_the_command_trains_seeds_and_computes_features(address, data, place, capsys):
-    """In processes of their own, as the module's connection is this one's."""
-    there = ["--executor", "ray", "--address", address]
-    train = ["train", "Bag_Of_Words", "--data", data, "--epochs", "1", "--seeds", "2", *QUICK]
-    features = ["features", "--data", data, "--encoder", "resnet18", *QUICK[:4]]
-    for words in ([*train, "--out", "there", *there], [*features, "--features", "far", *there]):
-        done = subprocess.run(
-            [sys.executable, "-m", "vqa_helpers", *map(str, words)], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-    assert main([*map(str, train), "--out", "here"]) == 0
-    assert main([*map(str, features), "--features", "near"]) == 0
-    for seed in ("0", "1"):
-        for name in ("model.safetensors", "history.csv", "predictions.jsonl", "metrics.json"):
-            far, near = place / "there" / seed / name, place / "here" / seed / name
-            assert far.read_bytes() == near.read_bytes(), name
-    store = Path("tiny", "resnet18-random-32")
-    assert digests(place / "far" / store) == digests(place / "near" / store)
+# ---------------------------------------------------------------- the command, in its own processes
 
 
-def test_a_small_cluster_of_its_own_is_started_and_gone(data, place):
-    words = [*on("local", data), "--image-size", "32", "--features", "own"]
-    for _ in range(STARTS):
-        code, out, error = vqa(*words)
-        if "Ray cannot be started here" not in error:
-            break
-    assert code == 0, error
-    here = fill_store(place / "own-here", read_folder(data).images, **HOW)
-    assert digests(place / out.strip()) == digests(here.folder)
-
-
-# --- refusals, each in a process of its own ---
-
-
-def vqa(*words, code: str = "", **environment) -> tuple[int, str, str]:
-    """The command, after `code`."""
-    script = f"{code}\nimport sys\nfrom vqa_helpers.cli import main\nsys.exit(main(sys.argv[1:]))"
+def vqa(*words, **environment) -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, words)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+        [sys.executable, "-m", "vqa_helpers", *map(str, words)], env=os.environ | environment,
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
 
-def on(address, data) -> list:
-    words = ["features", "--data", data, "--encoder", "resnet18", "--weights", "random"]
-    return [*words, "--executor", "ray", *(["--address", address] if address else [])]
+def features(data, out, *more) -> list:
+    words = ["features", "--data", data, "--encoder", "resnet18", *QUICK[:4], "--features", out]
+    return [*words, *more]
 
 
-def test_an_address_where_nothing_listens(data):
-    for address in (f"127.0.0.1:{free_port()}", f"ray://127.0.0.1:{free_port()}"):
-        line = refused(vqa(*on(address, data)))
-        assert f"Ray at {address}: does not answer" in line
+def sums(folder: Path) -> dict[str, str]:
+    names = ("model.safetensors", "history.csv", "predictions.jsonl", "metrics.json")
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("[!.]*.*")
+        if path.name in names or path.name.startswith("shard-")
+    }
 
 
-@pytest.mark.parametrize("address", ["nowhere", "ray://host", "host:port"])
-def test_what_is_no_address(data, address):
-    assert f"Ray at {address}: is no address" in refused(vqa(*on(address, data)))
+class TestCommand:
+    pytestmark = needs_ray
 
+    def test_seeds_are_the_same_bytes_though_their_workers_were_killed(self, address, data, place):
+        train = ["train", "Bag_Of_Words", "--data", data, "--epochs", "1", "--seeds", "2", *QUICK]
+        killed = []
 
-def test_auto_is_the_cluster_of_the_environment(data):
-    address = f"127.0.0.1:{free_port()}"
-    line = refused(vqa(*on("auto", data), RAY_ADDRESS=address))
-    assert f"Ray at {address}: does not answer" in line
+        def kill():
+            wait_until(at_work, 60)
+            for process in at_work():
+                process.kill()
+                killed.append(process)
 
+        killer = threading.Thread(target=kill)
+        killer.start()
+        code, _, error = vqa(*train, "--out", "there", "--executor", "ray", "--address", address)
+        killer.join()
+        assert code == 0 and killed, error
+        assert main([*map(str, train), "--out", "here"]) == 0
+        assert sums(place / "there") == sums(place / "here")
+        assert len(sums(place / "here")) == 8
 
-def test_a_cluster_must_be_named(data):
-    assert "--executor ray: which cluster?" in refused(vqa(*on(None, data)))
-    words = ["features", "--data", data, "--address", "auto"]
-    assert "add --executor ray" in refused(vqa(*words))
+    def test_features_from_a_cluster_of_its_own_are_the_same_bytes(self, data, place):
+        for _ in range(STARTS):
+            code, _, error = vqa(*features(data, "far", "--executor", "ray", "--address", "local"))
+            if "cannot be joined" not in error:
+                break
+        assert code == 0, error
+        assert main([*map(str, features(data, "near"))]) == 0
+        assert sums(place / "far") == sums(place / "near")
+        assert len(sums(place / "near")) == 1
 
-
-def test_a_wrong_token_is_refused(address, data):
-    code, out, error = vqa(*on(address, data), RAY_AUTH_TOKEN=secrets.token_hex(32))
-    assert (code, out) == (2, "") and "Traceback" not in error
-    line = error.splitlines()[-1]  # after one of Ray's own
-    assert f"Ray at {address}: cannot be joined" in line and "RAY_AUTH_TOKEN" in line
-
-
-def test_without_ray_the_remedy_is_named(data):
-    code = """\
-import sys
-class Without:
-    def __init__(self, finder):
-        self.finder = finder
-    def find_spec(self, name, path=None, target=None):
-        return None if name == "ray" else self.finder.find_spec(name, path, target)
-sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]"""
-    line = refused(vqa(*on("auto", data), code=code))
-    assert "pip install vqa-helpers[ray]" in line
-
-
-def test_the_default_never_imports_ray(data):
-    code = "import atexit, sys\natexit.register(lambda: print('ray' in sys.modules))"
-    words = ["--encoder", "resnet18", *QUICK[:4], "--features", "without"]
-    result, out, error = vqa("features", "--data", data, *words, code=code)
-    assert result == 0, error
-    assert out.splitlines()[-1] == "False"
+    def test_a_wrong_token_is_refused(self, address, data):
+        words = features(data, "features", "--executor", "ray", "--address", address)
+        code, out, error = vqa(*words, RAY_AUTH_TOKEN=secrets.token_hex(32))
+        assert (code, out) == (2, "") and "Traceback" not in error
+        line = error.splitlines()[-1]  # after one of Ray's own
+        assert f"Ray at {address}: cannot be joined" in line and "token" in line

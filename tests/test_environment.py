@@ -20,7 +20,7 @@ def test_environment_names_versions_and_machine(tmp_path):
 
 
 def test_the_commit_is_of_this_project_or_of_none(tmp_path):
-    package = tmp_path / "house" / "vqa_helpers"
+    package = tmp_path / "project" / "vqa_helpers"
     package.mkdir(parents=True)
     (package / "a.py").write_text("1\n")
     (package.parent / "notebook.ipynb").write_text("{}")

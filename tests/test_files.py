@@ -1,4 +1,4 @@
-"""Files written in one step."""
+"""Files written in one step, their sums, and locks."""
 
 import errno
 import os
@@ -13,6 +13,7 @@ from vqa_helpers import files
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import (
     is_sealed,
+    locked,
     read_sums,
     remedy,
     remove_partials,
@@ -22,61 +23,49 @@ from vqa_helpers.files import (
     write_bytes,
     write_sums,
     write_text,
-)
+)  # fmt: skip
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_folders_are_made_and_nothing_is_left_beside(tmp_path):
     path = tmp_path / "a" / "b" / "c.json"
-    write_text(path, "größer\n")
+    write_text(str(path), "größer\n")
     assert path.read_bytes() == b"gr\xc3\xb6\xc3\x9fer\n"
     write_bytes(path, b"\x00\xff")
     assert path.read_bytes() == b"\x00\xff"
-    assert [p.name for p in path.parent.iterdir()] == ["c.json"]
-
-
-def test_a_name_as_text(tmp_path):
-    write_text(str(tmp_path / "a"), "x")
-    assert (tmp_path / "a").read_text() == "x"
+    assert names(path.parent) == ["c.json"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-def test_what_fails_half_way_leaves_the_old_file_alone(tmp_path, monkeypatch, step, error):
-    path = tmp_path / "a"
+@pytest.mark.parametrize("make", [lambda: OSError(errno.ENOSPC, "full"), KeyboardInterrupt])
+def test_what_fails_half_way_leaves_the_old_file_alone(tmp_path, monkeypatch, step, make):
+    path, error = tmp_path / "a", make()
     write_text(path, "old")
 
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(files.os, step, fail)
-    with pytest.raises(error):
+    with monkeypatch.context() as patch, pytest.raises(type(error)) as raised:
+        patch.setattr(files.os, step, fail)
         write_text(path, "new")
-    monkeypatch.undo()
-    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a"]
+    assert path.read_text() == "old" and names(tmp_path) == ["a"]
+    if isinstance(error, OSError):  # a full disk: the file and the remedy are named
+        assert raised.value.filename == str(path)
+        assert remedy(error).startswith("free some space")
+    assert remedy(OSError(errno.EACCES, "denied")).startswith("mend that")
 
 
 def test_the_content_is_on_disk_before_the_name_is(tmp_path, monkeypatch):
-    steps = []
+    steps, replace = [], os.replace
     monkeypatch.setattr(files.os, "fsync", lambda _: steps.append("flushed"))
-    replace = os.replace
     monkeypatch.setattr(
         files.os, "replace", lambda a, b: (steps.append(a.read_text()), replace(a, b))
     )
-    write_text(tmp_path / "a", "whole")
-    assert steps == ["flushed", "whole"]
-
-
-def test_text_that_cannot_be_encoded_leaves_nothing(tmp_path):
-    with pytest.raises(UnicodeEncodeError):
-        write_text(tmp_path / "a", "\ud800")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_in_the_way(tmp_path):
-    (tmp_path / "a").mkdir()
-    with pytest.raises(OSError):
-        write_text(tmp_path / "a", "x")
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    write_text(tmp_path / "a", "content")
+    assert steps == ["flushed", "content"]
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):
@@ -97,50 +86,11 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     assert seen == {(100_000, 1)}
 
 
-def test_a_lock_is_held_by_one_process_at_a_time(tmp_path):
-    program = """
-import sys, time
-from pathlib import Path
-from vqa_helpers.files import locked
-place = Path(sys.argv[1])
-for _ in range(5):
-    with locked(place / "lock"):
-        (place / "inside").mkdir()  # fails if another is inside
-        time.sleep(0.01)
-        (place / "inside").rmdir()
-"""
-    root = Path(__file__).parents[1]
-    workers = [
-        subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=root) for _ in range(3)
-    ]
-    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
-
-
-def test_room_on_the_disk_of_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
-    asked = []
-    usage = files.shutil.disk_usage(tmp_path)._replace(free=2_000_000_000)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda place: asked.append(place) or usage)
-    folder = tmp_path / "a" / "b"
-    require_space(folder, 2_000_000_000, "the archive")
-    with pytest.raises(InputError) as caught:
-        require_space(folder, 13_500_000_000, "the archive")
-    assert str(caught.value) == (
-        f"{folder}: the archive needs 13.50 GB and 2.00 GB are free; "
-        "free some space, or choose a folder on another disk"
-    )
-    assert asked == [tmp_path] * 2
-
-
-def test_a_full_disk_names_the_file_and_the_remedy(tmp_path, monkeypatch):
-    def full(_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(OSError) as error:
-        write_text(tmp_path / "a", "x")
-    assert error.value.filename == str(tmp_path / "a")
-    assert remedy(error.value).startswith("free some space")
-    assert remedy(OSError(errno.EACCES, "denied")).startswith("mend that")
+def test_half_written_files_are_removed(tmp_path):
+    for name in (".a.17.partial", "kept", ".kept"):
+        (tmp_path / name).touch()
+    remove_partials(tmp_path)
+    assert names(tmp_path) == [".kept", "kept"]
 
 
 def test_sums_are_those_of_sha256sum(tmp_path):
@@ -155,7 +105,6 @@ def test_sums_are_those_of_sha256sum(tmp_path):
 
 def test_a_seal_is_broken_by_any_change(tmp_path):
     path = tmp_path / "a"
-    assert not is_sealed(path)
     write_text(path, "whole")
     assert not is_sealed(path)
     seal(path)
@@ -166,8 +115,49 @@ def test_a_seal_is_broken_by_any_change(tmp_path):
     assert not is_sealed(path)
 
 
-def test_what_kills_have_left_is_removed(tmp_path):
-    for name in (".a.17.partial", "kept", ".kept"):
-        (tmp_path / name).touch()
-    remove_partials(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".kept", "kept"]
+def test_a_lock_is_held_by_one_process_at_a_time(tmp_path):
+    program = """
+import sys, time
+from pathlib import Path
+from vqa_helpers.files import locked
+place = Path(sys.argv[1])
+for _ in range(5):
+    with locked(place / "lock"):
+        (place / "inside").mkdir()  # fails if another is inside
+        time.sleep(0.01)
+        (place / "inside").rmdir()
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    workers = [subprocess.Popen(command, cwd=Path(__file__).parents[1]) for _ in range(3)]
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+    with locked(tmp_path / "lock"), pytest.raises(InputError, match="^busy$"):
+        with locked(tmp_path / "lock", refusal="busy"):
+            pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL])
+def test_a_file_system_without_locks_is_said_once(tmp_path, monkeypatch, caplog, number):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
+    for name in "ab":
+        with locked(tmp_path / name, refusal="busy"):
+            write_text(tmp_path / "c", "x")
+    assert ["no locks on this file system" in message for message in caplog.messages] == [True]
+
+
+def test_a_folder_that_cannot_be_written_to_needs_no_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)
+    with locked(tmp_path / "lock"):
+        assert names(tmp_path) == []
+
+
+def test_room_on_the_disk_of_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
+    usage = files.shutil.disk_usage(tmp_path)._replace(free=2_000_000_000)
+    monkeypatch.setattr(files.shutil, "disk_usage", {tmp_path: usage}.__getitem__)
+    folder = tmp_path / "a" / "b"
+    require_space(folder, 2_000_000_000, "the archive")
+    says = "the archive needs 13.50 GB and 2.00 GB are free; free some space"
+    with pytest.raises(InputError, match=f"^{folder}: {says}"):
+        require_space(folder, 13_500_000_000, "the archive")

@@ -1,14 +1,14 @@
-"""Units of work over the machines of a Ray cluster; what a dying worker held is done again.
+"""Where independent units of work are done: in this process, or on the machines of a Ray cluster.
 
-Every worker is a process that does unit after unit. Results come back to this process. A worker that
-dies (killed, out of memory, its machine gone) is replaced, and its unit goes to whichever worker is
-free next, up to a limit.
+Shards of images, notebooks and seeds are all handed to a `Map`, which does each of them once and
+yields the results as they end. `run_here` is one; `ray_cluster` joins a cluster and yields another.
+Neither knows what the work is.
 
-What is assumed: Ray and what this package needs are installed on all machines in the same versions
-(the package itself is sent along), and every machine sees the working folder under the same path,
-with all that the work reads and writes in it. A worker that does not see it says so.
-
-Nothing here knows what the work is. Ray is imported when a cluster is joined, never before.
+On a cluster every unit is a Ray task. A task whose worker dies (killed, out of memory, its machine
+gone) is tried again by Ray wherever there is room, up to `ATTEMPTS` times. What is assumed: Ray and
+what this package needs are installed on all machines in the same versions (the package itself is
+sent along), and all see the working folder under the same path, with what the work reads and writes
+in it. Ray is imported when a cluster is joined, never before.
 """
 
 import importlib.util
@@ -17,202 +17,161 @@ import os
 import secrets
 import socket
 import textwrap
-from collections import deque
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
-from threading import Event
-from typing import Generic
+from typing import TypeVar
 
 import vqa_helpers
 from vqa_helpers.errors import InputError
-from vqa_helpers.executor import Result, Unit
 
 log = logging.getLogger(__name__)
 
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+# Does every unit once and yields it with its result, in the order in which they end. Units are taken
+# one by one as workers become free. What the work raises comes out, and nothing more is begun. Work,
+# units and results may have to travel: they can be pickled. A worker keeps the work from one unit to
+# the next, so that a network can be made at the first.
+Map = Callable[[Callable[[Unit], Result], Iterable[Unit]], Iterator[tuple[Unit, Result]]]
+
 HERE = "local"
-ATTEMPTS = 3  # of one unit, each by another worker
+ATTEMPTS = 3  # at one unit, each by another worker
 _STORE_BYTES = 80 * 2**20  # of a cluster of our own; a shard of 1,024 VGG16 rows has 8 MB
-_REACH_S = 10.0
-_PATIENCE_S, _LOOK_UP_S = 60.0, 0.5
+_CONNECT_S = 10.0
 
 
-class Cluster:
-    """A Ray cluster that has been joined; a context, which leaves it at the end.
+def run_here(
+    work: Callable[[Unit], Result], units: Iterable[Unit], jobs: int = 0
+) -> Iterator[tuple[Unit, Result]]:
+    """The `Map` of this process.
 
-    Attributes:
-        workers: how many work at a time, at most.
+    Args:
+        jobs: how many threads do units; 0: the caller's own does one after the other, each when its
+            result is asked for.
     """
+    units = iter(units)
+    if not jobs:
+        for unit in units:
+            yield unit, work(unit)
+        return
+    with ThreadPoolExecutor(jobs) as threads:
+        running = {threads.submit(work, unit): unit for unit in islice(units, jobs)}
+        while running:
+            for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                unit, result = running.pop(ended), ended.result()
+                running |= {threads.submit(work, unit): unit for unit in islice(units, 1)}
+                yield unit, result
 
-    def __init__(self, address: str, workers: int = 0) -> None:
-        """Join a cluster.
 
-        Args:
-            address: `ray://host:10001` from outside the cluster; `auto` or `host:6379` on one of
-                its machines; `local` starts one on this machine alone, to try things.
-            workers: at most so many; 0: one for each GPU of the cluster, or, where it has none,
-                for each CPU.
+@contextmanager
+def executor_of(options: Namespace, jobs: int = 0) -> Iterator[Map]:
+    """The `Map` that the options `executor`, `address` and `workers` of the command line name.
 
-        Raises:
-            InputError: Ray is not installed, nothing answers there, or it refuses our token.
-        """
-        if importlib.util.find_spec("ray") is None:
-            raise InputError("Ray is not installed; install it: pip install vqa-helpers[ray]")
-        if workers < 0:
-            raise InputError(f"{workers} workers: use 1 or more, or 0 for as many as fit")
-        _join(address)
-        import ray
+    Args:
+        jobs: as of `run_here`, for this machine.
 
-        there = ray.cluster_resources()
-        self._needs = {"num_cpus": 1, "num_gpus": 1 if there.get("GPU") else 0}
-        self.workers = workers or int(there.get("GPU") or there.get("CPU") or 1)
-        log.info("Ray at %s: up to %d workers", address, self.workers)
+    Raises:
+        InputError: options that do not go together, a cluster that cannot be joined.
+    """
+    if options.executor == "local":
+        if options.address or options.workers:
+            raise InputError("--address and --workers are of a cluster; add --executor ray")
+        yield partial(run_here, jobs=jobs)
+    elif not options.address:
+        raise InputError(
+            "--executor ray: which cluster? Add --address ray://HOST:10001, HOST:6379 or auto; "
+            "local starts a small one on this machine"
+        )
+    else:
+        with ray_cluster(options.address, options.workers) as map_units:
+            yield map_units
 
-    def __enter__(self) -> "Cluster":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        import ray
+@contextmanager
+def ray_cluster(address: str, workers: int = 0) -> Iterator[Map]:
+    """Join a Ray cluster and yield its `Map`; leave it at the end.
 
+    A `Map` that is left early, by an error or because nobody asks for more, cancels what still runs.
+
+    Args:
+        address: `ray://host:10001` from outside the cluster; `auto` or `host:6379` on one of its
+            machines; `local` starts one on this machine alone, to try things.
+        workers: how many units at a time, at most; 0: one for each GPU of the cluster, or, where it
+            has none, for each CPU.
+
+    Raises:
+        InputError: Ray is not installed, nothing answers there, or it refuses our token; from the
+            `Map`: a worker does not see the working folder, or none survives a unit.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise InputError("Ray is not installed; install it: pip install vqa-helpers[ray]")
+    if workers < 0:
+        raise InputError(f"{workers} workers: use 1 or more, or 0 for as many as fit")
+    _join(address)
+    import ray
+
+    kind = "GPU" if ray.cluster_resources().get("GPU") else "CPU"
+    workers = workers or int(ray.cluster_resources().get(kind) or 1)
+    log.info("Ray at %s: up to %d workers", address, workers)
+    if not ray.available_resources().get(kind):
+        log.warning("Ray at %s: every %s is in use; waiting until one is free", address, kind)
+    # By default Ray gives every task with a GPU a new process, which would have to import torch and
+    # build the network again: max_calls=0 lets a process go on.
+    needs = {"num_cpus": 1, "num_gpus": int(kind == "GPU"), "max_calls": 0}
+    task = ray.remote(max_retries=ATTEMPTS - 1, **needs)(_do)
+
+    def map_units(work, units):
+        units, folder = iter(units), os.getcwd()
+        packed = [ray.put(work)]  # in a list Ray hands on the reference, not what it refers to
+        running = {task.remote(packed, folder, unit): unit for unit in islice(units, workers)}
+        try:
+            while running:
+                [ended], _ = ray.wait(list(running))
+                unit = running.pop(ended)
+                try:
+                    result = ray.get(ended)
+                except ray.exceptions.RayTaskError as error:
+                    raise error.cause from error
+                except ray.exceptions.RayError as death:
+                    raise InputError(
+                        f"{textwrap.shorten(str(unit), 80)}: no worker survived it, in {ATTEMPTS} "
+                        "tries; give them more memory, or do it on one machine to see why "
+                        f"({textwrap.shorten(str(death), 300)})"
+                    ) from None
+                running |= {task.remote(packed, folder, unit): unit for unit in islice(units, 1)}
+                yield unit, result
+        finally:
+            for unfinished in running:
+                ray.cancel(unfinished, force=True)
+
+    try:
+        yield map_units
+    finally:
         ray.shutdown()
 
-    def map(
-        self, work: Callable[[Unit], Result], units: Iterable[Unit], stop: Event | None = None
-    ) -> Iterator[tuple[Unit, Result]]:
-        """As `executor.Executor.map`.
 
-        Raises:
-            InputError: a worker does not see the working folder; a unit killed `ATTEMPTS` workers.
-        """
-        units = iter(units)
-        waiting = deque(_Task(unit) for unit in islice(units, self.workers))
-        with _Crew(work, self._needs) as crew:
-            for _ in range(len(waiting)):
-                crew.hire()
-            while waiting or crew.tasks:
-                task, result, death = crew.wait(stop)
-                if stop is not None and stop.is_set():
-                    return
-                if death is not None:
-                    crew.hire()
-                    if task is not None:
-                        waiting.appendleft(task.again(death))
-                elif not waiting:
-                    waiting.extend(_Task(unit) for unit in islice(units, 1))
-                while waiting and crew.idle:
-                    crew.give(waiting.popleft())
-                if task is not None and death is None:
-                    yield task.unit, result
+def _do(packed: list, folder: str, unit: Unit) -> Result:
+    """The task, on the cluster."""
+    try:
+        os.chdir(folder)
+    except OSError:
+        raise InputError(
+            f"{folder}: the machine {socket.gethostname()} does not see it; all machines must see "
+            "the working folder under the same path"
+        ) from None
+    return _unpack(packed[0])(unit)
 
 
-@dataclass(frozen=True)
-class _Task(Generic[Unit]):
-    """A unit, and the how manieth worker it is given to."""
+@lru_cache(maxsize=1)
+def _unpack(reference: object) -> Callable[[Unit], Result]:
+    import ray
 
-    unit: Unit
-    attempt: int = 1
-
-    def again(self, death: Exception) -> "_Task[Unit]":
-        name = textwrap.shorten(str(self.unit), 80)
-        reason = textwrap.shorten(str(death), 300)
-        if self.attempt == ATTEMPTS:
-            raise InputError(
-                f"{name}: {ATTEMPTS} workers died of it, one after the other; give them more "
-                f"memory, or do it on one machine to see why ({reason})"
-            )
-        log.warning("%s: its worker died, another one does it (%s)", name, reason)
-        return _Task(self.unit, self.attempt + 1)
-
-
-class _Worker:
-    """What runs on the cluster: takes its place, then does units."""
-
-    def begin(self, work: Callable[[Unit], Result], folder: str) -> None:
-        try:
-            os.chdir(folder)
-        except OSError:
-            raise InputError(
-                f"{folder}: the machine {socket.gethostname()} does not see it; all machines "
-                "must see the working folder under the same path"
-            ) from None
-        self._work = work
-
-    def do(self, unit: Unit) -> Result:
-        return self._work(unit)
-
-
-class _Crew:
-    """The workers of one `map`: some begin, some are at work, some `idle`."""
-
-    def __init__(self, work: Callable[[Unit], Result], needs: dict[str, int]) -> None:
-        import ray
-
-        self._ray = ray
-        self._make = ray.remote(**needs)(_Worker).remote
-        self._work = ray.put(work)
-        self._busy: dict[object, tuple[object, _Task | None]] = {}  # what is awaited: by whom, what
-        self._stillborn = 0
-        self.idle: list[object] = []
-
-    def __enter__(self) -> "_Crew":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for worker in [*self.idle, *(worker for worker, _ in self._busy.values())]:
-            self._ray.kill(worker)
-
-    @property
-    def tasks(self) -> list[_Task]:
-        """What is being done."""
-        return [task for _, task in self._busy.values() if task is not None]
-
-    def hire(self) -> None:
-        """Ask for one more worker; it is idle once the cluster had room for it."""
-        worker = self._make()
-        self._busy[worker.begin.remote(self._work, os.getcwd())] = worker, None
-
-    def give(self, task: _Task) -> None:
-        """Have an idle worker do a task."""
-        worker = self.idle.pop()
-        self._busy[worker.do.remote(task.unit)] = worker, task
-
-    def wait(self, stop: Event | None) -> tuple[_Task | None, object, Exception | None]:
-        """The next thing that ends: the task (None: a worker has begun), its result, or a death.
-
-        Nothing at all, once `stop` is set.
-
-        Raises:
-            what the work raised.
-        """
-        ready: list[object] = []
-        lonely_s = 0.0
-        while not ready:
-            ready, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=_LOOK_UP_S)
-            if stop is not None and stop.is_set():
-                return None, None, None
-            lonely_s += 0 if self.tasks or self.idle else _LOOK_UP_S
-            if lonely_s >= _PATIENCE_S:
-                log.warning("the cluster has had no room for a worker for %.0f s", _PATIENCE_S)
-                lonely_s = 0.0
-        worker, task = self._busy.pop(ready[0])
-        try:
-            result = self._ray.get(ready[0])
-        except self._ray.exceptions.RayTaskError as error:
-            self.idle.append(worker)  # it lives, and would as long as this error's traceback
-            raise error.cause from error
-        except self._ray.exceptions.RayError as death:  # of the worker, its machine, or its result
-            self._ray.kill(worker)
-            self._stillborn += task is None
-            if self._stillborn >= ATTEMPTS * (1 + len(self._busy)):
-                raise InputError(
-                    "the cluster's workers die before they begin; give them more memory "
-                    f"({textwrap.shorten(str(death), 300)})"
-                ) from None
-            return task, None, death
-        self._stillborn = 0
-        self.idle.append(worker)
-        return task, result, None
+    return ray.get(reference)
 
 
 def _join(address: str) -> None:
@@ -221,7 +180,8 @@ def _join(address: str) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of connecting: else ten minutes
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default
+    os.environ.setdefault("RAY_task_oom_retries", str(ATTEMPTS - 1))  # else without end
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", address)
     if address == HERE:
@@ -229,39 +189,23 @@ def _join(address: str) -> None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         how = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+        remedy = "wait until this machine is less busy, or go without: --executor local"
     else:
-        _require_answer(address)
         how = {"runtime_env": {"py_modules": [str(Path(vqa_helpers.__file__).parent)]}}
+        remedy = "check the address, Ray's version and the token (RAY_AUTH_TOKEN_PATH)"
+    if address not in (HERE, "auto"):  # at once: Ray itself would try for minutes
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), port), timeout=_CONNECT_S).close()
+        except (OSError, OverflowError, UnicodeError) as error:
+            raise InputError(
+                f"Ray at {address}: does not answer ({error}); write ray://HOST:10001, HOST:6379, "
+                "auto or local, and check that the cluster runs and lets this machine in"
+            ) from None
     import ray
 
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **how)
     except Exception as error:  # Ray has no class of its own for most of what goes wrong here
         reason = textwrap.shorten(str(error), 300)
-        if address == HERE:
-            raise InputError(
-                f"Ray cannot be started here ({reason}); wait until this machine is less busy, or "
-                "go without: --executor local"
-            ) from None
-        raise InputError(
-            f"Ray at {address}: cannot be joined ({reason}); check the address, the token "
-            "(RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH) and Ray's version"
-        ) from None
-
-
-def _require_answer(address: str) -> None:
-    """Refuse an address at which nothing listens, at once; Ray itself would try for minutes."""
-    if address == "auto":
-        return
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        raise InputError(
-            f"Ray at {address}: is no address; write ray://HOST:10001, HOST:6379, auto or local"
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(
-            f"Ray at {address}: does not answer ({error}); check the address, and that the "
-            "cluster runs and lets this machine in"
-        ) from None
+        raise InputError(f"Ray at {address}: cannot be joined ({reason}); {remedy}") from None

@@ -1,4 +1,4 @@
-"""Which device computes: the one question of hardware that every room asks alike."""
+"""Which device computes."""
 
 import torch
 

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from vqa_helpers.errors import InputError
@@ -48,7 +49,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what kills have left of files that were being written; for who holds the lock."""
+    """Remove half-written files that killed processes left; only for the holder of the lock."""
     for leftover in folder.glob(".*.partial"):
         leftover.unlink()
 
@@ -95,22 +96,39 @@ def _seal_of(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path, place: Path | None = None) -> Iterator[None]:
-    """Hold the lock file `path`; a second process waits for the first.
+def locked(path: Path, place: Path | None = None, refusal: str | None = None) -> Iterator[int]:
+    """Hold the lock file `path`, and yield its descriptor; a second process waits for the first.
 
-    The lock goes with the process that held it, however that ended.
+    The lock goes with the process that held it, and those it handed the descriptor to, however they
+    ended. A file system without locks (Lustre, SMB, Google Drive) gets a warning, and none is held;
+    nor is one of a folder that cannot be written to, as there is nothing to guard.
 
     Args:
         place: what is worked on, for the message; the lock's folder if None.
+        refusal: said instead of waiting.
+
+    Raises:
+        InputError: `refusal`, when another process holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    writable = os.access(path.parent, os.W_OK)
+    with path.open("w") if writable else open(os.devnull) as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            if writable:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if refusal:
+                raise InputError(refusal) from None
             log.info("%s: another process is at work here; waiting for it", place or path.parent)
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        except OSError as error:
+            _warn_of_no_locks(error.strerror)
+        yield file.fileno()
+
+
+@cache  # once is enough
+def _warn_of_no_locks(reason: str) -> None:
+    log.warning("no locks on this file system (%s): let one process at a time work there", reason)
 
 
 def remedy(error: OSError) -> str:

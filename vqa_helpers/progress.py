@@ -29,44 +29,43 @@ def track(
     """
     if total is None and hasattr(items, "__len__"):
         total = len(items)
-    if sys.stderr.isatty():
-        yield from tqdm(items, desc=label, total=total, unit=f" {unit}", leave=False)
-        return
-    start = last = time.monotonic()
-    for done, item in enumerate(items):
-        now = time.monotonic()
-        if now - last >= LINE_EVERY_S:
-            last = now
-            share = f"/{total} ({100 * done / total:.0f} %)" if total else ""
-            log.info("%s: %d%s %s, %.1f a second", label, done, share, unit, done / (now - start))
-        yield item
+    with meter(label, total, unit=unit) as advance:
+        for item in items:
+            yield item
+            advance(1)
 
 
 @contextmanager
-def meter(label: str, total: int | None = None, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Show how many bytes have gone by; yields the function that is told of more.
+def meter(
+    label: str, total: int | None = None, done: int = 0, unit: str = "B"
+) -> Iterator[Callable[[int], None]]:
+    """Show how much is done; yields the function that is told of more.
 
     Args:
-        total: bytes, where known.
-        done: bytes that were there before.
+        total: bytes, or what `unit` says, where known.
+        done: how much was there before.
     """
+    in_bytes = unit == "B"
     if sys.stderr.isatty():
+        unit = unit if in_bytes else f" {unit}"
         with tqdm(
-            desc=label, total=total, initial=done, unit="B", unit_scale=True, leave=False
+            desc=label, total=total, initial=done, unit=unit, unit_scale=in_bytes, leave=False
         ) as bar:
             yield bar.update
         return
+    scale, unit = (1e6, "MB") if in_bytes else (1, unit)
     start = last = time.monotonic()
-    came = 0
+    first = done
 
     def advance(count: int) -> None:
-        nonlocal came, last
-        came += count
+        nonlocal done, last
+        done += count
         now = time.monotonic()
         if now - last >= LINE_EVERY_S:
             last = now
-            share = f" of {total / 1e6:.0f} ({100 * (done + came) / total:.0f} %)" if total else ""
-            rate = came / 1e6 / (now - start)
-            log.info("%s: %.0f%s MB, %.1f MB a second", label, (done + came) / 1e6, share, rate)
+            share = f" of {total / scale:.0f} ({100 * done / total:.0f} %)" if total else ""
+            rate = (done - first) / scale / (now - start)
+            so_far = f"{done / scale:.0f}{share} {unit}"
+            log.info("%s: %s, %.1f %s a second", label, so_far, rate, unit)
 
     yield advance

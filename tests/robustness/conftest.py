@@ -1,25 +1,38 @@
-"""What these tests share: a place of their own, a tiny dataset, the command, a disk to fill."""
+"""What these tests share: a place of their own, a tiny dataset, the command, a disk to fill.
+
+They call the command and look at files; the few names of the package's inside are all here.
+"""
 
 import os
 import resource
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.builders import write_dataset
+from tests.cli.calling import QUICK
 from vqa_helpers.cli import main
-from vqa_helpers.features import extract
 
+ROOT = Path(__file__).parents[2]
+CHECKPOINT = "checkpoint.pt"
+# Shards of a few images, so that there are several.
+SMALL_SHARDS = ("vqa_helpers.features.extract", "SHARD_IMAGES", 8)
 MOUNTED_BYTES = 96 << 20
+# Commands that lack the dataset.
+FEATURES = ["features", "--encoder", "resnet18", *QUICK, "--data"]
+TRAIN = ["train", "Bag_Of_Words", "--epochs", "2", "--out", "run", *QUICK, "--data"]
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch) -> Path:
     """A working folder in which nothing of this machine is found by chance; small shards."""
+    module, name, value = SMALL_SHARDS
+    monkeypatch.setattr(f"{module}.{name}", value)
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub"))
-    monkeypatch.setattr(extract, "SHARD_IMAGES", 8)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
@@ -44,6 +57,36 @@ def vqa(capsys):
     return call
 
 
+@pytest.fixture
+def interrupted(vqa, monkeypatch) -> Callable[..., None]:
+    """Run the command, and press Ctrl-C as soon as it has kept its first checkpoint."""
+
+    def call(*words: object) -> None:
+        replace = os.replace
+
+        def stop(source, target):
+            replace(source, target)
+            if Path(target).name == CHECKPOINT:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", stop)
+            assert vqa(*words)[0] == 130
+
+    return call
+
+
+def begin(code: str, words: list, place: Path) -> subprocess.Popen:
+    """The command in a process and a session of its own, after `code`."""
+    module, name, value = SMALL_SHARDS
+    code = f"import {module}\n{module}.{name} = {value}\n{code}\n"
+    code += "import sys\nfrom vqa_helpers.cli import main\nsys.exit(main(sys.argv[1:]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)], cwd=place, text=True,
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
 class Mounted:
     """A file system in memory, of which a ballast takes all but so many bytes."""
 
@@ -52,9 +95,11 @@ class Mounted:
 
     def leave(self, count: int) -> None:
         self.free()
+        state = os.statvfs(self.path)
+        used = (state.f_blocks - state.f_bfree) * state.f_frsize
         with (self.path / ".ballast").open("wb") as ballast:
-            os.posix_fallocate(ballast.fileno(), 0, MOUNTED_BYTES - (count + 4095) // 4096 * 4096
-                               - self._used())  # fmt: skip
+            left = (count + 4095) // 4096 * 4096
+            os.posix_fallocate(ballast.fileno(), 0, MOUNTED_BYTES - left - used)
 
     def free(self) -> None:
         (self.path / ".ballast").unlink(missing_ok=True)
@@ -62,10 +107,6 @@ class Mounted:
     def share(self, files: list[int], part: float) -> int:
         """How many bytes to leave for a part of what these files need."""
         return int(part * sum(files))
-
-    def _used(self) -> int:
-        state = os.statvfs(self.path)
-        return (state.f_blocks - state.f_bfree) * state.f_frsize
 
 
 class Limited:
@@ -79,7 +120,7 @@ class Limited:
         resource.setrlimit(resource.RLIMIT_FSIZE, (count, self._hard))
 
     def free(self) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self._hard, self._hard))
+        self.leave(self._hard)
 
     def share(self, files: list[int], part: float) -> int:
         return int(part * max(files))
