@@ -116,7 +116,9 @@ def test_pieces_of_other_widths_join_learn_and_are_saved(
         for slot, choice in model.choices().items()
     }
     torch.manual_seed(5)
-    again = build_model(choices, WORDS, ANSWERS, {"language": {"cache": usual["language"]["cache"]}})
+    again = build_model(
+        choices, WORDS, ANSWERS, {"language": {"cache": usual["language"]["cache"]}}
+    )
     assert structure_of(again) == structure_of(model)
     again.load_saved_state(model.saved_state())
     assert torch.equal(again.eval()(image, question), together)
@@ -129,7 +131,9 @@ def test_every_fusion_takes_part():
 
 def test_a_plain_product_of_unequal_widths_is_refused(usual):
     with pytest.raises(InputError, match=r"equal widths, not 512 \(image\) and 10 \(question\)"):
-        join(usual, vision=StoredFeatures, language=WordLSTM, fusion=PlainProduct, classifier=Funnel)
+        join(
+            usual, vision=StoredFeatures, language=WordLSTM, fusion=PlainProduct, classifier=Funnel
+        )
 
 
 # ---------------------------------------------------------------- a network inside the loop
@@ -176,7 +180,9 @@ def test_the_saved_model_holds_the_word_vectors(usual):
 
 def test_parameters_counted_are_those_that_learn():
     vision = NetworkInLoop("resnet18", "random", 32)
-    model = VQAModel(vision, GloveBiLSTM(WORDS, dim=5, hidden=3), Product(512, 12, 7), Funnel(7, (4,), 3))
+    model = VQAModel(
+        vision, GloveBiLSTM(WORDS, dim=5, hidden=3), Product(512, 12, 7), Funnel(7, (4,), 3)
+    )
     layer = 2 * (4 * 3 * (5 + 3) + 2 * 4 * 3) + 2 * (4 * 3 * (6 + 3) + 2 * 4 * 3)
     head = (512 * 7 + 7) + (12 * 7 + 7) + (7 * 4 + 4) + (4 * 3 + 3)
     assert model.parameter_count() == layer + head
