@@ -1,7 +1,6 @@
 """A saved run answers: the same answers as when it was measured, from its folder alone."""
 
 import json
-import logging
 import shutil
 
 import pandas as pd
@@ -12,7 +11,6 @@ from PIL import Image
 
 from tests.builders import write_dataset
 from tests.pieces import own_pieces
-from vqa_helpers import api
 from vqa_helpers.api import load
 from vqa_helpers.errors import InputError
 from vqa_helpers.features import extract
@@ -202,14 +200,6 @@ def test_what_cannot_be_seen_is_told(trained, dataset, tmp_path, vision):
         assert answerer.unreadable == []
 
 
-def test_a_question_about_a_photograph(trained, photograph):
-    answerer = load(trained("1.e"), device="cpu")
-    answers = answerer.ask(photograph, "What color is the ground?")
-    assert len(answers) == 5
-    assert answers == sorted(answers, key=lambda answer: -answer.probability)
-    assert answerer.ask(photograph, "What color is the ground?") == answers
-
-
 def test_the_vision_network_is_built_once_for_many_questions(trained, photograph, monkeypatch):
     built = []
 
@@ -223,14 +213,15 @@ def test_the_vision_network_is_built_once_for_many_questions(trained, photograph
     for question in ("How many?", "What color?", "Is it red?"):
         answerer.ask(photograph, question)
     assert len(built) == 1
+    table = {"question_id": [2**62], "image_id": [2**63 - 1], "question": ["How many?"]}
+    assert len(answerer.answer(pd.DataFrame(table), {})[0]) == 5  # of any number
 
 
 @pytest.mark.parametrize("question", ["???", "¿Qué?", "wörter 字 🤖", "x" * 5000])
 @pytest.mark.parametrize("preset", ["1.e", "Original_VQA2015_ResNet", "Question_Only"])
 def test_any_question_gets_an_answer(trained, photograph, preset, question):
-    answers = load(trained(preset), device="cpu").ask(photograph, question)
-    assert len(answers) == 5
-    assert sum(answer.probability for answer in answers) <= 1.00001
+    chances = [a.probability for a in load(trained(preset), device="cpu").ask(photograph, question)]
+    assert len(chances) == 5 and chances == sorted(chances)[::-1] and sum(chances) <= 1.00001
 
 
 def test_questions_without_a_known_word_are_warned_of(trained, photograph, caplog):
@@ -256,11 +247,6 @@ def test_what_cannot_be_asked_is_one_line(trained, tmp_path):
     assert load(trained("Question_Only"), device="cpu").ask(tmp_path / "none.png", "How many?")
 
 
-def test_huge_ids(trained):
-    row = {"question_id": [2**62], "image_id": [2**63 - 1], "question": ["How many?"]}
-    assert len(load(trained("1.e"), device="cpu").answer(pd.DataFrame(row), {})[0]) == 5
-
-
 # Runs that cannot answer --------------------------------------------------------------------------
 
 
@@ -283,33 +269,32 @@ def test_a_run_that_lost_a_file_names_it(trained, copied, name, sums):
         load(copy)
 
 
-@pytest.mark.parametrize("name", ["model", "structure", "image_size_px", "weights_source", "loss"])
-def test_a_config_that_lost_a_field_names_it(copied, name):
-    copy = copied()
-    rewrite(copy / "config.json", lambda config: config.pop(name))
-    with pytest.raises(InputError, match=f"config.json: lacks '{name}'; train the run again"):
-        load(copy)
+def of(slot, **changes):
+    """Change the record of a piece, or its keywords."""
+
+    def damage(config):
+        record = config["model"][slot]
+        (record if "class" in changes else record["keywords"]).update(changes)
+
+    return damage
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda model: model.pop("fusion"),
-        lambda model: model.update(classifier=None),
-        lambda model: model["language"].update({"class": "os.system"}),
-        lambda model: model["language"].update({"class": "evil", "code": "x"}),
-        lambda model: model["language"]["keywords"].update(heads=8),
-        lambda model: model["language"]["keywords"].update(hidden="many"),
-        lambda model: model["classifier"]["keywords"].pop("hidden"),
-        lambda model: model.update(classifier=3),
-        lambda model: model.update(
-            vision={"class": "StoredFeatures", "keywords": {"network": "x"}}
-        ),
+        *(lambda config, name=name: config.pop(name)
+          for name in ("model", "structure", "image_size_px", "weights_source", "loss")),
+        *(lambda config, model=model: config.update(model=model)
+          for model in ([], None, "model", 3, {})),
+        lambda config: config["model"].pop("fusion"),
+        lambda config: config["model"].update(classifier=3),
+        of("language", **{"class": "os.system"}), of("language", **{"class": "evil", "code": "x"}),
+        of("language", heads=8), of("language", hidden="many"), of("classifier", hidden=["x"]),
     ],
-)
-def test_a_model_that_is_none_is_one_line_and_runs_nothing(copied, damage, tmp_path, monkeypatch):
+)  # fmt: skip
+def test_a_damaged_config_is_one_line_and_runs_nothing(copied, damage, tmp_path, monkeypatch):
     copy = copied()
-    rewrite(copy / "config.json", lambda config: damage(config["model"]))
+    rewrite(copy / "config.json", damage)
     for place in (copy, tmp_path):
         monkeypatch.syspath_prepend(str(place))
         (place / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
@@ -318,20 +303,11 @@ def test_a_model_that_is_none_is_one_line_and_runs_nothing(copied, damage, tmp_p
     assert "\n" not in str(caught.value) and not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("model", [[], None, "model", 3])
-def test_a_model_that_is_no_mapping_is_refused(copied, model):
-    copy = copied()
-    rewrite(copy / "config.json", lambda config: config.update(model=model))
-    with pytest.raises(InputError, match="config.json"):
-        load(copy)
-
-
 def test_a_vocabulary_of_another_run_is_refused(copied):
     copy = copied()
     rewrite(copy / "vocabulary.json", lambda content: content["answers"].append("one more"))
-    with pytest.raises(InputError, match="does not fit the run's configuration") as caught:
+    with pytest.raises(InputError, match="does not fit the run's configuration"):
         load(copy)
-    assert "\n" not in str(caught.value)
 
 
 # Frozen parts from elsewhere ----------------------------------------------------------------------
@@ -390,13 +366,3 @@ def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
     same_answers(answerer, run.folder, dataset, stores=data.features / "tiny")
     with pytest.raises(InputError, match="was trained with hashed-ngrams, which is not what"):
         load(trained("1.e"), encoder=moved)
-
-
-def test_a_run_is_read_as_it_is(trained, caplog):
-    caplog.set_level(logging.WARNING)
-    answerer = load(str(trained("1.e")), device="cpu")
-    assert not caplog.records and not answerer.model.training
-    assert answerer.config["stand_ins"] == [
-        "random-weight vision", "hashed n-grams for the Universal Sentence Encoder"
-    ]  # fmt: skip
-    assert answerer.device == "cpu" and api.BATCH > 1

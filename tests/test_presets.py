@@ -9,7 +9,6 @@ from torch.nn.functional import cross_entropy, normalize
 
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces.choice import Choice
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation, OneSide, PlainProduct, Product
 from vqa_helpers.pieces.language import BagOfWords, GloveBiLSTM, SentenceVectors, WordLSTM
@@ -44,7 +43,8 @@ def expected(made_by, **keywords):
 def test_every_experiment_is_there_and_knows_its_name():
     assert list(PRESETS) == [*STUDY, *BLIND]
     assert all(preset.name == name and preset.source for name, preset in PRESETS.items())
-    assert all(preset.preset is None for preset in PRESETS.values())
+    datasets = [PRESETS[name].dataset for name in STUDY]
+    assert datasets == ["B", "C", "C", "D", "D", "D", "D", *["100k"] * 8]
 
 
 VGG16, RESNET18, RESNET50 = (
@@ -163,11 +163,6 @@ def test_small_schedules_are_smaller_and_taken_for_few_questions():
         assert preset.schedule(20_000) is preset.training
 
 
-def test_datasets():
-    datasets = [PRESETS[name].dataset for name in STUDY]
-    assert datasets == ["B", "C", "C", "D", "D", "D", "D", *["100k"] * 8]
-
-
 # ---------------------------------------------------------------- by name
 
 
@@ -266,10 +261,3 @@ def learns(model, rate: float) -> bool:
                 if (model.eval()(image, question).argmax(1) == target).all():
                     return True
     return False
-
-
-def test_a_preset_with_another_network_of_another_width_is_refused_where_widths_must_agree():
-    choices = PRESETS["1.b"].choices | {"vision": Choice(StoredFeatures, {"network": "resnet50"})}
-    usual = {"vision": {"weights": "random"}, "language": {"encoder": HASHED_NGRAMS}}
-    with pytest.raises(InputError, match="2048 .image. and 512 .question."):
-        build_model(choices, WORDS, 3, usual)

@@ -13,7 +13,6 @@ from vqa_helpers.pieces.language import SentenceVectors, WordLSTM
 from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import (
-    LOSSES,
     Training,
     differences,
     named,
@@ -166,14 +165,6 @@ def test_a_slot_that_is_empty_has_nothing_to_set():
         PRESETS["Question_Only"].with_(set={"vision.network": "vgg16"})
     assert "vision.network" not in PRESETS["Question_Only"].settable()
     assert {"schedule", "learning_rate", "fusion.width", "vision.network"} < set(GUSE.settable())
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_can_be_chosen(loss):
-    recipe = GUSE.with_(set={"loss": loss})
-    assert recipe.training.loss == recipe.small.loss == loss
-    shown = "" if loss == "cross entropy" else f"+loss={loss.replace(' ', '-')}"
-    assert recipe.name == f"GUSE_VGG{shown}"
 
 
 def test_photographs_are_varied_where_anything_is_chosen():
