@@ -200,19 +200,19 @@ def differences(
     found = {}
     for slot in SLOTS:
         ours, theirs = choices[slot], getattr(preset, slot)
-        if ours is None or theirs is None:
-            if ours is not theirs:
-                found[slot] = ours.made_by.__name__ if ours else "none"
+        if ours is None:
+            if theirs is not None:
+                found[slot] = "none"
             continue
-        same = ours.made_by is theirs.made_by
+        same = theirs is not None and ours.made_by is theirs.made_by
         if not same:
             found[slot] = ours.made_by.__name__
         expected = Choice(ours.made_by).all_keywords() | dict((usual or {}).get(slot, {}))
         expected |= theirs.keywords if same else {}
         for name, value in ours.all_keywords().items():
             if spell(value) != spell(expected.get(name)):
-                key = "vision" if (slot, name) == ("vision", "network") else f"{slot}.{name}"
-                found[key] = spell(value)
+                network = same and (slot, name) == ("vision", "network")
+                found["vision" if network else f"{slot}.{name}"] = spell(value)
     return found
 
 

@@ -132,11 +132,12 @@ def test_carried_state_is_cut_from_the_graph_and_batches_may_differ_in_size():
         vectors.sum().backward()  # raises if the graph before were reached again
 
 
-def test_words_learn_and_padding_does_not():
-    encoder = word_lstm()
+@pytest.mark.parametrize("encoder", [word_lstm(), bag()])
+def test_words_learn_and_padding_does_not(encoder):
     encoder(TOKENS, LENGTHS).sum().backward()
-    gradient = encoder.embedding.weight.grad
-    assert not gradient[0].any() and gradient[2:].any(dim=1).all()
+    tables = [getattr(encoder, "embedding", None) or encoder.bag, *getattr(encoder, "places", [])]
+    assert tables[0].weight.grad[2:].any(dim=1).all()
+    assert not any(table.weight.grad[0].any() for table in tables)
 
 
 def test_glove_vectors_are_read_frozen_and_named(tmp_path):
@@ -169,14 +170,6 @@ def test_a_bag_forgets_the_order_after_the_first_words():
     assert_close(encoder(turned), encoder(TOKENS[:1]))
     assert not torch.allclose(encoder(TOKENS[:1].flip(1)), encoder(TOKENS[:1]))
     assert bag(first=0)(TOKENS).shape == (3, 5)
-
-
-def test_the_padding_of_a_bag_never_learns():
-    encoder = bag()
-    encoder(TOKENS).sum().backward()
-    for table in (encoder.bag, *encoder.places):
-        assert not table.weight.grad[0].any() and not table.weight[0].any()
-    assert encoder.bag.weight.grad[2:].any(dim=1).all()
 
 
 def test_sentence_vectors_are_those_of_the_encoder_and_name_their_stand_in():

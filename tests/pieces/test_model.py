@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces.choice import Choice, choice_from, piece, pieces_of, structure_of
+from vqa_helpers.pieces.choice import Choice, choice_from, pieces_of, structure_of
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation, PlainProduct, Product
 from vqa_helpers.pieces.language import GloveBiLSTM, WordLSTM
@@ -116,8 +116,10 @@ def test_pieces_of_other_widths_join_learn_and_are_saved(
         for slot, choice in model.choices().items()
     }
     torch.manual_seed(5)
-    again = build_model(choices, WORDS, ANSWERS, {"language": {"cache": usual["language"]["cache"]}})
-    assert structure_of(again) == structure_of(model)
+    again = build_model(
+        choices, WORDS, ANSWERS, {"language": {"cache": usual["language"]["cache"]}}
+    )
+    assert structure_of(again) == structure_of(model)  # word vectors lie in the saved state
     again.load_saved_state(model.saved_state())
     assert torch.equal(again.eval()(image, question), together)
 
@@ -129,7 +131,9 @@ def test_every_fusion_takes_part():
 
 def test_a_plain_product_of_unequal_widths_is_refused(usual):
     with pytest.raises(InputError, match=r"equal widths, not 512 \(image\) and 10 \(question\)"):
-        join(usual, vision=StoredFeatures, language=WordLSTM, fusion=PlainProduct, classifier=Funnel)
+        join(
+            usual, vision=StoredFeatures, language=WordLSTM, fusion=PlainProduct, classifier=Funnel
+        )
 
 
 # ---------------------------------------------------------------- a network inside the loop
@@ -166,17 +170,11 @@ def test_only_a_frozen_network_is_left_out_of_the_saved_model(trained, saved):
             model.load_saved_state(wrong)
 
 
-def test_the_saved_model_holds_the_word_vectors(usual):
-    choices = {"vision": None, "language": piece(GloveBiLSTM), "fusion": piece(FUSION["OneSide"]),
-               "classifier": piece(Funnel, ())}  # fmt: skip
-    model = build_model(choices, WORDS, ANSWERS, usual)
-    saved = model.saved_state()["language.embedding.weight"]
-    assert saved[2:].any(dim=1).all() and not saved[:2].any()
-
-
 def test_parameters_counted_are_those_that_learn():
     vision = NetworkInLoop("resnet18", "random", 32)
-    model = VQAModel(vision, GloveBiLSTM(WORDS, dim=5, hidden=3), Product(512, 12, 7), Funnel(7, (4,), 3))
+    model = VQAModel(
+        vision, GloveBiLSTM(WORDS, dim=5, hidden=3), Product(512, 12, 7), Funnel(7, (4,), 3)
+    )
     layer = 2 * (4 * 3 * (5 + 3) + 2 * 4 * 3) + 2 * (4 * 3 * (6 + 3) + 2 * 4 * 3)
     head = (512 * 7 + 7) + (12 * 7 + 7) + (7 * 4 + 4) + (4 * 3 + 3)
     assert model.parameter_count() == layer + head

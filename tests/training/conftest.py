@@ -49,13 +49,27 @@ def opened(folder, tmp_path_factory) -> Callable[..., Data]:
     return make
 
 
+def quick(name: str, **changed) -> Recipe:
+    """A preset with narrow layers on ResNet18, and other settings; "__" stands for the dot."""
+    recipe = PRESETS[name]
+    narrow = {"hidden": 16, "width": 32}
+    settings = {
+        f"{slot}.{key}": value
+        for slot in ("language", "fusion")
+        for key, value in narrow.items()
+        if recipe.choices[slot] and key in recipe.choices[slot].settable()
+    }
+    settings |= {"classifier.hidden": "[32]"}
+    settings |= {key.replace("__", "."): value for key, value in changed.items()}
+    return recipe.with_(vision="resnet18" if recipe.vision else None, set=settings)
+
+
 @pytest.fixture(scope="session")
 def train(opened) -> Callable[..., Run]:
-    """Train a preset, or a change of it, for three epochs; a Path is a dataset other than the
-    tiny one."""
+    """Train a quick preset, or another recipe, for three epochs; `data` if not the tiny one."""
 
     def make(recipe: str | Recipe, out: Path, data: Path | Data | None = None, **options) -> Run:
-        recipe = PRESETS[recipe] if isinstance(recipe, str) else recipe
+        recipe = quick(recipe) if isinstance(recipe, str) else recipe
         data = data if isinstance(data, Data) else opened(*[data] if data else [])
         return train_recipe(recipe, data, out, **{"epochs": 3, **options})
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from vqa_helpers.data.build import MOST_SEED
 from vqa_helpers.data.formats import has_official_answers, write_results
@@ -137,6 +137,7 @@ def train(
             _begin(folder, config, data, model, accelerator)
         accelerator.wait_for_everyone()
         train_s = _fit(model, data, training, batches, folder, config, accelerator)
+        unseen = gather_object(images.unseen())  # each process decodes photographs of its own
         if accelerator.is_main_process:
             start = time.perf_counter()
             load_model(folder, model)
@@ -147,7 +148,7 @@ def train(
                 "train_s": train_s,
                 "evaluate_s": time.perf_counter() - start,
                 "samples_per_s": answered / train_s,
-                "unseen_images": len(images.unseen()),
+                "unseen_images": len({*unseen, *images.unseen()}),
             }
             write_json(folder / TIMING, timing)
             mark_done(folder, leave_out=CHECKPOINT)

@@ -1,0 +1,43 @@
+"""The blind guesses that are kept for all runs on a dataset."""
+
+import json
+
+from tests.builders import write_dataset
+from vqa_helpers.data.folder import read_folder
+from vqa_helpers.evaluation.baselines import GUESSERS, learn_guessers
+from vqa_helpers.evaluation.guesses import blind_guesses
+
+
+def test_they_are_what_the_guessers_say_and_are_kept(tmp_path):
+    dataset = read_folder(write_dataset(tmp_path / "d"))
+    given = blind_guesses(dataset, ["validation", "test"], tmp_path / "kept")
+    for name, guess in learn_guessers(dataset.splits["train"]).items():
+        assert given["test"][name] == guess(dataset.splits["test"])
+        assert given["validation"][name] == guess(dataset.splits["validation"])
+    files = sorted((tmp_path / "kept").glob("*.json"))
+    assert len(files) == len(GUESSERS)
+    before = [path.stat().st_mtime_ns for path in files]
+    assert blind_guesses(dataset, ["validation", "test"], tmp_path / "kept") == given
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_damaged_and_foreign_ones_are_made_anew(tmp_path):
+    dataset = read_folder(write_dataset(tmp_path / "d"))
+    given = blind_guesses(dataset, ["test"], tmp_path / "kept")
+    first, second, third, *_ = sorted((tmp_path / "kept").glob("*.json"))
+    first.write_text("{", encoding="utf-8")
+    second.write_text(json.dumps({"test": ["yes"]}), encoding="utf-8")
+    third.write_text(json.dumps({"test": [None] * len(dataset.splits["test"])}), encoding="utf-8")
+    assert blind_guesses(dataset, ["test"], tmp_path / "kept") == given
+    other = read_folder(write_dataset(tmp_path / "other", seed=1))
+    assert blind_guesses(other, ["test"], tmp_path / "kept") != given
+
+
+def test_other_question_types_are_another_dataset(tmp_path):
+    dataset = read_folder(write_dataset(tmp_path / "d"))
+    given = blind_guesses(dataset, ["test"], tmp_path / "kept")
+    for table in dataset.splits.values():
+        table["question_type"] = "what"
+    name = "most frequent per question type"
+    alike = blind_guesses(dataset, ["test"], tmp_path / "kept")["test"]
+    assert alike[name] == alike["most frequent answer"] != given["test"][name]

@@ -1,0 +1,368 @@
+"""A saved run answers: the same answers as when it was measured, from its folder alone."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from tests.builders import write_dataset
+from tests.pieces import own_pieces
+from vqa_helpers.api import load
+from vqa_helpers.errors import InputError
+from vqa_helpers.features import extract
+from vqa_helpers.pieces import sentences
+from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.presets import PRESETS
+from vqa_helpers.runs import Run
+from vqa_helpers.training.inputs import open_data
+from vqa_helpers.training.train import train_recipe
+
+OWN_FILE = own_pieces.__file__
+OWN = {
+    name: getattr(own_pieces, name) for name in ("Gated", "MeanColour", "CountedWords", "Cosine")
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere(tmp_path_factory):
+    """A working folder without data, and an empty cache of TensorFlow Hub."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        patch.setenv("TFHUB_CACHE_DIR", str(tmp_path_factory.mktemp("hub")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """A tiny dataset, opened for models; options can be changed by name."""
+    folder = write_dataset(tmp_path_factory.mktemp("data") / "tiny", images=12)
+    features = tmp_path_factory.mktemp("features")
+
+    def make(**changes):
+        usual = dict(weights="random", image_size=32, offline=True, features=features, device="cpu")
+        return open_data(folder, **{**usual, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def dataset(opened):
+    return opened().dataset
+
+
+@pytest.fixture(scope="module")
+def trained(opened, tmp_path_factory):
+    """The run folder of a recipe, trained once for all tests; it is not to be changed."""
+    kept = {}
+
+    def make(preset, **changes):
+        recipe = PRESETS[preset].with_(**changes, own=OWN)
+        if recipe.name not in kept:
+            folder = tmp_path_factory.mktemp("runs") / "run"
+            kept[recipe.name] = train_recipe(recipe, opened(), folder, epochs=2).folder
+        return kept[recipe.name]
+
+    return make
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """A copy of the run of a preset, which may be damaged."""
+
+    def make(preset="Question_Only"):
+        copy = shutil.copytree(trained(preset), tmp_path / "run")
+        (copy / "DONE").write_text("done\n")  # as old versions left it, without sums
+        return copy
+
+    return make
+
+
+def rewrite(path, change) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def same_answers(answerer, folder, dataset, split="test", stores=None) -> None:
+    """Assert that the loaded run repeats its predictions of a split."""
+    given = answerer.answer(dataset.splits[split], dataset.images, stores=stores)
+    kept = Run(folder).predictions
+    kept = kept[kept["split"] == split]
+    assert [[answer.text for answer in row] for row in given] == kept["answers"].tolist()
+    for row, probabilities in zip(given, kept["probabilities"], strict=True):
+        assert [answer.probability for answer in row] == pytest.approx(probabilities, abs=5e-6)
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    path = tmp_path / "my dog.jpeg"
+    Image.new("RGB", (64, 48), (220, 30, 30)).save(path)
+    return path
+
+
+# Predictions are repeated -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize(
+    "preset",
+    ["1.e", "Original_VQA2015_ResNet", "GloVe_ResNet", "Question_Only", "Bag_Of_Words",
+     pytest.param("Image_Only", marks=pytest.mark.slow)],
+)  # fmt: skip
+def test_predictions_are_repeated(trained, opened, dataset, preset, split, caplog):
+    answerer = load(trained(preset), device="cpu")
+    same_answers(answerer, trained(preset), dataset, split, opened().features / "tiny")
+    assert "quite as it was trained" not in caplog.text
+
+
+@pytest.mark.parametrize("loss", ["weighted cross entropy", "binary cross entropy"])
+def test_probabilities_are_those_of_the_loss(trained, dataset, loss):
+    folder = trained("Question_Only", set={"loss": loss})
+    same_answers(load(folder, device="cpu"), folder, dataset)
+    table = dataset.splits["test"].head(1)
+    [every] = load(folder, device="cpu").answer(table, {}, most=1000)
+    total = sum(answer.probability for answer in every)
+    assert (total != pytest.approx(1)) == (loss == "binary cross entropy")
+
+
+@pytest.mark.slow
+def test_a_frozen_network_in_the_loop_is_given_back(trained, dataset):
+    folder = trained("Model100")
+    assert (folder / "model.safetensors").stat().st_size < 30e6  # VGG16 has 537 MB
+    same_answers(load(folder, device="cpu"), folder, dataset)
+
+
+def test_features_computed_in_memory_give_the_same_answers(trained, dataset):
+    # Not the batches of the store: half floats may differ in their last bit.
+    table = dataset.splits["test"].head(12)
+    given = load(trained("1.e"), device="cpu").answer(table, dataset.images)
+    kept = Run(trained("1.e")).predictions
+    kept = kept[kept["split"] == "test"].head(12)
+    for row, probabilities in zip(given, kept["probabilities"], strict=True):
+        assert [answer.probability for answer in row] == pytest.approx(probabilities, abs=2e-3)
+
+
+def test_neighbours_order_and_known_answers_do_not_matter(trained, dataset):
+    answerer = load(trained("Original_VQA2015_ResNet"), device="cpu")
+    table = dataset.splits["test"].head(9)
+    forward = answerer.answer(table, dataset.images)
+    backward = answerer.answer(table.iloc[::-1], dataset.images)[::-1]
+    alone = answerer.answer(table.iloc[[4]].assign(answer="strange"), dataset.images, most=2)[0]
+    for one, other in zip(forward, backward, strict=True):
+        assert [a.text for a in one] == [a.text for a in other]
+    assert [a.probability for a in alone] == pytest.approx([a.probability for a in forward[4][:2]])
+
+
+# Own classes --------------------------------------------------------------------------------------
+
+
+def test_a_run_with_own_classes_answers_where_they_are_named(trained, dataset, caplog):
+    """An own language encoder, fusion, vision network in the loop, and classifier."""
+    folder = trained(
+        "1.e", vision="MeanColour", language="CountedWords", fusion="Gated", classifier="Cosine",
+        set={"fusion.width": "7", "classifier.sharpness": "5"},
+    )  # fmt: skip
+    for own in (OWN, OWN_FILE):
+        same_answers(load(folder, device="cpu", own=own), folder, dataset)
+    assert "quite as it was trained" not in caplog.text
+    with pytest.raises(InputError, match="its vision is the class MeanColour, .*--pieces FILE.py"):
+        load(folder, device="cpu")
+
+
+def test_own_code_that_has_changed_since_is_told(trained, tmp_path, caplog):
+    folder = trained("1.e", fusion="Gated")
+    changed = tmp_path / "changed.py"
+    source = open(OWN_FILE, encoding="utf-8").read()
+    changed.write_text(source.replace("torch.sigmoid", "torch.tanh"), encoding="utf-8")
+    load(folder, device="cpu", own=changed)
+    assert "a piece of the model is not quite as it was trained" in caplog.text
+
+
+# Photographs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vision", [{}, {"vision": "MeanColour"}], ids=["stored", "in the loop"])
+def test_what_cannot_be_seen_is_told(trained, dataset, tmp_path, vision):
+    table = dataset.splits["test"].head(9)  # three images
+    ids = table["image_id"].unique().tolist()
+    broken = tmp_path / f"{ids[0]}.png"
+    broken.write_bytes(dataset.images[ids[0]].read_bytes()[:50])
+    images = {ids[0]: broken, ids[2]: dataset.images[ids[2]]}
+    answerer = load(trained("1.e", **vision), device="cpu", own=OWN)
+    for stores in (None, tmp_path / "stores"):
+        assert len(answerer.answer(table, images, stores=stores)) == 9
+        assert answerer.unreadable == [ids[0]]
+        answerer.answer(table.tail(3), images, stores=stores)
+        assert answerer.unreadable == []
+
+
+def test_the_vision_network_is_built_once_for_many_questions(trained, photograph, monkeypatch):
+    built = []
+
+    class Counted(extract.vision.VisionEncoder):
+        def __init__(self, *given):
+            built.append(given)
+            super().__init__(*given)
+
+    monkeypatch.setattr(extract.vision, "VisionEncoder", Counted)
+    answerer = load(trained("1.e"), device="cpu")
+    for question in ("How many?", "What color?", "Is it red?"):
+        answerer.ask(photograph, question)
+    assert len(built) == 1
+    table = {"question_id": [2**62], "image_id": [2**63 - 1], "question": ["How many?"]}
+    assert len(answerer.answer(pd.DataFrame(table), {})[0]) == 5  # of any number
+
+
+@pytest.mark.parametrize("question", ["???", "¿Qué?", "wörter 字 🤖", "x" * 5000])
+@pytest.mark.parametrize("preset", ["1.e", "Original_VQA2015_ResNet", "Question_Only"])
+def test_any_question_gets_an_answer(trained, photograph, preset, question):
+    chances = [a.probability for a in load(trained(preset), device="cpu").ask(photograph, question)]
+    assert len(chances) == 5 and chances == sorted(chances)[::-1] and sum(chances) <= 1.00001
+
+
+def test_questions_without_a_known_word_are_warned_of(trained, photograph, caplog):
+    answerer = load(trained("Question_Only"), device="cpu")
+    answerer.ask(photograph, "What color is the ground?")
+    assert not caplog.records
+    answerer.ask(photograph, "Où est le chat?")
+    assert "holds no word that the model knows; its answer is a guess" in caplog.text
+
+
+def test_what_cannot_be_asked_is_one_line(trained, tmp_path):
+    answerer = load(trained("1.e"), device="cpu")
+    (tmp_path / "text.png").write_text("hello", encoding="utf-8")
+    for image, question, message in (
+        ("a.png", "", "the question is empty"), ("a.png", "  \n", "the question is empty"),
+        ("none.png", "What is it?", r"none\.png: the file is missing"),
+        ("text.png", "What is it?", r"text\.png: is not an image"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message) as caught:
+            answerer.ask(tmp_path / image, question)
+        assert "\n" not in str(caught.value)
+    # A model that sees no image does not look at one.
+    assert load(trained("Question_Only"), device="cpu").ask(tmp_path / "none.png", "How many?")
+
+
+# Runs that cannot answer --------------------------------------------------------------------------
+
+
+def test_an_unfinished_run_is_refused(copied, tmp_path):
+    copy = copied()
+    (copy / "DONE").unlink()
+    for folder in (copy, tmp_path / "nowhere"):
+        with pytest.raises(InputError, match="holds no finished run; train one with `vqa train`"):
+            load(folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.json"])
+@pytest.mark.parametrize("sums", [True, False], ids=["with sums", "old"])
+def test_a_run_that_lost_a_file_names_it(trained, copied, name, sums):
+    copy = copied()
+    if sums:
+        shutil.copy(trained("Question_Only") / "DONE", copy / "DONE")
+    (copy / name).unlink()
+    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+        load(copy)
+
+
+def of(slot, **changes):
+    """Change the record of a piece, or its keywords."""
+
+    def damage(config):
+        record = config["model"][slot]
+        (record if "class" in changes else record["keywords"]).update(changes)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(lambda config, name=name: config.pop(name)
+          for name in ("model", "structure", "image_size_px", "weights_source", "loss")),
+        *(lambda config, model=model: config.update(model=model)
+          for model in ([], None, "model", 3, {})),
+        lambda config: config["model"].pop("fusion"),
+        lambda config: config["model"].update(classifier=3),
+        of("language", **{"class": "os.system"}), of("language", **{"class": "evil", "code": "x"}),
+        of("language", heads=8), of("language", hidden="many"), of("classifier", hidden=["x"]),
+    ],
+)  # fmt: skip
+def test_a_damaged_config_is_one_line_and_runs_nothing(copied, damage, tmp_path, monkeypatch):
+    copy = copied()
+    rewrite(copy / "config.json", damage)
+    for place in (copy, tmp_path):
+        monkeypatch.syspath_prepend(str(place))
+        (place / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    with pytest.raises(InputError) as caught:
+        load(copy)
+    assert "\n" not in str(caught.value) and not (tmp_path / "ran").exists()
+
+
+def test_a_vocabulary_of_another_run_is_refused(copied):
+    copy = copied()
+    rewrite(copy / "vocabulary.json", lambda content: content["answers"].append("one more"))
+    with pytest.raises(InputError, match="does not fit the run's configuration"):
+        load(copy)
+
+
+# Frozen parts from elsewhere ----------------------------------------------------------------------
+
+
+def weights_file(path, seed: int, name: str = "resnet18"):
+    torch.manual_seed(seed)
+    torch.save(torchvision.models.get_model(name, weights=None).state_dict(), path)
+    return str(path)
+
+
+def test_weights_that_moved_can_be_named_and_others_are_refused(opened, dataset, tmp_path, caplog):
+    first = weights_file(tmp_path / "first.pth", 1)
+    run = train_recipe(PRESETS["1.b"], opened(weights=first), tmp_path / "run", epochs=1)
+    moved = str(shutil.move(first, tmp_path / "moved.pth"))
+    with pytest.raises(InputError, match=r"first\.pth: is no weights file"):
+        load(run.folder)
+    for other in (weights_file(tmp_path / "second.pth", 2), "random"):
+        with pytest.raises(InputError, match="was trained with file, sha256 .* --weights FILE"):
+            load(run.folder, weights=other)
+    answerer = load(run.folder, device="cpu", weights=moved)
+    same_answers(answerer, run.folder, dataset, stores=tmp_path / "stores")
+    assert "quite as it was trained" not in caplog.text
+
+
+@pytest.mark.slow
+def test_a_network_that_was_trained_needs_no_source(opened, dataset, tmp_path):
+    recipe = PRESETS["1.fC"].with_(vision="resnet18")
+    data = opened(weights=weights_file(tmp_path / "net.pth", 1))
+    run = train_recipe(recipe, data, tmp_path / "run", epochs=1)
+    (tmp_path / "net.pth").unlink()
+    same_answers(load(run.folder, device="cpu"), run.folder, dataset)
+
+
+def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
+    trained, opened, dataset, tmp_path, monkeypatch
+):
+    def embed(source, questions, width):
+        return sentences.hash_ngrams(questions)
+
+    monkeypatch.setattr(sentences, "embed_in_subprocess", embed)
+    folders = {}
+    for name in ("first", "second"):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        (folders[name] / "saved_model.pb").write_bytes(name.encode())
+    data = opened(sentence_encoder=folders["first"], features=tmp_path / "features")
+    run = train_recipe(PRESETS["1.b"], data, tmp_path / "run", epochs=1)
+    moved = folders["first"].rename(tmp_path / "moved")
+    with pytest.raises(InputError, match="first: is not a SavedModel folder"):
+        load(run.folder)
+    for other in (folders["second"], HASHED_NGRAMS):
+        with pytest.raises(InputError, match="was trained with universal.*--sentence-encoder DIR"):
+            load(run.folder, encoder=other)
+    answerer = load(run.folder, device="cpu", encoder=moved)
+    same_answers(answerer, run.folder, dataset, stores=data.features / "tiny")
+    with pytest.raises(InputError, match="was trained with hashed-ngrams, which is not what"):
+        load(trained("1.e"), encoder=moved)
