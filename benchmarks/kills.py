@@ -96,8 +96,8 @@ def warm_up(shared: Path) -> None:
     open_writer(shared, 1).close()  # the one way to import it without TensorFlow
     for name in (
         "papermill", "requests", "vqa_helpers.batch",
-        "vqa_helpers.data.build", "vqa_helpers.data.public.download", "vqa_helpers.training.train",
-        "vqa_helpers.report.seeds", "vqa_helpers.report.tables",
+        "vqa_helpers.data.build", "vqa_helpers.data.public.web", "vqa_helpers.training.train",
+        "vqa_helpers.report.tables",
     ):  # fmt: skip
         importlib.import_module(name)
     extract.SHARD_IMAGES = SHARD_IMAGES  # for many shards of few images

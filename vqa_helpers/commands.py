@@ -291,16 +291,15 @@ def compare(options: Namespace) -> int:
 
 def batch(options: Namespace) -> int:
     """`vqa batch`."""
-    from vqa_helpers.batch import read_parameters, run_batch, select
+    from vqa_helpers.batch import run_batch, select
     from vqa_helpers.cluster import executor_of
 
-    notebooks = select(options.notebooks, options.only)
-    parameters = read_parameters(options.parameter, notebooks)
     with executor_of(options, options.jobs) as map_units:
         outcomes = run_batch(
-            notebooks,
-            parameters,
+            select(options.notebooks, options.only),
+            options.parameter,
             out=options.out or Path("runs") / "notebooks",
+            jobs=options.jobs,
             map_units=map_units,
             timeout_s=options.timeout,
             force=options.force,
