@@ -36,12 +36,12 @@ import numpy as np
 import pandas
 import torch
 from PIL import Image
+from vqa_helpers.vision.encoders import WIDTHS, VisionEncoder, for_inference
 
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.features.extract import batch_size, fill_store
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.report.tables import to_markdown
-from vqa_helpers.vision.encoders import WIDTHS, VisionEncoder, for_inference
 
 DRAWN = 64  # different photographs
 QUALITY = 87  # about 160 kB each

@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-
 from vqa_helpers.experiment.options import pick_device
 from vqa_helpers.model.presets import find_preset
 from vqa_helpers.model.vqa import build_model
+
 from vqa_helpers.training import pixels
 from vqa_helpers.training.batches import Batches, QuestionTensors
 from vqa_helpers.training.loop import Trainer

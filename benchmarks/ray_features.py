@@ -20,9 +20,9 @@ from pathlib import Path
 import pandas
 
 from vqa_helpers.cluster import HERE, ray_cluster
-from vqa_helpers.data.build import open_dataset
-from vqa_helpers.report.tables import to_markdown
+from vqa_helpers.data.folder import open_dataset
 from vqa_helpers.features.extract import Compute, fill_store
+from vqa_helpers.report.tables import to_markdown
 
 
 def main() -> None:

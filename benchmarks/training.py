@@ -31,20 +31,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
-
-from vqa_helpers.data.build import open_dataset
-from vqa_helpers.data.vocabulary import UNKNOWN, WordVocabulary
 from vqa_helpers.experiment.options import Options, pick_device
 from vqa_helpers.experiment.prepare import prepare
-from vqa_helpers.features.pixels import load_square
 from vqa_helpers.language.sentence import hash_ngrams
 from vqa_helpers.model.config import Preset, Schedule
 from vqa_helpers.model.presets import PRESETS, find_preset
 from vqa_helpers.model.vqa import build_model
-from vqa_helpers.training.batches import Batch, Batches, FeatureRows, QuestionTensors
-from vqa_helpers.training.loop import Trainer, evaluate
 from vqa_helpers.training.pixels import PixelRows
 from vqa_helpers.vision.encoders import WIDTHS
+
+from vqa_helpers.data.folder import open_dataset
+from vqa_helpers.data.vocabulary import UNKNOWN, WordVocabulary
+from vqa_helpers.features.pixels import load_square
+from vqa_helpers.training.batches import Batch, Batches, FeatureRows, QuestionTensors
+from vqa_helpers.training.loop import Trainer, evaluate
 
 WORDS, ANSWERS, IMAGES, SIZE_PX = 3_209, 1_000, 2_000, 64
 # Questions of each length among the 48,061 of `vqa2_text`, of 10,000, from two words on.

@@ -22,18 +22,18 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, PathPatch, Recta
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import EngFormatter
 from torch import nn
-
-from vqa_helpers.data.build import open_dataset
 from vqa_helpers.model.config import Glove, Preset
 from vqa_helpers.model.presets import PRESETS
 from vqa_helpers.model.vqa import build_model
+from vqa_helpers.vision.encoders import VisionEncoder
+
+from vqa_helpers.data.folder import open_dataset
 from vqa_helpers.report import style
 from vqa_helpers.report.cards import OUTCOMES
 from vqa_helpers.report.interesting import Example, choose_examples
 from vqa_helpers.report.style import BLUE, DARK_GREY, GREEN, GREY, INK, ORANGE, PALE, RED
 from vqa_helpers.report.tables import best_first
 from vqa_helpers.runs import find_experiments
-from vqa_helpers.vision.encoders import VisionEncoder
 
 HERE = Path(__file__).parent
 # The four pieces, in the order of the data, and the colour each has in every diagram.

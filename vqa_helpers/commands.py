@@ -222,8 +222,8 @@ def _load(options: Namespace):  # -> Answerer
 
 def predict(options: Namespace) -> int:
     """`vqa predict`."""
+    from vqa_helpers.data.folder import find_images
     from vqa_helpers.data.formats import read_questions, write_results
-    from vqa_helpers.data.images import find_images
 
     table = read_questions(options.questions)
     answerer = _load(options)
@@ -320,7 +320,7 @@ def report(options: Namespace) -> int:
     if options.table:
         print(to_markdown(results_table(find_experiments(options.runs))))
     if options.figures:
-        from vqa_helpers.data.build import open_dataset
+        from vqa_helpers.data.folder import open_dataset
         from vqa_helpers.report.show import write_gallery
 
         for path in write_gallery(open_dataset(options.data), options.runs, options.figures):

@@ -11,9 +11,9 @@ import pytest
 
 from tests.builders import read_json, write_dataset, write_json, write_release
 from tests.data.public.server import Server
-from vqa_helpers.data.build import Fetching, build, draw_demo, open_dataset
+from vqa_helpers.data.build import Fetching, build, draw_demo
 from vqa_helpers.data.catalogue import ENTRIES
-from vqa_helpers.data.folder import read_folder
+from vqa_helpers.data.folder import open_dataset, read_folder
 from vqa_helpers.data.subset import cut
 from vqa_helpers.errors import InputError
 

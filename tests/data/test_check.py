@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 from PIL import Image
+from vqa_helpers.vision import preprocess
 
 from tests.builders import write_dataset
 from vqa_helpers.data.check import MOST_LINES, MOST_PIXELS, check_folder
 from vqa_helpers.data.folder import MANIFEST, read_folder
 from vqa_helpers.errors import InputError
-from vqa_helpers.vision import preprocess
 
 
 def lines(folder, kind=None, **options):

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from vqa_helpers.model.presets import PRESETS
 
 from tests.builders import write_dataset
-from vqa_helpers.model.presets import PRESETS
 from vqa_helpers.runs import find_runs
 
 ROOT = Path(__file__).parents[2]

@@ -14,9 +14,17 @@ from pathlib import Path
 import pandas as pd
 
 from vqa_helpers.data.catalogue import CUT_FROM, DEMO, ENTRIES, RELEASES, RULES, SUBSETS, Rule
-from vqa_helpers.data.folder import MANIFEST, Dataset, read_folder, read_manifest
+from vqa_helpers.data.folder import (
+    DATA,
+    MANIFEST,
+    Dataset,
+    find_folder,
+    find_images,
+    read_folder,
+    read_manifest,
+    require_seed,
+)
 from vqa_helpers.data.formats import SPLITS, read_questions, read_split, read_tables, write_split
-from vqa_helpers.data.images import find_images
 from vqa_helpers.data.public.download import PHOTOGRAPHS, download, fetch_images
 from vqa_helpers.data.public.sources import read_sources
 from vqa_helpers.data.splits import cut_from_train, keep_apart
@@ -26,8 +34,6 @@ from vqa_helpers.files import locked, sha256_of
 
 log = logging.getLogger(__name__)
 
-DATA = Path("data")
-MOST_SEED = 2**32 - 1  # that scikit-learn takes
 VALIDATION_SHARE = 0.05  # of the train images of a release: more would be lost to training
 MOST_ABSENT = 0.1  # of the photographs, beyond which a test set is not worth exporting
 
@@ -59,39 +65,6 @@ class Fetching:
         """The folder of a public source, downloaded if it is not here."""
         source = read_sources(self.sources)[name]
         return download(source, self.root, mirror=self.mirror, offline=self.offline)
-
-
-def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA) -> Dataset:
-    """Open a dataset by the name the catalogue gives it, or by its folder.
-
-    The demo is drawn on first use.
-
-    Args:
-        data: "demo", the name of a dataset built under `root`, or a folder.
-        seed: of the splits that have to be cut.
-    """
-    _require_seed(seed)
-    return read_folder(_find(data, root), seed)
-
-
-def _require_seed(seed: int) -> None:
-    if not 0 <= seed <= MOST_SEED:
-        raise InputError(f"seed {seed}: use 0 to {MOST_SEED}")
-
-
-def _find(data: str | Path, root: Path) -> Path:
-    """The folder of a dataset; the demo's is drawn."""
-    name = str(data)
-    if name == DEMO:
-        return draw_demo(root / DEMO)
-    if not Path(data).is_dir() and (root / name / MANIFEST).exists():
-        return root / name
-    if Path(data).exists():
-        return Path(data)  # a file is refused, with its remedy, where it is read
-    if name in ENTRIES:
-        raise InputError(f"dataset {name} is not on this machine; `vqa data build {name}` makes it")
-    names = ", ".join(ENTRIES)
-    raise InputError(f"{name}: is neither a folder nor a named dataset; the names are {names}")
 
 
 def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
@@ -133,7 +106,7 @@ def build(
         raise InputError(f"split rule {rule!r}: use {' or '.join(RULES)}")
     if name in RELEASES and rule != "by-image":
         raise InputError(f"{name} is an official release with splits of its own; leave --split")
-    _require_seed(seed)
+    require_seed(seed)
     if name == DEMO:
         return draw_demo(out or fetching.root / DEMO, seed)
     if out is None:
@@ -177,7 +150,7 @@ def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: F
         for subset in ENTRIES[name].subsets:
             fetching.download(f"coco-{subset}")
         return
-    folder, subset = fetching.root / PHOTOGRAPHS, CUT_FROM[1]
+    folder, subset = fetching.root / PHOTOGRAPHS, CUT_FROM[1][0]
     wanted = set().union(*(table["image_id"].tolist() for table in splits.values()))
     lacking = sorted(wanted - find_images(folder / subset, wanted).keys())
     if lacking:
@@ -220,10 +193,10 @@ def _of_release(release: str, source: Source, fetching: Fetching) -> tuple[Path,
 
 def _read_pool(source: Source, fetching: Fetching) -> Made:
     """What the study's datasets are cut from."""
-    release, subset = CUT_FROM
+    release, (subset,) = CUT_FROM
     if source is not None and len(_subset_files(Path(source), release, subset)) < 2:
         # A dataset, as its files have it: what a run would cut or leave out is cut anew here.
-        return read_folder(_find(source, fetching.root), arranged=False), []
+        return read_folder(find_folder(source, fetching.root), arranged=False), []
     folder, filed, images = _of_release(release, source, fetching)
     table, files = _read_subset(folder, release, subset)
     return Dataset(f"{release} {subset}", folder, {"train": table}, {}, filed, 0, images), files

@@ -46,7 +46,7 @@ CUTS = {
     "E": Cut("yes/no", 10_000, _SHARES, "reference study, dataset E"),
     "100k": Cut("open", None, _SHARES, "reference study, dataset 100k: all of VQA v1 val2014"),
 }
-CUT_FROM = ("v1", "val2014")  # what the study cut all of them from
+CUT_FROM = ("v1", ("val2014",))  # what the study cut all of them from
 
 DEMO = "demo"
 
@@ -71,21 +71,17 @@ class Entry:
     licence: str = "questions CC BY 4.0; images Flickr's"
 
 
-def _cut(about: str, questions: int, images: int, whole: bool = False) -> Entry:
-    return Entry(about, questions, images, CUT_FROM[0], CUT_FROM[1:], whole)
-
-
 ENTRIES = {
     DEMO: Entry(
         "drawn scenes with questions about them; made on this machine in seconds", 4_500, 1_500,
         licence="this project's own",
     ),
-    "A": _cut("100 questions with the answers 1 to 20", 100, 100),
-    "B": _cut("1,000 questions with the answers 1 to 20", 1_000, 1_000),
-    "C": _cut("5,000 questions with the answers 1 to 20", 5_000, 5_000),
-    "D": _cut("10,000 questions with the answers 1 to 20", 10_000, 10_000),
-    "E": _cut("10,000 yes/no questions", 10_000, 10_000),
-    "100k": _cut("every question of VQA v1 val2014", 121_512, 40_504, whole=True),
+    "A": Entry("100 questions with the answers 1 to 20", 100, 100, *CUT_FROM),
+    "B": Entry("1,000 questions with the answers 1 to 20", 1_000, 1_000, *CUT_FROM),
+    "C": Entry("5,000 questions with the answers 1 to 20", 5_000, 5_000, *CUT_FROM),
+    "D": Entry("10,000 questions with the answers 1 to 20", 10_000, 10_000, *CUT_FROM),
+    "E": Entry("10,000 yes/no questions", 10_000, 10_000, *CUT_FROM),
+    "100k": Entry("every question of VQA v1 val2014", 121_512, 40_504, *CUT_FROM, True),
     "v1": Entry("VQA v1: train2014, reported on val2014", 369_861, 123_287, "v1", SUBSETS[:2], True),
     "v2": Entry("VQA v2: train2014, reported on val2014", 658_111, 123_287, "v2", SUBSETS[:2], True),
 }  # fmt: skip

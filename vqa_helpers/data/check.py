@@ -13,9 +13,8 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from vqa_helpers.data.folder import Manifest, read_manifest
+from vqa_helpers.data.folder import Manifest, find_images, read_manifest
 from vqa_helpers.data.formats import OFFICIAL_ANSWERS, read_tables
-from vqa_helpers.data.images import find_images
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.errors import InputError

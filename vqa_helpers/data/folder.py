@@ -7,22 +7,35 @@ Knows nothing of networks, vocabularies or runs.
 
 import hashlib
 import logging
+import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.catalogue import Rule
-from vqa_helpers.data.decode import DecodeError, decode
-from vqa_helpers.data.formats import SPLITS, read_bytes, read_tables
-from vqa_helpers.data.images import find_images
+from vqa_helpers.data.catalogue import DEMO, ENTRIES, Rule
+from vqa_helpers.data.formats import (
+    SPLITS,
+    DecodeError,
+    Report,
+    decode,
+    read_bytes,
+    read_tables,
+    refuse,
+)
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.errors import InputError
 
 log = logging.getLogger(__name__)
 
+DATA = Path("data")  # where named datasets lie
+MOST_SEED = 2**32 - 1  # that scikit-learn takes
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MANIFEST = "dataset.json"  # written by `build`: the dataset's name and where its images lie
+_TRAILING_ID = re.compile(r"(\d+)$")
 
 
 @dataclass
@@ -109,6 +122,42 @@ class Dataset:
         return digest.hexdigest()
 
 
+def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA) -> Dataset:
+    """Open a dataset by the name the catalogue gives it, or by its folder.
+
+    The demo is drawn on first use.
+
+    Args:
+        data: "demo", the name of a dataset built under `root`, or a folder.
+        seed: of the splits that have to be cut.
+    """
+    require_seed(seed)
+    return read_folder(find_folder(data, root), seed)
+
+
+def require_seed(seed: int) -> None:
+    """Refuse a seed that scikit-learn would not take."""
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError(f"seed {seed}: use 0 to {MOST_SEED}")
+
+
+def find_folder(data: str | Path, root: Path) -> Path:
+    """The folder of a dataset; the demo's is drawn."""
+    name = str(data)
+    if name == DEMO:
+        from vqa_helpers.data.build import draw_demo
+
+        return draw_demo(root / DEMO)
+    if not Path(data).is_dir() and (root / name / MANIFEST).exists():
+        return root / name
+    if Path(data).exists():
+        return Path(data)  # a file is refused, with its remedy, where it is read
+    if name in ENTRIES:
+        raise InputError(f"dataset {name} is not on this machine; `vqa data build {name}` makes it")
+    names = ", ".join(ENTRIES)
+    raise InputError(f"{name}: is neither a folder nor a named dataset; the names are {names}")
+
+
 def read_folder(folder: Path, seed: int = 0, arranged: bool = True) -> Dataset:
     """Open a dataset folder.
 
@@ -156,3 +205,35 @@ def read_manifest(folder: Path) -> Manifest:
         return decode(read_bytes(path), Manifest)
     except DecodeError as error:
         raise InputError(f"{path}: {error}; build the dataset again") from None
+
+
+def find_images(folder: Path, wanted: Iterable[int], report: Report = refuse) -> dict[int, Path]:
+    """The file of each wanted image id that lies anywhere below `folder`.
+
+    A name ends in its id: `COCO_val2014_000000000042.jpg` and `42.png` both show image 42. COCO's
+    test2014 lies within its test2015: there one file of the two is enough. Links are followed,
+    since large image folders are often linked to.
+
+    Raises:
+        InputError: when two files end in the same wanted id.
+    """
+    wanted, found, seen = set(wanted), {}, set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(name)
+            trailing = _TRAILING_ID.search(stem)
+            if not trailing or suffix.lower() not in SUFFIXES or name.startswith("."):
+                continue
+            image_id, path = int(trailing[1]), Path(parent, name)
+            first = found.setdefault(image_id, path) if image_id in wanted else path
+            if first != path and {first.parent.name, path.parent.name} != {"test2014", "test2015"}:
+                both = f"{first.relative_to(folder)} or {path.relative_to(folder)}"
+                line = f"image {image_id} could be {both}; give every image an id of its own"
+                report("two files of one image", folder, line)
+    return found

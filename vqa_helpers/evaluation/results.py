@@ -5,8 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vqa_helpers.data.decode import DecodeError, decode_entries
-from vqa_helpers.data.formats import Result, read_annotations, read_bytes, read_questions
+from vqa_helpers.data.formats import (
+    DecodeError,
+    Result,
+    decode_entries,
+    read_annotations,
+    read_bytes,
+    read_questions,
+)
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import Normaliser, by, normalised, percent, vqa_scores
 

@@ -25,8 +25,8 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import DESCRIPTION, BadImage, decode, decode_ahead, file_mark
 from vqa_helpers.features.store import FeatureStore, Shard, gather_rows, read_shard, write_shard
 from vqa_helpers.files import locked, remove_partials, write_text
-from vqa_helpers.progress import track
 from vqa_helpers.pieces import vision
+from vqa_helpers.progress import track
 
 log = logging.getLogger(__name__)
 

@@ -22,10 +22,10 @@ from matplotlib.patches import Rectangle
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.analysis import judge
+from vqa_helpers.features.pixels import BadImage, load_square
 from vqa_helpers.report import style
 from vqa_helpers.report.style import GREY, INK, PALE, styled
 from vqa_helpers.report.verdicts import Runs, as_one
-from vqa_helpers.features.pixels import BadImage, load_square
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vqa_helpers.data.build import DATA, open_dataset
-from vqa_helpers.data.folder import MANIFEST, Dataset
+from vqa_helpers.data.folder import DATA, MANIFEST, Dataset, open_dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.analysis import counting
 from vqa_helpers.report.cards import draw_cards, judged, load_picture

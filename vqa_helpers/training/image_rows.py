@@ -92,7 +92,7 @@ class ImageRows:
 
 
 def open_images(
-    vision: nn.Module | None,
+    vision: nn.Module,
     dataset: Dataset,
     stores: Path,
     *,
@@ -112,8 +112,6 @@ def open_images(
         InputError: when there are no images, or too many are missing or cannot be read.
     """
     ids = dataset.image_ids()
-    if vision is None:
-        return ImageRows(ids)
     missing = _refuse_missing(dataset)
     if getattr(vision, "stored", False):
         return _stored(vision, dataset, stores, device, ids, missing)

@@ -15,11 +15,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from vqa_helpers.data.build import open_dataset
-from vqa_helpers.data.folder import Dataset
+from vqa_helpers.data.folder import Dataset, open_dataset
 from vqa_helpers.data.text import clean_white_space, normalise, tokenize_all
 from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
-from vqa_helpers.device import pick_device
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import vqa_accuracy
 from vqa_helpers.files import is_sealed, locked, seal
@@ -50,7 +48,7 @@ class Data:
         offline: whether named stand-ins take the place of what would be downloaded.
         features: folder of the feature stores and sentence vectors.
         glove: a GloVe file; None looks where downloads are kept.
-        device: as torch spells it.
+        device: "cpu", "cuda", or "auto": a GPU where there is one.
     """
 
     dataset: Dataset
@@ -135,11 +133,13 @@ class Data:
         usual = {"vision": self.usual("vision"), "language": usual}
         return build_model(recipe.choices, self.words, len(self.answers), usual)
 
-    def images(self, vision: nn.Module | None, seed: int = 0) -> ImageRows:
+    def images(self, vision: nn.Module | None, device: str = "cpu", seed: int = 0) -> ImageRows:
         """What a vision piece sees of the dataset; see `open_images`."""
+        if vision is None:
+            return ImageRows(self.dataset.image_ids())
         stores = self.features / self.dataset.image_source
         return open_images(
-            vision, self.dataset, stores, size_px=self.size_px, device=self.device, seed=seed
+            vision, self.dataset, stores, size_px=self.size_px, device=device, seed=seed
         )
 
     def batches(
@@ -147,6 +147,7 @@ class Data:
         model: VQAModel,
         images: ImageRows,
         training: Training,
+        device: str = "cpu",
         share: tuple[int, int] = (0, 1),
     ) -> dict[str, Batches]:
         """Every split in batches; of train the questions that teach alone.
@@ -168,15 +169,16 @@ class Data:
             soft = training.loss in SOFT_LOSSES
             examples = examples_of(table, question, images.ids, self.answers, soft)
             examples = examples.learnable() if name == "train" else examples
-            made[name] = Batches(examples, images.rows, training.batch, self.device, share)
-        if len(made["train"]) < 2:
+            made[name] = Batches(examples, images.rows, training.batch, device, share)
+        learnt = len(made["train"])
+        if learnt < 2:
             raise InputError(
                 f"{self.dataset.folder}: training needs at least two answered questions"
             )
-        if min(len(made["train"]), training.batch) < share[1]:
+        if min(learnt, training.batch) < share[1]:
             raise InputError(
-                f"{self.dataset.folder}: {share[1]} processes cannot share {len(made['train'])} "
-                f"questions in batches of {training.batch}; use fewer processes"
+                f"{self.dataset.folder}: {share[1]} processes cannot share {learnt} questions in "
+                f"batches of {training.batch}; use fewer processes"
             )
         return made
 
@@ -225,7 +227,7 @@ def open_data(
     if offline and encoder == USE and not encoder_is_local():
         encoder = HASHED_NGRAMS
     return Data(
-        dataset, weights, size, encoder, offline, Path(features), glove, pick_device(device)
+        dataset, weights, size, encoder, offline, Path(features), glove, device
     )
 
 

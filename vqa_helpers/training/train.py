@@ -20,19 +20,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
-from vqa_helpers.data.build import MOST_SEED
-from vqa_helpers.data.formats import has_official_answers, write_results
+from vqa_helpers.data.folder import MOST_SEED
 from vqa_helpers.data.text import tokenize_all
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
-from vqa_helpers.evaluation.calibration import calibrate
-from vqa_helpers.evaluation.compare import against
-from vqa_helpers.evaluation.guesses import blind_guesses
-from vqa_helpers.evaluation.metrics import measure, percent, score, vqa_scores
 from vqa_helpers.files import locked, remove_partials
 from vqa_helpers.pieces.choice import structure_of
 from vqa_helpers.pieces.model import VQAModel
@@ -42,9 +37,6 @@ from vqa_helpers.runs import (
     CONFIG,
     ENVIRONMENT,
     HISTORY,
-    METRICS,
-    PREDICTION_COLUMNS,
-    PREDICTIONS,
     SPLIT,
     TIMING,
     VOCABULARY,
@@ -55,7 +47,6 @@ from vqa_helpers.runs import (
     run_folder,
     write_history,
     write_json,
-    write_predictions,
 )
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.checkpoint import (
@@ -67,10 +58,11 @@ from vqa_helpers.training.checkpoint import (
     save_checkpoint,
     save_model,
 )
-from vqa_helpers.training.inputs import Data
-from vqa_helpers.training.loop import Epoch, Trainer, rank
+from vqa_helpers.training.inputs import Data, build_model
+from vqa_helpers.training.loop import Epoch, Trainer
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
-from vqa_helpers.training.tensorboard import open_writer, record_epoch, write_board
+from vqa_helpers.training.measuring import measure_run, validation_score
+from vqa_helpers.training.tensorboard import open_writer, record_epoch
 
 log = logging.getLogger(__name__)
 
@@ -115,33 +107,35 @@ def train(
     if epochs < 0:
         raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
     _refuse_vain_training(model, training)
+    _refuse_unrecorded(model, data)
     name = name_of(model, data, training, preset)
     short = name if len(name) <= 120 else f"{name[:120]}+{sha256(name.encode()).hexdigest()[:8]}"
     folder = Path(folder) if folder else run_folder(Path(runs), data.name, short, seed)
     accelerator = _accelerator(data.device)
     share = (accelerator.process_index, accelerator.num_processes)
+    device = str(accelerator.device)
     with ExitStack() as held:
         if accelerator.is_main_process:
             # Beside the folder, not inside: setting it aside must not take the lock along.
             held.enter_context(locked(folder.with_name(f".{folder.name}.lock"), folder))
-        # Words first: what is wrong with them shows before hours of feature extraction.
-        if model.language is not None:
-            model.encode(["what is this?"], data.words)
-        images = data.images(model.vision, seed)
-        batches = data.batches(model, images, training, share)
         config = _config(model, data, training, name, preset, seed, epochs or training.epochs)
         if _decide(accelerator, lambda: _finished(folder, config, set_aside)):
             log.info("%s: is finished; nothing to do", folder)
             return Run(folder)
+        # Words first: what is wrong with them shows before hours of feature extraction.
+        if model.language is not None:
+            model.encode(["what is this?"], data.words)
+        images = data.images(model.vision, device, seed)
+        batches = data.batches(model, images, training, device, share)
         if accelerator.is_main_process:
-            _begin(folder, config, data, model, accelerator)
+            _begin(folder, config, data, model)
         accelerator.wait_for_everyone()
         train_s = _fit(model, data, training, batches, folder, config, accelerator)
         unseen = gather_object(images.unseen())  # each process decodes photographs of its own
         if accelerator.is_main_process:
             start = time.perf_counter()
             load_model(folder, model)
-            _measure(folder, config, model, data, batches)
+            measure_run(folder, config, model, data, batches)
             answered = len(batches["train"]) * config["epochs"]
             timing = {
                 "features_s": images.seconds,
@@ -151,6 +145,7 @@ def train(
                 "unseen_images": len({*unseen, *images.unseen()}),
             }
             write_json(folder / TIMING, timing)
+            write_json(folder / ENVIRONMENT, environment(device, processes=share[1]))
             mark_done(folder, leave_out=CHECKPOINT)
             remove_checkpoint(folder)  # after: a kill in between must not cost all the training
         accelerator.wait_for_everyone()
@@ -275,23 +270,33 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _begin(
-    folder: Path, config: dict, data: Data, model: VQAModel, accelerator: Accelerator
-) -> None:
+def _begin(folder: Path, config: dict, data: Data, model: VQAModel) -> None:
     """Write down what is going to be trained, from what."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
     write_json(folder / CONFIG, config)
     write_json(folder / SPLIT, data.dataset.split_record())
-    write_json(
-        folder / ENVIRONMENT,
-        environment(str(accelerator.device), processes=accelerator.num_processes),
-    )
     words = getattr(model.language, "vocabulary", None)
-    if words is None and config["model"]["language"] and not hasattr(model.language, "encode"):
+    if words is None and model.language is not None and not hasattr(model.language, "encode"):
         words = data.words
     vocabulary = {"answers": list(data.answers.answers), "words": words and list(words.words)}
     write_json(folder / VOCABULARY, vocabulary)
+
+
+def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
+    """Refuse a plain module that was made with keywords it does not keep: from what is recorded of
+    it another model would be built, whose answers this run's would not be."""
+    plain = [p for p in model.children() if not hasattr(p, "_made_with")]
+    if not plain:
+        return
+    usual = {"vision": data.usual("vision"), "language": data.usual("language")}
+    again = build_model(model.choices(), data.words, len(data.answers), usual)
+    for slot, piece in model.named_children():
+        if piece in plain and structure_of(piece) != structure_of(getattr(again, slot)):
+            raise InputError(
+                f"{type(piece).__name__}: was made with keywords that it does not keep; keep each as "
+                "an attribute of the same name, or derive the class from vqa_helpers.pieces.choice.Piece"
+            )
 
 
 def _refuse_vain_training(model: VQAModel, training: Training) -> None:
@@ -315,9 +320,14 @@ def _refuse_vain_training(model: VQAModel, training: Training) -> None:
 
 def _accelerator(device: str) -> Accelerator:
     """Who trains: this process, or those that were launched together, with a device each."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device {device!r}: use cpu, cuda, or auto for a GPU where there is one")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device 'cuda': there is no GPU that torch can use here; try cpu")
+    cpu = device == "cpu" or not torch.cuda.is_available()
     waiting = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
     try:
-        return Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[waiting])
+        return Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[waiting])
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise InputError(
@@ -348,14 +358,15 @@ def _fit(
     if training.loss == "binary cross entropy" and hasattr(model.classifier, "start_from"):
         model.classifier.start_from(prior_logits(train.examples.soft, len(data.answers)))
     loss = Loss(training.loss, inverse_frequencies(train.examples.target, len(data.answers)))
-    score = _validation_score(data)
+    score = validation_score(data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
     history: list[dict] = []
-    if (checkpoint := _left_behind(folder, config)) is not None:
+    left = (folder / CHECKPOINT).exists()
+    if left and (checkpoint := _left_behind(folder, config)) is not None:
         trainer.restore(checkpoint["trainer"])
         history = json.loads(checkpoint["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
-    writer = open_writer(folder, trainer.epoch + 1) if accelerator.is_main_process else None
+    writer = None
     while trainer.epoch < config["epochs"]:
         epoch = trainer.run_epoch(train, validation, config["epochs"])
         if not math.isfinite(epoch.train_loss):
@@ -377,22 +388,13 @@ def _fit(
                 "trainer": trainer.state(),
             }
             save_checkpoint(folder, state)
+            writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
             log.info("%s", _line(epoch, config["epochs"], better))
         accelerator.wait_for_everyone()
     if writer is not None:
         writer.close()
     return sum(row["train_s"] for row in history)
-
-
-def _validation_score(data: Data):
-    """VQA accuracy of validation predictions, percent; None where it is not defined."""
-    table, answers = data.dataset.splits["validation"], data.answers.answers
-    if not has_official_answers(table):
-        return None
-    return lambda predictions: percent(
-        vqa_scores([answers[i] for i in predictions.tolist()], table)
-    )
 
 
 def _left_behind(folder: Path, config: dict) -> dict | None:
@@ -416,52 +418,3 @@ def _line(epoch: Epoch, epochs: int, better: bool) -> str:
         f"{epoch.train_top1:.2f} %; validation loss {epoch.validation_loss:.4f}, top-1 "
         f"{epoch.validation_top1:.2f} %{vqa}; {epoch.train_s:.1f} s{' (best)' if better else ''}"
     )
-
-
-# ---------------------------------------------------------------- measuring
-
-
-def _measure(
-    folder: Path, config: dict, model: VQAModel, data: Data, batches: dict[str, Batches]
-) -> None:
-    """Write the answers to every split but train: results JSON, and where the truth is known
-    predictions and metrics."""
-    dataset, vocabulary = data.dataset, data.answers
-    answered = [split for split in ("validation", "test") if dataset.answered(split)]
-    guesses = blind_guesses(dataset, answered, data.features / dataset.name / "guesses")
-    rows: list[dict] = []
-    metrics = {}
-    for split, table in dataset.splits.items():
-        if split == "train":
-            continue
-        ids, probabilities = rank(model, batches[split], config["loss"])
-        ranked = [[vocabulary.answers[i] for i in row] for row in ids.tolist()]
-        first = [row[0] for row in ranked]
-        write_results(folder / RESULTS.format(split=split), table["question_id"], first)
-        if split == "export":
-            continue  # for the evaluation server alone
-        columns = dict.fromkeys(PREDICTION_COLUMNS, [None] * len(table)) | {
-            "split": [split] * len(table),
-            "question_id": table["question_id"].tolist(),
-            "image_id": table["image_id"].tolist(),
-            "answers": ranked,
-            "probabilities": [[round(p, 6) for p in row] for row in probabilities.tolist()],
-        }
-        if split in answered:
-            scores = score(table, ranked, vocabulary)
-            best = best_guesser(guesses[split], table)
-            blind = guesses[split][best]
-            metrics[split] = {
-                **measure(table, scores, vocabulary),
-                "calibration": calibrate(probabilities[:, 0].numpy(), scores.top1),
-                "baselines": measure_guesses(guesses[split], table),
-                "against_blind": against(best, scores.top1, hits(blind, table), table["image_id"]),
-            }
-            columns |= {"truth": table["answer"].tolist(), "blind": blind}
-            if scores.vqa is not None:
-                columns["vqa"] = scores.vqa.round(6).tolist()
-        entries = zip(*columns.values(), strict=True)
-        rows += [dict(zip(columns, entry, strict=True)) for entry in entries]
-    write_predictions(folder / PREDICTIONS, rows)
-    write_json(folder / METRICS, metrics)
-    write_board(folder, config, metrics, model, dataset.splits["train"], vocabulary.answers)

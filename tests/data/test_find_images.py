@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from vqa_helpers.data.images import find_images
+from vqa_helpers.data.folder import find_images
 from vqa_helpers.errors import InputError
 
 

@@ -1,0 +1,80 @@
+"""Measure a trained model: what it answers to every split but train, and what that is worth."""
+
+from pathlib import Path
+
+from vqa_helpers.data.formats import has_official_answers, write_results
+from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
+from vqa_helpers.evaluation.calibration import calibrate
+from vqa_helpers.evaluation.compare import against
+from vqa_helpers.evaluation.guesses import blind_guesses
+from vqa_helpers.evaluation.metrics import measure, percent, score, vqa_scores
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.runs import (
+    METRICS,
+    PREDICTION_COLUMNS,
+    PREDICTIONS,
+    write_json,
+    write_predictions,
+)
+from vqa_helpers.training.batches import Batches
+from vqa_helpers.training.inputs import Data
+from vqa_helpers.training.loop import rank
+from vqa_helpers.training.tensorboard import write_board
+
+RESULTS = "results_{split}.json"  # for the evaluation server
+
+
+def validation_score(data: Data):
+    """VQA accuracy of validation predictions, percent; None where it is not defined."""
+    table, answers = data.dataset.splits["validation"], data.answers.answers
+    if not has_official_answers(table):
+        return None
+    return lambda predictions: percent(
+        vqa_scores([answers[i] for i in predictions.tolist()], table)
+    )
+
+
+def measure_run(
+    folder: Path, config: dict, model: VQAModel, data: Data, batches: dict[str, Batches]
+) -> None:
+    """Write the answers to every split but train: results JSON, and where the truth is known
+    predictions and metrics."""
+    dataset, vocabulary = data.dataset, data.answers
+    answered = [split for split in ("validation", "test") if dataset.answered(split)]
+    guesses = blind_guesses(dataset, answered, data.features / dataset.name / "guesses")
+    rows: list[dict] = []
+    metrics = {}
+    for split, table in dataset.splits.items():
+        if split == "train":
+            continue
+        ids, probabilities = rank(model, batches[split], config["loss"])
+        ranked = [[vocabulary.answers[i] for i in row] for row in ids.tolist()]
+        first = [row[0] for row in ranked]
+        write_results(folder / RESULTS.format(split=split), table["question_id"], first)
+        if split == "export":
+            continue  # for the evaluation server alone
+        columns = dict.fromkeys(PREDICTION_COLUMNS, [None] * len(table)) | {
+            "split": [split] * len(table),
+            "question_id": table["question_id"].tolist(),
+            "image_id": table["image_id"].tolist(),
+            "answers": ranked,
+            "probabilities": [[round(p, 6) for p in row] for row in probabilities.tolist()],
+        }
+        if split in answered:
+            scores = score(table, ranked, vocabulary)
+            best = best_guesser(guesses[split], table)
+            blind = guesses[split][best]
+            metrics[split] = {
+                **measure(table, scores, vocabulary),
+                "calibration": calibrate(probabilities[:, 0].numpy(), scores.top1),
+                "baselines": measure_guesses(guesses[split], table),
+                "against_blind": against(best, scores.top1, hits(blind, table), table["image_id"]),
+            }
+            columns |= {"truth": table["answer"].tolist(), "blind": blind}
+            if scores.vqa is not None:
+                columns["vqa"] = scores.vqa.round(6).tolist()
+        entries = zip(*columns.values(), strict=True)
+        rows += [dict(zip(columns, entry, strict=True)) for entry in entries]
+    write_predictions(folder / PREDICTIONS, rows)
+    write_json(folder / METRICS, metrics)
+    write_board(folder, config, metrics, model, dataset.splits["train"], vocabulary.answers)
