@@ -108,6 +108,8 @@ def test_an_own_class_is_found_before_the_packages():
     assert choice_from("fusion", record, {"Product": Product}, "c").made_by is Product
     with pytest.raises(InputError, match="the class Product, which is not here"):
         choice_from("fusion", record, {}, "c")
+    record = Choice(nn.Linear).record()  # nor a library's
+    assert choice_from("classifier", record, {"Linear": nn.Linear}, "c").made_by is nn.Linear
 
 
 class Unkept(nn.Module):

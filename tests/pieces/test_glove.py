@@ -2,6 +2,7 @@
 
 import gzip
 import zipfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,8 @@ def test_gzip_and_zip_read_like_the_text(tmp_path):
     with zipfile.ZipFile(archive, "w") as out:
         out.writestr("glove.6B.3d.txt", TEXT)
         out.writestr("glove.6B.2d.txt", "cat 8 9\n")
-    for path in (packed, archive):
-        assert read_glove(path, ["cat"], 3)[0].tolist() == [[1, 2, 3]]
+    assert read_glove(packed, ["cat"], 3)[0].tolist() == [[1, 2, 3]]
+    assert read_glove(archive, ["cat"], 3)[0].tolist() == [[1, 2, 3]]
     assert read_glove(archive, ["cat"], 2)[0].tolist() == [[8, 9]]
 
 
@@ -120,17 +121,10 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path, monkeypatch):
 
 # ---------------------------------------------------------------- the stand-in
 
-TOY = [
-    f"{verb} the {animal} {doing} on the {place}".split()
-    for verb in ("is", "was")
-    for animal in ("cat", "dog")
-    for doing in ("sleeping", "sitting")
-    for place in ("sofa", "couch")
-] + [
-    f"what {kind} is the {thing} painted".split()
-    for kind in ("color", "colour")
-    for thing in ("car", "bus", "truck")
-]
+PLACES = product(("is", "was"), ("cat", "dog"), ("sleeping", "sitting"), ("sofa", "couch"))
+COLOURS = product(("color", "colour"), ("car", "bus", "truck"))
+TOY = ["{} the {} {} on the {}".format(*words).split() for words in PLACES]
+TOY += ["what {} is the {} painted".format(*words).split() for words in COLOURS]
 
 
 def test_learned_vectors_round_trip_and_are_padded(tmp_path):

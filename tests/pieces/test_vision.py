@@ -8,7 +8,6 @@ from torch import nn
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.vision import (
-    NETWORKS,
     RANDOM_WEIGHTS,
     NetworkInLoop,
     StoredFeatures,
@@ -217,22 +216,19 @@ def test_weights_files_that_cannot_be_used(tmp_path, other_state):
     assert "is not a readable state dict" in refusal(path)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda state: {},
-        lambda state: {k: v for k, v in state.items() if k != "layer1.0.conv1.weight"},
-        lambda state: {**state, "extra.weight": torch.zeros(1)},
-        lambda state: {**state, "conv1.weight": torch.zeros(64, 3, 3, 3)},
-        lambda state: {f"module.{k}": v for k, v in state.items()},
-        lambda state: {**state, "conv1.weight": 5},
-        lambda state: {"state_dict": 5},
-    ],
-)
-def test_weights_that_do_not_fit(tmp_path, other_state, change):
+def test_weights_that_do_not_fit(tmp_path, other_state):
     path = tmp_path / "w.pth"
-    torch.save(change(other_state), path)
-    assert f"{path}: does not fit resnet18" in refusal(path)
+    for state in (
+        {},
+        {"state_dict": 5},
+        {k: v for k, v in other_state.items() if k != "layer1.0.conv1.weight"},
+        {f"module.{k}": v for k, v in other_state.items()},
+        {**other_state, "extra.weight": torch.zeros(1)},
+        {**other_state, "conv1.weight": torch.zeros(64, 3, 3, 3)},
+        {**other_state, "conv1.weight": 5},
+    ):
+        torch.save(state, path)
+        assert f"{path}: does not fit resnet18" in refusal(path)
 
 
 def test_labels_and_sources_tell_weights_apart(tmp_path):
@@ -249,10 +245,12 @@ def test_labels_and_sources_tell_weights_apart(tmp_path):
     assert "seed 0" in weights_source("resnet18", "random")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_copy_for_inference_gives_the_same_vectors(name):
+NETWORKS = [("vgg16", 4096), ("resnet18", 512), ("resnet50", 2048)]
+
+
+@pytest.mark.parametrize(("name", "width"), NETWORKS)
+def test_the_copy_for_inference_gives_the_same_vectors(name, width):
     encoder = VisionEncoder(name).eval()
-    assert encoder.out_dim == {"vgg16": 4096, "resnet18": 512, "resnet50": 2048}[name]
     for part in encoder.modules():  # as training leaves them, not as they are born
         if isinstance(part, nn.BatchNorm2d):
             part.running_mean.uniform_(-0.2, 0.2)
@@ -263,6 +261,7 @@ def test_the_copy_for_inference_gives_the_same_vectors(name):
     quick = for_inference(encoder)
     with torch.inference_mode():
         expected, got = encoder(images(2, 48)), quick(images(2, 48))
+    assert expected.shape == (2, width) and encoder.out_dim == width
     assert (got - expected).norm() < 1e-4 * expected.norm()
     assert (expected >= 0).all() == (name != "vgg16")  # a mean of ReLUs; before the ReLU
     assert not any(isinstance(part, nn.BatchNorm2d) for part in quick.modules())

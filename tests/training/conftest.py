@@ -77,13 +77,14 @@ def train(opened) -> Callable[..., Run]:
 
 
 @pytest.fixture(scope="session")
-def trained(train, tmp_path_factory) -> Callable[[str], Path]:
-    """The run folder of a preset, trained once in this session; it is not to be changed."""
+def trained(train, tmp_path_factory) -> Callable[[str | Recipe], Path]:
+    """The run folder of a recipe, trained once in this session; it is not to be changed."""
     kept: dict[str, Path] = {}
 
-    def make(preset: str) -> Path:
-        if preset not in kept:
-            kept[preset] = train(preset, tmp_path_factory.mktemp("runs") / "run").folder
-        return kept[preset]
+    def make(recipe: str | Recipe) -> Path:
+        name = recipe if isinstance(recipe, str) else recipe.name
+        if name not in kept:
+            kept[name] = train(recipe, tmp_path_factory.mktemp("runs") / "run").folder
+        return kept[name]
 
     return make

@@ -264,14 +264,14 @@ def choice_from(slot: str, record: Any, own: Mapping[str, type[nn.Module]], wher
         InputError: when the class is not here, naming it, or the record is none.
     """
     try:
-        name, keywords, code = record["class"], dict(record["keywords"]), record.get("code")
+        name, keywords, others = record["class"], dict(record["keywords"]), "code" in record
         if not isinstance(name, str):
             raise TypeError
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError):
         raise InputError(f"{where}: model.{slot} is not a piece; train the run again") from None
-    known = own if code else pieces_of(slot)
+    known = own if others else pieces_of(slot)
     if name not in known:
-        remedy = "name the file that defines it with --pieces FILE.py" if code else "train it again"
+        remedy = "name the file that defines it with --pieces FILE.py" if others else "train again"
         raise InputError(f"{where}: its {slot} is the class {name}, which is not here; {remedy}")
     return Choice(known[name]).with_(**keywords)
 
