@@ -30,8 +30,8 @@ import pandas as pd
 
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.formats import read_annotations, read_questions
-from vqa_helpers.data.text import QUESTION_TYPES, tokenize_all
-from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
+from vqa_helpers.data.text import QUESTION_TYPES
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize_all
 
 V2_TRAIN = 443_757  # questions, about 82,783 images (Goyal et al., 2017)
 V2_IMAGES = 82_783

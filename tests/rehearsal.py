@@ -27,7 +27,7 @@ import torch
 import torchvision
 
 from tests.builders import read_json, write_json, write_release
-from vqa_helpers.data.text import tokenize
+from vqa_helpers.data.vocabulary import tokenize
 
 ENCODER = """
 import sys

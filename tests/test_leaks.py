@@ -17,8 +17,7 @@ from PIL import Image
 
 from tests.builders import read_json, write_dataset, write_json
 from vqa_helpers.data.folder import read_folder
-from vqa_helpers.data.text import tokenize_all
-from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize_all
 from vqa_helpers.pieces.glove import learn_vectors, read_glove
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe

@@ -17,8 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from vqa_helpers.data.text import tokenize
-from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize
 from vqa_helpers.device import pick_device
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.extract import Encode, encode_images, fill_store

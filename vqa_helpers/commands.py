@@ -8,13 +8,17 @@ import logging
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vqa_helpers.cli import DONE, SOME_FAILED
 from vqa_helpers.errors import InputError
+
+if TYPE_CHECKING:
+    from vqa_helpers.runs import Run
 
 # ---------------------------------------------------------------- datasets
 
@@ -109,7 +113,7 @@ def features(options: Namespace) -> int:
     far = options.executor == "ray"  # where devices are, and are chosen, by each worker
     data = open_data(
         options.data, weights=options.weights, image_size=options.image_size,
-        offline=options.offline, device="cpu" if far else options.device,
+        offline=options.offline,
     )  # fmt: skip
     dataset = data.dataset
     if not dataset.images:
@@ -121,7 +125,7 @@ def features(options: Namespace) -> int:
             encoder=options.encoder,
             weights=data.weights,
             size_px=data.size_px,
-            device=options.device if far else data.device,
+            device=options.device,
             map_units=map_units if far else None,
         )
     missing = _name_missing(dataset.folder, dataset.missing_images())
@@ -139,9 +143,7 @@ class Unit:
 
 def train(options: Namespace) -> int:
     """`vqa train`: every combination of the settings, with every seed."""
-    from vqa_helpers.cluster import executor_of
     from vqa_helpers.recipe import read_settings
-    from vqa_helpers.report.tables import results_table, to_markdown
     from vqa_helpers.runs import Run
 
     if options.seeds < 1:
@@ -149,28 +151,44 @@ def train(options: Namespace) -> int:
     combinations = [tuple(settings.items()) for settings in read_settings(options.settings)]
     seeds = range(options.seed, options.seed + options.seeds)
     units = [Unit(settings, seed) for settings in combinations for seed in seeds]
-    chosen = {**vars(options), "swept": len(combinations) > 1}
     for settings in combinations:  # a mistyped one is refused before the first is trained
         _recipe(options, settings)
-    work = partial(_train_one, chosen)
     main = os.environ.get("RANK", "0") == "0"  # of processes that train together, one speaks
     if not main:
         logging.getLogger().setLevel(logging.ERROR)
-    runs, unseen = [], 0
-    with executor_of(options) as map_units:
-        for _, folder in map_units(work, units):
-            run = Run(folder)
-            runs.append(run)
-            unseen += run.timing["unseen_images"]
-            if not main:
-                continue
-            if run.config["stand_ins"]:
-                print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
-            print(to_markdown(results_table(run).set_index("name").T.rename_axis("score")))
-            print(run.folder)
+    work = partial(_train_one, {**vars(options), "swept": len(combinations) > 1})
+    runs = []
+    for folder in _mapped(options, work, units):
+        run = Run(folder)
+        runs.append(run)
+        if main:
+            _print_run(run)
     if main and len(runs) > 1:
+        from vqa_helpers.report.tables import results_table, to_markdown
+
         print(to_markdown(results_table(runs)))
-    return SOME_FAILED if unseen else DONE
+    return SOME_FAILED if any(run.timing["unseen_images"] for run in runs) else DONE
+
+
+def _mapped(options: Namespace, work: Callable[[Unit], Path], units: list[Unit]) -> Iterator[Path]:
+    """The work on each unit, here one after another or on a cluster."""
+    if options.executor == "local" and not (options.address or options.workers):
+        yield from map(work, units)
+        return
+    from vqa_helpers.cluster import executor_of
+
+    with executor_of(options) as map_units:
+        for _, done in map_units(work, units):
+            yield done
+
+
+def _print_run(run: "Run") -> None:
+    from vqa_helpers.report.tables import results_table, to_markdown
+
+    if run.config["stand_ins"]:
+        print(f"stand-ins: {', '.join(run.config['stand_ins'])}")
+    print(to_markdown(results_table(run).set_index("name").T.rename_axis("score")))
+    print(run.folder)
 
 
 def _recipe(options: Namespace, settings: tuple[tuple[str, str], ...]):  # -> Recipe
@@ -186,7 +204,6 @@ def _recipe(options: Namespace, settings: tuple[tuple[str, str], ...]):  # -> Re
 
 def _train_one(chosen: dict[str, Any], unit: Unit) -> Path:
     """Train one run, here or on a worker; returns its folder."""
-    from vqa_helpers.report.show import pin_samples
     from vqa_helpers.training.inputs import open_data
     from vqa_helpers.training.train import train_recipe
 
@@ -204,6 +221,8 @@ def _train_one(chosen: dict[str, Any], unit: Unit) -> Path:
     if folder and (options.swept or options.seeds > 1):
         folder = folder / str(unit.seed)
     run = train_recipe(recipe, data, folder, seed=unit.seed, epochs=options.epochs, set_aside=False)
+    from vqa_helpers.report.show import pin_samples
+
     pin_samples(run, data.dataset)
     return run.folder
 

@@ -7,13 +7,15 @@ or the new one, never half of one. A list of sums has the form that `sha256sum -
 import errno
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from vqa_helpers.errors import InputError
 
@@ -46,6 +48,36 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 `text` to `path` in one step."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, obj: Mapping[str, Any]) -> None:
+    """Write `obj` as indented JSON in its own key order; floats come back bit for bit.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot say; write None for "not defined".
+    """
+    write_text(path, to_json(path, obj, indent=2) + "\n")
+
+
+def to_json(path: Path, obj: Any, indent: int | None = None) -> str:
+    """`obj` as JSON, for `path`; arrays become lists, paths texts.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    try:
+        return json.dumps(obj, ensure_ascii=False, allow_nan=False, indent=indent, default=_plain)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; write None where a number is not defined") from error
+
+
+def _plain(value: Any) -> Any:
+    """Turn what json does not know into what it does."""
+    if hasattr(value, "tolist"):  # of numpy
+        return value.tolist()
+    if isinstance(value, Path):
+        return value.as_posix()
+    raise TypeError(f"{type(value).__name__} {value!r} has no JSON form")
 
 
 def remove_partials(folder: Path) -> None:

@@ -158,7 +158,11 @@ class Recipe:
             return Choice(find_class(slot, wanted, own))
         if wanted in NETWORKS and wanted not in own:
             return (self.vision or Choice(StoredFeatures)).with_(network=wanted)
-        return Choice(find_class(slot, wanted, own, tuple(NETWORKS)))
+        choice = Choice(find_class(slot, wanted, own, tuple(NETWORKS)))
+        network = self.vision and self.vision.keywords.get("network")  # another class, the same one
+        return (
+            choice.with_(network=network) if network and "network" in choice.settable() else choice
+        )
 
     def _set(self, key: str, value: Any) -> "Recipe":
         slot, _, keyword = key.rpartition(".")

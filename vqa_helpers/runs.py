@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import read_sums, sha256_of, write_sums, write_text
+from vqa_helpers.files import read_sums, sha256_of, to_json, write_sums, write_text
 
 CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
 PREDICTIONS, METRICS, DONE = "predictions.jsonl", "metrics.json", "DONE"
@@ -48,15 +48,6 @@ def run_folder(root: Path, dataset: str, preset: str, seed: int) -> Path:
     return Path(root) / dataset / preset / str(int(seed))
 
 
-def write_json(path: Path, obj: Mapping[str, Any]) -> None:
-    """Write `obj` as indented JSON in its own key order; floats come back bit for bit.
-
-    Raises:
-        ValueError: a number is not finite, which JSON cannot say; write None for "not defined".
-    """
-    write_text(path, _json(path, obj, indent=2) + "\n")
-
-
 def write_predictions(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write predictions, one JSON object a line.
 
@@ -65,7 +56,7 @@ def write_predictions(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
             the first answer, 0 to 1, and `blind` what the best blind guesser says. `truth` and
             `blind` are None where the split has no answers, `vqa` where it is not defined.
     """
-    lines = [_json(path, {name: row[name] for name in PREDICTION_COLUMNS}) for row in rows]
+    lines = [to_json(path, {name: row[name] for name in PREDICTION_COLUMNS}) for row in rows]
     write_text(path, "".join(line + "\n" for line in lines))
 
 
@@ -102,22 +93,6 @@ def mark_done(folder: Path, leave_out: str = "") -> None:
 
 def is_done(folder: Path) -> bool:
     return (Path(folder) / DONE).is_file()
-
-
-def _json(path: Path, obj: Any, indent: int | None = None) -> str:
-    try:
-        return json.dumps(obj, ensure_ascii=False, allow_nan=False, indent=indent, default=_plain)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; write None where a number is not defined") from error
-
-
-def _plain(value: Any) -> Any:
-    """Turn what json does not know into what it does."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Path):
-        return value.as_posix()
-    raise TypeError(f"{type(value).__name__} {value!r} has no JSON form")
 
 
 def _csv_cell(value: Any) -> str:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from vqa_helpers.data.text import tokenize_all
+from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.pieces.choice import Piece
 
 

@@ -1,4 +1,4 @@
-"""Words of questions, and the official normalisation of answers: pure functions on strings.
+"""The official normalisation of answers, and types of questions: pure functions on strings.
 
 The tables are those of the evaluation code published with the VQA dataset (Antol et al., 2015;
 Goyal et al., 2017). Knows nothing of files, data tables or vocabularies.
@@ -6,13 +6,11 @@ Goyal et al., 2017). Knows nothing of files, data tables or vocabularies.
 
 import json
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 NORMALISERS = ("2021", "2015")
 
-# The 65 question types of VQA v1 and v2 on COCO, the catch-all last.
 ARTICLES = frozenset({"a", "an", "the"})
 
 PUNCTUATION = tuple(';/[]"{}()=+\\_-><@`,?!')  # in the order the official code removes them
@@ -24,38 +22,12 @@ QUESTION_TYPES: tuple[str, ...] = tuple(_TABLES["question_types"])
 CONTRACTIONS: dict[str, str] = _TABLES["contractions"]
 NUMBER_WORDS: dict[str, str] = _TABLES["number_words"]
 
-# Clitics stand apart, as in the corpora that GloVe was trained on: "isn't" is "is" + "n't",
-# "what's" is "what" + "'s".
-_WORD = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W_]+?(?=n't\b)|[^\W_]+")
-_MARKS_AS_SPACES = "".join(c if c.isalnum() else " " for c in map(chr, range(128)))
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
 _PERIOD = re.compile(r"\.(?!\d)")
 # The official code passes a flag where `re.sub` expects a count, and 32 is that flag's value.
 _PERIODS_AT_MOST = 32
 _TYPES = frozenset(QUESTION_TYPES[:-1])
 _LONGEST_TYPE = max(len(kind.split()) for kind in _TYPES)
-
-
-def tokenize(question: str) -> list[str]:
-    """The lower-cased words of a question, in order, without punctuation."""
-    text = question.lower().replace("’", "'")
-    if text.isascii() and "'" not in text:  # as most are: the same words without the expression
-        return text.translate(_MARKS_AS_SPACES).split()
-    return _WORD.findall(text)
-
-
-def tokenize_all(questions: Iterable[str]) -> list[tuple[str, ...]]:
-    """The words of each question; a question asked again shares the words of the first."""
-    known: dict[str, tuple[str, ...]] = {}
-    once: dict[str, str] = {}  # one copy of each word: less memory, and its hash is at hand
-    rows = []
-    for text in questions:
-        words = known.get(text)
-        if words is None:
-            words = tuple([once.setdefault(word, word) for word in tokenize(text)])
-            known[text] = words
-        rows.append(words)
-    return rows
 
 
 def question_type_of(question: str) -> str:

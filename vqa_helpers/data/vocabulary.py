@@ -1,8 +1,9 @@
-"""The words and the answers a model knows, built from the train split alone.
+"""Words of questions, and the words and answers a model knows, built from the train split alone.
 
 Turns questions into ids and answers into targets; knows nothing of files or tensors on devices.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,33 @@ _RESERVED = ("<pad>", "<unknown>")
 OUTSIDE = -1  # the target of an answer outside the vocabulary
 
 STUDY_ANSWERS = 1_000
+
+# Clitics stand apart, as in the corpora that GloVe was trained on: "isn't" is "is" + "n't",
+# "what's" is "what" + "'s".
+_WORD = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W_]+?(?=n't\b)|[^\W_]+")
+_MARKS_AS_SPACES = "".join(c if c.isalnum() else " " for c in map(chr, range(128)))
+
+
+def tokenize(question: str) -> list[str]:
+    """The lower-cased words of a question, in order, without punctuation."""
+    text = question.lower().replace("’", "'")
+    if text.isascii() and "'" not in text:  # as most are: the same words without the expression
+        return text.translate(_MARKS_AS_SPACES).split()
+    return _WORD.findall(text)
+
+
+def tokenize_all(questions: Iterable[str]) -> list[tuple[str, ...]]:
+    """The words of each question; a question asked again shares the words of the first."""
+    known: dict[str, tuple[str, ...]] = {}
+    once: dict[str, str] = {}  # one copy of each word: less memory, and its hash is at hand
+    rows = []
+    for text in questions:
+        words = known.get(text)
+        if words is None:
+            words = tuple([once.setdefault(word, word) for word in tokenize(text)])
+            known[text] = words
+        rows.append(words)
+    return rows
 
 
 @dataclass(frozen=True)

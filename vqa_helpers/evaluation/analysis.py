@@ -14,7 +14,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.text import normalise, tokenize_all
+from vqa_helpers.data.text import normalise
+from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.bootstrap import bounds, group, resample, totals
 from vqa_helpers.evaluation.compare import Difference, Verdict, paired_difference

@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from vqa_helpers.data.text import tokenize
+from vqa_helpers.data.vocabulary import tokenize
 from vqa_helpers.evaluation.metrics import Normaliser, percent, vqa_scores
 
 Guesser = Callable[[pd.DataFrame], list[str]]

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from vqa_helpers.data.text import tokenize_all
-from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.data.vocabulary import WordVocabulary, tokenize_all
 from vqa_helpers.pieces.choice import Piece
 from vqa_helpers.pieces.glove import LEARNED_STAND_IN, LEARNED_WORDS, read_glove
 from vqa_helpers.pieces.sentences import (

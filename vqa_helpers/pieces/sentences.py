@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from vqa_helpers.data.text import tokenize
+from vqa_helpers.data.vocabulary import tokenize
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_bytes
 from vqa_helpers.pieces.sentence_worker import Unavailable, embed_in_subprocess, one_line

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from vqa_helpers.data.folder import Dataset, open_dataset
-from vqa_helpers.data.text import clean_white_space, normalise, tokenize_all
-from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
+from vqa_helpers.data.text import clean_white_space, normalise
+from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary, tokenize_all
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import vqa_accuracy
 from vqa_helpers.files import is_sealed, locked, seal
@@ -226,9 +226,7 @@ def open_data(
     encoder = str(sentence_encoder or USE)
     if offline and encoder == USE and not encoder_is_local():
         encoder = HASHED_NGRAMS
-    return Data(
-        dataset, weights, size, encoder, offline, Path(features), glove, device
-    )
+    return Data(dataset, weights, size, encoder, offline, Path(features), glove, device)
 
 
 def change(

@@ -44,7 +44,7 @@ class Trainer:
     """A model on its way: the optimiser, the schedule, the shuffling and the epoch reached.
 
     Args:
-        score: VQA accuracy of the validation predictions (N,), in percent; None where there is none.
+        score: VQA accuracy of the validation predictions (N,), in percent, or None.
         seed: of the shuffling and of dropout.
     """
 
@@ -55,7 +55,7 @@ class Trainer:
         loss: Loss,
         accelerator: Accelerator,
         seed: int = 0,
-        score: Callable[[Tensor], float] | None = None,
+        score: Callable[[Tensor], float | None] | None = None,
     ) -> None:
         self.model = model
         self.training = training

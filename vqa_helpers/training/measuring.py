@@ -2,20 +2,17 @@
 
 from pathlib import Path
 
+from torch import Tensor
+
 from vqa_helpers.data.formats import has_official_answers, write_results
 from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
 from vqa_helpers.evaluation.calibration import calibrate
 from vqa_helpers.evaluation.compare import against
 from vqa_helpers.evaluation.guesses import blind_guesses
 from vqa_helpers.evaluation.metrics import measure, percent, score, vqa_scores
+from vqa_helpers.files import write_json
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.runs import (
-    METRICS,
-    PREDICTION_COLUMNS,
-    PREDICTIONS,
-    write_json,
-    write_predictions,
-)
+from vqa_helpers.runs import METRICS, PREDICTION_COLUMNS, PREDICTIONS, write_predictions
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.inputs import Data
 from vqa_helpers.training.loop import rank
@@ -24,14 +21,12 @@ from vqa_helpers.training.tensorboard import write_board
 RESULTS = "results_{split}.json"  # for the evaluation server
 
 
-def validation_score(data: Data):
-    """VQA accuracy of validation predictions, percent; None where it is not defined."""
+def validation_score(data: Data, predictions: Tensor) -> float | None:
+    """VQA accuracy of validation predictions (N,), percent; None where it is not defined."""
     table, answers = data.dataset.splits["validation"], data.answers.answers
     if not has_official_answers(table):
         return None
-    return lambda predictions: percent(
-        vqa_scores([answers[i] for i in predictions.tolist()], table)
-    )
+    return percent(vqa_scores([answers[i] for i in predictions.tolist()], table))
 
 
 def measure_run(

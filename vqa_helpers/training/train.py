@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -25,16 +26,17 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from vqa_helpers.data.folder import MOST_SEED
-from vqa_helpers.data.text import tokenize_all
+from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import locked, remove_partials
+from vqa_helpers.files import locked, remove_partials, write_json
 from vqa_helpers.pieces.choice import structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe, Training, differences, named, training_differences
 from vqa_helpers.runs import (
     CONFIG,
+    DONE,
     ENVIRONMENT,
     HISTORY,
     SPLIT,
@@ -42,11 +44,9 @@ from vqa_helpers.runs import (
     VOCABULARY,
     Experiment,
     Run,
-    is_done,
     mark_done,
     run_folder,
     write_history,
-    write_json,
 )
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.checkpoint import (
@@ -243,7 +243,7 @@ def _config(
 def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; name a folder for the run")
-    if not is_done(folder):
+    if not (folder / DONE).is_file():
         return False
     kept, wanted = Run(folder).config, json.loads(json.dumps(config))
     different = [
@@ -358,7 +358,7 @@ def _fit(
     if training.loss == "binary cross entropy" and hasattr(model.classifier, "start_from"):
         model.classifier.start_from(prior_logits(train.examples.soft, len(data.answers)))
     loss = Loss(training.loss, inverse_frequencies(train.examples.target, len(data.answers)))
-    score = validation_score(data)
+    score = partial(validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
     history: list[dict] = []
     left = (folder / CHECKPOINT).exists()
