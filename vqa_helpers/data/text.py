@@ -27,7 +27,7 @@ _PERIOD = re.compile(r"\.(?!\d)")
 # The official code passes a flag where `re.sub` expects a count, and 32 is that flag's value.
 _PERIODS_AT_MOST = 32
 _TYPES = frozenset(QUESTION_TYPES[:-1])
-_LONGEST_TYPE = max(len(kind.split()) for kind in _TYPES)
+_LONGEST_TYPE = max(map(len, map(str.split, _TYPES)))
 
 
 def question_type_of(question: str) -> str:
