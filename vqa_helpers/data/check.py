@@ -24,7 +24,7 @@ MOST_LINES = 20  # of one kind of problem, that people are shown
 MOST_ROWS = 30  # of counts
 ANSWER_TYPES = ("yes/no", "number", "other")
 LONG_QUESTION = 100  # words
-MOST_PIXELS = 80_000_000  # as `vision.preprocess` has it
+MOST_PIXELS = 80_000_000  # as `features.pixels` has it
 _GLANCE_PX = 32  # a JPEG is decoded at an eighth of its size where that is enough
 
 

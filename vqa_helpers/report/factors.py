@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.baselines import hits, learn_guessers
+from vqa_helpers.evaluation.baselines import hits, learn_guessers, nearest_question_and_image
 from vqa_helpers.evaluation.bootstrap import bounds, resampled_means
 from vqa_helpers.evaluation.compare import Difference
 from vqa_helpers.evaluation.metrics import vqa_scores
-from vqa_helpers.evaluation.neighbours import nearest_question_and_image
 from vqa_helpers.report import style
 from vqa_helpers.report.style import BLUE, DASHED, GREEN, GREY, ORANGE, RED, styled
 from vqa_helpers.report.tables import results_table, score_of
