@@ -11,6 +11,7 @@ import pytest
 
 from vqa_helpers import runs
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import write_json, write_text
 
 AWKWARD = [0.1, 1 / 3, 1e-17, 123456789.123456789, 2.0]
 
@@ -46,7 +47,7 @@ def test_run_folder_refuses_names_that_leave_it(tmp_path, name):
 
 def test_json_comes_back_bit_for_bit(tmp_path):
     path = tmp_path / "new" / "metrics.json"
-    runs.write_json(path, {"validation": AWKWARD, "array": np.array(AWKWARD), "n": np.int64(7)})
+    write_json(path, {"validation": AWKWARD, "array": np.array(AWKWARD), "n": np.int64(7)})
     back = json.loads(path.read_text(encoding="utf-8"))
     assert back == {"validation": AWKWARD, "array": AWKWARD, "n": 7}
 
@@ -54,28 +55,28 @@ def test_json_comes_back_bit_for_bit(tmp_path):
 def test_json_keeps_its_key_order_and_bytes(tmp_path):
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     for path in (first, second):
-        runs.write_json(path, {"z": 1, "a": 0.1})
+        write_json(path, {"z": 1, "a": 0.1})
     assert first.read_bytes() == second.read_bytes() == b'{\n  "z": 1,\n  "a": 0.1\n}\n'
 
 
 def test_a_number_that_json_cannot_say_is_refused_and_the_old_file_stays(tmp_path):
     path = tmp_path / "metrics.json"
-    runs.write_json(path, {"top1": 1.0})
+    write_json(path, {"top1": 1.0})
     with pytest.raises(ValueError, match="metrics.json.*write None"):
-        runs.write_json(path, {"top1": float("nan")})
+        write_json(path, {"top1": float("nan")})
     assert json.loads(path.read_text()) == {"top1": 1.0}
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     path = tmp_path / "history.csv"
-    runs.write_text(path, "old")
+    write_text(path, "old")
 
     def killed(*_):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(OSError, match="disk full"):
-        runs.write_text(path, "new")
+        write_text(path, "new")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
 
@@ -118,15 +119,6 @@ def test_predictions_round_trip_with_and_without_truth(tmp_path):
     assert table["truth"].iloc[1] is None
 
 
-def test_predictions_of_old_versions_lack_the_later_columns(tmp_path):
-    later = {"image_id", "vqa", "blind"}
-    row = {name: value for name, value in prediction(7).items() if name not in later}
-    (tmp_path / "predictions.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    table = runs.Run(tmp_path).predictions
-    assert tuple(table.columns) == runs.PREDICTION_COLUMNS
-    assert table.to_dict("records") == [prediction(7) | dict.fromkeys(later)]
-
-
 INTERVAL = {"value": 50.0, "low": 40.0, "high": 60.0}
 KIND = {"questions": 3, "top1": INTERVAL, "top5": 70.0, "vqa": None}
 SCORES = {
@@ -138,7 +130,7 @@ SCORES = {
 
 def test_metrics_with_all_that_reports_show(tmp_path):
     whole = {"validation": SCORES, "test": SCORES | {"vqa": INTERVAL, "further": 1}}
-    runs.write_json(tmp_path / "metrics.json", whole)
+    write_json(tmp_path / "metrics.json", whole)
     assert runs.Run(tmp_path).metrics == whole
 
 
@@ -159,8 +151,8 @@ def test_metrics_without_something_that_reports_show(tmp_path, name, value):
     damaged = SCORES | {name: value}
     if value == "absent":
         del damaged[name]
-    runs.write_json(tmp_path / "metrics.json", {"validation": SCORES, "test": damaged})
-    with pytest.raises(InputError, match=rf"metrics.json: test.{name} is missing or malformed; "):
+    write_json(tmp_path / "metrics.json", {"validation": SCORES, "test": damaged})
+    with pytest.raises(InputError, match=r"metrics.json: test: .*; restore"):
         _ = runs.Run(tmp_path).metrics
 
 
@@ -179,7 +171,7 @@ def test_done_comes_from_mark_done_alone(tmp_path):
 
 def test_done_lists_what_the_same_settings_always_give(tmp_path):
     for name in ("config.json", "timing.json", "environment.json", "metrics.json"):
-        runs.write_json(tmp_path / name, {"name": name})
+        write_json(tmp_path / name, {"name": name})
     (tmp_path / "checkpoint.pt").touch()
     (tmp_path / "tensorboard").mkdir()
     runs.mark_done(tmp_path, leave_out="checkpoint.pt")
@@ -198,7 +190,7 @@ def test_find_runs_gives_finished_ones_in_order(tmp_path):
         finish(tmp_path, "demo", "1.f", seed)
     finish(tmp_path, "demo", "1.b", 0)
     finish(tmp_path, "daquar", "1.f", 0)
-    runs.write_json(runs.run_folder(tmp_path, "demo", "1.e", 0) / "config.json", {})
+    write_json(runs.run_folder(tmp_path, "demo", "1.e", 0) / "config.json", {})
     found = [run.folder.relative_to(tmp_path).as_posix() for run in runs.find_runs(tmp_path)]
     assert found == ["daquar/1.f/0", "demo/1.b/0", "demo/1.f/9", "demo/1.f/10"]
     assert len(runs.find_runs(tmp_path, "demo")) == 3
@@ -215,7 +207,7 @@ def test_experiments_are_runs_that_agree_in_all_but_the_seed(tmp_path):
     for preset, seed, change in changes:
         folder = runs.run_folder(tmp_path, "demo", preset, seed)
         config = {"dataset": "demo", "preset": preset, "seed": seed, "epochs": 1, **change}
-        runs.write_json(folder / "config.json", config)
+        write_json(folder / "config.json", config)
         runs.mark_done(folder)
     found = runs.find_experiments(tmp_path, "demo")
     assert [one.name for one in found] == ["1.b x", "1.f", "1.f"]
@@ -227,7 +219,7 @@ def test_a_run_knows_its_train_questions_its_best_epoch_and_what_is_scored(tmp_p
     run = runs.Run(tmp_path)
     assert run.train_questions is None
     record = {"counts": {"train": {"questions": 12}}}
-    runs.write_json(tmp_path / "split.json", record)
+    write_json(tmp_path / "split.json", record)
     assert runs.Run(tmp_path).train_questions == 12
     rows = [{"epoch": epoch, "validation_top1": top1} for epoch, top1 in ((1, 5), (2, 7), (3, 7))]
     runs.write_history(tmp_path / "history.csv", rows)
@@ -245,8 +237,8 @@ def test_a_run_knows_its_train_questions_its_best_epoch_and_what_is_scored(tmp_p
         ("metrics.json", b"\xff\xfe\x00", "cannot be read"),
         ("metrics.json", b"[1, 2]", "not an object"),
         ("metrics.json", b'{"test": {}}', "'validation' is missing"),
-        ("metrics.json", b'{"validation": {}}', "validation.questions is missing"),
-        ("metrics.json", b'{"validation": 3}', "validation.questions is missing"),
+        ("metrics.json", b'{"validation": {}}', "validation: "),
+        ("metrics.json", b'{"validation": 3}', "validation: "),
         ("predictions.jsonl", b"[]\n", "line 1 is not a prediction"),
         ("config.json", b'{"preset": "1.f"}', "'dataset' is missing"),
         ("history.csv", b"", "cannot be read"),
@@ -304,7 +296,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_files_are_read_once(tmp_path):
-    runs.write_json(tmp_path / "timing.json", {"train_s": 1.0})
+    write_json(tmp_path / "timing.json", {"train_s": 1.0})
     run = runs.Run(tmp_path)
     assert run.timing == {"train_s": 1.0}
     (tmp_path / "timing.json").unlink()

@@ -10,12 +10,13 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -29,12 +30,61 @@ HISTORY_COLUMNS = (
     "epoch", "train_loss", "train_top1", "validation_loss", "validation_top1", "validation_vqa",
     "learning_rate",
 )  # fmt: skip
-PREDICTION_COLUMNS = (
-    "split", "question_id", "image_id", "answers", "probabilities", "truth", "vqa", "blind",
-)  # fmt: skip
-LATER_COLUMNS = frozenset({"image_id", "vqa", "blind"})  # runs of old versions lack them
-INTERVALS = ("top1", "top5", "vqa")
 REMEDY = "restore the file, or delete the run folder and train again"
+
+
+class Prediction(msgspec.Struct):
+    """A line of `predictions.jsonl`.
+
+    Attributes:
+        answers, probabilities: the most probable first.
+        truth, blind: None where the split has no answers; `blind` is the best blind guesser's.
+        vqa: the official accuracy of the first answer; None where it is not defined.
+    """
+
+    split: str
+    question_id: Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
+    image_id: int | None
+    answers: Annotated[list[str], msgspec.Meta(min_length=1)]
+    probabilities: list[float]
+    truth: str | None
+    vqa: Annotated[float, msgspec.Meta(ge=0, le=1)] | None
+    blind: str | None
+
+
+PREDICTION_COLUMNS = Prediction.__struct_fields__
+
+
+class _Interval(msgspec.Struct):
+    value: float
+    low: float
+    high: float
+
+
+class _Guess(msgspec.Struct):
+    top1: float
+    vqa: float | None
+
+
+class _Kind(msgspec.Struct):
+    questions: int
+    top1: _Interval | float
+    top5: _Interval | float
+    vqa: _Interval | float | None
+
+
+class _Scores(msgspec.Struct):
+    """What every report shows of a split."""
+
+    questions: int
+    images: int
+    top1: _Interval
+    top5: _Interval
+    vqa: _Interval | None
+    ceiling: _Guess
+    baselines: dict[str, _Guess]
+    per_answer_type: dict[str, _Kind]
+    per_question_type: dict[str, _Kind]
 
 
 # Writing
@@ -178,7 +228,10 @@ class Run:
         path = self.folder / METRICS
         metrics = _read_object(path, required=("validation",))
         for split, scores in metrics.items():
-            _check_scores(path, split, scores)
+            try:
+                msgspec.convert(scores, _Scores)
+            except msgspec.ValidationError as error:
+                raise InputError(f"{path}: {split}: {error}; {REMEDY}") from None
         return metrics
 
     @property
@@ -202,24 +255,24 @@ class Run:
 
         `answers` and `probabilities` hold lists, most probable first; what is not known is None.
         """
-        path = self.folder / PREDICTIONS
-        rows = []
+        path, rows = self.folder / PREDICTIONS, []
         try:
-            text = _text(path)
+            lines = _text(path).splitlines()
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from error
-        for number, line in enumerate(io.StringIO(text), start=1):
-            rows.append(_prediction(path, number, line))
+        decoder = msgspec.json.Decoder(Prediction)
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = decoder.decode(line)
+                if len(row.answers) != len(row.probabilities):
+                    raise ValueError("as many answers as probabilities are expected")
+                rows.append(msgspec.structs.astuple(row))
+            except ValueError as error:
+                what = f"line {number} is not a prediction ({error})"
+                raise InputError(f"{path}: {what}; {REMEDY}") from error
         # Objects, lest pandas 3 make a str column of them and turn None into NaN.
-        return pd.DataFrame(
-            {
-                name: pd.Series(
-                    [row[name] for row in rows],
-                    dtype="int64" if name == "question_id" else object,
-                )
-                for name in PREDICTION_COLUMNS
-            }
-        )
+        table = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS), dtype=object)
+        return table.astype({"question_id": "int64"})
 
 
 def find_runs(root: Path, dataset: str | None = None) -> list[Run]:
@@ -306,65 +359,6 @@ def _read_object(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
         if name not in obj:
             raise InputError(f"{path}: field {name!r} is missing; {REMEDY}")
     return obj
-
-
-def _check_scores(path: Path, split: str, scores: Any) -> None:
-    """Refuse scores of a split without what every report shows."""
-
-    def is_number(value: Any) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-
-    def is_score(value: Any) -> bool:
-        names = ("value", "low", "high")
-        return isinstance(value, dict) and all(is_number(value.get(name)) for name in names)
-
-    def is_kind(value: Any) -> bool:
-        return isinstance(value, dict) and is_number(value.get("questions")) and all(
-            name in value
-            and (value[name] is None and name == "vqa" or is_number(value[name])
-                 or is_score(value[name]))
-            for name in INTERVALS
-        )  # fmt: skip
-
-    def has_top1(value: Any) -> bool:
-        return isinstance(value, dict) and is_number(value.get("top1")) and "vqa" in value
-
-    def each(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-        return lambda value: isinstance(value, dict) and all(map(check, value.values()))
-
-    checks = {
-        "questions": is_number, "images": is_number, "top1": is_score, "top5": is_score,
-        "vqa": lambda value: value is None or is_score(value),
-        "ceiling": has_top1, "baselines": each(has_top1),
-        "per_answer_type": each(is_kind), "per_question_type": each(is_kind),
-    }  # fmt: skip
-    for name, check in checks.items():
-        if not isinstance(scores, dict) or name not in scores or not check(scores[name]):
-            raise InputError(f"{path}: {split}.{name} is missing or malformed; {REMEDY}")
-
-
-def _prediction(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-        complete = {
-            name: row.get(name) if name in LATER_COLUMNS else row[name]
-            for name in PREDICTION_COLUMNS
-        }
-        if len(row["answers"]) != len(row["probabilities"]) or not _is_sound(complete):
-            raise ValueError("a field is malformed")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: line {number} is not a prediction; {REMEDY}") from error
-    return complete
-
-
-def _is_sound(row: Mapping[str, Any]) -> bool:
-    """Whether the fields of a prediction that are counted with are what they should be."""
-    ids = [row["question_id"], 0 if row["image_id"] is None else row["image_id"]]
-    return (
-        all(type(one) is int and abs(one) < 2**63 for one in ids)
-        and len(row["answers"]) and all(isinstance(answer, str) for answer in row["answers"])
-        and 0 <= (0 if row["vqa"] is None else row["vqa"]) <= 1
-    )  # fmt: skip
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
