@@ -43,7 +43,7 @@ class Prediction(msgspec.Struct):
     """
 
     split: str
-    question_id: Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
+    question_id: Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)]
     image_id: int | None
     answers: Annotated[list[str], msgspec.Meta(min_length=1)]
     probabilities: list[float]
