@@ -6,7 +6,8 @@ import sys
 import pandas as pd
 
 from vqa_helpers import environment
-from vqa_helpers.runs import Run, write_json
+from vqa_helpers.files import write_json
+from vqa_helpers.runs import Run
 
 
 def test_environment_names_versions_and_machine(tmp_path):

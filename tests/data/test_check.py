@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 from PIL import Image
-from vqa_helpers.vision import preprocess
 
 from tests.builders import write_dataset
 from vqa_helpers.data.check import MOST_LINES, MOST_PIXELS, check_folder
 from vqa_helpers.data.folder import MANIFEST, read_folder
 from vqa_helpers.errors import InputError
+from vqa_helpers.features import pixels
 
 
 def lines(folder, kind=None, **options):
@@ -192,7 +192,7 @@ def test_splits_that_no_run_can_use(folder):
 
 
 def test_images_missing_damaged_doubled_and_too_large(folder, monkeypatch):
-    assert MOST_PIXELS == preprocess.MOST_PIXELS
+    assert MOST_PIXELS == pixels.MOST_PIXELS
     with monkeypatch.context() as patched:
         patched.setattr("vqa_helpers.data.check.MOST_PIXELS", 32 * 32 - 1)
         assert len(lines(folder, "image that cannot be opened")) == 15

@@ -62,7 +62,7 @@ def test_what_each_guesser_says_and_gets():
     assert shuffled["most frequent per question"]["top1"] == pytest.approx(66.67)
 
 
-@pytest.mark.parametrize("name", GUESSERS.keys() - {"always yes"})
+@pytest.mark.parametrize("name", sorted(GUESSERS.keys() - {"always yes"}))
 def test_frequency_goes_before_the_alphabet(name):
     train = table(("q", "a"), ("q", "z"), ("q", "z"), ("r", "b", 0, "u"))
     assert GUESSERS[name](train)(train.iloc[:1]) == ["z"]

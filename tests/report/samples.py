@@ -11,6 +11,7 @@ from matplotlib.text import Text
 from vqa_helpers import runs
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.evaluation.analysis import judge
+from vqa_helpers.files import write_json
 
 
 def score(value: float, half: float = 2.0) -> dict[str, float]:
@@ -142,10 +143,10 @@ def write_run(
     timing = {"features_s": None, "train_s": 45.25, "evaluate_s": 1.5, "samples_per_s": 290.4}
     for part in (config, timing):
         part.update({name: changes[name] for name in part if name in changes})
-    runs.write_json(folder / runs.CONFIG, config)
-    runs.write_json(folder / runs.TIMING, timing)
-    runs.write_json(folder / runs.METRICS, changes.get("metrics", metrics()))
-    runs.write_json(folder / runs.ENVIRONMENT, {"python": "3.11"})
+    write_json(folder / runs.CONFIG, config)
+    write_json(folder / runs.TIMING, timing)
+    write_json(folder / runs.METRICS, changes.get("metrics", metrics()))
+    write_json(folder / runs.ENVIRONMENT, {"python": "3.11"})
     runs.write_history(folder / runs.HISTORY, history_rows())
     rows = changes.get("predictions", prediction_rows())
     runs.write_predictions(folder / runs.PREDICTIONS, rows)

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 from PIL import Image
-from vqa_helpers.vision.preprocess import load_square
 
 from tests.report import samples
 from tests.report.samples import texts
 from vqa_helpers.errors import InputError
+from vqa_helpers.features.pixels import load_square
 from vqa_helpers.report import cards
 from vqa_helpers.report.style import save
 from vqa_helpers.runs import Run

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from tests.report import samples
-from tests.training.test_events import read
+from tests.training.test_tensorboard import read
 from vqa_helpers.errors import InputError
 from vqa_helpers.report.show import (
     pieces_table,
