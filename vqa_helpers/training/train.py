@@ -110,8 +110,7 @@ def train(
         InputError: when `folder` holds a finished run of something else that may not be moved, or
             the data lack what the model needs.
     """
-    if not 0 <= seed <= MOST_SEED:
-        raise InputError(f"seed {seed}: use 0 to {MOST_SEED}")
+    _refuse_seed(seed)
     if epochs < 0:
         raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
     _refuse_vain_training(model, training)
@@ -161,6 +160,7 @@ def train_recipe(
     recipe: Recipe, data: Data, folder: Path | str | None = None, *, seed: int = 0, **options: Any
 ) -> Run:
     """Build the model of a recipe and train it; `options` are those of `train`."""
+    _refuse_seed(seed)
     model = data.build(recipe, seed)
     preset = (recipe.preset or recipe).name
     schedule = recipe.schedule(data.train_questions)
@@ -292,6 +292,11 @@ def _begin(
         words = data.words
     vocabulary = {"answers": list(data.answers.answers), "words": words and list(words.words)}
     write_json(folder / VOCABULARY, vocabulary)
+
+
+def _refuse_seed(seed: int) -> None:
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError(f"seed {seed}: use 0 to {MOST_SEED}")
 
 
 def _refuse_vain_training(model: VQAModel, training: Training) -> None:
