@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import write_dataset
-from tests.cli.calling import QUICK
+from tests.calling import QUICK
 from tests.test_batch import FINISH, wait_until, write
 from vqa_helpers.batch import run_batch, select
 from vqa_helpers.cli import main

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import write_dataset
-from tests.cli.calling import QUICK
+from tests.calling import QUICK
 from vqa_helpers.cli import main
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kills import sums
-from tests.cli.calling import QUICK
+from tests.calling import QUICK
 from tests.robustness.conftest import CHECKPOINT, FEATURES, TRAIN
 from vqa_helpers.errors import InputError
 from vqa_helpers.runs import Run

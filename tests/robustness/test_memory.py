@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.cli.calling import QUICK
+from tests.calling import QUICK
 from tests.robustness.conftest import begin
 
 SAYS = "the memory does not suffice"

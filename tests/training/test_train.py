@@ -21,6 +21,7 @@ from vqa_helpers.pieces.sentences import HASHED_STAND_IN
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe
 from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs
+from vqa_helpers.training import measuring
 from vqa_helpers.training import train as training
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.checkpoint import CHECKPOINT, MODEL
@@ -181,7 +182,8 @@ def interrupted(train, tmp_path, monkeypatch):
     """Train a recipe and stop where a function is called for the n-th time, before its work."""
 
     def make(recipe, name: str, at: int, data: Path | None = None, **options) -> Path:
-        original, calls = getattr(training, name), []
+        place = training if hasattr(training, name) else measuring
+        original, calls = getattr(place, name), []
 
         def stop(*arguments, **named):
             calls.append(1)
@@ -190,7 +192,7 @@ def interrupted(train, tmp_path, monkeypatch):
             return original(*arguments, **named)
 
         with monkeypatch.context() as patch:
-            patch.setattr(training, name, stop)
+            patch.setattr(place, name, stop)
             with pytest.raises(Interrupted):
                 train(recipe, tmp_path / "run", data, **options)
         assert not Run(tmp_path / "run").finished
@@ -434,7 +436,9 @@ def test_what_a_model_cannot_follow_is_refused(train, tmp_path, name, settings, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_file_in_the_way_is_named(train, tmp_path):
+def test_a_device_or_a_place_that_is_none_is_named(train, opened, tmp_path):
+    with pytest.raises(InputError, match="device 'gpu'"):
+        train("Question_Only", tmp_path / "other", opened(device="gpu"))
     (tmp_path / "run").write_text("in the way", encoding="utf-8")
     with pytest.raises(InputError, match="run: is a file; name a folder"):
         train("Question_Only", tmp_path / "run")

@@ -7,7 +7,7 @@ from accelerate import PartialState
 
 from tests.training.conftest import quick
 from vqa_helpers.data.folder import read_folder
-from vqa_helpers.training import checkpoint, train
+from vqa_helpers.training import checkpoint, measuring, train
 from vqa_helpers.training.inputs import open_data
 from vqa_helpers.training.loop import Trainer
 
@@ -32,7 +32,7 @@ def main(folder: Path, holed: Path, features: Path, out: Path) -> None:
         def refuse(*_, **__):
             raise AssertionError("this is not the main process")
 
-        checkpoint.write_bytes = train.write_json = train.write_predictions = refuse
+        checkpoint.write_bytes = train.write_json = measuring.write_predictions = refuse
         train.write_history = train.open_writer = train.mark_done = refuse
 
     def run(recipe, name: str, place: Path = folder, epochs: int = 3) -> None:

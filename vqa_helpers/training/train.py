@@ -25,7 +25,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
-from vqa_helpers.data.folder import MOST_SEED
+from vqa_helpers.data.folder import require_seed
 from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
@@ -102,8 +102,7 @@ def train(
         InputError: when `folder` holds a finished run of something else that may not be moved, or
             the data lack what the model needs.
     """
-    if not 0 <= seed <= MOST_SEED:
-        raise InputError(f"seed {seed}: use 0 to {MOST_SEED}")
+    require_seed(seed)
     if epochs < 0:
         raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
     _refuse_vain_training(model, training)
@@ -156,6 +155,7 @@ def train_recipe(
     recipe: Recipe, data: Data, folder: Path | str | None = None, *, seed: int = 0, **options: Any
 ) -> Run:
     """Build the model of a recipe and train it; `options` are those of `train`."""
+    require_seed(seed)
     model = data.build(recipe, seed)
     preset = (recipe.preset or recipe).name
     schedule = recipe.schedule(data.train_questions)

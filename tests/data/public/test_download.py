@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.builders import write_json
-from tests.cli.calling import python
+from tests.calling import python
 from tests.data.public.server import cut, endless, other, status
 from vqa_helpers.data.public import download as module
 from vqa_helpers.data.public import web

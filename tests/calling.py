@@ -1,4 +1,4 @@
-"""How the tests of the command call it, and read what it says."""
+"""Calling the command, in this process or another, and reading what it says."""
 
 import os
 import subprocess
@@ -19,6 +19,7 @@ def refused(result: tuple[int, str, str], code: int = 2) -> str:
 
 
 def python(*words, **options) -> subprocess.Popen:
+    """The command in a process of its own."""
     command = [sys.executable, "-m", "vqa_helpers", *map(str, words)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -1,0 +1,500 @@
+"""The command: help, exit codes, one line for what went wrong, and what each command leaves."""
+
+import json
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.builders import read_json, write_dataset, write_json, write_release
+from tests.calling import QUICK, python, refused
+from vqa_helpers.cli import main
+from vqa_helpers.errors import InputError
+from vqa_helpers.runs import Run
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = [
+    [], ["data"], ["data", "list"], ["data", "download"], ["data", "build"], ["data", "check"],
+    ["features"], ["train"], ["predict"], ["evaluate"], ["compare"], ["ask"], ["batch"], ["report"],
+]  # fmt: skip
+PIECES = """
+import torch
+from torch import nn
+
+class Average(nn.Module):
+    def __init__(self, image_dim, question_dim, width=16):
+        super().__init__()
+        self.image, self.question = nn.Linear(image_dim, width), nn.Linear(question_dim, width)
+        self.out_dim = width
+
+    def forward(self, image, question):
+        return (self.image(image) + self.question(question)) / 2
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def place(tmp_path_factory):
+    """A folder of our own to work in; nothing of this machine is found by chance."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("place")
+        patch.chdir(folder)
+        patch.setenv("TFHUB_CACHE_DIR", str(folder / "hub"))
+        patch.setenv("PYTHONPATH", str(ROOT))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def data(place) -> Path:
+    return write_dataset(place / "tiny", images=12)
+
+
+@pytest.fixture(scope="module")
+def run(place, data) -> Path:
+    """A run of 1.e, trained by the command."""
+    assert main(["train", "1.e", "--data", str(data), "--epochs", "2", *QUICK]) == 0
+    return place / "runs" / "tiny" / "1.e" / "0"
+
+
+@pytest.fixture(scope="module")
+def blind(place, data) -> Path:
+    """A run of Question_Only."""
+    out = ["--out", str(place / "blind"), "--epochs", "2", *QUICK]
+    assert main(["train", "Question_Only", "--data", str(data), *out]) == 0
+    return place / "blind"
+
+
+@pytest.fixture
+def vqa(capsys):
+    """Run the command: exit code, standard output, standard error."""
+
+    def call(*words) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as end:  # of argparse
+            code = end.code
+        given = capsys.readouterr()
+        return code, given.out, given.err
+
+    return call
+
+
+def python_of(process) -> tuple[int, str, str]:
+    out, error = process.communicate(timeout=120)
+    return process.returncode, out, error
+
+
+# Words --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(vqa, words):
+    code, out, _ = vqa(*words, "--help")
+    assert code == 0
+    assert out.startswith(" ".join(["usage: vqa", *words]))
+    if not words:
+        assert all(command[0] in out for command in COMMANDS if command)
+
+
+def test_help_answers_at_once_and_imports_nothing_heavy():
+    code = (
+        "import contextlib, sys\nfrom vqa_helpers.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['train', '--help'])\n"
+        "assert not {'torch', 'pandas', 'matplotlib', 'accelerate', 'timm'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    began = time.monotonic()
+    code, out, _ = python_of(python("train", "--help"))
+    assert code == 0 and "PRESET" in out.upper()
+    assert time.monotonic() - began < 3  # half a second where nothing else runs
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["fly"], ["train"], ["train", "1.e"], ["data"], ["data", "burn"],
+              ["train", "1.e", "--data", "demo", "--epochs", "many"], ["ask", "run", "a.jpg"],
+              ["train", "1.e", "--data", "demo", "--executor", "magic"], ["evaluate"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_words_are_wrong_use(vqa, words):
+    code, _, error = vqa(*words)
+    assert code == 2
+    assert "usage: vqa" in error and "Traceback" not in error
+
+
+def test_debug_shows_where_it_came_from(data):
+    with pytest.raises(InputError, match="is no preset"):
+        main(["train", "nothing", "--data", str(data), "--debug"])
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = python("data", "list")
+    process.stdout.close()
+    process.wait(timeout=60)
+    assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device", "f.pt"), "f.pt: No space left on device; free some"),
+        (MemoryError("no room"), "the memory does not suffice (no room)"),
+        (RuntimeError("CUDA out of memory. Tried"), "the memory does not suffice"),
+    ],
+)  # fmt: skip
+def test_limits_of_the_machine_are_one_line(vqa, monkeypatch, error, told):
+    from vqa_helpers import commands
+
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr(commands, "list_data", fail)
+    assert told in refused(vqa("data", "list"), 1)
+    monkeypatch.setattr(
+        commands, "list_data", lambda options: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    assert "the same command goes on" in refused(vqa("data", "list"), 130)
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["Improved_VQA2015_Resnet49"], "did you mean Improved_VQA2015_ResNet?"),
+        (["1.e", "--vision", "vgg61"], "did you mean vgg16?"),
+        (["1.e", "--fusion", "Prodct"], "did you mean Product?"),
+        (["1.e", "--set", "learning_rat=1"], "did you mean learning_rate?"),
+        (["1.e", "--set", "fusion.width=3"], "Concatenation has no keyword 'width'"),
+        (["1.e", "--set", "batch=many"], "batch=many: use a whole number"),
+        (["1.e", "--set", "batch=3,none"], "batch=none"),  # before any of a sweep is trained
+        (["1.e", "--set", "batch"], "use NAME=VALUE"),
+        (["1.e", "--pieces", "no.py"], "no.py: there is no such file of pieces"),
+        (["1.e", "--device", "gpu"], "device 'gpu'"),
+        (["1.e", "--epochs", "-3"], "-3 epochs: use 1 or more"),
+        (["1.e", "--seed", "-1"], "seed -1: use 0 to"),
+        (["1.e", "--seed", str(2**80)], f"seed {2**80}: use 0 to"),
+        (["1.e", "--seeds", "0"], "0 seeds: use 1 or more"),
+        (["1.e", "--image-size", "8"], "image size 8 px"),
+        (["1.e", "--weights", "net.pth"], "net.pth: is no weights file"),
+        (["1.e", "--sentence-encoder", "nowhere"], "is not a SavedModel folder"),
+        (["GloVe_VGG", "--glove", "none.txt"], "none.txt"),
+        (["1.e", "--set", "crop=0.2"], "this model sees none"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(vqa, data, words, message):
+    assert message in refused(vqa("train", "--data", data, *QUICK, *words))
+    assert not Path("runs", "tiny", "1.e+batch=3").exists()
+
+
+@pytest.mark.parametrize("what", ["empty folder", "nothing", "file"])
+def test_what_is_no_dataset_is_refused(vqa, tmp_path, what):
+    path = tmp_path / "data"
+    if what == "empty folder":
+        path.mkdir()
+    elif what == "file":
+        path.write_text("hello", encoding="utf-8")
+    for words in (["train", "Question_Only", *QUICK], ["features", "--weights", "random"]):
+        assert str(path) in refused(vqa(*words, "--data", path))
+
+
+def test_wrong_weights_are_refused(vqa, data, tmp_path):
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.pth")
+    (tmp_path / "half.safetensors").write_bytes(b"\x08\0\0\0")
+    for name, message in (("half.safetensors", "is not a readable"), ("part.pth", "does not fit")):
+        words = ["--weights", tmp_path / name, *QUICK[2:]]
+        line = refused(vqa("train", "1.e", "--data", data, *words))
+        assert name in line and message in line
+
+
+def test_training_prints_scores_and_stand_ins_and_returns_a_finished_run(vqa, run, data):
+    before = (run / "model.safetensors").stat().st_mtime_ns
+    code, out, _ = vqa("train", "1.e", "--data", data, "--epochs", "2", *QUICK)
+    assert code == 0
+    assert out.startswith("stand-ins: random-weight vision, hashed n-grams")
+    assert "test" in out
+    assert out.splitlines()[-1] == str(Path("runs", "tiny", "1.e", "0"))
+    line = refused(vqa("train", "1.e", "--data", data, "--epochs", "3", *QUICK))
+    assert "holds a finished run with another epochs (2, not 3)" in line
+    assert (run / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_swaps_and_settings_name_the_folder(vqa, data):
+    words = ["--vision", "resnet18", "--fusion", "Concatenation", "--set", "learning_rate=3e-4",
+             "--set", "classifier.hidden=[16,8]"]  # fmt: skip
+    code, out, _ = vqa("train", "GUSE_VGG", "--data", data, "--epochs", "1", *words, *QUICK)
+    assert code == 0
+    folder = Path(out.splitlines()[-1])
+    changed = "classifier.hidden=16-8+fusion=Concatenation+learning_rate=0.0003+vision=resnet18"
+    assert folder == Path("runs", "tiny", f"GUSE_VGG+{changed}", "0")
+    config = Run(folder).config
+    assert config["model"]["vision"]["keywords"]["network"] == "resnet18"
+    assert config["model"]["classifier"]["keywords"]["hidden"] == [16, 8]
+    assert config["training"]["learning_rate"] == 3e-4
+
+
+def test_a_sweep_trains_each_and_prints_one_table(vqa, data, tmp_path):
+    words = ["--set", "batch=16,32", "--set", "classifier.hidden=[8],[]", "--seeds", "2"]
+    code, out, error = vqa("train", "Bag_Of_Words", "--data", data, "--epochs", "1", *words,
+                           "--out", tmp_path / "sweep", *QUICK)  # fmt: skip
+    assert code == 0, error
+    names = [
+        f"Bag_Of_Words+batch={b}+classifier.hidden={h}" for b in (16, 32) for h in ("8", "none")
+    ]
+    made = sorted(path.relative_to(tmp_path / "sweep").parent for path in tmp_path.rglob("DONE"))
+    assert made == sorted(Path(name, seed) for name in names for seed in "01")
+    table = out[out.rindex(str(tmp_path)) :]  # after the last run's own lines
+    assert all(name in table for name in names)
+
+
+def test_several_seeds_give_mean_and_spread(vqa, data, tmp_path):
+    out = tmp_path / "seeds"
+    words = ["--data", data, "--out", out, "--epochs", "1", "--seeds", "2", *QUICK]
+    code, text, _ = vqa("train", "Bag_Of_Words", *words)
+    assert code == 0
+    first, second = (Run(out / seed).config for seed in "01")
+    assert {key for key in first if first[key] != second[key]} == {"seed"}
+    assert "Bag_Of_Words" in text.rstrip().splitlines()[-1]
+
+
+def test_a_piece_of_ones_own_is_trained_and_asked_where_it_is_named(vqa, data, tmp_path):
+    pieces, out = tmp_path / "my_pieces.py", tmp_path / "run"
+    pieces.write_text(PIECES, encoding="utf-8")
+    code, _, error = vqa("train", "1.e", "--data", data, "--pieces", pieces, "--fusion", "Average",
+                         "--set", "fusion.width=9", "--out", out, "--epochs", "1", *QUICK)  # fmt: skip
+    assert code == 0, error
+    assert Run(out).config["name"] == "1.e+fusion=Average+fusion.width=9"
+    asked = ["ask", out, data / "images" / f"{1:012d}.png", "What color is the ground?"]
+    line = refused(python_of(python(*asked)))
+    assert "the class Average, which is not here" in line and "--pieces FILE.py" in line
+    code, text, error = python_of(python(*asked, "--pieces", pieces))
+    assert code == 0 and len(text.splitlines()) == 5, error
+
+
+def test_what_is_in_the_way_or_lacks_images_is_named(vqa, data, tmp_path):
+    (tmp_path / "run").write_text("in the way", encoding="utf-8")
+    words = ["--out", tmp_path / "run", "--epochs", "1", *QUICK]
+    assert "run: is a file" in refused(vqa("train", "Question_Only", "--data", data, *words))
+    folder = write_dataset(tmp_path / "d", images=4)
+    shutil.rmtree(folder / "images")
+    assert "Question_Only" in refused(vqa("train", "1.e", "--data", folder, *QUICK))
+
+
+def test_features_name_what_cannot_be_seen(vqa, tmp_path, caplog):
+    data = write_dataset(tmp_path / "d", images=4)
+    broken, missing = (data / "images" / f"{i:012d}.png" for i in (2, 3))
+    content = broken.read_bytes()
+    broken.write_bytes(content[:60])
+    words = ["features", "--data", data, "--encoder", "resnet18", "--features", tmp_path / "f",
+             *QUICK]  # fmt: skip
+    code, out, error = vqa(*words)
+    assert code == 1
+    assert str(broken) in caplog.text + error
+    assert out.strip() == str(tmp_path / "f" / "d" / "resnet18-random-32")
+    broken.write_bytes(content)  # mended, nothing is left to complain of
+    assert vqa(*words)[0] == 0
+    missing.unlink()
+    code, _, error = vqa(*words)
+    assert code == 1 and "image 3 has no file" in error
+    line = refused(vqa("features", "--data", data, "--encoder", "vgg19", *QUICK))
+    assert "'vgg19' is no vision network" in line
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_in_the_same_bytes(vqa, data, tmp_path):
+    def words(out: Path) -> list:
+        return ["train", "1.e", "--data", data, "--out", out, "--epochs", "12", *QUICK]
+
+    complete, killed = tmp_path / "complete", tmp_path / "killed"
+    process = python(*words(killed))
+    assert vqa(*words(complete))[0] == 0
+    history = killed / "history.csv"
+    while not (history.exists() and len(history.read_text(encoding="utf-8").splitlines()) > 3):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (killed / "DONE").exists() and (killed / "checkpoint.pt").exists()
+    assert vqa(*words(killed))[0] == 0
+    for name in ("model.safetensors", "history.csv", "predictions.jsonl", "metrics.json"):
+        assert (killed / name).read_bytes() == (complete / name).read_bytes(), name
+
+
+# Answering and scoring ----------------------------------------------------------------------------
+
+
+def test_predictions_are_scored_as_the_run_was(vqa, run, data, tmp_path):
+    results = tmp_path / "new" / "results.json"
+    questions, annotations = data / "questions_test.json", data / "annotations_test.json"
+    words = ["--questions", questions, "--images", data, "--out", results]
+    code, out, error = vqa("predict", run, *words, "--features", "features/tiny")
+    assert (code, out.strip()) == (0, str(results)), error
+    asked = read_json(questions)["questions"]
+    assert [row["question_id"] for row in read_json(results)] == [q["question_id"] for q in asked]
+    words = ["evaluate", "--questions", questions, "--results", results]
+    report = json.loads(vqa(*words, "--annotations", annotations)[1])
+    measured = Run(run).metrics["test"]
+    assert report["overall"] == measured["vqa"]["value"]
+    assert report["top1"] == measured["top1"]["value"]
+    for kind in ("per_answer_type", "per_question_type"):
+        assert report[kind] == {name: row["vqa"]["value"] for name, row in measured[kind].items()}
+    assert json.loads(vqa(*words)[1]) == {"accepted": True, "answers": len(asked)}
+    write_json(results, read_json(results)[1:])
+    assert "has no answer to question" in refused(vqa(*words))
+
+
+def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path, caplog):
+    images = shutil.copytree(data / "images", tmp_path / "images")
+    words = ["--questions", data / "questions_test.json", "--out", tmp_path / "r.json"]
+    assert "--images" in refused(vqa("predict", run, *words))
+    assert vqa("predict", blind, *words)[0] == 0
+    broken = images / f"{2001:012d}.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    code, _, error = vqa("predict", run, *words, "--images", images)
+    assert code == 1 and str(broken) in caplog.text + error
+    broken.unlink()
+    code, _, error = vqa("predict", run, *words, "--images", images)
+    assert code == 1 and "image 2001 has no file" in error
+    assert len(read_json(tmp_path / "r.json")) == 36
+    assert "holds no finished run" in refused(vqa("predict", tmp_path, *words))
+
+
+@pytest.mark.parametrize("question", ["What color is the ground?", "???", "字 🤖?"])
+def test_asking_prints_five_answers(vqa, run, data, question):
+    code, out, _ = vqa("ask", run, data / "images" / f"{1:012d}.png", question)
+    assert code == 0
+    chances, answers = zip(*(line.split(" %  ") for line in out.splitlines()), strict=True)
+    assert len(chances) == 5 and list(map(float, chances)) == sorted(map(float, chances))[::-1]
+    assert set(answers) <= set(read_json(run / "vocabulary.json")["answers"])
+
+
+def test_asking_in_vain(vqa, run, data, tmp_path):
+    photograph = data / "images" / f"{1:012d}.png"
+    assert "the question is empty" in refused(vqa("ask", run, photograph, " "))
+    assert "the file is missing" in refused(vqa("ask", run, tmp_path / "no.png", "What?"))
+    assert "holds no finished run" in refused(vqa("ask", tmp_path, photograph, "What?"))
+
+
+def test_evaluation_follows_the_normaliser(vqa, data, tmp_path):
+    asked = read_json(data / "annotations_test.json")["annotations"]
+    answers = [(a["question_id"], a["multiple_choice_answer"] + ".") for a in asked]
+    write_json(tmp_path / "r.json", [{"question_id": i, "answer": text} for i, text in answers])
+    words = ["evaluate", "--questions", data / "questions_test.json", "--annotations",
+             data / "annotations_test.json", "--results", tmp_path / "r.json"]  # fmt: skip
+    old, new = json.loads(vqa(*words, "--normaliser", "2015")[1]), json.loads(vqa(*words)[1])
+    assert old["overall"] == 100.0  # the full stop is always stripped
+    assert new["overall"] < 100.0  # where all agree the answer must be the same word for word
+    for content, message in (("[]", "has no answer"), ("{}", "array"), ("", "is empty")):
+        (tmp_path / "r.json").write_text(content, encoding="utf-8")
+        line = refused(vqa(*words))
+        assert "r.json" in line and message in line
+
+
+def test_two_runs_are_told_apart(vqa, run, blind, tmp_path):
+    code, out, _ = vqa("compare", run, blind)
+    assert code == 0 and "top-1" in out and "VQA accuracy" in out
+    told = json.loads(vqa("compare", run, run, "--json")[1])
+    assert told["verdict"] == "cannot tell" and told["top1"]["value"] == 0
+    assert "is no finished run" in refused(vqa("compare", run, tmp_path))
+
+
+def test_the_results_are_a_table(vqa, run):
+    code, out, _ = vqa("report", "--table", "--runs", "runs")
+    assert code == 0 and "1.e" in out
+
+
+def test_a_site_of_failed_notebooks_says_so_with_its_exit_code(vqa, run, tmp_path):
+    import nbformat
+
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One")])
+    (tmp_path / "nb" / "failed").mkdir(parents=True)
+    nbformat.write(made, tmp_path / "nb" / "failed" / "One.ipynb")
+    words = ["report", "--runs", "runs", "--notebooks", tmp_path / "nb", "--out", tmp_path / "out"]
+    code, _, error = vqa(*words)
+    assert code == 1 and "One.ipynb: failed when it was last run" in error
+    assert (tmp_path / "out" / "One.html").is_file()
+
+
+@pytest.mark.parametrize("content", [None, "{}", "hello", '{"cells": 3}'])
+def test_what_is_no_notebook_is_named(vqa, tmp_path, content):
+    if content:
+        (tmp_path / "one.ipynb").write_text(content, encoding="utf-8")
+    line = refused(vqa("batch", "--notebooks", tmp_path, "-p", "EPOCHS=1"))
+    assert ("one.ipynb: cannot be read as a notebook" if content else "no notebooks") in line
+
+
+# Datasets -----------------------------------------------------------------------------------------
+
+
+def test_datasets_and_public_files_are_listed(vqa, tmp_path):
+    code, out, _ = vqa("data", "list", "--root", tmp_path)
+    assert code == 0
+    assert all(name in out for name in ("demo", "100k", "coco-val2014", "glove", "use"))
+    listed = json.loads(vqa("data", "list", "--root", tmp_path, "--json")[1])
+    by_name = {row["dataset"]: row for row in listed["datasets"]}
+    assert [*by_name] == ["demo", *"ABCDE", "100k", "v1", "v2"]
+    assert by_name["v2"]["questions"] == 658_111 and by_name["v2"]["on disk"] == "20.2 GB"
+    assert by_name["100k"]["state"] == "not built; lacks v1, coco-val2014"
+
+
+def test_a_dataset_is_cut_and_trained_on(vqa, data, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    code, out, error = vqa("data", "build", "A", "--from", data, "--out", tmp_path / "A")
+    assert (code, out.strip()) == (0, str(tmp_path / "A"))
+    assert "scaled: 36 questions qualify where the study has 100" in caplog.text + error
+    words = ["--data", tmp_path / "A", "--out", tmp_path / "run", "--epochs", "1", *QUICK]
+    assert vqa("train", "Question_Only", *words)[0] == 0
+    assert Run(tmp_path / "run").config["dataset"] == "A"
+
+
+def test_what_cannot_be_downloaded_is_named(vqa, tmp_path):
+    for words in (["build", "A"], ["download", "v1"]):
+        line = refused(vqa("data", *words, "--offline", "--root", tmp_path))
+        assert "Questions_Val_mscoco.zip" in line and str(tmp_path / "raw" / "v1") in line
+    assert "'v3': no such download; there are v1" in refused(vqa("data", "download", "v3"))
+    code, out, error = vqa("data", "download", "v1", "v2", "--offline", "--root", tmp_path)
+    assert (code, out) == (1, "")
+    assert [line.split()[1] for line in error.splitlines()] == ["v1", "v2"]
+
+
+def test_photographs_that_cannot_be_had_are_failed_work(vqa, tmp_path):
+    release = tmp_path / "v1"
+    release.mkdir()
+    write_release(release, "v1", ("val2014",), images=40)
+    by_hand = tmp_path / "data" / "raw" / "v1" / "v1.zip"
+    by_hand.parent.mkdir(parents=True)
+    with zipfile.ZipFile(by_hand, "w") as packed:
+        for file in release.glob("*.json"):
+            packed.write(file, file.name)
+    v1 = {"name": "v1", "about": "", "licence": "", "folder": "raw/v1", "unpack": True,
+          "files": [{"url": "https://nowhere.invalid/v1.zip",
+                     "bytes": by_hand.stat().st_size, "sha256": None}]}  # fmt: skip
+    single = "https://nowhere.invalid/{subset}/{name}"
+    sources = write_json(tmp_path / "sources.json", {"single_image": single, "sources": [v1]})
+    words = ["data", "build", "A", "--offline", "--sources", sources, "--root", tmp_path / "data"]
+    code, out, error = vqa(*words)
+    assert (code, out.strip()) == (1, str(tmp_path / "data" / "A")), error
+    assert "photographs are not here, the first of image" in error.splitlines()[-1]
+    assert vqa(*words, "--no-photographs")[0] == 0
+
+
+def test_every_problem_of_a_folder_is_named(vqa, data, tmp_path):
+    assert json.loads(vqa("data", "check", data, "--json")[1])["problems"] == []
+    folder = write_dataset(tmp_path / "d", images=4)
+    (folder / "images" / f"{2:012d}.png").unlink()
+    broken = folder / "images" / f"{1002:012d}.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    questions = read_json(folder / "questions_test.json")
+    questions["questions"][3]["question"] = " "
+    write_json(folder / "questions_test.json", questions)
+    code, out, _ = vqa("data", "check", folder)
+    assert code == 1
+    assert all(told in out for told in ("image 2", broken.name, "questions[3].question")), out
+    assert broken.name not in vqa("data", "check", folder, "--images", "names")[1]
