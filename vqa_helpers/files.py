@@ -86,6 +86,20 @@ def remove_partials(folder: Path) -> None:
         leftover.unlink()
 
 
+@contextmanager
+def folder_in_one_step(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder to write into, which becomes `folder` at the end; after an error it is
+    removed. For one process at a time: what a killed one left goes first."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 # ---------------------------------------------------------------- sums
 
 

@@ -7,7 +7,6 @@ whom to ask.
 import json
 import logging
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from vqa_helpers.data.public.sources import read_sources
 from vqa_helpers.data.splits import cut_from_train, keep_apart
 from vqa_helpers.data.subset import cut
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import locked, sha256_of
+from vqa_helpers.files import folder_in_one_step, locked, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -241,15 +240,9 @@ def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
         manifest[kept] = getattr(dataset, kept)
     sums = {path.name: sha256_of(path) for path in files}
     record = {"built": asked, **dataset.split_record(), "files": sums}
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
+    with folder_in_one_step(out) as partial:
         for split, table in dataset.splits.items():
             name = "val" if split == "validation" else split
             write_split(partial, name, table, dataset.notes[0])
         for name, content in ((MANIFEST, manifest), ("split.json", record)):
             (partial / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

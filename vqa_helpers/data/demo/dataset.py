@@ -6,9 +6,6 @@ data. Image k depends on the seed and on k alone, never on how many images there
 
 import json
 import logging
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from numpy.random import SeedSequence, default_rng
@@ -18,6 +15,7 @@ from vqa_helpers.data.demo.drawing import draw_scene
 from vqa_helpers.data.demo.scenes import Scene, sample_scene
 from vqa_helpers.data.text import question_type_of
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import folder_in_one_step
 from vqa_helpers.progress import track
 
 log = logging.getLogger(__name__)
@@ -25,18 +23,9 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test")
 # The split of image k, by k modulo ten: 80/10/10 for any round number of images.
 _SPLIT_OF = ("train", "train", "train", "train", "val", "train", "train", "train", "train", "test")
-FEWEST_IMAGES = 10
-SMALLEST_PX = 16
 ID_STRIDE = 7
 JPEG_QUALITY = 54
-INFO = {
-    "description": "Drawn scenes with questions, made by this package.",
-    "url": "",
-    "version": "1.0",
-    "year": 2026,
-    "contributor": "vqa_helpers",
-    "date_created": "2026-01-01 00:00:00",
-}
+INFO = {"description": "Drawn scenes with questions, made by vqa_helpers.", "version": "1.0"}
 LICENSE = {"name": "CC0 1.0", "url": "https://creativecommons.org/publicdomain/zero/1.0/"}
 
 
@@ -46,22 +35,16 @@ def make_demo(folder: Path, *, seed: int = 0, images: int = 1500, size_px: int =
     Args:
         folder: a path that does not exist, or an empty folder.
         seed: the same seed gives the same bytes (with the same Pillow and numpy).
-        images: how many, at least FEWEST_IMAGES; each has three questions.
-        size_px: side of the square pictures, at least SMALLEST_PX.
+        images: how many, ten or more; each has three questions.
+        size_px: side of the square pictures, sixteen or more.
 
     Raises:
-        InputError: too few images, too small pictures, a negative seed, or a folder in the way.
+        InputError: for a folder in the way.
     """
-    folder = Path(folder)
-    _check(folder, seed, images, size_px)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _write(building, seed, images, size_px)
-        building.chmod(0o755)  # mkdtemp keeps others out
-        os.replace(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"demo: {folder} is in the way; remove it or choose another folder")
+    with folder_in_one_step(folder) as partial:
+        _write(partial, seed, images, size_px)
     log.info("drew %d images with %d questions into %s", images, images * PER_IMAGE, folder)
 
 
@@ -76,19 +59,6 @@ def make_image(seed: int, k: int) -> tuple[int, str, Scene, tuple[Asked, ...]]:
 def _stream(seed: int, k: int, purpose: int):
     """Random numbers of image k; drawing and asking do not disturb each other."""
     return default_rng(SeedSequence(seed, spawn_key=(k, purpose)))
-
-
-def _check(folder: Path, seed: int, images: int, size_px: int) -> None:
-    if images < FEWEST_IMAGES:
-        raise InputError(
-            f"demo: {images} images cannot fill three splits; ask for at least {FEWEST_IMAGES}"
-        )
-    if size_px < SMALLEST_PX:
-        raise InputError(f"demo: pictures of {size_px} px show nothing; use {SMALLEST_PX} or more")
-    if seed < 0:
-        raise InputError(f"demo: seed {seed} is negative; use 0 or more")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"demo: {folder} is in the way; remove it or choose another folder")
 
 
 def _write(folder: Path, seed: int, images: int, size_px: int) -> None:
@@ -108,12 +78,7 @@ def _write(folder: Path, seed: int, images: int, size_px: int) -> None:
             )
             annotations[split].append(_annotation(image_id, question_id, one))
     for split in SPLITS:
-        head = {
-            "info": INFO,
-            "data_type": "demo",
-            "data_subtype": split,
-            "license": LICENSE,
-        }
+        head = {"info": INFO, "license": LICENSE, "data_type": "demo", "data_subtype": split}
         asking = {**head, "task_type": "Open-Ended", "questions": questions[split]}
         _dump(folder / f"questions_{split}.json", asking)
         _dump(folder / f"annotations_{split}.json", {**head, "annotations": annotations[split]})
