@@ -128,9 +128,9 @@ def test_the_order_of_a_sum_does_not_decide_a_tie():
         assert percent(np.array(order)) == by(np.array(order), pd.Series(["a"] * 160))["a"] == 33.12
 
 
-def scored(table, ranked, vocabulary, normaliser="2021"):
+def scored(table, ranked, vocabulary):
     """Scored and measured."""
-    return measure(table, score(table, ranked, vocabulary, normaliser), vocabulary)
+    return measure(table, score(table, ranked, vocabulary), vocabulary)
 
 
 def values(entry):

@@ -17,7 +17,6 @@ import pandas as pd
 from vqa_helpers.data.text import normalise
 from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.bootstrap import bounds, group, resample, totals
 from vqa_helpers.evaluation.compare import Difference, Verdict, paired_difference
 from vqa_helpers.evaluation.metrics import TOP, per_kind, with_interval
 
@@ -32,7 +31,8 @@ def judge(predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Each question of an answered split beside what a model said to it.
 
     Args:
-        predictions: question_id, answers and probabilities (lists, most probable first).
+        predictions: question_id, answers and probabilities (lists, most probable first), truth,
+            vqa.
         table: the split's questions with their targets, (N) rows.
 
     Returns:
@@ -53,7 +53,7 @@ def judge(predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
         raise InputError(f"question {first} has no prediction; was it of this dataset and split?")
     said = said.loc[table["question_id"]]
     truth = pd.Series(table["answer"].to_numpy(), dtype=object)
-    if "truth" in said and (wrong := said["truth"].to_numpy() != truth.to_numpy()).any():
+    if (wrong := said["truth"].to_numpy() != truth.to_numpy()).any():
         raise InputError(
             f"question {said.index[wrong][0]} has another answer than when it was predicted; has "
             "the dataset changed? train the run again"
@@ -66,7 +66,7 @@ def judge(predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     judged["rank"] = [row.index(right) + 1 if right in row[:TOP] else 0 for row, right in pairs]
     judged["first"] = _each(judged["answers"], lambda answers: answers[0])
     judged["sure"] = [float(chances[0]) for chances in judged["probabilities"]]
-    judged["vqa"] = pd.to_numeric(said["vqa"]).to_numpy(dtype=float) if "vqa" in said else np.nan
+    judged["vqa"] = pd.to_numeric(said["vqa"]).to_numpy(dtype=float)
     return judged
 
 
@@ -262,34 +262,24 @@ class SecondAnswers:
         second: share of them whose second answer is right: value, low, high.
         guess: the same for the most frequent train answer to "how many" that was not said first.
         gain: points of `second` over `guess`, question by question.
+        often: whether the second answer is right more often than that guess.
         others: misses among the other open questions.
         elsewhere: share of those whose second answer is right; None without one.
-        over_elsewhere: points of `second` over `elsewhere`; None without one.
         told: misses whose second answer is right.
         short: of those, the share whose first is a lower number; None without one.
+        falls_short: whether that is more than half of them ("better"), or less ("worse").
     """
 
     misses: int
     second: dict[str, float]
     guess: dict[str, float]
     gain: Difference
+    often: Verdict
     others: int
     elsewhere: dict[str, float] | None
-    over_elsewhere: Difference | None
     told: int
     short: dict[str, float] | None
-
-    @property
-    def often(self) -> Verdict:
-        """Whether the second answer is right more often than the guess by frequency."""
-        return self.gain.verdict if self.misses >= FEWEST_MISSES else "cannot tell"
-
-    @property
-    def falls_short(self) -> Verdict:
-        """Whether the first answer is too low more often than not ("better"), or less ("worse")."""
-        if self.short is None or self.told < FEWEST_MISSES:
-            return "cannot tell"
-        return Difference(*(self.short[part] - 50 for part in ("value", "low", "high"))).verdict
+    falls_short: Verdict
 
 
 def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SecondAnswers | None:
@@ -311,23 +301,28 @@ def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SecondAnswers |
     others = without_yes_no(judged)
     others = others[(others["rank"] != 1) & ~others["question_id"].isin(counted["question_id"])]
     told = missed[missed["rank"] == 2]
-    images = missed["image_id"].to_numpy()
-    second = missed["rank"].eq(2).to_numpy(dtype=float)
-    guess = _guess_by_frequency(missed, train)
-    elsewhere = others["rank"].eq(2).to_numpy(dtype=float)
+    second, guess = missed["rank"].eq(2).to_numpy(float), _guess_by_frequency(missed, train)
+    gain = paired_difference(second, guess, missed["image_id"].to_numpy())
     said = zip(map(count_of, told["first"]), told["count"], strict=True)
     low = np.array([first is not None and first < count for first, count in said], dtype=float)
+    short = _share(low, told)
+    over_half = short and Difference(*(short[part] - 50 for part in ("value", "low", "high")))
     return SecondAnswers(
-        len(missed),
-        with_interval(second, images),
-        with_interval(guess, images),
-        paired_difference(second, guess, images),
-        len(others),
-        with_interval(elsewhere, others["image_id"].to_numpy()) if len(others) else None,
-        _second_right(missed, others) if len(others) else None,
-        len(told),
-        with_interval(low, told["image_id"].to_numpy()) if len(told) else None,
+        misses=len(missed),
+        second=_share(second, missed),
+        guess=_share(guess, missed),
+        gain=gain,
+        often=gain.verdict if len(missed) >= FEWEST_MISSES else "cannot tell",
+        others=len(others),
+        elsewhere=_share(others["rank"].eq(2).to_numpy(float), others),
+        told=len(told),
+        short=short,
+        falls_short=over_half.verdict if len(told) >= FEWEST_MISSES else "cannot tell",
     )
+
+
+def _share(flags: np.ndarray, rows: pd.DataFrame) -> dict[str, float] | None:
+    return with_interval(flags, rows["image_id"].to_numpy()) if len(rows) else None
 
 
 def _guess_by_frequency(missed: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
@@ -338,17 +333,3 @@ def _guess_by_frequency(missed: pd.DataFrame, train: pd.DataFrame) -> np.ndarray
     pairs = zip(missed["first"], missed["truth"], strict=True)
     guesses = [next((a for a in leading if a != first), None) == truth for first, truth in pairs]
     return np.array(guesses, dtype=float)
-
-
-def _second_right(missed: pd.DataFrame, others: pd.DataFrame) -> Difference:
-    """How much more often the second answer is right to `missed` than to `others`, other questions
-    about partly the same images."""
-    both, kinds = pd.concat([missed, others]), np.repeat([0, 1], [len(missed), len(others)])
-    right = both["rank"].eq(2).to_numpy(dtype=float)
-    groups, count = group(both["image_id"].to_numpy())
-    blocks = [totals(values, groups, count, kinds) for values in (right, np.ones(len(both)))]
-    drawn = resample(np.hstack(blocks))  # (R, 4): both sums, both counts
-    with np.errstate(invalid="ignore"):  # a resample without one of the two: 0 / 0
-        low, high = bounds(drawn[:, 0] / drawn[:, 2] - drawn[:, 1] / drawn[:, 3])
-    value = right[kinds == 0].mean() - right[kinds == 1].mean()
-    return Difference(*(round(100 * float(share), 2) for share in (value, low, high)))

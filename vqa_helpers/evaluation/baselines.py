@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
 from vqa_helpers.data.vocabulary import tokenize
-from vqa_helpers.evaluation.metrics import Normaliser, percent, vqa_scores
+from vqa_helpers.evaluation.metrics import percent, vqa_scores
 
 Guesser = Callable[[pd.DataFrame], list[str]]
 
@@ -173,29 +173,16 @@ GUESSERS: dict[str, Callable[[pd.DataFrame], Guesser]] = {
 }
 
 
-def learn_guessers(train: pd.DataFrame) -> dict[str, Guesser]:
-    """Every blind guesser, by name."""
-    return {name: learn(train) for name, learn in GUESSERS.items()}
-
-
 def measure_guesses(
-    guesses: Mapping[str, list[str]], table: pd.DataFrame, normaliser: Normaliser = "2021"
+    guesses: Mapping[str, list[str]], table: pd.DataFrame
 ) -> dict[str, dict[str, float | None]]:
     """Top-1 and VQA accuracy (None where not defined), percent, of each guesser's answers."""
     scores = {}
     for name, answers in guesses.items():
-        vqa = vqa_scores(answers, table, normaliser)
+        vqa = vqa_scores(answers, table)
         top1 = percent(hits(answers, table))
         scores[name] = {"top1": top1, "vqa": None if vqa is None else percent(vqa)}
     return scores
-
-
-def measure_baselines(
-    train: pd.DataFrame, table: pd.DataFrame, normaliser: Normaliser = "2021"
-) -> dict[str, dict[str, float | None]]:
-    """Top-1 and VQA accuracy (None where not defined) of every guesser on a split, percent."""
-    guesses = {name: guess(table) for name, guess in learn_guessers(train).items()}
-    return measure_guesses(guesses, table, normaliser)
 
 
 def best_guesser(guesses: Mapping[str, list[str]], table: pd.DataFrame) -> str:

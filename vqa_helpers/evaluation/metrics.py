@@ -117,21 +117,16 @@ class Scores:
         top5: (N,) the target is among the first five.
         vqa: (N,) the official accuracy of the first answer; None where it is not defined.
         best: (N,) the highest official accuracy within the vocabulary; None where not defined.
-        normaliser: of both official accuracies.
     """
 
     top1: np.ndarray
     top5: np.ndarray
     vqa: np.ndarray | None
     best: np.ndarray | None
-    normaliser: Normaliser
 
 
 def score(
-    table: pd.DataFrame,
-    ranked: Sequence[Sequence[str]],
-    vocabulary: AnswerVocabulary,
-    normaliser: Normaliser = "2021",
+    table: pd.DataFrame, ranked: Sequence[Sequence[str]], vocabulary: AnswerVocabulary
 ) -> Scores:
     """Score every question of an answered split.
 
@@ -144,10 +139,10 @@ def score(
     top1 = np.array([float(answers[0] == truth) for answers, truth in pairs])
     top5 = np.array([float(truth in answers[:TOP]) for answers, truth in pairs])
     if not has_official_answers(table):
-        return Scores(top1, top5, None, None, normaliser)
-    annotators = Annotators(table["answers"], normaliser)
+        return Scores(top1, top5, None, None)
+    annotators = Annotators(table["answers"])
     vqa = annotators.score([answers[0] for answers in ranked])
-    return Scores(top1, top5, vqa, annotators.best(vocabulary.answers), normaliser)
+    return Scores(top1, top5, vqa, annotators.best(vocabulary.answers))
 
 
 def measure(table: pd.DataFrame, scores: Scores, vocabulary: AnswerVocabulary) -> dict:
@@ -171,7 +166,7 @@ def measure(table: pd.DataFrame, scores: Scores, vocabulary: AnswerVocabulary) -
         "questions": len(table),
         "images": int(table["image_id"].nunique()),
         **overall["all"],
-        "vqa_normaliser": scores.normaliser,
+        "vqa_normaliser": "2021",
         "per_answer_type": answer_types,
         "per_question_type": question_types,
         "ceiling": {"top1": percent(table["answer"].isin(vocabulary.answers)), "vqa": best},

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.baselines import hits, learn_guessers, nearest_question_and_image
+from vqa_helpers.evaluation.baselines import GUESSERS, hits, nearest_question_and_image
 from vqa_helpers.evaluation.bootstrap import bounds, resampled_means
 from vqa_helpers.evaluation.compare import Difference
 from vqa_helpers.evaluation.metrics import vqa_scores
@@ -37,7 +37,7 @@ def guesser_table(
             neighbour that looks is measured too.
     """
     train, table = dataset.splits["train"], dataset.splits[split]
-    guessers = learn_guessers(train)
+    guessers = {name: learn(train) for name, learn in GUESSERS.items()}
     if features is not None:
         guessers[SIGHTED] = nearest_question_and_image(train, *features)
     images, rows = table["image_id"].to_numpy(), []
