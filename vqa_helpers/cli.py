@@ -10,10 +10,8 @@ import logging
 import sys
 from pathlib import Path
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE, InputError
 from vqa_helpers.files import remedy
-
-DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 # What torch says on a CPU and on GPUs; cuDNN and cuBLAS fail in their own words.
 _NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "STATUS_ALLOC_FAILED", "bad_alloc")

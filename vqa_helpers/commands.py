@@ -14,8 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa_helpers.cli import DONE, SOME_FAILED
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import DONE, SOME_FAILED, InputError
 
 if TYPE_CHECKING:
     from vqa_helpers.runs import Run

@@ -1,8 +1,12 @@
-"""The one error a user causes: a single line that says what is wrong, where, and what to do."""
+"""The one error a user causes, and how commands end."""
+
+# Exit codes of the command line.
+DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 class InputError(ValueError):
-    """Input that cannot be used: a file, an entry, an option.
+    """Input that cannot be used: a file, an entry, an option; one line that says what is wrong,
+    where, and what to do.
 
     The message names the value, the limit and the remedy; the command line prints it as it is,
     without a traceback.

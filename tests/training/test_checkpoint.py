@@ -16,6 +16,7 @@ from vqa_helpers.pieces.fusion import Concatenation, OneSide
 from vqa_helpers.pieces.language import GloveBiLSTM, SentenceVectors
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.vision import NetworkInLoop
+from vqa_helpers.training import checkpoint
 from vqa_helpers.training.checkpoint import (
     CHECKPOINT,
     MODEL,
@@ -42,10 +43,16 @@ def small_model(hidden: int = 3, answers: int = 4) -> VQAModel:
     return VQAModel(None, language, fusion, Funnel(fusion.out_dim, (3,), answers, batch_norm=True))
 
 
+@pytest.fixture(autouse=True)
+def with_its_model(monkeypatch):
+    """A checkpoint is of use beside the best epoch's model, which most tests here do not need."""
+    monkeypatch.setattr(checkpoint, "model_is_whole", lambda folder: True)
+
+
 def test_a_checkpoint_comes_back_and_goes(tmp_path):
-    assert load_checkpoint(tmp_path) is None
+    assert load_checkpoint(tmp_path, {}) is None
     save_checkpoint(tmp_path, STATE)
-    state = load_checkpoint(tmp_path)
+    state = load_checkpoint(tmp_path, {})
     assert state["trainer"]["epoch"] == 3
     assert torch.equal(state["trainer"]["model"]["weight"], torch.arange(50.0))
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
@@ -72,10 +79,10 @@ def test_a_failed_write_leaves_the_old_one(tmp_path, monkeypatch):
 def test_what_is_no_checkpoint_starts_again_with_a_warning(tmp_path, caplog, content):
     (tmp_path / CHECKPOINT).write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        assert load_checkpoint(tmp_path) is None
+        assert load_checkpoint(tmp_path, {}) is None
     assert f"{tmp_path / CHECKPOINT}: is damaged" in caplog.text
     torch.save([1, 2], tmp_path / CHECKPOINT)  # what torch wrote for others
-    assert load_checkpoint(tmp_path) is None
+    assert load_checkpoint(tmp_path, {}) is None
 
 
 def test_no_truncation_and_no_flipped_bit_of_the_weights_passes(tmp_path):
@@ -84,7 +91,7 @@ def test_no_truncation_and_no_flipped_bit_of_the_weights_passes(tmp_path):
     written = path.read_bytes()
     for length in range(0, len(written), 101):
         path.write_bytes(written[:length])
-        assert load_checkpoint(tmp_path) is None
+        assert load_checkpoint(tmp_path, {}) is None
     weights = torch.arange(50.0).numpy().tobytes()
     start = written.index(weights)
     draw = random.Random(0)
@@ -92,7 +99,7 @@ def test_no_truncation_and_no_flipped_bit_of_the_weights_passes(tmp_path):
         flipped = bytearray(written)
         flipped[start + draw.randrange(len(weights))] ^= 1 << draw.randrange(8)
         path.write_bytes(flipped)
-        assert load_checkpoint(tmp_path) is None
+        assert load_checkpoint(tmp_path, {}) is None
 
 
 def test_random_damage_never_raises(tmp_path):
@@ -104,7 +111,7 @@ def test_random_damage_never_raises(tmp_path):
         for _ in range(draw.choice([1, 5, 40])):
             damaged[draw.randrange(len(damaged))] = draw.randrange(256)
         (tmp_path / CHECKPOINT).write_bytes(damaged)
-        state = load_checkpoint(tmp_path)
+        state = load_checkpoint(tmp_path, {})
         refused += state is None
         if state is not None:  # only bytes that carry nothing were hit
             assert torch.equal(state["trainer"]["model"]["weight"], torch.arange(50.0))

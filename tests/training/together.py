@@ -7,6 +7,7 @@ from accelerate import PartialState
 
 from tests.training.conftest import quick
 from vqa_helpers.data.folder import read_folder
+from vqa_helpers.runs import Run
 from vqa_helpers.training import checkpoint, measuring, train
 from vqa_helpers.training.inputs import open_data
 from vqa_helpers.training.loop import Trainer
@@ -49,7 +50,8 @@ def main(folder: Path, holed: Path, features: Path, out: Path) -> None:
     except Stop:
         Trainer.run_epoch = original
     if PartialState().is_main_process:
-        assert checkpoint.load_checkpoint(out / "resumed")["trainer"]["epoch"] == 1
+        left = checkpoint.load_checkpoint(out / "resumed", Run(out / "resumed").config)
+        assert left["trainer"]["epoch"] == 1
     run(tuned, "resumed")
     run(quick("Model100", vision__network="resnet18"), "holed", holed, 1)
 

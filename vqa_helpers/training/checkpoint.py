@@ -6,8 +6,10 @@ model is the best epoch's; its metadata carry a checksum, which safetensors itse
 
 import hashlib
 import io
+import json
 import logging
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -34,8 +36,9 @@ def save_checkpoint(folder: Path, state: dict) -> None:
     write_bytes(folder / CHECKPOINT, content.getbuffer())
 
 
-def load_checkpoint(folder: Path) -> dict | None:
-    """The state an interrupted run left, or None where there is none to go on from."""
+def load_checkpoint(folder: Path, config: Mapping) -> dict | None:
+    """The state that an interrupted run of these settings left; None where there is none to go on
+    from, which is said."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
@@ -46,10 +49,16 @@ def load_checkpoint(folder: Path) -> dict | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not (isinstance(state, dict) and {"config", "history", "trainer"} <= state.keys()):
             raise ValueError("it is not one of a run")
-        return state
     except Exception as error:  # damaged bytes raise whatever they happen to spell
         log.warning("%s: is damaged (%s); the run starts again", path, str(error).split("\n")[0])
         return None
+    if not model_is_whole(folder):
+        log.warning("%s: the best epoch's model is lost; the run starts again", folder)
+        return None
+    if state["config"] != json.dumps(config, sort_keys=True):
+        log.info("%s: the settings have changed; the run starts again", folder)
+        return None
+    return state
 
 
 def remove_checkpoint(folder: Path) -> None:

@@ -39,6 +39,15 @@ class Epoch:
     learning_rate: float
     train_s: float
 
+    def line(self, epochs: int) -> str:
+        """What is said of it, as one of so many."""
+        vqa = "" if self.validation_vqa is None else f", VQA {self.validation_vqa:.2f} %"
+        return (
+            f"epoch {self.epoch}/{epochs}: train loss {self.train_loss:.4f}, top-1 "
+            f"{self.train_top1:.2f} %; validation loss {self.validation_loss:.4f}, top-1 "
+            f"{self.validation_top1:.2f} %{vqa}; {self.train_s:.1f} s"
+        )
+
 
 class Trainer:
     """A model on its way: the optimiser, the schedule, the shuffling and the epoch reached.

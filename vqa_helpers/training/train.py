@@ -53,13 +53,12 @@ from vqa_helpers.training.checkpoint import (
     CHECKPOINT,
     load_checkpoint,
     load_model,
-    model_is_whole,
     remove_checkpoint,
     save_checkpoint,
     save_model,
 )
 from vqa_helpers.training.inputs import Data, build_model
-from vqa_helpers.training.loop import Epoch, Trainer
+from vqa_helpers.training.loop import Trainer
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
 from vqa_helpers.training.measuring import measure_run, validation_score
 from vqa_helpers.training.tensorboard import open_writer, record_epoch
@@ -362,7 +361,7 @@ def _fit(
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
     history: list[dict] = []
     left = (folder / CHECKPOINT).exists()
-    if left and (checkpoint := _left_behind(folder, config)) is not None:
+    if left and (checkpoint := load_checkpoint(folder, config)) is not None:
         trainer.restore(checkpoint["trainer"])
         history = json.loads(checkpoint["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
@@ -390,31 +389,8 @@ def _fit(
             save_checkpoint(folder, state)
             writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
-            log.info("%s", _line(epoch, config["epochs"], better))
+            log.info("%s%s", epoch.line(config["epochs"]), " (best)" if better else "")
         accelerator.wait_for_everyone()
     if writer is not None:
         writer.close()
     return sum(row["train_s"] for row in history)
-
-
-def _left_behind(folder: Path, config: dict) -> dict | None:
-    """The checkpoint to go on from, if an interrupted run of the same settings left one."""
-    checkpoint = load_checkpoint(folder)
-    if checkpoint is None:
-        return None
-    if not model_is_whole(folder):
-        log.warning("%s: the best epoch's model is lost; the run starts again", folder)
-        return None
-    if checkpoint["config"] != json.dumps(config, sort_keys=True):
-        log.info("%s: the settings have changed; the run starts again", folder)
-        return None
-    return checkpoint
-
-
-def _line(epoch: Epoch, epochs: int, better: bool) -> str:
-    vqa = "" if epoch.validation_vqa is None else f", VQA {epoch.validation_vqa:.2f} %"
-    return (
-        f"epoch {epoch.epoch}/{epochs}: train loss {epoch.train_loss:.4f}, top-1 "
-        f"{epoch.train_top1:.2f} %; validation loss {epoch.validation_loss:.4f}, top-1 "
-        f"{epoch.validation_top1:.2f} %{vqa}; {epoch.train_s:.1f} s{' (best)' if better else ''}"
-    )
