@@ -143,6 +143,8 @@ class Without:
     # A finder that knows nothing of the optional libraries; torch itself asks for some.
     def __init__(self, finder):
         self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {OPTIONAL}:
             return None

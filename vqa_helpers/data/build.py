@@ -17,10 +17,10 @@ from vqa_helpers.data.folder import (
     DATA,
     MANIFEST,
     Dataset,
+    draw_demo,
     find_folder,
     find_images,
     read_folder,
-    read_manifest,
     require_seed,
 )
 from vqa_helpers.data.formats import SPLITS, read_questions, read_split, read_tables, write_split
@@ -64,21 +64,6 @@ class Fetching:
         """The folder of a public source, downloaded if it is not here."""
         source = read_sources(self.sources)[name]
         return download(source, self.root, mirror=self.mirror, offline=self.offline)
-
-
-def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
-    """The folder of the embedded dataset, drawn if there is nothing yet."""
-    from vqa_helpers.data.demo.dataset import make_demo
-
-    with locked(folder.with_name(f".{folder.name}.lock")):  # notebooks that start together
-        if not (folder / "questions_train.json").exists():
-            log.info("drawing the demo dataset into %s", folder)
-            make_demo(folder, seed=seed)
-    drawn = read_manifest(folder).drawn
-    if drawn != seed:
-        what = "another dataset" if drawn is None else f"the demo of seed {drawn}"
-        raise InputError(f"{folder}: holds {what}; choose another --out or remove it")
-    return folder
 
 
 def build(

@@ -28,6 +28,7 @@ from vqa_helpers.data.formats import (
 )
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import locked
 
 log = logging.getLogger(__name__)
 
@@ -145,8 +146,6 @@ def find_folder(data: str | Path, root: Path) -> Path:
     """The folder of a dataset; the demo's is drawn."""
     name = str(data)
     if name == DEMO:
-        from vqa_helpers.data.build import draw_demo
-
         return draw_demo(root / DEMO)
     if not Path(data).is_dir() and (root / name / MANIFEST).exists():
         return root / name
@@ -156,6 +155,21 @@ def find_folder(data: str | Path, root: Path) -> Path:
         raise InputError(f"dataset {name} is not on this machine; `vqa data build {name}` makes it")
     names = ", ".join(ENTRIES)
     raise InputError(f"{name}: is neither a folder nor a named dataset; the names are {names}")
+
+
+def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
+    """The folder of the embedded dataset, drawn if there is nothing yet."""
+    from vqa_helpers.data.demo.dataset import make_demo
+
+    with locked(folder.with_name(f".{folder.name}.lock")):  # notebooks that start together
+        if not (folder / "questions_train.json").exists():
+            log.info("drawing the demo dataset into %s", folder)
+            make_demo(folder, seed=seed)
+    drawn = read_manifest(folder).drawn
+    if drawn != seed:
+        what = "another dataset" if drawn is None else f"the demo of seed {drawn}"
+        raise InputError(f"{folder}: holds {what}; choose another --out or remove it")
+    return folder
 
 
 def read_folder(folder: Path, seed: int = 0, arranged: bool = True) -> Dataset:
