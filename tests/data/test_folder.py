@@ -145,32 +145,18 @@ def test_names_that_do_not_fit(folder, source, copy, expected):
 
 
 def test_the_manifest_names_the_dataset_and_its_images(folder):
+    link = folder.parent / "link"
+    link.symlink_to(folder, target_is_directory=True)
+    assert read_folder(link).name == "own"  # the runs of a folder stay together
     (folder / "images").rename(folder.parent / "elsewhere")
     manifest = {"name": "mine", "images": "../elsewhere", "image_source": "big", "notes": ["cut"]}
     write_json(folder / MANIFEST, manifest)
     dataset = read_folder(folder)
     assert (dataset.name, dataset.image_source, dataset.notes) == ("mine", "big", ["cut"])
     assert dataset.missing_images() == []
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("{", ""), ('{"images": 5}', "images: Expected `str`, got `int`"),
-        ('{"rule": "by-hand"}', "rule: Invalid enum value 'by-hand'"),
-    ],
-)  # fmt: skip
-def test_a_damaged_manifest(folder, content, expected):
-    (folder / MANIFEST).write_text(content)
-    assert refusal(folder).startswith(f"{folder / MANIFEST}: {expected}")
-
-
-def test_a_folder_named_by_a_link(folder):
-    link = folder.parent / "link"
-    link.symlink_to(folder, target_is_directory=True)
-    dataset = read_folder(link)
-    assert dataset.missing_images() == []
-    assert dataset.name == "own"  # the runs of a folder stay together, however it is named
+    for content, expected in (("{", ""), ('{"images": 5}', "images: Expected `str`, got `int`")):
+        (folder / MANIFEST).write_text(content)
+        assert refusal(folder).startswith(f"{folder / MANIFEST}: {expected}")
 
 
 @pytest.mark.parametrize(

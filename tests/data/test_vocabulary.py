@@ -1,10 +1,46 @@
-"""What a model knows: words and answers of the train split."""
+"""Words of questions, and what a model knows: words and answers of the train split."""
+
+import random
+import string
 
 import numpy as np
+import pytest
 
-from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary
+from vqa_helpers.data.vocabulary import (
+    OUTSIDE,
+    AnswerVocabulary,
+    WordVocabulary,
+    tokenize,
+    tokenize_all,
+)
 
 TRAIN = [["is", "the", "cat", "in"], ["is", "the", "dog", "in"], ["the", "end"]]
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("What color is the cat?", "what color is the cat"), ("can't", "ca n't"),
+        ("Isn't it?", "is n't it"), ("Isn’t it?", "is n't it"),
+        ("What's that, they've said I'm he'd we'll you're",
+         "what 's that they 've said i 'm he 'd we 'll you 're"),
+        ("left-hand side/top_shelf", "left hand side top shelf"),
+        ("Is it 10:30 or 2,000?", "is it 10 30 or 2 000"), ("  \t two\nlines ", "two lines"),
+        ("Où est le café?", "où est le café"), ("??? ...", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_tokens(question, words):
+    assert tokenize(question) == words.split()
+    first, again = tokenize_all([question, question])
+    assert first is again and list(first) == words.split()
+
+
+def test_an_apostrophe_changes_no_other_word():
+    """The short way, of texts without one, and the regular expression agree."""
+    generator = random.Random(0)
+    for _ in range(3000):
+        text = "".join(generator.choices(string.printable.replace("'", "é"), k=12))
+        assert tokenize(f"{text} isn't") == [*tokenize(text), "is", "n't"]
 
 
 def test_words_by_frequency_then_alphabet_after_the_reserved_two():

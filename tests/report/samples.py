@@ -21,33 +21,24 @@ def score(value: float, half: float = 2.0) -> dict[str, float]:
 def scores(top1: float = 58.4, vqa: float | None = None) -> dict[str, Any]:
     """Scores of a split."""
 
-    def part(questions: int, value: float) -> dict[str, Any]:
-        return {
-            "questions": questions,
-            "top1": value,
-            "top5": min(100.0, value + 25),
-            "vqa": None if vqa is None else value + 4,
-        }
+    def known(value: Any) -> Any:
+        return None if vqa is None else value
 
+    def part(questions: int, value: float) -> dict[str, Any]:
+        top5 = min(100.0, value + 25)
+        return {"questions": questions, "top1": value, "top5": top5, "vqa": known(value + 4)}
+
+    types = {"other": (180, top1 - 8), "number": (90, top1 - 22), "yes/no": (110, top1 + 18)}
+    kinds = {"what color": (120, 80), "how many": (90, 65)}
+    blind = {"most frequent answer": (21.0, 23.0), "most frequent per question": (41.0, 44.0)}
     return {
-        "questions": 380,
-        "images": 127,
-        "top1": score(top1),
-        "top5": score(91.2),
-        "vqa": None if vqa is None else score(vqa),
-        "vqa_normaliser": "2021",
-        "per_answer_type": {
-            "other": part(180, top1 - 8),
-            "number": part(90, top1 - 22),
-            "yes/no": part(110, top1 + 18),
-        },
-        "per_question_type": {"what color": part(120, 80), "how many": part(90, 65)},
-        "ceiling": {"top1": 98.1, "vqa": None if vqa is None else 96.0},
-        "baselines": {
-            "most frequent answer": {"top1": 21.0, "vqa": None if vqa is None else 23.0},
-            "most frequent per question": {"top1": 41.0, "vqa": None if vqa is None else 44.0},
-        },
-    }
+        "questions": 380, "images": 127, "top1": score(top1), "top5": score(91.2),
+        "vqa": None if vqa is None else score(vqa), "vqa_normaliser": "2021",
+        "per_answer_type": {name: part(*numbers) for name, numbers in types.items()},
+        "per_question_type": {name: part(*numbers) for name, numbers in kinds.items()},
+        "ceiling": {"top1": 98.1, "vqa": known(96.0)},
+        "baselines": {name: {"top1": one, "vqa": known(two)} for name, (one, two) in blind.items()},
+    }  # fmt: skip
 
 
 def metrics(top1: float = 58.4, vqa: float | None = None, test: bool = True) -> dict[str, Any]:
@@ -62,16 +53,13 @@ def history_rows(epochs: int = 12) -> list[dict[str, Any]]:
     best = max(1, round(epochs * 2 / 3))
     return [
         {
-            "epoch": epoch,
-            "train_loss": 3.2 * 0.88**epoch,
-            "train_top1": 85 * (1 - 0.8**epoch),
-            "validation_loss": 3.0 * 0.93 ** min(epoch, best) + 0.03 * max(0, epoch - best),
-            "validation_top1": 60 * (1 - 0.75 ** min(epoch, best)) - 0.4 * max(0, epoch - best),
-            "validation_vqa": None,
-            "learning_rate": 1e-3 * 0.95**epoch,
+            "epoch": n, "train_loss": 3.2 * 0.88**n, "train_top1": 85 * (1 - 0.8**n),
+            "validation_loss": 3.0 * 0.93 ** min(n, best) + 0.03 * max(0, n - best),
+            "validation_top1": 60 * (1 - 0.75 ** min(n, best)) - 0.4 * max(0, n - best),
+            "validation_vqa": None, "learning_rate": 1e-3 * 0.95**n,
         }
-        for epoch in range(1, epochs + 1)
-    ]
+        for n in range(1, epochs + 1)
+    ]  # fmt: skip
 
 
 def prediction_rows(count: int = 12, split: str = "test") -> list[dict[str, Any]]:
@@ -80,17 +68,12 @@ def prediction_rows(count: int = 12, split: str = "test") -> list[dict[str, Any]
     truths = ["red", "two", "giraffe"]
     return [
         {
-            "split": split,
-            "question_id": number + 1,
-            "image_id": number // 3,
-            "answers": answers,
-            "probabilities": [0.52, 0.24, 0.11, 0.02, 0.001],
-            "truth": truths[number % 3],
-            "vqa": None,
+            "split": split, "question_id": n + 1, "image_id": n // 3, "answers": answers,
+            "probabilities": [0.52, 0.24, 0.11, 0.02, 0.001], "truth": truths[n % 3], "vqa": None,
             "blind": "giraffe",
         }
-        for number in range(count)
-    ]
+        for n in range(count)
+    ]  # fmt: skip
 
 
 def questions(count: int = 12) -> pd.DataFrame:
@@ -137,7 +120,7 @@ def write_run(
     config = {
         "preset": preset, "source": "reference study", "dataset": dataset, "seed": seed,
         "epochs": 12, "schedule": "small", "weights": "random", "image_size_px": 64,
-        "stand_ins": ["random-weight vision", "hashed n-gram sentences"], "pieces": {},
+        "stand_ins": ["random-weight vision", "hashed n-gram sentences"], "model": {},
         "parameters": 1234, "split_rule": "by-image",
     }  # fmt: skip
     timing = {"features_s": None, "train_s": 45.25, "evaluate_s": 1.5, "samples_per_s": 290.4}
@@ -162,14 +145,10 @@ def answered_rows(share: float, seed: int = 0, split: str = "test", vqa: bool = 
     right = np.random.default_rng(seed).random(3 * IMAGES) < share
     return [
         {
-            "split": split,
-            "question_id": number + 1,
-            "image_id": number // 3,
-            "answers": ["yes" if right[number] else "no", "maybe"],
-            "probabilities": [0.5, 0.1],
-            "truth": "yes",
-            "vqa": (0.9 if right[number] else 0.3) if vqa else None,
-            "blind": "yes" if number % 3 == 0 else "2",
+            "split": split, "question_id": n + 1, "image_id": n // 3,
+            "answers": ["yes" if hit else "no", "maybe"], "probabilities": [0.5, 0.1],
+            "truth": "yes", "vqa": (0.9 if hit else 0.3) if vqa else None,
+            "blind": "yes" if n % 3 == 0 else "2",
         }
-        for number in range(3 * IMAGES)
-    ]
+        for n, hit in enumerate(right)
+    ]  # fmt: skip

@@ -28,8 +28,8 @@ TRUTHS = ["1", "1", "1", "2", "2", "3", "$4", "5"]  # "5" is none that the train
 
 def test_shares_by_hand(experiment):
     found = [
-        experiment("Question_Only", (0.5,), pieces={"images": None}),
-        experiment("GUSE_VGG", (0.6, 0.7), pieces={"images": {"encoder": "vgg16"}}),
+        experiment("Question_Only", (0.5,), model={"vision": None}),
+        experiment("GUSE_VGG", (0.6, 0.7), model={"vision": {"class": "StoredFeatures"}}),
     ]
     table = share_table(found).set_index("name")
     line = 100 * read_answers(found[0]).top1.mean()
@@ -47,9 +47,8 @@ def test_guessers_and_the_one_that_looks(tmp_path):
     blind = guesser_table(dataset, "test")
     assert list(blind["guesser"]) == list(GUESSERS) and set(blind["sees the image"]) == {"no"}
     ids = dataset.image_ids()
-    table = guesser_table(
-        dataset, "test", (ids, np.random.default_rng(0).normal(size=(len(ids), 8)))
-    )
+    features = np.random.default_rng(0).normal(size=(len(ids), 8))
+    table = guesser_table(dataset, "test", (ids, features))
     assert table["guesser"].iloc[-1] == SIGHTED and table["sees the image"].iloc[-1] == "yes"
     assert all(0 <= score.low <= score.value <= score.high <= 100 for score in table["top-1"])
 
@@ -71,10 +70,8 @@ def pair(experiment):
     """One that only says frequent answers, and one as often right on other questions."""
     plain = rows(["1", "1", "1", "2", "1", "1", "2", "1"])
     weighted = rows(["1", "2", "3", "2", "1", "3", "$4", "2"])
-    return [
-        experiment("plain", (0.5, 0.5), predictions=plain),
-        experiment("weighted", (0.5,), predictions=weighted),
-    ]
+    one = experiment("plain", (0.5, 0.5), predictions=plain)
+    return [one, experiment("weighted", (0.5,), predictions=weighted)]
 
 
 def test_the_frequent_make_half_of_train():
@@ -90,6 +87,9 @@ def test_recall_of_each_answer_asked_for(pair):
     assert table["asked"].tolist() == [60, 40, 20, 20, 20]
     assert table["recall"].tolist() == [100, 50, 0, 0, 0]
     assert table["given"].tolist() == [75, 25, 0, 0, 0]
+    (axes,) = plot_recall(pair, TRAIN).axes
+    assert [text.get_text() for text in axes.get_xticklabels()][3] == "$4\n5"
+    assert [len(line.get_xdata()) for line in axes.lines] == [5, 5]
 
 
 def test_balance_by_hand(pair, experiment):
@@ -102,12 +102,6 @@ def test_balance_by_hand(pair, experiment):
     assert one["top-1 on rare"].value == 20 and other["top-1 on rare"].value == 60
     only = [row for row in rows(TRUTHS) if row["truth"] == "1"]
     assert balance_table(experiment(predictions=only), TRAIN)["top-1 on rare"].isna().all()
-
-
-def test_recall_is_drawn_with_a_mark_an_experiment_for_each_answer(pair):
-    (axes,) = plot_recall(pair, TRAIN).axes
-    assert [text.get_text() for text in axes.get_xticklabels()][3] == "$4\n5"
-    assert [len(line.get_xdata()) for line in axes.lines] == [5, 5]
 
 
 @pytest.fixture
@@ -125,6 +119,10 @@ def test_the_line_is_that_of_least_squares(curve):
     assert trend.tenfold.value == pytest.approx(slope, abs=0.01)
     assert trend.at == pytest.approx(start, abs=0.01)
     assert trend.tenfold.low < slope < trend.tenfold.high and trend.tenfold.verdict == "better"
+    figure = plot_trend(curve)
+    assert "best blind guess" in texts(figure)
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["100", "1,000", "10,000"]
 
 
 def test_no_trend_of_one_size_or_of_other_questions(curve, experiment):
@@ -133,10 +131,3 @@ def test_no_trend_of_one_size_or_of_other_questions(curve, experiment):
     other = [{**row, "question_id": row["question_id"] + 9} for row in answered_rows(0.5)]
     with pytest.raises(InputError, match="one test split"):
         fit_trend([*curve, experiment("1.fB", predictions=other, dataset="x", train=3_000)])
-
-
-def test_the_figure_of_a_trend_marks_every_size(curve):
-    figure = plot_trend(curve)
-    (axes,) = figure.axes
-    assert axes.get_xscale() == "log" and "best blind guess" in texts(figure)
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["100", "1,000", "10,000"]

@@ -4,11 +4,14 @@ import io
 
 import pytest
 from PIL import Image
-from torch import nn
 
 from tests.report import samples
 from tests.training.test_tensorboard import read
 from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.classifier import Funnel
+from vqa_helpers.pieces.fusion import OneSide
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.report.show import (
     pieces_table,
     pin,
@@ -21,26 +24,15 @@ from vqa_helpers.report.style import note
 from vqa_helpers.runs import Run
 
 
-class Piece(nn.Linear):
-    """A piece of one layer, 3 to `out_dim`."""
-
-    def __init__(self, out_dim: int, **choice) -> None:
-        super().__init__(3, out_dim)
-        self.out_dim, self.choice = out_dim, choice
-
-
 def test_the_pieces_of_a_model_by_name():
-    model = nn.Module()
-    model.vision = Piece(4, **{"class": "StoredFeatures", "encoder": "vgg16"}).requires_grad_(False)
-    model.language = None
-    model.fusion = Piece(2, **{"class": "Product", "width": 2, "normalise": True})
-    model.classifier = nn.Linear(2, 5)
-    table = pieces_table(model)
+    vision = NetworkInLoop("resnet18", "random", 32)
+    table = pieces_table(VQAModel(vision, None, OneSide(512, 0), Funnel(512, (3,), 5)))
     assert list(table.index) == ["vision", "fusion", "classifier"]
-    assert table["class"].tolist() == ["StoredFeatures", "Product", "Linear"]
-    assert table["chosen"].tolist() == ["vgg16, stored features", "width=2, normalise=True", ""]
-    assert table["learnt"].tolist() == [0, 8, 15] and table["frozen"].tolist() == [16, 0, 0]
-    assert table["output width"].tolist()[:2] == [4, 2]
+    assert table["class"].tolist() == ["NetworkInLoop", "OneSide", "Funnel"]
+    assert table["chosen"]["vision"].startswith("resnet18, ")
+    assert "hidden=[3]" in table["chosen"]["classifier"]
+    assert table["learnt"].tolist() == [0, 0, 513 * 3 + 4 * 5] and table["frozen"]["vision"] > 11_000_000
+    assert table["output width"].tolist() == [512, 512, 5]
 
 
 def test_results_and_samples_in_a_call_each(tmp_path, dataset, capsys):

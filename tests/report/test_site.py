@@ -16,7 +16,7 @@ import pytest
 from tests.report.browser import Browser, find_browser
 from vqa_helpers.errors import InputError
 from vqa_helpers.report.site import ExampleCard, build_site
-from vqa_helpers.report.tables import NOT_SCORED, RESULT_COLUMNS, Score
+from vqa_helpers.report.tables import RESULT_COLUMNS, Score
 
 SHOUT = "</script><script>window.ran = 'text'</script><img src=x onerror=\"window.ran='img'\"> $1"
 LONG = "x" * 300
@@ -41,14 +41,14 @@ def write(path: Path, address: str = "", cells: slice = slice(None, -1)) -> Path
 
 def run_rows() -> pd.DataFrame:
     row = dict.fromkeys(RESULT_COLUMNS) | {
-        "dataset": "<demo>", "preset": "Low_$1", "seed": 0, "stand-ins": SHOUT, "ceiling": 98.14,
-        "test top-1": Score(10.0, 5.0, 15.0), "validation top-1": Score(51.0, 46.0, 56.0),
-        "VQA accuracy": "not defined", "blind top-1": 41.0, "gain over blind": -31.0,
-        "verdict": "worse", "train s": float("nan"), "best blind guess": "most frequent",
+        "dataset": "<demo>", "name": "Low_$1", "seeds": 1, "stand-ins": SHOUT, "ceiling": 98.14,
+        "scored on": "test", "top-1": Score(10.0, 5.0, 15.0), "VQA accuracy": "not defined",
+        "blind top-1": 41.0, "gain over blind": -31.0, "verdict": "worse", "train s": float("nan"),
+        "best blind guess": "most frequent",
     }  # fmt: skip
-    best = {"preset": "First", "stand-ins": "none", "test top-1": Score(60.04, 55.0, 65.0)}
-    other = {"dataset": "v2", "test top-1": NOT_SCORED, "gain over blind": None, "verdict": None}
-    rows = [row, row | best, row | other, row | other | {"seed": 1}]
+    best = {"name": "First", "stand-ins": "none", "top-1": Score(60.04, 55.0, 65.0)}
+    other = {"dataset": "v2", "scored on": "validation", "top-1": Score(51.0, 46.0, 56.0)}
+    rows = [row, row | best, row | other | {"gain over blind": None, "verdict": None}]
     return pd.DataFrame(rows, columns=list(RESULT_COLUMNS))
 
 
@@ -140,7 +140,7 @@ def test_the_front_page_tells_what_the_runs_said(pages) -> None:
     tiles = [" ".join(tile.get_text().split()) for tile in main.select(".tiles li")]
     assert tiles == ["41.0 % the best guess without looking",
                      "60.0 % the best of 2 runs, First", "98.1 % the most its answers allow"]  # fmt: skip
-    for said in ("Data: <demo>", "Data: v2", "The truth: giraffe", ">99 %", "<1 %", "seed 1"):
+    for said in ("Data: <demo>", "Data: v2", "The truth: giraffe", ">99 %", "<1 %"):
         assert said in text
     assert text.count(SHOUT) >= 6  # question, answer, note, finding, stand-ins
     demo, every, v2, _ = main.select("#results ~ .scroll table, #results ~ details table")

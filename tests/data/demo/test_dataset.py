@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vqa_helpers.data.demo.asking import ANNOTATORS, PER_IMAGE, most_common
-from vqa_helpers.data.demo.dataset import ID_STRIDE, SMALLEST_PX, make_demo, make_image
+from vqa_helpers.data.demo.dataset import make_demo, make_image
 from vqa_helpers.data.demo.drawing import draw_scene
 from vqa_helpers.data.demo.scenes import HERO_KINDS, MOST, PLACES, PLURALS, Scene
 from vqa_helpers.data.text import QUESTION_TYPES, question_type_of
@@ -72,8 +72,6 @@ def test_official_layout(small):
         head = {"info", "data_type", "data_subtype", "license"}
         assert set(questions) == head | {"task_type", "questions"}
         assert set(annotations) == head | {"annotations"}
-        assert questions["task_type"] == "Open-Ended"
-        assert questions["data_subtype"] == annotations["data_subtype"] == split
         both = zip(questions["questions"], annotations["annotations"], strict=True)
         for question, annotation in both:
             assert set(question) == {"image_id", "question", "question_id"}
@@ -107,76 +105,48 @@ def test_splits_share_no_image_and_each_picture_has_three_questions(small):
     assert sizes == {"train": 16, "val": 2, "test": 2}
 
 
-def test_image_ids_are_unique_and_have_gaps():
-    ids = [make_image(0, k)[0] for k in range(300)]
-    assert len(set(ids)) == 300 and max(ids) - min(ids) > 300 * (ID_STRIDE - 1)
-
-
-def test_shares_of_the_question_and_answer_types(asked):
+def test_types_answers_and_numbers_have_the_shares_of_the_study(asked):
     types = {question_type_of(one.question) for _, _, one in asked}
     assert types <= set(QUESTION_TYPES) and len(types) >= 15
     counts = Counter(one.answer_type for _, _, one in asked)
     assert 0.36 < counts["yes/no"] / len(asked) < 0.41
     assert 0.25 < counts["number"] / len(asked) < 0.285
-
-
-def test_yes_leads_no_but_both_meet_every_usual_question(asked):
-    answers = defaultdict(Counter)
-    for _, _, one in asked:
-        if one.answer_type == "yes/no":
-            answers[one.question][one.answer] += 1
-    total = sum(answers.values(), Counter())
-    assert 0.53 < total["yes"] / total.total() < 0.61
-    usual = [counts for counts in answers.values() if counts.total() >= 30]
-    assert len(usual) >= 10
-    assert all(0.25 < counts["yes"] / counts.total() < 0.8 for counts in usual)
-
-
-def test_numbers_reach_twenty_and_one_two_three_lead(asked):
+    said = Counter(one.answer for _, _, one in asked if one.answer_type == "yes/no")
+    assert 0.53 < said["yes"] / said.total() < 0.61
     numbers = Counter(int(one.answer) for _, _, one in asked if one.answer_type == "number")
     assert min(numbers) == 0 and max(numbers) == MOST
     assert [number for number, _ in numbers.most_common(3)] == [1, 2, 3]
-    assert sum(count for number, count in numbers.items() if 1 <= number <= 20) >= 1000
-    said = {int(a) for _, _, one in asked if one.answer_type == "number" for a in one.answers}
-    assert min(said) >= 0 and max(said) <= MOST
 
 
-def test_no_open_question_has_one_usual_answer(asked):
+@pytest.mark.parametrize(("kind", "most"), [("yes/no", 0.8), ("other", 0.75)])
+def test_no_question_has_one_usual_answer(asked, kind, most):
     answers = defaultdict(Counter)
     for _, _, one in asked:
-        if one.answer_type == "other":
-            answers[one.question][one.truth] += 1
+        answers[one.question][one.truth] += one.answer_type == kind
     usual = [counts for counts in answers.values() if counts.total() >= 30]
     assert len(usual) >= 8
-    assert all(max(counts.values()) / counts.total() < 0.75 for counts in usual)
+    assert all(max(counts.values()) / counts.total() < most for counts in usual)
 
 
-def test_annotators_disagree_sometimes(asked):
+def test_annotators_disagree_sometimes_and_more_about_large_counts(asked):
     agreement = [one.answers.count(one.answer) / ANNOTATORS for _, _, one in asked]
-    assert 0.8 < np.mean(agreement) < 0.95
-    assert min(agreement) < 0.6
+    assert 0.8 < np.mean(agreement) < 0.95 and min(agreement) < 0.6
     assert np.mean([one.answer == one.truth for _, _, one in asked]) > 0.95
-    sure = Counter(c for _, _, one in asked for c in one.confidences)
-    assert sure["yes"] > sure["maybe"] > sure["no"] > 0
-
-
-def test_large_counts_are_disputed_more(asked):
-    numbers = [one for _, _, one in asked if one.answer_type == "number"]
-
-    def doubt(low, high):
-        some = [one for one in numbers if low <= int(one.truth) <= high]
-        return np.mean([a != one.truth for one in some for a in one.answers])
-
-    assert doubt(10, 20) > 2 * doubt(1, 3)
-
-
-def test_how_many_tells_the_scene(asked):
     numbers = [(scene, one) for _, scene, one in asked if one.answer_type == "number"]
-    here = [scene.items in one.question for scene, one in numbers]
-    told = [int(one.truth) for _, one in numbers]
-    counts = [scene.count for scene, _ in numbers]
-    assert told == [count * there for count, there in zip(counts, here, strict=True)]
-    assert sum(here) > 1000
+    for scene, one in numbers:  # each tells the scene
+        assert int(one.truth) == scene.count * (scene.items in one.question)
+    few, many = (
+        np.mean(
+            [
+                answer != one.truth
+                for _, one in numbers
+                if int(one.truth) in counts
+                for answer in one.answers
+            ]
+        )
+        for counts in (range(1, 4), range(10, 21))
+    )
+    assert many > 2 * few
 
 
 @pytest.mark.parametrize(
@@ -186,7 +156,7 @@ def test_ties_go_to_the_truth(answers, truth, expected):
     assert most_common(tuple(answers), truth) == expected
 
 
-@pytest.mark.parametrize("size_px", [SMALLEST_PX, 48])
+@pytest.mark.parametrize("size_px", [16, 48])
 @pytest.mark.parametrize("place", PLACES)
 def test_everything_can_be_drawn_and_more_things_change_the_picture(place, size_px):
     sky, wall = ("", "blue") if PLACES[place]["indoors"] else ("sunny", "")
@@ -222,9 +192,3 @@ def test_an_empty_folder_is_filled_and_a_full_one_refused(tmp_path):
     with pytest.raises(InputError, match="in the way"):
         make_demo(folder, seed=1, images=10, size_px=16)
     assert content(folder) == before
-
-
-@pytest.mark.parametrize("wrong", [{"images": 9}, {"size_px": 15}, {"seed": -1}])
-def test_wrong_options_are_named(tmp_path, wrong):
-    with pytest.raises(InputError, match=str(next(iter(wrong.values())))):
-        make_demo(tmp_path / "demo", **{**SMALL, **wrong})
