@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import logging
 import os
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -34,6 +35,8 @@ GLOVE_URL = "https://nlp.stanford.edu/data/glove.6B.zip"
 DOWNLOADED = Path("data", "glove")  # where `vqa data download glove` unpacks it
 
 _NUMBERS = b"0123456789.eE+- "  # every byte that a line of numbers is made of
+_DECIMAL = re.compile(rb"-?\d*\.\d+(e[-+]?\d+)?")
+_HEADER = re.compile(rb"\d+ \d+")
 _WINDOW = 5  # words to either side that count as neighbours: most questions are shorter
 _SMOOTHING = 0.75  # of the context counts, so that rare neighbours do not look significant
 _ENTRY_SIZE = 0.5  # root mean square of the learned entries, whatever the size of the corpus
@@ -83,11 +86,8 @@ def _open_text(path: Path, dim: int) -> Iterator[tuple[BinaryIO, str]]:
             member = _member(path, archive.namelist(), dim)
             with archive.open(member) as stream:
                 yield stream, f"{path}/{member}"
-    elif path.suffix == ".gz":
-        with gzip.open(path, "rb") as stream:
-            yield stream, str(path)
     else:
-        with path.open("rb") as stream:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
             yield stream, str(path)
 
 
@@ -106,75 +106,36 @@ def _scan(
     """The vectors of the wanted words, the first of equal ones."""
     vectors: dict[bytes, np.ndarray] = {}
     entries = 0
-    for number, raw in enumerate(stream, start=1):
-        line = raw.rstrip()
-        if not line or (number == 1 and _is_header(line)):
+    for number, line in enumerate(map(bytes.rstrip, stream), start=1):
+        if not line or (number == 1 and _HEADER.fullmatch(line)):
             continue
         entries += 1
-        if line.count(b" ") == dim:
-            word, numbers = line.split(b" ", 1)
-        else:
-            word, numbers = _long_word(line, dim, name, number)
-        if numbers.translate(None, _NUMBERS):
-            raise _no_number(name, number, numbers)
-        if word in wanted and word not in vectors:
-            vectors[word] = _parse(numbers, name, number)
+        # A word may have spaces in it ("at name@domain.com"), but does not end in a decimal.
+        word, *numbers = line.rsplit(b" ", dim)
+        surplus = b" " in word and _DECIMAL.fullmatch(word.rpartition(b" ")[2])
+        stray = line[len(word) :].translate(None, _NUMBERS)
+        sound = len(numbers) == dim and not surplus and not stray
+        if sound and word in wanted and word not in vectors:
+            vectors[word] = _vector(numbers)
+            sound = np.isfinite(vectors[word]).all()
+        if not sound:
+            raise InputError(
+                f"{name}: line {number}: expected a word and {dim} finite numbers, found "
+                f"{line[:60].decode('utf-8', 'replace')!r}; is the download complete, and the "
+                "width the right one?"
+            )
     if not entries:
         raise InputError(f"{name}: holds no word vectors; is the download complete?")
     return vectors
 
 
-def _is_header(line: bytes) -> bool:
-    fields = line.split(b" ")
-    return len(fields) == 2 and all(field.isdigit() for field in fields)
-
-
-def _long_word(line: bytes, width: int, name: str, number: int) -> tuple[bytes, bytes]:
-    """A word with spaces in it ("at name@domain.com") and its numbers, the last `width` fields.
-
-    Raises:
-        InputError: the line is no such thing, but one with too few numbers or too many.
-    """
-    parts = line.rsplit(b" ", width)
-    if len(parts) == width + 1 and not _looks_numeric(parts[0].rsplit(b" ", 1)[-1]):
-        return parts[0], line[len(parts[0]) + 1 :]
-    found = 0
-    for field in reversed(line.split(b" ")[1:]):
-        if not field or field.translate(None, _NUMBERS):
-            break
-        found += 1
-    raise InputError(
-        f"{name}: line {number}: expected {width} numbers after the word, found {found}; "
-        "is the download complete, and the width the right one?"
-    )
-
-
-def _looks_numeric(field: bytes) -> bool:
-    """Whether a field has the form of a vector's entry, as no published word's last part has."""
-    return b"." in field and field.strip(b"-.") != b"" and not field.translate(None, _NUMBERS)
-
-
-def _parse(numbers: bytes, name: str, number: int) -> np.ndarray:
+def _vector(numbers: list[bytes]) -> np.ndarray:
+    """The numbers of a line, NaN where one is none, infinite where it is too large."""
     try:
-        with np.errstate(over="ignore"):  # too large becomes infinite, which is refused below
-            vector = np.array(list(map(float, numbers.split(b" "))), dtype=np.float32)
+        with np.errstate(over="ignore"):
+            return np.array(list(map(float, numbers)), dtype=np.float32)
     except ValueError:
-        raise _no_number(name, number, numbers) from None
-    if not np.isfinite(vector).all():
-        raise InputError(f"{name}: line {number}: a number is too large for a vector's entry")
-    return vector
-
-
-def _no_number(name: str, number: int, numbers: bytes) -> InputError:
-    for field in numbers.split(b" "):
-        try:
-            if np.isfinite(float(field)):
-                continue
-        except ValueError:
-            pass
-        shown = field[:30].decode("utf-8", "replace")
-        return InputError(f"{name}: line {number}: {shown!r} is not a finite number")
-    return InputError(f"{name}: line {number}: holds something that is not a number")
+        return np.full(len(numbers), np.nan, dtype=np.float32)
 
 
 # ---------------------------------------------------------------- finding
@@ -216,9 +177,7 @@ def no_glove(dim: int) -> InputError:
 # ---------------------------------------------------------------- the stand-in
 
 
-def learn_vectors(
-    questions: Sequence[Sequence[str]], path: Path, dim: int = 50, min_count: int = 1
-) -> None:
+def learn_vectors(questions: Sequence[Sequence[str]], path: Path, dim: int) -> None:
     """Learn word vectors from questions and write them as a GloVe text file: the stand-in.
 
     Words that have the same neighbours get similar vectors: the counts of words within five words
@@ -235,17 +194,15 @@ def learn_vectors(
         questions: the words of each training question, and of no other.
         path: the file to write, atomically; most frequent words first.
         dim: width; a vocabulary with fewer words is padded with zeros.
-        min_count: rarer words get no vector.
 
     Raises:
-        InputError: no word occurs `min_count` times.
+        InputError: there is no word.
     """
     counts = Counter(chain.from_iterable(questions))
-    words = sorted((w for w in counts if counts[w] >= min_count), key=lambda w: (-counts[w], w))
+    words = sorted(counts, key=lambda word: (-counts[word], word))
     if not words:
-        raise InputError(f"no word occurs {min_count} times in {len(questions)} training questions")
-    association = _ppmi(_neighbours(questions, words))
-    vectors = _factor(association, dim)
+        raise InputError(f"there is no word in {len(questions)} training questions to learn")
+    vectors = _factor(_ppmi(_neighbours(questions, words)), dim)
     lines = (
         f"{word} {' '.join(f'{entry:.6f}' for entry in vector)}\n"
         for word, vector in zip(words, vectors, strict=True)
@@ -257,13 +214,10 @@ def _neighbours(questions: Sequence[Sequence[str]], words: list[str]) -> sparse.
     """How often words stand near one another, (V, V), symmetric, weighed by nearness."""
     row_of = {word: row for row, word in enumerate(words)}
     size = len(words)
-    # One long line of words; -1 for the rare, and enough of them between two questions that no
-    # window reaches across.
+    # One long line of words, with enough of -1 between two questions that no window reaches across.
     gap = [-1] * _WINDOW
-    line = np.array(
-        [row for question in questions for row in (*(row_of.get(w, -1) for w in question), *gap)],
-        dtype=np.int64,
-    )
+    lines = ([*map(row_of.get, question), *gap] for question in questions)
+    line = np.array(list(chain.from_iterable(lines)))
     total = sparse.csr_array((size, size), dtype=np.float64)
     for distance in range(1, _WINDOW + 1):
         left, right = line[:-distance], line[distance:]
