@@ -191,11 +191,6 @@ def train_seeds(
     return Experiment(runs[0].name, runs[0].config["dataset"], tuple(runs))
 
 
-def _refuse_seed(seed: int) -> None:
-    if not 0 <= seed <= MOST_SEED:
-        raise InputError(f"seed {seed}: use 0 to {MOST_SEED}")
-
-
 def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str:
     """What a run is called: the preset, and what differs from it; without one, its classes."""
     choices = model.choices()
@@ -297,6 +292,11 @@ def _begin(
         words = data.words
     vocabulary = {"answers": list(data.answers.answers), "words": words and list(words.words)}
     write_json(folder / VOCABULARY, vocabulary)
+
+
+def _refuse_seed(seed: int) -> None:
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError(f"seed {seed}: use 0 to {MOST_SEED}")
 
 
 def _refuse_vain_training(model: VQAModel, training: Training) -> None:
