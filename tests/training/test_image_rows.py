@@ -73,15 +73,6 @@ def test_an_image_with_several_questions_is_decoded_once_a_batch(photographs, mo
     assert sorted(decoded) == photographs[1:]
 
 
-def test_an_error_of_a_thread_reaches_the_reader(photographs, monkeypatch):
-    def fail(path, size_px):
-        raise MemoryError("no room")
-
-    monkeypatch.setattr(image_rows, "load_square", fail)
-    with pytest.raises(MemoryError, match="no room"):
-        PixelRows(photographs, 8)[torch.tensor([0])]
-
-
 # What a dataset shows -----------------------------------------------------------------------------
 
 
@@ -125,12 +116,6 @@ def test_a_store_is_filled_once(opened, tmp_path):
     assert second.seconds < first.seconds
 
 
-def test_a_piece_without_a_size_sees_that_of_the_data(opened):
-    seen = opened(image_size=40).images(torch.nn.Flatten())
-    assert seen.rows[torch.tensor([0])].shape == (1, 3, 40, 40)
-    assert opened().images(None).rows is None
-
-
 def test_no_images_names_the_preset_that_needs_none(opened, tmp_path):
     folder = write_dataset(tmp_path / "text", images=4)
     shutil.rmtree(folder / "images")
@@ -154,24 +139,18 @@ def test_a_few_missing_images_are_named_and_survived(opened, tmp_path, caplog, r
 
 
 @pytest.mark.parametrize("in_loop", [False, True])
-def test_many_missing_images_are_refused(opened, tmp_path, in_loop):
+def test_many_images_that_cannot_be_seen_are_refused(opened, tmp_path, in_loop):
     folder = write_dataset(tmp_path / "d", images=8)
-    for image_id in (1, 2, 1003):
-        (folder / "images" / f"{image_id:012d}.png").unlink()
     vision = NetworkInLoop("resnet18", "random", 32) if in_loop else stored()
-    with pytest.raises(InputError, match=r"no file for 3 of 24 images \(1, 2, 1003\)"):
-        opened(folder).images(vision)
-
-
-@pytest.mark.parametrize("in_loop", [False, True])
-def test_many_unreadable_images_are_refused(opened, tmp_path, in_loop):
-    folder = write_dataset(tmp_path / "d", images=8)
     for image_id in (1, 2, 3):
         (folder / "images" / f"{image_id:012d}.png").write_bytes(b"not a picture")
-    vision = NetworkInLoop("resnet18", "random", 32) if in_loop else stored()
     of = 8 if in_loop else 24  # inside the loop the train images are tried
     with pytest.raises(InputError, match=rf"3 of {of} images cannot be read.*0001\.png"):
         opened(folder, features=tmp_path / "features").images(vision)
+    for image_id in (1, 2, 3):
+        (folder / "images" / f"{image_id:012d}.png").unlink()
+    with pytest.raises(InputError, match=r"no file for 3 of 24 images \(1, 2, 3\)"):
+        opened(folder).images(vision)
 
 
 def test_a_network_in_the_loop_names_what_it_could_not_read(opened, tmp_path):
