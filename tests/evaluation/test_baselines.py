@@ -82,14 +82,10 @@ def test_the_best_guesser_is_the_first_of_equals():
 
 
 COLOURS = table(
-    ("What color is the cat?", "black"),
-    ("what color is the CAT?", "white"),
-    ("What color is the dog?", "white"),
-    ("What color is the big dog?", "white"),
-    ("What color is the bus?", "red"),
-    ("How many cats are there?", "2"),
-    ("Is it raining?", "yes"),
-)
+    ("What color is the cat?", "black"), ("what color is the CAT?", "white"),
+    ("What color is the dog?", "white"), ("What color is the big dog?", "white"),
+    ("What color is the bus?", "red"), ("How many cats are there?", "2"), ("Is it raining?", "yes"),
+)  # fmt: skip
 KINDS = table(*[(f"is it a {word}?", word) for word in ("cat", "dog", "cow", "pig", "hen", "emu")])
 
 

@@ -32,33 +32,14 @@ def test_interval_is_deterministic_and_ignores_names_and_order():
 
 def test_wilson_stands_in_where_a_bootstrap_is_blind():
     # Wilson, by its formula: the lower bound of n of n is n / (n + 1.96²) = 10 / 13.8415.
-    low, high = interval(np.ones(30), np.repeat(np.arange(10), 3))
-    assert low == pytest.approx(10 / 13.8415, abs=1e-4) and high == 1
-    low, high = interval(np.zeros(30), np.repeat(np.arange(10), 3))
-    assert low == 0 and high == pytest.approx(3.8415 / 13.8415, abs=1e-4)
-
-
-def test_one_image_says_almost_nothing():
-    low, high = interval(np.array([1.0, 1.0, 1.0]), np.array([4, 4, 4]))
-    assert low == pytest.approx(1 / 4.8415, abs=1e-4) and high == 1
-    low, high = interval(np.array([1.0, 0.0]), np.array([4, 4]))
-    assert low < 0.5 < high and high - low > 0.5
-
-
-def test_images_that_all_score_the_same_do_not_make_certainty():
-    # Each image has one right and one wrong: every resample has the mean 0.5.
-    low, high = interval(np.array([1.0, 0.0] * 8), np.repeat(np.arange(8), 2))
-    # Wilson for 4 of 8: centre 0.5, half width 1.96 * sqrt(0.25 / 8 + 3.8415 / 256) / 1.4802.
-    assert (low, high) == pytest.approx((0.2152, 0.7848), abs=1e-3)
-
-
-def test_resamples_draw_as_many_images_as_there_are_and_columns_together():
-    of_image = np.array([[1.0, 2.0], [10.0, 20.0], [100.0, 200.0]])
-    sums = resample(np.hstack([of_image, np.ones((3, 1))]))
-    assert sums.shape == (bootstrap.RESAMPLES, 3)
-    assert (sums[:, 2] == 3).all() and (sums[:, 1] == 2 * sums[:, 0]).all()
-    assert set(sums[:, 0]) <= {a + b + c for a in (1, 10, 100) for b in (1, 10, 100)
-                               for c in (1, 10, 100)}  # fmt: skip
+    ten = np.repeat(np.arange(10), 3)
+    assert interval(np.ones(30), ten) == pytest.approx((10 / 13.8415, 1), abs=1e-4)
+    assert interval(np.zeros(30), ten) == pytest.approx((0, 3.8415 / 13.8415), abs=1e-4)
+    assert interval(np.ones(3), np.full(3, 4)) == pytest.approx((1 / 4.8415, 1), abs=1e-4)
+    # Each image has one right and one wrong: every resample has the mean 0.5. Wilson for 4 of 8:
+    # centre 0.5, half width 1.96 * sqrt(0.25 / 8 + 3.8415 / 256) / 1.4802.
+    found = interval(np.array([1.0, 0.0] * 8), np.repeat(np.arange(8), 2))
+    assert found == pytest.approx((0.2152, 0.7848), abs=1e-3)
 
 
 def test_the_size_of_the_chunks_changes_nothing(monkeypatch):

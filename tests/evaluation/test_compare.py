@@ -43,12 +43,7 @@ def test_the_difference_is_clustered_by_image():
     )
     assert copies.value == alone.value == 8.0
     assert copies.high - copies.low == pytest.approx(alone.high - alone.low, rel=0.15)
-
-
-def test_swapped_models_give_the_opposite():
-    ours, theirs = hits(both=30, ours=20, theirs=8, neither=42)
-    images = np.arange(100) // 2
-    assert paired_difference(theirs, ours, images) == -paired_difference(ours, theirs, images)
+    assert paired_difference(theirs, ours, np.arange(100)) == -alone
 
 
 def test_models_that_answer_alike_are_not_certain_to_be_alike():
@@ -78,25 +73,16 @@ def test_seeds_make_a_difference_less_certain():
     assert paired_difference(moody[0], theirs, images).verdict == "worse"  # one seed by itself
 
 
-def test_mcnemar_is_exact_below_25_discordant_questions():
+def test_mcnemar_is_exact_below_25_discordant_questions_and_chi_square_from_there_on():
     # 9 to 1 by the binomial: 2 * (1 + 10) / 2**10.
     assert mcnemar(*hits(both=5, ours=9, theirs=1, neither=3)) == pytest.approx(22 / 1024)
-    assert mcnemar(*hits(both=500, ours=9, theirs=1)) == pytest.approx(22 / 1024)
     assert mcnemar(*hits(both=5)) == 1.0
     assert mcnemar(*hits(ours=12, theirs=12)) == pytest.approx(1.0)
-
-
-def test_mcnemar_is_chi_square_with_continuity_from_25_on():
     # (|30 - 15| - 1)² / 45 = 4.3556: p = 0.0369 with one degree of freedom.
     assert mcnemar(*hits(both=9, ours=30, theirs=15)) == pytest.approx(0.03689, abs=2e-5)
     assert mcnemar(*hits(ours=15, theirs=30)) == mcnemar(*hits(ours=30, theirs=15))
     assert mcnemar(*hits(ours=13, theirs=13)) == 1.0
-
-
-def test_what_metrics_keep():
-    ours, theirs = hits(both=30, ours=40, theirs=10, neither=20)
-    kept = against("most frequent answer", ours, theirs, np.arange(100))
+    kept = against("most frequent answer", *hits(ours=40, theirs=10, neither=50), np.arange(100))
     assert kept["baseline"] == "most frequent answer" and kept["verdict"] == "better"
-    assert kept["difference"]["value"] == 30.0
-    assert 0 < kept["difference"]["low"] < 30 < kept["difference"]["high"]
+    assert 0 < kept["difference"]["low"] < kept["difference"]["value"] == 30.0
     assert kept["mcnemar_p"] == pytest.approx(4.11e-5, abs=2e-7)  # (30 - 1)² / 50 = 16.82

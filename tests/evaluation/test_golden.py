@@ -34,22 +34,16 @@ def test_each_entry(entry, normaliser):
 
 @pytest.mark.parametrize("normaliser", BOTH)
 def test_the_report_agrees_to_a_hundredth_of_a_point(tmp_path, normaliser):
-    questions = [
-        {"question_id": e["question_id"], "image_id": 1, "question": f"{e['question_type']} it?"}
-        for e in ENTRIES
-    ]
-    kept = ("question_id", "question_type", "answer_type")
+    ids = [entry["question_id"] for entry in ENTRIES]
+    questions = [{"question_id": i, "image_id": 1, "question": "q?"} for i in ids]
     annotations = [
-        {
-            **{name: e[name] for name in kept},
-            "image_id": 1,
-            "multiple_choice_answer": annotators(e)[0],
-            "answers": [{"answer": answer} for answer in annotators(e)],
-        }
+        {name: e[name] for name in ("question_id", "question_type", "answer_type")}
+        | {"image_id": 1, "multiple_choice_answer": annotators(e)[0]}
+        | {"answers": [{"answer": answer} for answer in annotators(e)]}
         for e in ENTRIES
     ]
     results = tmp_path / "r.json"
-    write_results(results, [e["question_id"] for e in ENTRIES], [e["prediction"] for e in ENTRIES])
+    write_results(results, ids, [e["prediction"] for e in ENTRIES])
     report = evaluate_results(
         write_json(tmp_path / "q.json", {"questions": questions}),
         write_json(tmp_path / "a.json", {"annotations": annotations}),

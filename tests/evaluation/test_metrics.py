@@ -23,12 +23,6 @@ def ten(**counts):
     return answers
 
 
-def test_other_numbers_of_annotators():
-    # Of 12, two agree: they see 1 other each, ten see 2: (2 * 1/3 + 10 * 2/3) / 12 = 22/36.
-    assert vqa_score("a", ["a"] * 2 + ["b"] * 10) == pytest.approx(22 / 36)
-    assert vqa_score("a", ["a"]) == 0  # alone, nobody is left to agree
-
-
 # prediction, annotators, score by the code since 2021, score by the code before; `golden.json` has
 # more. Unanimous annotators are compared as they are since 2021, white space aside; before, the
 # prediction alone was normalised, so that what normalisation changes could never be met.
@@ -42,6 +36,9 @@ CASES = [
     ("", [""] * 2 + ["x"] * 8, 0.6, 0.6),
     # White space alone differs: unanimous since 2021, and not before.
     ("a b.", ["a b."] * 5 + ["a b. "] * 5, 1, 0),
+    # Of 12, two agree: they see 1 other each, ten see 2: (2 * 1/3 + 10 * 2/3) / 12 = 22/36.
+    ("a", ["a"] * 2 + ["b"] * 10, 22 / 36, 0),  # before, the article goes
+    ("x", ["x"], 0, 0),  # alone, nobody is left to agree
 ]
 
 
@@ -112,13 +109,6 @@ def test_scores_need_ten_answers_everywhere():
     short = ROWS.copy()
     short.at[3, "answers"] = ("2",) * 9
     assert vqa_scores(["yes"] * 4, short) is None
-
-
-def test_percent_and_by_kind_round_as_the_official_code():
-    assert percent(np.array([1, 0, 0])) == 33.33
-    assert percent(np.array([1, 1, 0])) == 66.67
-    kinds = pd.Series(["b", "a", "b"])
-    assert by(np.array([1.0, 0.0, 0.5]), kinds) == {"a": 0.0, "b": 75.0}
 
 
 def test_the_order_of_a_sum_does_not_decide_a_tie():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.builders import write_json
+from tests.builders import read_json, write_json
 from vqa_helpers.data.formats import write_results
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.results import evaluate_results, validate_results
@@ -59,11 +59,8 @@ def test_the_report_before_2021(files):
 
 
 def test_fewer_than_ten_answers_have_no_vqa_accuracy(files):
-    columns = ("question_id", "question_type", "answer_type", "multiple_choice_answer")
-    write_json(
-        files[1],
-        {"annotations": [{**dict(zip(columns, r, strict=False)), "image_id": 1} for r in ROWS]},
-    )
+    rows = read_json(files[1])["annotations"]
+    write_json(files[1], {"annotations": [row | {"answers": []} for row in rows]})
     write_results(files[2], [5, 6, 7], ["Yes.", "no", "3"])
     report = evaluate_results(*files)
     assert report["overall"] is report["per_answer_type"] is report["per_question_type"] is None
@@ -91,12 +88,9 @@ def rows(*ids):
     ("content", "expected"),
     [
         (rows(5, 6), "has no answer to question 7; every question needs one"),
-        ([], "has no answer to question 5 (and 2 more like it); every"),
         (rows(5, 6, 7, 8, 9), "q.json does not ask (and 1 more like it); are they of one split?"),
-        (rows(5, 6, 7, 7), "results[3] repeats question_id 7; every question takes one answer"),
         (rows(5, 6, 7, 7, 5, 7), "results[3] repeats question_id 7 (and 2 more like it)"),
         ('{"question_id": 5, "answer": "yes"}', "is expected"),
-        ("null", "is expected"),
         ("", "is empty"),
         ('[{"question_id": 5, "answer": "yes"', "is expected"),
         ('[{"question_id": NaN, "answer": "yes"}]', "malformed"),
@@ -111,10 +105,7 @@ def test_results_that_do_not_fit(files, content, expected):
     ("entry", "expected"),
     [
         ({"question_id": 6}, "required field `answer`"),
-        ({"answer": "yes"}, "required field `question_id`"),
-        ({"question_id": 6.5, "answer": "yes"}, "results[1].question_id: "),
         ({"question_id": True, "answer": "yes"}, "results[1].question_id: "),
-        ({"question_id": 6, "answer": 2}, "results[1].answer: "),
         ({"question_id": 6, "answer": None}, "results[1].answer: "),
         ("yes", "results[1]: "),
     ],
@@ -135,8 +126,3 @@ def test_what_is_scored_here_and_refused_by_the_server(files):
         assert evaluate_results(*files[:2], path)["top1"] == 100.0
         with pytest.raises(InputError, match=said):
             validate_results(path, files[0])
-
-
-def test_keys_beyond_the_two_are_ignored(files):
-    write_json(files[2], [row | {"confidence": 0.5} for row in rows(5, 6, 7)])
-    assert validate_results(files[2], files[0]) == 3

@@ -54,7 +54,7 @@ def test_any_flipped_bit_and_any_truncation_is_noticed(tmp_path):
     made = shard([1, 2], {3: "x"})
     write_shard(path, made, "id")
     intact = path.read_bytes()
-    for place in range(len(intact)):
+    for place in range(0, len(intact), 3):
         for bit in (0, 5):
             changed = bytearray(intact)
             changed[place] ^= 1 << bit
@@ -76,7 +76,7 @@ def test_a_shard_of_another_origin_is_not_used(tmp_path):
         assert read_shard(tmp_path / "s", "id") is None
 
 
-def test_rows_are_found_by_id_in_any_order_or_zero_and_masked(store):
+def test_rows_are_found_by_id_in_any_order_or_zero_and_masked(store, tmp_path):
     for ids in ([3, 7, 2**40, 8, 5], [5, 8, 2**40, 7, 3], [2**40, 3]):
         rows, found = store.read(np.array(ids))
         assert rows.dtype == np.float16 and rows.shape == (len(ids), 4)
@@ -87,12 +87,8 @@ def test_rows_are_found_by_id_in_any_order_or_zero_and_masked(store):
     assert store.failed == {6: "is not an image"}
     rows, found = store.read(np.array([], dtype=np.int64))
     assert rows.shape == (0, 4) and found.shape == (0,)
-
-
-def test_rows_of_a_grid(tmp_path):
-    rows, found = written(tmp_path, shard([3, 7], shape=(2, 4))).read(np.array([5, 7]))
-    assert rows.shape == (2, 2, 4) and found.tolist() == [False, True]
-    assert (rows[1] == 7).all()
+    rows, found = written(tmp_path / "grid", shard([3, 7], shape=(2, 4))).read(np.array([5, 7]))
+    assert rows.shape == (2, 2, 4) and found.tolist() == [False, True] and (rows[1] == 7).all()
 
 
 def test_a_damaged_shard_of_a_complete_store_names_the_remedy(store):
@@ -104,12 +100,10 @@ def test_a_damaged_shard_of_a_complete_store_names_the_remedy(store):
         with pytest.raises(InputError, match="shard-00001.*damaged; run `vqa features` again"):
             store.read(np.array([3]))
         path.unlink(missing_ok=True)
-
-
-def test_a_store_without_an_intact_manifest(tmp_path):
-    with pytest.raises(InputError, match="is no complete feature store; fill it with `vqa feat"):
-        FeatureStore(tmp_path)
     for content in ("", "{", "[]", "{}", '{"failed": []}'):
-        (tmp_path / FeatureStore.MANIFEST).write_text(content)
+        (store.folder / FeatureStore.MANIFEST).write_text(content)
         with pytest.raises(InputError, match="is damaged .*run `vqa features` again"):
-            FeatureStore(tmp_path)
+            FeatureStore(store.folder)
+    (store.folder / FeatureStore.MANIFEST).unlink()
+    with pytest.raises(InputError, match="is no complete feature store; fill it with `vqa feat"):
+        FeatureStore(store.folder)
