@@ -8,6 +8,7 @@ import urllib.request
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from torch import nn
 
 from vqa_helpers.pieces.classifier import Funnel
@@ -18,11 +19,12 @@ from vqa_helpers.training.tensorboard import (
     DIMENSIONS,
     FOLDER,
     PROJECTOR,
+    VECTORS,
+    add_vectors,
     open_writer,
     record_epoch,
     write_board,
     write_pictures,
-    write_vectors,
 )
 
 CONFIG = {
@@ -64,8 +66,12 @@ def results(folder, value=60.0):
     write_board(folder, CONFIG, metrics, model, TRAIN, list("abcd"))
 
 
+def projected(folder, name):
+    return folder / FOLDER / VECTORS / name
+
+
 def labels(folder, name) -> list[list[str]]:
-    lines = (folder / FOLDER / f"{name}_labels.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (projected(folder, name) / "metadata.tsv").read_text(encoding="utf-8").splitlines()
     return [line.split("\t") for line in lines]
 
 
@@ -112,15 +118,17 @@ def test_results_written_twice_are_there_once(tmp_path):
 def test_vectors_keep_their_distances_and_labels_their_lines(tmp_path):
     points = np.random.default_rng(0).normal(size=(20, 300))
     names = ["a\tb", "c\nd", "", *map(str, range(17))]
-    two = {"a": names, "b": names}
-    write_vectors(tmp_path, {"words": (points, {"word": names}), "two": (points[:, :3], two)})
-    kept = np.loadtxt(tmp_path / FOLDER / "words.tsv")
+    points, said = torch.from_numpy(points), {"word": names, "place": range(20)}
+    with open_writer(tmp_path, 1) as writer:
+        add_vectors(writer, {"words": (points, said), "few": (points[:, :3], said)})
+    assert (tmp_path / FOLDER / PROJECTOR).read_text().count("tensor_path") == 2
+    kept = np.loadtxt(projected(tmp_path, "words") / "tensors.tsv")
     assert kept.shape == (20, 20) and kept.shape[1] <= DIMENSIONS
     assert np.linalg.norm(kept[0] - kept[1]) == pytest.approx(
         np.linalg.norm(points[0] - points[1]), rel=1e-3
     )
-    assert labels(tmp_path, "words")[:3] == [["a b"], ["c d"], ["(empty)"]]
-    assert labels(tmp_path, "two")[0] == ["a", "b"] and len(labels(tmp_path, "two")) == 21
+    head = [["word", "place"], ["a b", "0"], ["c d", "1"], ["(empty)", "2"]]
+    assert labels(tmp_path, "words")[:4] == head and len(labels(tmp_path, "few")) == 21
 
 
 # What a finished run shows ------------------------------------------------------------------------
@@ -144,10 +152,10 @@ def test_the_vectors_of_answers_and_words_have_labels(trained):
     assert head == ["answer", "answer type", "times in train"]
     assert {"yes", "red", "1"} <= {row[0] for row in rows}
     assert dict(row[:2] for row in rows)["yes"] == "yes/no"
-    assert len(np.loadtxt(folder / FOLDER / "answers.tsv")) == len(rows)
-    words = [row[0] for row in labels(folder, "words")]
+    assert len(np.loadtxt(projected(folder, "answers") / "tensors.tsv")) == len(rows)
+    words = [row[0] for row in labels(folder, "words")[1:]]
     assert "color" in words and "<pad>" not in words
-    assert len(np.loadtxt(folder / FOLDER / "words.tsv")) == len(words)
+    assert len(np.loadtxt(projected(folder, "words") / "tensors.tsv")) == len(words)
 
 
 def ask(address, content=None):

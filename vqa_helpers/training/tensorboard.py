@@ -5,6 +5,7 @@ Each kind of result has an event file of its own, replaced when it is written ag
 resumed run doubles nothing.
 """
 
+import shutil
 import sys
 import types
 from collections import Counter
@@ -14,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor, nn
 
-from vqa_helpers.files import write_text
 from vqa_helpers.pieces.model import VQAModel
 
 FOLDER = "tensorboard"
-PROJECTOR = "projector_config.pbtxt"
+PROJECTOR, VECTORS = "projector_config.pbtxt", "00000"  # SummaryWriter's names
 DIMENSIONS = 64  # of projected vectors; the projector begins with their principal components too
 POINTS = 300  # of the projector: enough to see neighbours, few enough to read
 FEWEST = 10  # questions of a type that has a scalar of its own
@@ -47,7 +48,7 @@ def open_writer(folder: Path, first_epoch: int):  # -> SummaryWriter, imported o
     from torch.utils.tensorboard import SummaryWriter
 
     stale = "events.*" if first_epoch == 1 else "events.*.*-of-run"
-    _remove(folder, stale, PROJECTOR)
+    _remove(folder, stale, PROJECTOR, VECTORS)
     purged = {} if first_epoch == 1 else {"purge_step": first_epoch}
     return SummaryWriter(str(folder / FOLDER), **purged)
 
@@ -105,7 +106,8 @@ def write_board(
             writer.file_writer.add_summary(summary)
         for tag, value in (per_kind | scores).items():
             writer.add_scalar(tag, value, config["epochs"])
-    write_vectors(folder, _vectors(model, train, answers[:POINTS]))
+        _remove(folder, VECTORS)
+        add_vectors(writer, _vectors(model, train, answers[:POINTS]))
 
 
 def write_pictures(folder: Path, kind: str, epoch: int, pictures: Mapping[str, np.ndarray]) -> None:
@@ -115,44 +117,31 @@ def write_pictures(folder: Path, kind: str, epoch: int, pictures: Mapping[str, n
             writer.add_image(tag, picture, epoch, dataformats="HWC")
 
 
-def write_vectors(
-    folder: Path, vectors: Mapping[str, tuple[np.ndarray, Mapping[str, Sequence[object]]]]
+def add_vectors(
+    writer, vectors: Mapping[str, tuple[Tensor, Mapping[str, Sequence[object]]]]
 ) -> None:
-    """Write vectors for TensorBoard's projector, in place of earlier ones.
+    """Add vectors to what a writer shows in TensorBoard's projector.
 
     Wide vectors are given as their principal components, which keep their distances nearly.
 
     Args:
-        vectors: name to vectors (N, D) and their labels, column name to N texts or numbers.
+        vectors: name to vectors (N, D) and their labels, at least two columns (of a single one the
+            projector takes the head for a label): name to N texts or numbers.
     """
-    place, entries = folder / FOLDER, []
     for name, (points, labels) in vectors.items():
-        rows = ["\t".join(f"{number:.5g}" for number in row) for row in _components(points)]
-        write_text(place / f"{name}.tsv", "\n".join(rows) + "\n")
         # A label must not hold what would end its cell or its line.
-        cells = [
-            [" ".join(str(x).split()) or "(empty)" for x in column] for column in labels.values()
-        ]
-        lines = ["\t".join(row) for row in zip(*cells, strict=True)]
-        if len(labels) > 1:  # of a single column the projector takes the head for a label
-            lines.insert(0, "\t".join(labels))
-        write_text(place / f"{name}_labels.tsv", "\n".join(lines) + "\n")
-        entries.append(
-            f'embeddings {{\n  tensor_name: "{name}"\n  tensor_path: "{name}.tsv"\n'
-            f'  metadata_path: "{name}_labels.tsv"\n}}\n'
-        )
-    write_text(place / PROJECTOR, "".join(entries))
+        cells = ([" ".join(str(x).split()) or "(empty)" for x in row] for row in labels.values())
+        rows, head = list(zip(*cells, strict=True)), list(labels)
+        writer.add_embedding(_components(points), rows, tag=name, metadata_header=head)
 
 
 def _vectors(
     model: VQAModel, train: pd.DataFrame, answers: Sequence[str]
-) -> dict[str, tuple[np.ndarray, dict[str, Sequence[object]]]]:
+) -> dict[str, tuple[Tensor, dict[str, Sequence[object]]]]:
     """The last layer's vector of each frequent answer and, where words are embedded, theirs."""
     asked = Counter(train["answer"])
     pairs = Counter(zip(train["answer"], train["answer_type"], strict=True))
-    kinds: dict[str, str] = {}
-    for (answer, kind), _ in pairs.most_common():
-        kinds.setdefault(answer, kind)
+    kinds = {answer: kind for (answer, kind), _ in reversed(pairs.most_common())}
     labels = {
         "answer": answers,
         "answer type": [kinds[answer] for answer in answers],
@@ -161,28 +150,26 @@ def _vectors(
     vectors = {}
     linear = [module for module in model.classifier.modules() if isinstance(module, nn.Linear)]
     if linear and linear[-1].out_features >= len(answers):
-        vectors["answers"] = (_rows(linear[-1].weight, 0, len(answers)), labels)
+        vectors["answers"] = (linear[-1].weight[: len(answers)], labels)
     words = getattr(model.language, "vocabulary", None)
-    tables = (nn.Embedding, nn.EmbeddingBag)
-    language = () if model.language is None else model.language.modules()
-    embedding = next((module for module in language if isinstance(module, tables)), None)
-    if words is not None and embedding is not None and len(words) > 2:
-        known = words.words[2 : 2 + POINTS]  # the first two stand for no word and for any other
-        vectors["words"] = (_rows(embedding.weight, 2, 2 + POINTS), {"word": known})
+    if words is not None and len(words) > 2:  # the first two stand for no word and for any other
+        known = words.words[2 : 2 + POINTS]
+        labels = {"word": known, "place by frequency": range(1, 1 + len(known))}
+        tables = (nn.Embedding, nn.EmbeddingBag)
+        embedding = next((m for m in model.language.modules() if isinstance(m, tables)), None)
+        if embedding is not None:
+            vectors["words"] = (embedding.weight[2 : 2 + POINTS], labels)
     return vectors
 
 
-def _rows(table: Tensor, start: int, end: int) -> np.ndarray:
-    return table[start:end].detach().float().cpu().numpy()
-
-
-def _components(points: np.ndarray) -> np.ndarray:
+def _components(points: Tensor) -> Tensor:
     """Vectors (N, D), centred, on their first principal axes: (N, at most DIMENSIONS)."""
-    centred = points - points.mean(axis=0)
-    if centred.shape[1] <= DIMENSIONS:
-        return centred
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    return left[:, :DIMENSIONS] * sizes[:DIMENSIONS]
+    points = points.detach().double().cpu()
+    centred = points - points.mean(dim=0)
+    if centred.shape[1] > DIMENSIONS:
+        left, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
+        centred = left[:, :DIMENSIONS] * sizes[:DIMENSIONS]
+    return centred.round(decimals=5)
 
 
 def _writer_of(folder: Path, kind: str):  # -> SummaryWriter
@@ -197,4 +184,4 @@ def _writer_of(folder: Path, kind: str):  # -> SummaryWriter
 def _remove(folder: Path, *patterns: str) -> None:
     for pattern in patterns:
         for path in (folder / FOLDER).glob(pattern):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
