@@ -13,7 +13,7 @@ PACKAGE = Path(vqa_helpers.__file__).parent
 ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "files", "progress", "device", "environment"}
+GROUND = {"errors", "files", "progress", "environment"}
 PIECES = GROUND | {"data", "pieces", "recipe", "presets"}
 LEARNING = PIECES | {"features", "evaluation", "runs", "training"}
 
@@ -22,7 +22,6 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "progress": {"errors"},
-    "device": {"errors"},
     "environment": {"errors"},
     "cluster": {"errors"},
     "runs": {"errors", "files"},

@@ -1,11 +1,14 @@
-"""What a result depends on beside its configuration."""
+"""What a result depends on beside its configuration, and which device computes."""
 
 import subprocess
 import sys
 
 import pandas as pd
+import pytest
 
 from vqa_helpers import environment
+from vqa_helpers.environment import pick_device
+from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_json
 from vqa_helpers.runs import Run
 
@@ -47,3 +50,15 @@ def test_the_commit_is_of_this_project_or_of_none(tmp_path):
     inner = package / "site-packages" / "vqa_helpers"
     inner.mkdir(parents=True)
     assert environment._checkout(inner) is None  # installed inside somebody else's repository
+
+
+def test_auto_is_a_device_this_machine_has():
+    assert pick_device("auto") in ("cpu", "cuda")
+    assert pick_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:99", "meta", "hpu", "CPU", "privateuseone"])
+def test_a_device_that_is_not_there_is_refused_in_one_line(device):
+    with pytest.raises(InputError, match=f"device '{device}' cannot be used .*; try cpu") as error:
+        pick_device(device)
+    assert "\n" not in str(error.value)

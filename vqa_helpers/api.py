@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize
-from vqa_helpers.device import pick_device
+from vqa_helpers.environment import pick_device
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.extract import Encode, encode_images, fill_store
 from vqa_helpers.features.pixels import BadImage, load_square

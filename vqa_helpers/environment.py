@@ -1,4 +1,5 @@
-"""What a result depends on beside its configuration: versions, commit, machine, date.
+"""What a result depends on beside its configuration (versions, commit, machine, date), and which
+device computes.
 
 Knows nothing of what was run.
 """
@@ -6,13 +7,18 @@ Knows nothing of what was run.
 import logging
 import os
 import platform
+import re
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import vqa_helpers
+from vqa_helpers.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +26,22 @@ PACKAGES = (
     "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "pillow", "safetensors",
     "msgspec", "tensorboard", "tensorflow", "tensorflow-hub", "papermill",
 )  # fmt: skip
+
+
+def pick_device(device: str = "auto") -> str:
+    """A GPU where there is one, or the device named.
+
+    Raises:
+        InputError: for a device this machine does not have.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.ones(1, device=device).item()  # "meta" makes tensors that hold no numbers
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"device {device!r} cannot be used ({reason}); try cpu") from None
+    return device
 
 
 def environment(device: str, **extra: Any) -> dict[str, Any]:
@@ -31,10 +53,8 @@ def environment(device: str, **extra: Any) -> dict[str, Any]:
     """
     versions = {"vqa-helpers": vqa_helpers.__version__}
     for package in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return {
         "date_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -56,18 +76,15 @@ def _checkout(package: Path) -> dict[str, Any] | None:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(package), *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=20
-        ).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        return done.stdout.strip()
 
     try:
         # A package installed inside somebody else's repository has no commit of its own.
         if Path(git("rev-parse", "--show-toplevel")).resolve() != package.parent.resolve():
             return None
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "--", ".")),
-        }
+        dirty = bool(git("status", "--porcelain", "--", "."))
+        return {"commit": git("rev-parse", "HEAD"), "dirty": dirty}
     except (OSError, subprocess.SubprocessError) as error:
         log.debug("no commit to record: %s", error)
         return None
@@ -75,12 +92,8 @@ def _checkout(package: Path) -> dict[str, Any] | None:
 
 def _device_name(device: str) -> str:
     if device.startswith("cuda"):
-        import torch  # slow, and of no use to those who only read runs
-
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    text = cpuinfo.read_text(errors="replace") if cpuinfo.is_file() else ""
+    named = re.search(r"^model name\s*:(.*)", text, re.MULTILINE)
+    return named[1].strip() if named else platform.processor() or platform.machine()

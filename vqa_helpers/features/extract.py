@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vqa_helpers.device import pick_device
+from vqa_helpers.environment import pick_device
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import DESCRIPTION, BadImage, decode, decode_ahead, file_mark
 from vqa_helpers.features.store import FeatureStore, Shard, gather_rows, read_shard, write_shard
