@@ -1,4 +1,4 @@
-"""Write the repository's address wherever it is repeated: badges and clone commands.
+"""Write the repository's address wherever it is repeated: badges, and what is cloned or installed.
 
 `[project.urls] Repository` in `pyproject.toml` is the one place where it is kept. After a change:
 

@@ -1,4 +1,4 @@
-"""What a notebook's set-up cell and check cell call.
+"""What a notebook's set-up cell and check cell call, and how notebooks are read.
 
 `start` makes a notebook behave the same wherever it is opened; `finish` leaves the success record
 that `vqa_helpers.batch` believes. Nothing here knows models, data or figures.
@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tomllib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def start() -> Path:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     logging.getLogger("vqa_helpers").setLevel(logging.INFO)
     InputError._render_traceback_ = _one_line  # what IPython asks an exception for
+    warnings.filterwarnings("ignore", message="IProgress not found")  # bars of text will do
 
     import matplotlib
 
@@ -88,6 +90,24 @@ def finish(results: dict[str, object]) -> None:
         content = {"token": os.environ.get(TOKEN_VARIABLE, ""), "results": results}
         text = json.dumps(content, default=lambda x: x.tolist() if hasattr(x, "tolist") else str(x))
         write_text(Path(record), text)
+
+
+def read_notebook(path: Path):
+    """A notebook, as nbformat has it.
+
+    Raises:
+        InputError: it cannot be read, or is none.
+    """
+    import nbformat
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook, relax_add_props=True)
+        return notebook
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except Exception:  # what is no notebook breaks nbformat in many ways
+        raise InputError(f"{path}: not a notebook; save it again in Jupyter") from None
 
 
 def with_parameters(message: str, parameters: Mapping[str, object]) -> str:

@@ -240,6 +240,11 @@ class Run:
         name = "test" if self.metrics.get("test") else "validation"
         return name, self.metrics[name]
 
+    def headline(self) -> dict[str, Any]:
+        """The result in short: the scored split, its top-1 in percent, and the run's folder."""
+        split, scores = self.scored
+        return {"split": split, "top1": scores["top1"]["value"], "run": str(self.folder)}
+
     @property
     def best_epoch(self) -> pd.Series:
         """The epoch whose weights were kept: the first with the highest validation top-1."""

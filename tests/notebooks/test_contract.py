@@ -3,19 +3,19 @@
 import ast
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tools.badges import stale
+from vqa_helpers.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PROMISED = {
-    "Model100", "Original_VQA2015_VGG", "Original_VQA2015_ResNet", "Improved_VQA2015_VGG",
-    "Improved_VQA2015_ResNet", "GUSE_VGG", "GUSE_ResNet", "GloVe_VGG", "GloVe_ResNet",
-    "Split_Model", "Datasets", "Results_Summary", "Result_Analysis", "Interesting_Samples",
-}  # fmt: skip
+MODELS = {path.stem for path in NOTEBOOKS} & PRESETS.keys()
+PROMISED = {"Split_Model", "Datasets", "Results_Summary", "Result_Analysis", "Interesting_Samples"}
+SWAPS = {name: "str" for name in ("VISION", "LANGUAGE", "FUSION", "CLASSIFIER", "SET")}
 PARAMETERS = {"DATA": "str", "EPOCHS": "int", "SEED": "int", "RUNS": "str"}
 PLAIN = {"str", "int", "float", "bool"}
 ABSOLUTE = re.compile(r"(?<![\w:/.])/(?:root|home|work|tmp|usr|opt|mnt|content|Users)/")
@@ -31,12 +31,9 @@ def code(notebook: dict) -> list[str]:
     return ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
 
 
-def lines(source: str) -> int:
-    return sum(bool(line.strip()) for line in source.splitlines())
-
-
 def test_every_experiment_has_its_notebook() -> None:
     assert {path.stem for path in NOTEBOOKS} >= PROMISED
+    assert MODELS == {name for name in PRESETS if not name[0].isdigit()}
 
 
 @each
@@ -56,11 +53,8 @@ def test_badges_are_made_from_the_one_address() -> None:
 @each
 def test_parameters_are_plain_typed_and_explained(path: Path) -> None:
     notebook = read(path)
-    tagged = [
-        cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", [])
-    ]
-    assert len(tagged) == 1
-    source = "".join(tagged[0]["source"])
+    (tagged,) = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    source = "".join(tagged["source"])
     assert source == code(notebook)[0], "the parameters come before all other code"
     declared = {}
     for line in source.splitlines():
@@ -71,29 +65,28 @@ def test_parameters_are_plain_typed_and_explained(path: Path) -> None:
         assert type(statement.value.value).__name__ == statement.annotation.id
         assert re.search(r"  # \S", line), f"{line!r} has no help"
     assert PARAMETERS.items() <= declared.items()
+    assert (SWAPS.items() <= declared.items()) == (path.stem in MODELS)
 
 
 def test_parameters_and_set_up_are_the_same_everywhere() -> None:
-    """One batch passes its parameters to every notebook."""
-    assert len({code(read(path))[0] for path in NOTEBOOKS}) == 1
+    """One batch passes its parameters to every notebook; models have further ones."""
+    for models in (True, False):
+        chosen = [path for path in NOTEBOOKS if (path.stem in MODELS) == models]
+        assert len({code(read(path))[0] for path in chosen}) == 1
     assert len({code(read(path))[1] for path in NOTEBOOKS}) == 1
 
 
 @each
 def test_prose_before_every_code_cell(path: Path) -> None:
     kinds = [cell["cell_type"] for cell in read(path)["cells"]]
-    assert all(
-        before == "markdown"
-        for before, kind in zip(kinds, kinds[1:], strict=False)
-        if kind == "code"
-    )
+    assert {before for before, kind in pairwise(kinds) if kind == "code"} == {"markdown"}
 
 
 @each
 def test_thin(path: Path) -> None:
     cells = code(read(path))
-    assert sum(map(lines, cells)) <= 130
-    assert max(map(lines, cells)) <= 25
+    lines = [sum(bool(line.strip()) for line in cell.splitlines()) for cell in cells]
+    assert sum(lines) <= 130 and max(lines) <= 25
     nodes = [node for cell in cells for node in ast.walk(ast.parse(cell))]
     assert not any(isinstance(node, ast.ClassDef) for node in nodes)
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
@@ -129,16 +122,12 @@ def test_committed_with_the_outputs_of_a_clean_run(path: Path) -> None:
     outputs = [output for cell in cells for output in cell["outputs"]]
     assert outputs
     assert not [output for output in outputs if output["output_type"] == "error"]
-    assert "papermill" not in notebook["metadata"]
-    assert "widgets" not in notebook["metadata"]
-    assert not any(
-        "injected-parameters" in cell["metadata"].get("tags", []) for cell in notebook["cells"]
-    )
+    assert not {"papermill", "widgets"} & notebook["metadata"].keys()
+    tags = [tag for cell in notebook["cells"] for tag in cell["metadata"].get("tags", [])]
+    assert tags == ["parameters"]
 
 
 def test_the_summaries_run_after_all_others() -> None:
     after = {path.stem: read(path)["metadata"].get("vqa", {}).get("after") for path in NOTEBOOKS}
-    summaries = {
-        "Results_Summary", "Language_Priors", "Result_Analysis", "Interesting_Samples",
-    }  # fmt: skip
-    assert {name for name, wave in after.items() if wave == "all"} == summaries
+    summaries = ["Interesting_Samples", "Language_Priors", "Result_Analysis", "Results_Summary"]
+    assert [name for name, wave in after.items() if wave == "all"] == summaries

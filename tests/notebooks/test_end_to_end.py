@@ -6,15 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from vqa_helpers.model.presets import PRESETS
 
 from tests.builders import write_dataset
+from vqa_helpers.presets import PRESETS
 from vqa_helpers.runs import find_runs
 
 ROOT = Path(__file__).parents[2]
 SERIES = {  # what the preliminary tests train
-    "1.b", "1.c", "1.e", "1.e-64px", "1.f", "1.fB", "1.fC", "Model100-stored",
-    "Model100-stored-weighted-cross-entropy",
+    "1.b", "1.c", "1.e", "1.e+vision.size_px=64", "1.f", "1.fB", "1.fC",
+    "Model100+vision=StoredFeatures",
+    "Model100+loss=weighted-cross-entropy+vision=StoredFeatures",
 }  # fmt: skip
 
 
@@ -35,10 +36,10 @@ def test_every_notebook_runs_on_a_folder_and_the_site_shows_them(tmp_path: Path)
     assert batch.returncode == 0, batch.stderr
     names = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert {path.stem for path in out.glob("*.ipynb")} == names
-    trained = {run.config["preset"] for run in find_runs(runs)}
+    trained = {run.name for run in find_runs(runs)}
     assert trained == (names & PRESETS.keys()) | SERIES
     for run in find_runs(runs):
-        replaced = run.config["preset"] not in ("Bag_Of_Words", "Question_Only")
+        replaced = run.name not in ("Bag_Of_Words", "Question_Only")
         assert bool(run.config["stand_ins"]) == replaced
         assert 0 <= run.metrics["test"]["top1"]["value"] <= 100
     summary = json.loads((out / "records" / "Results_Summary.json").read_text())

@@ -13,7 +13,7 @@ def table(experiment):
         experiment("GUSE_VGG", (0.8, 0.85), dataset="mine"),
         experiment("GUSE_ResNet", (0.5,), dataset="mine", stand_ins=[], weights="imagenet"),
         experiment("1.b", (0.4,), dataset="mine-A-of-D"),
-        experiment("Model100-stored", (0.7,), dataset="mine-E", train=1234),
+        experiment("Model100+vision=StoredFeatures", (0.7,), dataset="mine-E", train=1234),
         experiment("1.fB", (0.9,), dataset="other-D"),
     ]
     return study_table(found, "mine").set_index(["experiment", "study's data"])

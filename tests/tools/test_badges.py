@@ -1,4 +1,4 @@
-"""Badges and clone addresses follow the one address in pyproject.toml."""
+"""Badges, and what is cloned or installed, follow the one address in pyproject.toml."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def project(root: Path, repository: str = OURS) -> Path:
     )
     cells = [
         {"cell_type": "markdown", "source": [f"{badge(OLD, 'x.ipynb')}\n", "# Ä"]},
-        {"cell_type": "code", "source": [f'run(["git", "clone", "{OLD}.git"])\n', "import os"]},
+        {"cell_type": "code", "source": [f'project = "git+{OLD}.git"\n', "import os"]},
         {"cell_type": "code", "source": [f'AUTHORS = "{OTHER}"']},
     ]
     new = [{"cell_type": "markdown", "source": "# New"}]
@@ -41,7 +41,7 @@ def test_what_repeats_the_address_is_rewritten(tmp_path: Path, written: str) -> 
     assert texts[readme] == readme.read_text().replace(OLD[19:], OURS[19:])
     cells = json.loads(texts[notebook])["cells"]
     assert cells[0]["source"] == [f"{badge(OURS, 'notebooks/A b.ipynb')}\n", "# Ä"]
-    assert cells[1]["source"] == [f'run(["git", "clone", "{OURS}.git"])\n', "import os"]
+    assert cells[1]["source"] == [f'project = "git+{OURS}.git"\n', "import os"]
     assert OTHER in texts[notebook] and "Ä" in texts[notebook]
     assert "".join(json.loads(texts[new])["cells"][0]["source"]) == (
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://"

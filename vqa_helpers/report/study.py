@@ -15,7 +15,7 @@ from vqa_helpers.report.verdicts import Runs, as_list
 
 HUNDRED_K = "100k"  # what the study's curves and most of its models were trained on
 NOT_RUN = "not run"
-STORED = "-stored"  # ends the name of an experiment whose network ran once per image
+STORED = "+vision=StoredFeatures"  # ends a name: the network ran once per image
 OURS = (
     "seeds", "train top-1", "scored on", "questions", "top-1", "top-1 sd", "best blind guess",
     "blind top-1", "gain over blind", "verdict", "ceiling", "VQA accuracy", "train questions",

@@ -194,8 +194,9 @@ def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str
     recipe = PRESETS[preset]
     usual = {slot: data.usual(slot) for slot in choices}
     changes = differences(recipe, choices, usual)
-    if training not in (recipe.training, recipe.small):
-        changes |= training_differences([training], [recipe.schedule(data.train_questions)])
+    # Of the two schedules the nearer one is the one that was changed.
+    schedules = recipe.schedule(data.train_questions), recipe.training, recipe.small
+    changes |= min((training_differences([training], [one]) for one in schedules), key=len)
     return named(preset, changes)
 
 
