@@ -53,21 +53,14 @@ def write_dataset(
                 question, kind, answer_type, answer = _ask(number, colour, marks, generator)
                 questions.append({**ids, "question": question})
                 odd = int(generator.integers(0, 4)) if answers_per_question == 10 else 0
+                said = [*ANSWERS_OF_NOBODY[:odd], *[answer] * (answers_per_question - odd)]
+                given = [
+                    {"answer": one, "answer_confidence": "yes", "answer_id": i}
+                    for i, one in enumerate(said, start=1)
+                ]
+                types = {"question_type": kind, "answer_type": answer_type}
                 annotations.append(
-                    {
-                        **ids,
-                        "question_type": kind,
-                        "answer_type": answer_type,
-                        "multiple_choice_answer": answer,
-                        "answers": [
-                            {
-                                "answer": ANSWERS_OF_NOBODY[i] if i < odd else answer,
-                                "answer_confidence": "yes",
-                                "answer_id": i + 1,
-                            }
-                            for i in range(answers_per_question)
-                        ],
-                    }
+                    {**ids, **types, "multiple_choice_answer": answer, "answers": given}
                 )
         write_json(folder / f"questions_{split}.json", {"questions": questions})
         write_json(folder / f"annotations_{split}.json", {"annotations": annotations})

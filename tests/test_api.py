@@ -2,8 +2,8 @@
 
 import json
 import shutil
+from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 import torchvision
@@ -13,7 +13,6 @@ from tests.builders import write_dataset
 from tests.pieces import own_pieces
 from vqa_helpers.api import load
 from vqa_helpers.errors import InputError
-from vqa_helpers.features import extract
 from vqa_helpers.pieces import sentences
 from vqa_helpers.pieces.sentences import HASHED_NGRAMS
 from vqa_helpers.presets import PRESETS
@@ -129,38 +128,26 @@ def test_probabilities_are_those_of_the_loss(trained, dataset, loss):
     assert (total != pytest.approx(1)) == (loss == "binary cross entropy")
 
 
-@pytest.mark.slow
-def test_a_frozen_network_in_the_loop_is_given_back(trained, dataset):
-    folder = trained("Model100")
-    assert (folder / "model.safetensors").stat().st_size < 30e6  # VGG16 has 537 MB
-    same_answers(load(folder, device="cpu"), folder, dataset)
-
-
-def test_features_computed_in_memory_give_the_same_answers(trained, dataset):
-    # Not the batches of the store: half floats may differ in their last bit.
-    table = dataset.splits["test"].head(12)
-    given = load(trained("1.e"), device="cpu").answer(table, dataset.images)
-    kept = Run(trained("1.e")).predictions
-    kept = kept[kept["split"] == "test"].head(12)
-    for row, probabilities in zip(given, kept["probabilities"], strict=True):
-        assert [answer.probability for answer in row] == pytest.approx(probabilities, abs=2e-3)
-
-
 def test_neighbours_order_and_known_answers_do_not_matter(trained, dataset):
     answerer = load(trained("Original_VQA2015_ResNet"), device="cpu")
-    table = dataset.splits["test"].head(9)
+    table = dataset.splits["test"].head(9).assign(question_id=range(2**62, 2**62 + 9))
     forward = answerer.answer(table, dataset.images)
     backward = answerer.answer(table.iloc[::-1], dataset.images)[::-1]
     alone = answerer.answer(table.iloc[[4]].assign(answer="strange"), dataset.images, most=2)[0]
     for one, other in zip(forward, backward, strict=True):
         assert [a.text for a in one] == [a.text for a in other]
     assert [a.probability for a in alone] == pytest.approx([a.probability for a in forward[4][:2]])
+    # Computed in memory: not the batches of the store, half floats may differ in their last bit.
+    kept = Run(trained("Original_VQA2015_ResNet")).predictions
+    kept = kept[kept["split"] == "test"].head(9)
+    for row, probabilities in zip(forward, kept["probabilities"], strict=True):
+        assert [answer.probability for answer in row] == pytest.approx(probabilities, abs=2e-3)
 
 
 # Own classes --------------------------------------------------------------------------------------
 
 
-def test_a_run_with_own_classes_answers_where_they_are_named(trained, dataset, caplog):
+def test_a_run_with_own_classes_answers_where_they_are_named(trained, dataset, tmp_path, caplog):
     """An own language encoder, fusion, vision network in the loop, and classifier."""
     folder = trained(
         "1.e", vision="MeanColour", language="CountedWords", fusion="Gated", classifier="Cosine",
@@ -171,12 +158,8 @@ def test_a_run_with_own_classes_answers_where_they_are_named(trained, dataset, c
     assert "quite as it was trained" not in caplog.text
     with pytest.raises(InputError, match="its vision is the class MeanColour, .*--pieces FILE.py"):
         load(folder, device="cpu")
-
-
-def test_own_code_that_has_changed_since_is_told(trained, tmp_path, caplog):
-    folder = trained("1.e", fusion="Gated")
     changed = tmp_path / "changed.py"
-    source = open(OWN_FILE, encoding="utf-8").read()
+    source = Path(OWN_FILE).read_text(encoding="utf-8")
     changed.write_text(source.replace("torch.sigmoid", "torch.tanh"), encoding="utf-8")
     load(folder, device="cpu", own=changed)
     assert "a piece of the model is not quite as it was trained" in caplog.text
@@ -200,43 +183,20 @@ def test_what_cannot_be_seen_is_told(trained, dataset, tmp_path, vision):
         assert answerer.unreadable == []
 
 
-def test_the_vision_network_is_built_once_for_many_questions(trained, photograph, monkeypatch):
-    built = []
-
-    class Counted(extract.vision.VisionEncoder):
-        def __init__(self, *given):
-            built.append(given)
-            super().__init__(*given)
-
-    monkeypatch.setattr(extract.vision, "VisionEncoder", Counted)
-    answerer = load(trained("1.e"), device="cpu")
-    for question in ("How many?", "What color?", "Is it red?"):
-        answerer.ask(photograph, question)
-    assert len(built) == 1
-    table = {"question_id": [2**62], "image_id": [2**63 - 1], "question": ["How many?"]}
-    assert len(answerer.answer(pd.DataFrame(table), {})[0]) == 5  # of any number
-
-
-@pytest.mark.parametrize("question", ["???", "¿Qué?", "wörter 字 🤖", "x" * 5000])
+@pytest.mark.parametrize("question", ["What color?", "???", "wörter 字 🤖", "x" * 5000])
 @pytest.mark.parametrize("preset", ["1.e", "Original_VQA2015_ResNet", "Question_Only"])
-def test_any_question_gets_an_answer(trained, photograph, preset, question):
+def test_any_question_gets_an_answer(trained, photograph, preset, question, caplog):
     chances = [a.probability for a in load(trained(preset), device="cpu").ask(photograph, question)]
     assert len(chances) == 5 and chances == sorted(chances)[::-1] and sum(chances) <= 1.00001
-
-
-def test_questions_without_a_known_word_are_warned_of(trained, photograph, caplog):
-    answerer = load(trained("Question_Only"), device="cpu")
-    answerer.ask(photograph, "What color is the ground?")
-    assert not caplog.records
-    answerer.ask(photograph, "Où est le chat?")
-    assert "holds no word that the model knows; its answer is a guess" in caplog.text
+    known = "holds no word that the model knows" not in caplog.text
+    assert known == (preset == "1.e" or question == "What color?")  # sentences are of any words
 
 
 def test_what_cannot_be_asked_is_one_line(trained, tmp_path):
     answerer = load(trained("1.e"), device="cpu")
     (tmp_path / "text.png").write_text("hello", encoding="utf-8")
     for image, question, message in (
-        ("a.png", "", "the question is empty"), ("a.png", "  \n", "the question is empty"),
+        ("a.png", "  \n", "the question is empty"),
         ("none.png", "What is it?", r"none\.png: the file is missing"),
         ("text.png", "What is it?", r"text\.png: is not an image"),
     ):  # fmt: skip
@@ -250,22 +210,14 @@ def test_what_cannot_be_asked_is_one_line(trained, tmp_path):
 # Runs that cannot answer --------------------------------------------------------------------------
 
 
-def test_an_unfinished_run_is_refused(copied, tmp_path):
-    copy = copied()
-    (copy / "DONE").unlink()
-    for folder in (copy, tmp_path / "nowhere"):
-        with pytest.raises(InputError, match="holds no finished run; train one with `vqa train`"):
-            load(folder)
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.json"])
 @pytest.mark.parametrize("sums", [True, False], ids=["with sums", "old"])
+@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.json", "DONE"])
 def test_a_run_that_lost_a_file_names_it(trained, copied, name, sums):
     copy = copied()
     if sums:
         shutil.copy(trained("Question_Only") / "DONE", copy / "DONE")
     (copy / name).unlink()
-    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+    with pytest.raises(InputError, match="no finished run" if name == "DONE" else name):
         load(copy)
 
 
@@ -333,12 +285,15 @@ def test_weights_that_moved_can_be_named_and_others_are_refused(opened, dataset,
     assert "quite as it was trained" not in caplog.text
 
 
-@pytest.mark.slow
-def test_a_network_that_was_trained_needs_no_source(opened, dataset, tmp_path):
-    recipe = PRESETS["1.fC"].with_(vision="resnet18")
-    data = opened(weights=weights_file(tmp_path / "net.pth", 1))
-    run = train_recipe(recipe, data, tmp_path / "run", epochs=1)
-    (tmp_path / "net.pth").unlink()
+@pytest.mark.parametrize(("preset", "size"), [("Model100", 22e6), ("1.fC", 100e6)])
+def test_a_network_in_the_loop_is_given_back(opened, dataset, tmp_path, preset, size):
+    """One that was trained needs no source; a frozen one is not saved (ResNet18 has 47 MB)."""
+    recipe = PRESETS[preset].with_(vision="resnet18")
+    weights = weights_file(tmp_path / "net.pth", 1)
+    run = train_recipe(recipe, opened(weights=weights), tmp_path / "run", epochs=1)
+    assert (run.folder / "model.safetensors").stat().st_size < size
+    if preset == "1.fC":
+        (tmp_path / "net.pth").unlink()
     same_answers(load(run.folder, device="cpu"), run.folder, dataset)
 
 

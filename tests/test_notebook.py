@@ -49,10 +49,8 @@ def test_the_project_is_known_by_its_name(project: Path, content: str | None) ->
     ],
 )
 def test_advice_names_the_parameters_of_the_notebook(message: str, shown: str) -> None:
-    assert (
-        notebook.with_parameters(message, {"OFFLINE": False, "WEIGHTS": "auto", "IMAGE_SIZE": 0})
-        == shown
-    )
+    parameters = {"OFFLINE": False, "WEIGHTS": "auto", "IMAGE_SIZE": 0}
+    assert notebook.with_parameters(message, parameters) == shown
 
 
 def test_start_makes_a_notebook_behave_alike_everywhere(project: Path, monkeypatch) -> None:

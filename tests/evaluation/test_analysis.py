@@ -171,3 +171,8 @@ def test_a_second_place_by_frequency_alone_is_not():
     assert test.gain.value == 0 and test.often == "cannot tell"
     assert test.second == test.guess
     assert test.elsewhere is None
+    high = analysis.second_answers(judged(*[(*COUNT, "2", ["5", "2"])] * 30), TRAIN)
+    assert high.short["value"] == 0 and high.falls_short == "worse"
+    few = analysis.second_answers(judged(*[(*COUNT, "5", ["4", "5"])] * 5), TRAIN)
+    assert few.second["value"] == 100 and few.often == few.falls_short == "cannot tell"
+    assert analysis.second_answers(judged((*COUNT, "2", ["2"])), TRAIN) is None

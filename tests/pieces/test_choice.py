@@ -18,15 +18,13 @@ from vqa_helpers.pieces.choice import (
     choice_from,
     choice_of,
     find_class,
-    nearest,
     piece,
     read_pieces,
-    read_value,
     structure_of,
 )
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation, Product
-from vqa_helpers.pieces.language import SentenceVectors, WordLSTM
+from vqa_helpers.pieces.language import GloveBiLSTM, SentenceVectors, WordLSTM
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.sentences import HASHED_NGRAMS
 from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
@@ -81,21 +79,6 @@ def test_own_classes_are_built_recorded_and_read_back_where_they_are_named(own, 
             choice_from(slot, record[slot], {}, "run/config.json")
 
 
-@pytest.mark.parametrize(
-    ("name", "slot", "keywords"),
-    [
-        ("MeanColour", "vision", {"scale": 2.0}), ("MeanWord", "language", {"width": 3}),
-        ("CountedWords", "language", {"width": 3}), ("Gated", "fusion", {"width": 2}),
-        ("Summed", "fusion", {"hidden": [3], "width": 2}), ("OneLayer", "classifier", {"bias": False}),
-        ("Cosine", "classifier", {"sharpness": 2.0}),
-    ],
-)  # fmt: skip
-def test_keywords_of_own_classes_come_back(own, name, slot, keywords):
-    live = Choice(own[name]).with_(**keywords).make(slot, SIZES[slot], {})
-    assert choice_of(live).keywords.items() >= keywords.items()
-    assert not choice_of(live).keywords.keys() & {"seen", "read", "words", "count", "image_dim"}
-
-
 def test_an_own_class_is_found_before_the_packages():
     class Product(Concatenation):
         pass
@@ -113,30 +96,17 @@ def test_an_own_class_is_found_before_the_packages():
 
 
 class Unkept(nn.Module):
-    """A plain module that does not keep its keyword."""
+    """A plain module that does not keep its keywords, one named like a size of another slot."""
 
-    def __init__(self, image_dim, question_dim, factor=1):
+    def __init__(self, image_dim, question_dim, factor=1, answers=5):
         super().__init__()
         self.out_dim = factor * (image_dim + question_dim)
 
 
-class Reader(nn.Module):
-    """A language encoder with a keyword that is named like a fusion's size."""
-
-    def __init__(self, vocabulary_size, question_dim=11):
-        super().__init__()
-        self.rows, self.out_dim = vocabulary_size, question_dim
-
-
 def test_what_a_plain_module_was_built_with_is_known():
     live = Choice(Unkept, {"factor": 3}).make("fusion", SIZES["fusion"], {})
-    assert live.out_dim == 24 and choice_of(live).keywords == {"factor": 3}
-
-
-def test_only_the_sizes_of_the_slot_are_sizes():
-    live = Choice(Reader).make("language", SIZES["language"], {})
-    assert (live.rows, live.out_dim) == (7, 11)
-    assert piece(Reader, 5).keywords == {"question_dim": 5}
+    assert live.out_dim == 24 and choice_of(live).keywords["factor"] == 3
+    assert piece(Unkept, 2, 7).keywords == {"factor": 2, "answers": 7}
 
 
 @pytest.mark.parametrize(
@@ -176,20 +146,12 @@ def test_a_file_without_pieces_is_one_line(tmp_path, content, message):
 
 def test_positions_fill_keywords_and_sizes_are_none_of_them():
     assert piece(Funnel, (3, 2), dropout=0.1) == Choice(Funnel, {"hidden": (3, 2), "dropout": 0.1})
-    assert piece(StoredFeatures, "vgg16").with_(size_px=64).keywords == {
-        "network": "vgg16", "size_px": 64
-    }  # fmt: skip
-    for wrong in ({"widht": 3}, {"image_dim": 3}, {"depth": 2}):
-        with pytest.raises(InputError, match="Product has no keyword '.*there are width, activ"):
-            piece(Product, **wrong)
-    with pytest.raises(InputError, match="did you mean width"):
-        piece(Product, widht=3)
-
-
-def test_defaults_of_the_data_fill_what_is_not_chosen():
     defaults = {"weights": "random", "size_px": 48, "encoder": "no keyword of this class"}
-    live = piece(StoredFeatures, "resnet18", size_px=64).make("vision", {}, defaults)
-    assert (live.weights, live.size_px) == ("random", 64)
+    live = piece(StoredFeatures, "resnet18").with_(size_px=64).make("vision", {}, defaults)
+    assert (live.weights, live.size_px) == ("random", 64)  # the data's fill what is not chosen
+    for wrong, near in (("widht", "did you mean width"), ("image_dim", ""), ("xyz", "")):
+        with pytest.raises(InputError, match=f"no keyword '{wrong}'; {near}.*there are width, act"):
+            piece(Product, **{wrong: 3})
 
 
 def test_a_live_piece_says_what_it_is_now():
@@ -201,9 +163,8 @@ def test_a_live_piece_says_what_it_is_now():
     assert choice_of(copy.deepcopy(fusion)) == choice_of(fusion)
     assert choice_of(Funnel(6, (5, 4), 3)).keywords["hidden"] == [5, 4]
     # What is no plain data, such as the path of a cache, is no part of a record.
-    assert choice_of(SentenceVectors(HASHED_NGRAMS)).record() == {
-        "class": "SentenceVectors", "keywords": {"encoder": HASHED_NGRAMS}
-    }  # fmt: skip
+    record = choice_of(SentenceVectors(HASHED_NGRAMS)).record()
+    assert record == {"class": "SentenceVectors", "keywords": {"encoder": HASHED_NGRAMS}}
 
 
 # ---------------------------------------------------------------- structure
@@ -241,25 +202,27 @@ def test_the_structure_tells_models_apart_and_not_what_they_learnt(change):
     assert structure_of(live) != before
 
 
+MINE = """
+from torch import nn
+class Mine(nn.Module):
+    factor = 2
+    def __init__(self, image_dim, question_dim):
+        super().__init__()
+        self.out_dim = image_dim
+    def scale(self, vector):
+        return self.factor * vector
+    @staticmethod
+    def turned(image):
+        return -image
+"""
+
+
 @pytest.mark.parametrize("part", ["factor = 2", "self.factor * vector", "return -image"])
 def test_the_source_of_an_own_class_is_part_of_it(tmp_path, part):
     """A method, a helper of the class, a constant: what it computes is not what it was."""
-    source = (
-        "from torch import nn\n\n"
-        "class Mine(nn.Module):\n"
-        "    factor = 2\n"
-        "    def __init__(self, image_dim, question_dim):\n"
-        "        super().__init__()\n"
-        "        self.out_dim = image_dim\n"
-        "    def scale(self, vector):\n"
-        "        return self.factor * vector\n"
-        "    @staticmethod\n"
-        "    def turned(image):\n"
-        "        return -image\n"
-    )
     found = []
     other = part.replace("2", "3").replace("self.factor *", "1 +").replace("-image", "+image")
-    for name, text in (("a", source), ("b", source), ("c", source.replace(part, other))):
+    for name, text in (("a", MINE), ("b", MINE), ("c", MINE.replace(part, other))):
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
         choice = Choice(read_pieces(tmp_path / f"{name}.py")["Mine"])
         live = choice.make("fusion", SIZES["fusion"], {})
@@ -296,46 +259,29 @@ def test_a_record_that_is_no_fusion_is_one_line_and_runs_nothing(record, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted", "value"),
-    [
-        ("3", int, 3), ("3e-4", float, 3e-4), ("true", bool, True), ("False", bool, False),
-        ("relu", str, "relu"), ("none", float | None, None), ("2", float | None, 2.0),
-        ("[512,256]", tuple[int, ...], (512, 256)), ("7", list[int], (7,)), ("[]", tuple, ()),
-        ("a/b.txt", Path | None, Path("a/b.txt")),
-    ],
-)  # fmt: skip
-def test_values_are_read_by_their_type(text, wanted, value):
-    read = read_value("x", text, wanted)
-    assert read == value and type(read) is type(value)
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted", "message"),
-    [
-        ("2.5", int, "x=2.5: use a whole number"), ("wide", float, "x=wide: use a number"),
-        ("yes", bool, "x=yes: use true or false"), ("wide", float | None, "use a number or none"),
-        ("[a]", tuple[int, ...], r"use whole numbers such as \[512,256\]"), ("none", int, "whole"),
-    ],
-)  # fmt: skip
-def test_a_value_of_another_type_is_refused_with_what_is_wanted(text, wanted, message):
-    with pytest.raises(InputError, match=message):
-        read_value("x", text, wanted)
-
-
-@pytest.mark.parametrize(
     ("made_by", "name", "text", "value"),
     [
-        (Product, "width", "512", 512), (Product, "normalise", "true", True),
+        (Product, "width", "512", 512), (Product, "normalise", "true", True), (Product, "dropout", "3e-4", 3e-4),
         (Funnel, "hidden", "[512,256]", (512, 256)), (NetworkInLoop, "trained", "last block", "last block"),
+        (Funnel, "hidden", "[]", ()), (Funnel, "hidden", "7", (7,)), (GloveBiLSTM, "vectors", "none", None),
+        (GloveBiLSTM, "vectors", "a/b.txt", Path("a/b.txt")),
         (own_pieces.Gated, "width", "3", 3), (own_pieces.Summed, "hidden", "[3]", (3,)),
         (own_pieces.OneLayer, "bias", "false", False), (own_pieces.MeanColour, "scale", "2", 2.0),
     ],
 )  # fmt: skip
 def test_a_keyword_is_read_by_its_annotation_or_its_default(made_by, name, text, value):
-    assert Choice(made_by).read(name, text) == value
+    read = Choice(made_by).read(name, text)
+    assert read == value and type(read) is type(value)
 
 
-def test_the_nearest_name_is_suggested_and_only_a_near_one():
-    assert nearest("product", ["Product", "MFB"]) == "did you mean Product? there are Product, MFB"
-    assert nearest("xyz", ["Product", "MFB"]) == "there are Product, MFB"
-    assert nearest("xyz", []) == "there are none"
+@pytest.mark.parametrize(
+    ("made_by", "name", "text", "message"),
+    [
+        (Product, "width", "2.5", "Product.width=2.5: use a whole number"), (Product, "width", "none", "whole"),
+        (Product, "dropout", "wide", "use a number"), (Product, "normalise", "yes", "use true or false"),
+        (Funnel, "hidden", "[a]", r"use whole numbers such as \[512,256\]"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused_with_what_is_wanted(made_by, name, text, message):
+    with pytest.raises(InputError, match=message):
+        Choice(made_by).read(name, text)

@@ -37,26 +37,11 @@ def other_state():
         return torchvision.models.resnet18(weights=None).state_dict()
 
 
-@pytest.mark.slow  # its 138 million weights take seconds to draw
-def test_vgg16_ends_at_its_second_wide_layer_and_learns_its_fifth_block():
-    network = VisionEncoder("vgg16", trained="last block")
-    kinds = [type(layer).__name__ for layer in network.network.classifier]
-    assert kinds == ["Linear", "ReLU", "Dropout", "Linear"]
-    learning = [name for name, p in network.named_parameters() if p.requires_grad]
-    # The fifth block: convolutions 24, 26 and 28 of torchvision's list.
-    assert learning == [
-        f"network.features.{i}.{k}" for i in (24, 26, 28) for k in ("weight", "bias")
-    ]
-    network.train()
-    assert not any(layer.training for layer in network.network.classifier)  # no dropout there
-
-
 def test_pixels_are_normalised_as_imagenet(encoder):
     seen = []
     handle = encoder.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    white = torch.full((1, 3, 32, 32), 255, dtype=torch.uint8)
-    encoder(white)
-    encoder(white * 0)
+    for level in (255, 0):
+        encoder(torch.full((1, 3, 32, 32), level, dtype=torch.uint8))
     handle.remove()
     # (1 - 0.485) / 0.229 and so on, by hand.
     assert seen[0][0, :, 0, 0].tolist() == pytest.approx([2.2489, 2.4286, 2.64], abs=1e-3)
@@ -76,17 +61,29 @@ def test_random_weights_are_always_the_same_and_leave_global_random_numbers_alon
     assert torch.equal(encoder(images()), again.eval()(images()))
 
 
+EVERY = {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4"}
+
+
 @pytest.mark.parametrize(
-    ("trained", "learning"), [("none", set()), ("last block", {"layer4"}), ("all", None)]
+    ("trained", "learning"), [("none", set()), ("last block", {"layer4"}), ("all", EVERY)]
 )
 def test_what_learns(trained, learning):
     network = VisionEncoder("resnet18", trained=trained)
-    found = {n.split(".")[1] for n, p in network.named_parameters() if p.requires_grad}
-    expected = {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4"}
-    assert found == (expected if learning is None else learning)
+    assert {n.split(".")[1] for n, p in network.named_parameters() if p.requires_grad} == learning
     assert network.train()(images()).requires_grad == (trained != "none")
     with pytest.raises(InputError, match="trained='some': use one of none, last block, all"):
         VisionEncoder("resnet18", trained="some")
+
+
+@pytest.mark.slow  # its 138 million weights take seconds to draw
+def test_vgg16_ends_at_its_second_wide_layer_and_learns_its_fifth_block():
+    network = VisionEncoder("vgg16", trained="last block").train()
+    kinds = [type(layer).__name__ for layer in network.network.classifier]
+    assert kinds == ["Linear", "ReLU", "Dropout", "Linear"]
+    assert not any(layer.training for layer in network.network.classifier)  # no dropout there
+    # The fifth block: convolutions 24, 26 and 28 of torchvision's list.
+    learning = {n.rpartition(".")[0] for n, p in network.named_parameters() if p.requires_grad}
+    assert learning == {f"network.features.{number}" for number in (24, 26, 28)}
 
 
 def statistics(part):
@@ -198,13 +195,11 @@ def refusal(weights, name="resnet18"):
 
 def test_weights_files_that_cannot_be_used(tmp_path, other_state):
     assert "is no weights file; use imagenet, random, or a file" in refusal(tmp_path / "absent.pth")
-    assert "is no weights file" in refusal(tmp_path)
-    for suffix in ("pth", "safetensors"):
-        path = tmp_path / f"w.{suffix}"
+    for name in ("w.safetensors", "w.pth"):
+        path = tmp_path / name
         for content in (b"", b"not weights", b"\x80\x02}q\x00.", bytes(1000)):
             path.write_bytes(content)
             assert refusal(path).startswith(f"{path}: ")
-    path = tmp_path / "w.pth"
     torch.save(other_state, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -214,19 +209,12 @@ def test_weights_files_that_cannot_be_used(tmp_path, other_state):
         assert "holds no state dict" in refusal(path)
     torch.save(nn.Linear(2, 2), path)  # a whole module: loading it would run code
     assert "is not a readable state dict" in refusal(path)
-
-
-def test_weights_that_do_not_fit(tmp_path, other_state):
-    path = tmp_path / "w.pth"
     for state in (
-        {},
-        {"state_dict": 5},
+        {"state_dict": 5}, {f"module.{k}": v for k, v in other_state.items()},
         {k: v for k, v in other_state.items() if k != "layer1.0.conv1.weight"},
-        {f"module.{k}": v for k, v in other_state.items()},
-        {**other_state, "extra.weight": torch.zeros(1)},
+        {**other_state, "extra.weight": torch.zeros(1)}, {**other_state, "conv1.weight": 5},
         {**other_state, "conv1.weight": torch.zeros(64, 3, 3, 3)},
-        {**other_state, "conv1.weight": 5},
-    ):
+    ):  # fmt: skip
         torch.save(state, path)
         assert f"{path}: does not fit resnet18" in refusal(path)
 
@@ -234,13 +222,10 @@ def test_weights_that_do_not_fit(tmp_path, other_state):
 def test_labels_and_sources_tell_weights_apart(tmp_path):
     path = tmp_path / "mine.v2.pth"
     path.write_bytes(b"abc")
-    assert weights_label("imagenet") == "imagenet" and weights_label("random") == "random"
-    assert weights_label(str(path)) == "mine.v2-ba7816bf"
+    assert weights_label("imagenet") == "imagenet"
     # sha256 of "abc", from the standard's own example.
-    assert weights_source("resnet18", str(path)) == (
-        "file, sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )
-    assert weights_source("resnet18", "imagenet") == "imagenet, resnet18-f37072fd.pth"
+    assert weights_label(str(path)) == "mine.v2-ba7816bf"
+    assert weights_source("resnet18", str(path)).startswith("file, sha256 ba7816bf8f01cfea414140de")
     assert weights_source("resnet50", "imagenet") == "imagenet, resnet50-0676ba61.pth"
     assert "seed 0" in weights_source("resnet18", "random")
 
@@ -316,14 +301,9 @@ def test_vectors_of_length_one_centred_and_scaled_before(stored):
     again = StoredFeatures("resnet18", "random", 32)  # the statistics are part of the model
     again.load_state_dict(stored.state_dict())
     assert torch.equal(again(vector), stored(vector)) and not list(stored.parameters())
-
-
-def test_nothing_and_large_half_floats_stay_finite(stored):
-    assert not stored(torch.zeros(1, 512)).any()
-    large = stored(torch.full((1, 512), 60000.0, dtype=torch.float16))
-    assert torch.isfinite(large).all() and large.dtype == torch.float32
-    stored.standardise(torch.full((1000, 512), 60000, dtype=torch.float16))
+    stored.standardise(torch.full((1000, 512), 60000, dtype=torch.float16))  # large half floats
     assert stored.mean[0] == pytest.approx(60000, rel=1e-3) and stored.std[0] == 1
+    assert stored(torch.full((1, 512), 6e4, dtype=torch.float16)).isfinite().all()
 
 
 def test_statistics_of_the_train_images_make_features_that_hardly_vary_distinct(stored):
