@@ -1,12 +1,10 @@
 """Batches by index: every question once, images shared, unknown answers set aside, shares of
 processes."""
 
-import threading
-
 import pytest
 import torch
 
-from vqa_helpers.training.batches import AHEAD, Batch, Batches, Examples, _ahead
+from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.losses import SoftScores
 
 
@@ -31,28 +29,26 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize(("questions", "size"), [(10, 3), (10, 5), (9, 4), (2, 400), (1, 4)])
-def test_every_question_once_an_epoch(questions, size):
+@pytest.mark.parametrize(
+    ("questions", "size", "sizes", "shuffled"),
+    [(10, 5, [5, 5], [5, 5]), (2, 400, [2], [2]), (1, 4, [1], [1]),
+     # Batch normalisation cannot learn from one question: it joins its neighbour.
+     (9, 4, [4, 4, 1], [4, 5])],
+)  # fmt: skip
+def test_every_question_once_an_epoch(questions, size, sizes, shuffled):
     made = batches(questions, size)
+    assert [len(batch) for batch in made.in_order()] == sizes
     assert order(made.in_order()) == list(range(questions))
-    assert sorted(order(made.shuffled(generator()))) == list(range(questions))
+    epoch = list(made.shuffled(generator()))
+    assert [len(batch) for batch in epoch] == shuffled
+    assert order(epoch) == torch.randperm(questions, generator=generator()).tolist()
 
 
-def test_the_generator_decides_the_order_and_moves_on():
+def test_the_generator_moves_on():
     made, first, second = batches(20, 6), generator(), generator()
     epochs = [order(made.shuffled(first)) for _ in range(2)]
     assert epochs == [order(made.shuffled(second)) for _ in range(2)]
     assert epochs[0] != epochs[1]
-    assert epochs[0] != order(made.shuffled(generator(1)))
-    assert epochs[0] == torch.randperm(20, generator=generator()).tolist()
-
-
-def test_sizes_of_batches():
-    made = batches(9, 4)
-    assert (made.count(), len(made)) == (3, 9)
-    assert [len(batch) for batch in made.in_order()] == [4, 4, 1]
-    # Batch normalisation cannot learn from one question: it joins its neighbour.
-    assert [len(batch) for batch in made.shuffled(generator())] == [4, 5]
 
 
 def test_what_belongs_together_stays_together():
@@ -64,26 +60,11 @@ def test_what_belongs_together_stays_together():
         assert torch.equal(batch.rows, batch.target)
         for row, target in enumerate(batch.target.tolist()):
             length = target % 4 + 1
-            assert lengths[row] == length
+            assert lengths[row] == length <= tokens.shape[1] == lengths.max()
             assert tokens[row].tolist()[:length] == [target + 2] * length
             assert not tokens[row, length:].any()
             assert batch.image[row].tolist() == [10 * (target % 3)] * 2
             assert batch.soft.ids[row].tolist() == batch.soft.scores[row].tolist() == [target]
-
-
-def test_a_batch_is_no_wider_than_its_longest_question():
-    assert [batch.question[0].shape[1] for batch in batches(6, 2).in_order()] == [2, 4, 2]
-
-
-def test_sentence_vectors_and_images_alone():
-    vectors, rows = torch.randn(5, 7), torch.arange(5)
-    made = list(Batches(Examples((vectors,), rows, rows), None, 2).in_order())
-    assert all(batch.image is None for batch in made)
-    assert torch.equal(torch.cat([batch.question[0] for batch in made]), vectors)
-    alone = Examples((), torch.tensor([1, 0, 1]), torch.tensor([-1, 1, 2])).learnable()
-    made = list(Batches(alone, torch.tensor([[1.0], [2.0]]), 1).in_order())
-    assert [batch.question for batch in made] == [(), ()]
-    assert [batch.image.tolist() for batch in made] == [[[1.0]], [[2.0]]]
 
 
 def test_only_questions_with_a_known_answer_teach():
@@ -91,7 +72,6 @@ def test_only_questions_with_a_known_answer_teach():
     examples.target[[1, 4]] = -1
     kept = examples.learnable()
     assert kept.target.tolist() == [0, 2, 3, 5]
-    assert kept.question[1].tolist() == [1, 3, 4, 2]
     assert kept.question[0][:, 0].tolist() == [2, 4, 5, 7]
     assert kept.image_row.tolist() == [0, 2, 0, 2]
     assert len(examples) == 6  # all of the split stays for evaluation
@@ -105,7 +85,7 @@ def test_only_questions_with_a_known_answer_teach():
 
 @pytest.mark.parametrize(
     ("questions", "parts", "sizes"),
-    [(9, 1, [9]), (9, 2, [4, 5]), (10, 3, [3, 4, 3]), (5, 8, [2, 3]), (3, 8, [3]), (1, 4, [1])],
+    [(9, 1, [9]), (10, 3, [3, 4, 3]), (5, 8, [2, 3]), (1, 4, [1])],
 )
 def test_parts_are_even_and_of_two_questions_at_least(questions, parts, sizes):
     made = batches(questions, questions, torch.arange(3.0)[:, None])
@@ -121,7 +101,7 @@ def test_parts_are_even_and_of_two_questions_at_least(questions, parts, sizes):
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-@pytest.mark.parametrize(("questions", "size"), [(20, 6), (19, 6), (7, 7), (9, 4)])
+@pytest.mark.parametrize(("questions", "size"), [(20, 6), (7, 7), (9, 4)])
 def test_shares_of_processes_are_disjoint_and_complete(questions, size, processes):
     alone = list(batches(questions, size).shuffled(generator(1)))
     shares = [
@@ -137,30 +117,3 @@ def test_shares_of_processes_are_disjoint_and_complete(questions, size, processe
     for which in range(processes):  # evaluation is everyone's
         made = batches(questions, size, share=(which, processes))
         assert order(made.in_order()) == list(range(questions))
-
-
-# Batches made ahead, where photographs are decoded for them -----------------------------------
-
-
-def test_the_next_batches_are_made_while_one_is_learnt():
-    begun = [threading.Event() for _ in range(6)]
-
-    def numbers():
-        for number, event in enumerate(begun):
-            event.set()
-            yield Batch(None, (), torch.tensor([number]), None, torch.tensor([number]))
-
-    given = _ahead(numbers())
-    next(given)
-    assert begun[AHEAD].wait(timeout=30)  # nobody has asked for it yet
-    assert not begun[AHEAD + 1].is_set()
-    assert order(given) == [1, 2, 3, 4, 5]
-
-
-def test_what_goes_wrong_on_the_way_is_raised_where_batches_are_read():
-    def broken():
-        yield Batch(None, (), torch.tensor([0]), None, torch.tensor([0]))
-        raise ValueError("row 7")
-
-    with pytest.raises(ValueError, match="row 7"):
-        list(_ahead(broken()))

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Product
-from vqa_helpers.pieces.language import GloveBiLSTM, WordLSTM
+from vqa_helpers.pieces.language import WordLSTM
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.recipe import LOSSES, Training
 from vqa_helpers.training import loop
@@ -81,9 +81,10 @@ def test_the_loss_worked_by_hand_whatever_the_batches(size):
 
 def test_unknown_answers_leave_the_loss_but_not_the_accuracy():
     validation = batches([0, 1, 2], [0, -1, -1])
+    assert evaluate(Table(THREE), validation, PLAIN)[0] == pytest.approx(nats(2, 0, 0), rel=1e-6)
     [epoch] = fit(trainer(Table(THREE)), batches([1], [1]), validation, 1)
-    assert epoch.validation_loss == pytest.approx(nats(2, 0, 0), rel=1e-6)
     assert epoch.validation_top1 == pytest.approx(100 / 3)
+    assert epoch.validation_vqa is None  # without a score
     loss, predictions = evaluate(Table(THREE), batches([0, 1], [-1, -1]), PLAIN)
     assert math.isnan(loss) and len(predictions) == 2
 
@@ -100,18 +101,14 @@ def test_questions_without_any_soft_score_leave_the_loss():
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_training_loss_and_accuracy_are_those_on_the_way():
-    [epoch] = fit(trainer(Table(THREE)), batches([0, 1], [0, 2]), batches([0], [0]), 1)
+def test_an_epoch_tells_of_train_on_the_way_and_of_validation_in_the_order_of_the_table():
+    seen, model = [], Table(THREE)
+    made = trainer(model, score=lambda found: seen.append(found.tolist()) or 12.5)
+    [epoch] = fit(made, batches([0, 1], [0, 2]), batches([2, 0, 1, 2, 0], [0] * 5), 1)
     assert epoch.train_loss == pytest.approx((nats(2, 0, 0) + nats(0, 0, 1)) / 2, rel=1e-6)
     assert epoch.train_top1 == 50.0
-    assert epoch.validation_vqa is None  # without a score
-
-
-def test_the_score_sees_predictions_in_the_order_of_the_table():
-    seen = []
-    made = trainer(Table(THREE), score=lambda found: seen.append(found.tolist()) or 12.5)
-    [epoch] = fit(made, batches([1], [1]), batches([2, 0, 1, 2, 0], [0] * 5), 1)
     assert seen == [[2, 0, 1, 2, 0]] and epoch.validation_vqa == 12.5
+    assert [training for training, _ in model.shown] == [True, *[False] * 3]
 
 
 def test_rank_gives_the_most_probable_first():
@@ -131,16 +128,6 @@ def test_rank_gives_the_most_probable_first():
 # The schedule -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("optimiser", "shrink"), [("adam", 1.0), ("adamw", 1 - 0.1 * 0.01)])
-def test_the_first_step_of_the_optimiser(optimiser, shrink):
-    # Adam's first step is the learning rate against the gradient's sign; AdamW decays first.
-    model = Table([[1.0, -1.0]])
-    training = Training(optimiser, 0.1, batch=2, epochs=1)
-    fit(trainer(model, training), batches([0, 0], [1, 1]), batches([0], [0]), 1)
-    expected = torch.tensor([[1.0 * shrink - 0.1, -1.0 * shrink + 0.1]])
-    assert_close(model.logits.detach(), expected, atol=1e-5, rtol=0)
-
-
 def test_the_learning_rate_falls_as_the_schedule_says():
     start = 1e-3 / 0.95**3
     training = Training("adam", start, batch=2, epochs=45, decay=0.95, decay_every=10)
@@ -151,28 +138,10 @@ def test_the_learning_rate_falls_as_the_schedule_says():
     assert [epoch.epoch for epoch in epochs] == list(range(1, 46))
 
 
-def test_training_trains_and_evaluation_evaluates():
-    model = Table(THREE)
-    fit(trainer(model), batches([0, 1], [0, 1]), batches([0, 1, 2], [0, 1, 2]), 2)
-    assert [training for training, _ in model.shown] == [True, False, False] * 2
-
-
-def test_it_learns_what_can_be_told_apart():
-    data = batches([0, 1, 2], [2, 0, 1])
-    epochs = fit(trainer(Table([[0.0] * 3 for _ in range(3)])), data, data, 20)
-    assert epochs[-1].validation_top1 == 100.0
-    assert epochs[-1].train_loss < epochs[0].train_loss
-
-
 # A model of four pieces ---------------------------------------------------------------------------
 
 WORDS = WordVocabulary(("<pad>", "<unknown>", *(f"word{i}" for i in range(28))))
 ANSWERS, QUESTIONS = 7, 50
-LANGUAGES = {
-    "improved": lambda: WordLSTM(WORDS, 6, 5),
-    "original": lambda: WordLSTM(WORDS, 6, 5, embedding_tanh=True, carry_state=True),
-    "glove": lambda: GloveBiLSTM(WORDS, dim=6, hidden=5),
-}
 
 
 class Vision(nn.Module):
@@ -189,11 +158,11 @@ class Vision(nn.Module):
         return self.last(self.frozen(image.float()))
 
 
-def puzzle(language: str = "improved", batch_norm: bool = False) -> VQAModel:
+def puzzle() -> VQAModel:
     torch.manual_seed(3)
-    reads = LANGUAGES[language]()
-    fusion = Product(8, reads.out_dim, 9, normalise=True)
-    return VQAModel(Vision(), reads, fusion, Funnel(9, (8,), ANSWERS, batch_norm=batch_norm))
+    language = WordLSTM(WORDS, 6, 5)
+    fusion = Product(8, language.out_dim, 9, normalise=True)
+    return VQAModel(Vision(), language, fusion, Funnel(9, (8,), ANSWERS))
 
 
 def questions(size: int = 8) -> Batches:
@@ -213,29 +182,6 @@ def questions(size: int = 8) -> Batches:
 def apart(one: nn.Module, other: nn.Module) -> float:
     pairs = zip(one.parameters(), other.parameters(), strict=True)
     return max((a - b).abs().max().item() for a, b in pairs)
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_our_parameters_are_those_of_a_plain_loop(language):
-    plain, ours, data = puzzle(language, True), puzzle(language, True), questions()
-    order = torch.Generator().manual_seed(0)
-    # Adam's other implementations round otherwise, which it magnifies where gradients are tiny.
-    learning = [p for p in plain.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(learning, lr=1e-2, fused=True)
-    tokens, lengths = data.examples.question
-    for _ in range(2):
-        plain.train()
-        for rows in torch.randperm(QUESTIONS, generator=order).split(8):
-            optimiser.zero_grad()
-            image = data.images[data.examples.image_row[rows]]
-            logits = plain(image, (tokens[rows], lengths[rows]))
-            target = data.examples.target[rows]
-            nn.functional.cross_entropy(logits, target, ignore_index=-1).backward()
-            optimiser.step()
-    training = dataclasses.replace(TRAINING, learning_rate=1e-2)
-    fit(trainer(ours, training), data, data, 2)
-    assert apart(ours, plain) < 1e-6
-    assert apart(ours, puzzle(language, True)) > 1e-3
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -270,8 +216,6 @@ def test_vision_has_its_own_rate_and_what_is_frozen_none():
     # Adam's first step is as long as the rate, and AdamW's hundredth is the decay of weights.
     assert 0.0005 < moved["vision.last.weight"] < 0.0015
     assert 0.05 < moved["classifier.layers.0.weight"] < 0.15
-    one_rate = trainer(puzzle(), TRAINING).optimiser.param_groups
-    assert [len(group["params"]) for group in one_rate] == [len(before) - 2]
 
 
 def test_half_floats_are_near_and_leave_weights_as_they_are():
@@ -320,38 +264,28 @@ def test_seed_epoch_and_question_vary_a_photograph_whatever_the_batches():
 # Resume -------------------------------------------------------------------------------------------
 
 
-def made(seed: int = 0) -> tuple[Trainer, Batches]:
+def made() -> tuple[Trainer, Batches]:
     torch.manual_seed(9)
     model = Table(torch.randn(30, 4).tolist(), dropout=0.5)
     training = Training("adamw", 0.05, batch=4, epochs=6, decay=0.5, decay_every=2)
     data = batches(list(range(30)), [i % 4 for i in range(30)], 4)
-    torch.rand(seed + len(data) % 7)  # what is drawn between building and training has no effect
-    return trainer(model, training, seed=seed), data
+    return trainer(model, training), data
 
 
-def facts(epoch: Epoch) -> dict:
-    return {name: value for name, value in dataclasses.asdict(epoch).items() if name != "train_s"}
+def facts(epoch: Epoch) -> Epoch:
+    return dataclasses.replace(epoch, train_s=0)
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize("stop", [1, 3])
 def test_a_resumed_fit_is_the_uninterrupted_one_bit_for_bit(tmp_path, stop):
     complete, data = made()
     expected = [facts(epoch) for epoch in fit(complete, data, data, 6)]
     first, data = made()
     got = [facts(first.run_epoch(data, data, 6)) for _ in range(stop)]
     torch.save(first.state(), tmp_path / "state")
-    torch.manual_seed(12345)  # another process knows nothing of the first one's random numbers
     second, data = made()
-    torch.rand(77)
+    torch.rand(77)  # another process knows nothing of the first one's random numbers
     second.restore(torch.load(tmp_path / "state", weights_only=True))
     got += [facts(epoch) for epoch in fit(second, data, data, 6)]
     assert got == expected
     assert torch.equal(second.model.logits, complete.model.logits)
-
-
-def test_seeds_differ_and_repeat():
-    runs = []
-    for seed in (0, 0, 1):
-        one, data = made(seed)
-        runs.append([facts(epoch) for epoch in fit(one, data, data, 2)])
-    assert runs[0] == runs[1] != runs[2]

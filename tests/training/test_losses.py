@@ -1,6 +1,4 @@
-"""The four losses: values by hand, gradients in closed form and by differences, and descent."""
-
-import math
+"""The four losses: values, gradients in closed form and by differences, and what they begin with."""
 
 import pytest
 import torch
@@ -14,7 +12,6 @@ from vqa_helpers.training.losses import (
     SoftScores,
     inverse_frequencies,
     prior_logits,
-    probabilities,
 )
 
 # Five questions about four answers: two that agree with softness, one that nobody knows, one
@@ -60,23 +57,6 @@ def test_each_loss_is_that_of_pytorch(loss, logits):
     assert_close(mean(loss, logits), expected)
 
 
-def test_one_question_by_hand():
-    logits = torch.tensor([[math.log(3.0), 0.0]], dtype=torch.float64)
-    target = torch.tensor([0])
-    soft = SoftScores(torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.3]], dtype=torch.float64))
-    # Softmax 3/4 and 1/4; sigmoids 3/4 and 1/2; shares of the soft scores 3/4 and 1/4.
-    expected = {
-        "cross entropy": -math.log(0.75),
-        "weighted cross entropy": -math.log(0.75),
-        "soft cross entropy": -0.75 * math.log(0.75) - 0.25 * math.log(0.25),
-        "binary cross entropy": -0.9 * math.log(0.75) - 0.1 * math.log(0.25) - math.log(0.5),
-    }
-    for name, value in expected.items():
-        loss = Loss(name, WEIGHTS[:2])
-        found = loss(logits, target, soft) / loss.weights(target, soft)
-        assert found.item() == pytest.approx(value, rel=1e-12)
-
-
 # Gradients ------------------------------------------------------------------------------------
 
 
@@ -93,45 +73,15 @@ def test_gradients_in_closed_form(loss, logits):
     }
     [found] = torch.autograd.grad(mean(loss, logits), logits)
     assert_close(found, expected[loss])
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_gradients_agree_with_differences(loss, logits):
     assert torch.autograd.gradcheck(lambda x: mean(loss, x), (logits,))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_descent_finds_what_the_loss_asks_for(loss):
-    logits = torch.zeros(5, 4, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.Adam([logits], lr=0.1)
-    values = []
-    for _ in range(400):
-        values.append(mean(loss, logits))
-        optimiser.zero_grad()
-        values[-1].backward()
-        optimiser.step()
-    assert values[-1] < values[100] < values[0]
-    found = probabilities(logits.detach(), loss)
-    if loss in SOFT_LOSSES:
-        total = 1 if loss == "binary cross entropy" else DENSE.sum(1, keepdim=True)
-        taught = SOFT_WEIGHT.bool()
-        assert_close(found[taught], (DENSE / total)[taught].float(), atol=0.02, rtol=0)
-    else:
-        assert found[HARD_WEIGHT.bool()].argmax(1).tolist() == [0, 3, 2]
-        assert found[HARD_WEIGHT.bool()].amax(1).min() > 0.95
-    assert not logits[2].any()  # what nobody knows teaches nothing
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_far_logits_stay_finite(loss):
+def test_far_logits_stay_finite_and_what_teaches_nothing_weighs_nothing(loss):
     logits = torch.tensor([[1e4, -1e4, 0.0, 30.0]]).repeat(5, 1).requires_grad_()
     value = mean(loss, logits)
     value.backward()
     assert value.isfinite() and logits.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_a_batch_that_teaches_nothing_weighs_nothing(loss, logits):
     nothing = SoftScores(torch.zeros(5, 1, dtype=torch.int32), torch.zeros(5, 1).double())
     loss, unknown = Loss(loss, WEIGHTS), torch.full((5,), -1)
     assert not loss(logits, unknown, nothing).any()

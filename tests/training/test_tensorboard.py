@@ -1,9 +1,6 @@
-"""TensorBoard's files: written, of a resumed run only the ones that count, and served for real."""
+"""TensorBoard's files: written, and of a resumed run only the ones that count."""
 
-import json
 import sys
-import time
-import urllib.request
 
 import numpy as np
 import pandas as pd
@@ -75,31 +72,21 @@ def labels(folder, name) -> list[list[str]]:
     return [line.split("\t") for line in lines]
 
 
-def test_events_are_written_without_tensorflow(tmp_path):
+def test_what_is_trained_again_is_discarded_and_so_are_results(tmp_path):
     before = "tensorflow" in sys.modules
-    write(tmp_path, 1, [0.5, 0.25])
-    results(tmp_path)
-    assert scalars(tmp_path) == [(1, 0.5), (2, 0.25)]
-    assert "validation/vqa" not in read(tmp_path).Tags()["scalars"]  # what is not defined
-    assert ("tensorflow" in sys.modules) == before
-
-
-def test_a_resumed_run_discards_the_epochs_it_trains_again_and_its_results(tmp_path):
     write(tmp_path, 1, [0.5, 0.25, 0.125])
     results(tmp_path)
     write(tmp_path, 3, [0.1, 0.05])
     assert scalars(tmp_path) == [(1, 0.5), (2, 0.25), (3, 0.1), (4, 0.05)]
+    assert "validation/vqa" not in read(tmp_path).Tags()["scalars"]  # what is not defined
     assert "result/test top-1" not in read(tmp_path).Tags()["scalars"]
-
-
-def test_a_run_that_starts_again_forgets_everything(tmp_path):
-    write(tmp_path, 1, [0.5, 0.25])
     results(tmp_path)
     write_pictures(tmp_path, "samples", 2, {"samples/a": np.zeros((4, 4, 3), np.uint8)})
     write(tmp_path, 1, [0.4])
     assert scalars(tmp_path) == [(1, 0.4)]
     assert read(tmp_path).Tags()["images"] == []
     assert not (tmp_path / FOLDER / PROJECTOR).exists()
+    assert ("tensorflow" in sys.modules) == before
 
 
 def test_results_written_twice_are_there_once(tmp_path):
@@ -131,65 +118,19 @@ def test_vectors_keep_their_distances_and_labels_their_lines(tmp_path):
     assert labels(tmp_path, "words")[:4] == head and len(labels(tmp_path, "few")) == 21
 
 
-# What a finished run shows ------------------------------------------------------------------------
-
-
-def test_a_finished_run_shows_its_scores_per_kind(trained):
-    run = Run(trained("1.e"))
+def test_a_finished_run_shows_scores_per_kind_and_the_vectors_of_answers_and_words(trained):
+    run = Run(trained("Improved_VQA2015_ResNet"))
     events = read(run.folder)
     for kind, scores in run.metrics["test"]["per_answer_type"].items():
         (shown,) = events.Scalars(f"test, answer types/{kind}")
         assert shown.step == 3 and shown.value == pytest.approx(scores["top1"]["value"])
-    (shown,) = events.Scalars("result/validation top-1")
-    assert shown.value == pytest.approx(run.metrics["validation"]["top1"]["value"])
     assert "test, question types/how many" in events.Tags()["scalars"]
     assert [event.step for event in events.Scalars("validation/top1")] == [1, 2, 3]
-
-
-def test_the_vectors_of_answers_and_words_have_labels(trained):
-    folder = trained("Improved_VQA2015_ResNet")
-    head, *rows = labels(folder, "answers")
+    head, *rows = labels(run.folder, "answers")
     assert head == ["answer", "answer type", "times in train"]
     assert {"yes", "red", "1"} <= {row[0] for row in rows}
     assert dict(row[:2] for row in rows)["yes"] == "yes/no"
-    assert len(np.loadtxt(projected(folder, "answers") / "tensors.tsv")) == len(rows)
-    words = [row[0] for row in labels(folder, "words")[1:]]
+    words = [row[0] for row in labels(run.folder, "words")[1:]]
     assert "color" in words and "<pad>" not in words
-    assert len(np.loadtxt(projected(folder, "words") / "tensors.tsv")) == len(words)
-
-
-def ask(address, content=None):
-    """What TensorBoard answers, as JSON."""
-    data = None if content is None else json.dumps(content).encode()
-    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.loads(answer.read())
-
-
-@pytest.mark.slow
-def test_tensorboard_serves_all_of_it(tmp_path):
-    run, name = tmp_path / "runs" / "tiny", f"tiny/{FOLDER}"
-    write(run, 1, [0.5, 0.25, 0.125])
-    results(run)
-    write_pictures(run, "samples", 3, {"samples/<b>": np.zeros((8, 8, 3), np.uint8)})
-    from tensorboard.program import TensorBoard
-
-    board = TensorBoard()
-    board.configure([None, "--logdir", str(run.parent), "--port", "0", "--load_fast", "false"])
-    served = f"{board.launch()}data/plugin/"
-    while not ask(f"{served}images/tags"):  # it reads the files in a thread of its own
-        time.sleep(0.2)
-    tags = ask(f"{served}scalars/tags")[name]
-    assert {"train/loss", "result/test top-1", "test, answer types/yes/no"} <= tags.keys()
-    curve = ask(f"{served}scalars/scalars?run={name}&tag=train%2Floss")
-    assert [point[1:] for point in curve] == [[1, 0.5], [2, 0.25], [3, 0.125]]
-    assert list(ask(f"{served}images/tags")[name]) == ["samples/<b>"]
-    wanted = {"experimentName": "", "colParams": [], "startIndex": 0, "sliceSize": 10,
-              "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_RUNNING"]}  # fmt: skip
-    (session,) = ask(f"{served}hparams/session_groups", wanted)["sessionGroups"]
-    # Every run has the same columns, also where it has no weights and no words.
-    told = {key: session["hparams"][key] for key in ("name", "weights", "words", "learning_rate")}
-    assert told == {"name": "1.e", "weights": "none", "words": 0, "learning_rate": 0.5}
-    assert [score["value"] for score in session["metricValues"]] == [60.0, 60.0]
-    (embedding,) = ask(f"{served}projector/info?run={name}")["embeddings"]
-    assert embedding["tensorShape"] == [4, 6]
+    for name, count in (("answers", len(rows)), ("words", len(words))):
+        assert len(np.loadtxt(projected(run.folder, name) / "tensors.tsv")) == count
