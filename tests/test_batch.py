@@ -322,7 +322,7 @@ def test_unusable_notebooks_and_places_are_refused(tmp_path):
     injected.write_text(injected.read_text().replace('"parameters"', '"injected-parameters"'))
     for notebooks, place, says in [
         ([good, twin], out, "this name"),
-        ([broken], out, "cannot be read as a notebook"),
+        ([broken], out, "not a notebook"),
         ([injected], out, "earlier run"),
         ([source / "Gone.ipynb"], out, "cannot be read"),
         ([good], source, "overwritten"),

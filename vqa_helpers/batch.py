@@ -26,9 +26,9 @@ from pathlib import Path
 
 from vqa_helpers.cluster import Map, run_here
 from vqa_helpers.errors import InputError
-from vqa_helpers.execution import NotebookRun, Outcome, partial_of, read_json, read_parameters
-from vqa_helpers.files import locked, write_text
-from vqa_helpers.notebook import project_root
+from vqa_helpers.execution import NotebookRun, Outcome, partial_of, read_parameters
+from vqa_helpers.files import locked, read_json, write_text
+from vqa_helpers.notebook import project_root, read_notebook
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,12 @@ def run_batch(
             raise InputError(f"{path}: would be overwritten; choose another folder for the output")
         if [other.stem for other in paths].count(path.stem) > 1:
             raise InputError(f"{path}: two notebooks of this batch have this name; rename one")
-    sources = {path: _read(path) for path in paths}
+    sources = {path: read_notebook(path) for path in paths}
+    for path, source in sources.items():
+        if any("injected-parameters" in cell.metadata.get("tags", []) for cell in source.cells):
+            raise InputError(
+                f"{path}: holds parameters of an earlier run; use it as it was written"
+            )
     values = {path: read_parameters(parameters, path) for path in paths}
     last = [path for path in paths if sources[path].metadata.get("vqa", {}).get("after") == "all"]
     for folder in ("logs", "records", "failed"):
@@ -163,24 +168,6 @@ def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
 
 
 # ---------------------------------------------------------------- before anything runs
-
-
-def _read(path: Path):
-    """A notebook to run."""
-    import nbformat
-
-    try:
-        notebook = nbformat.read(path, as_version=4)
-        tags = [tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except Exception:  # what is no notebook breaks nbformat in many ways
-        raise InputError(
-            f"{path}: cannot be read as a notebook; save it again in Jupyter"
-        ) from None
-    if "injected-parameters" in tags:
-        raise InputError(f"{path}: holds parameters of an earlier run; use it as it was written")
-    return notebook
 
 
 def _fingerprint(notebook, parameters: dict[str, object], after: str) -> dict[str, object]:

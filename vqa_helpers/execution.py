@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE
+from vqa_helpers.files import read_json
+from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE, read_notebook
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ PROCESS = Path(__file__).with_name("papermill_process.py")  # by its path: it ne
 POLL_S = 0.1
 FULL_BYTES = 1 << 16  # fewer are free: no notebook can be written
 WIDGET = "application/vnd.jupyter.widget-view+json"
+NOTES = {"papermill", "execution", "widgets"}
 TRUTH = {"true": True, "false": False}
 # A text as a value of a type that a notebook declares.
 READ = {"str": str, "int": int, "float": float, "bool": lambda text: TRUTH[text.lower()]}
@@ -207,15 +209,6 @@ def _kill(process: subprocess.Popen[bytes], token: str) -> None:
     process.wait()
 
 
-def read_json(path: Path) -> dict:
-    """A JSON object, empty where there is none or only a part of it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _tidy(executed: Path, injected: bool, root: Path) -> bool:
     """Remove papermill's notes, widget states and this machine's paths from an executed notebook.
 
@@ -225,8 +218,8 @@ def _tidy(executed: Path, injected: bool, root: Path) -> bool:
     import nbformat
 
     try:
-        notebook = nbformat.read(executed, as_version=4)
-    except Exception:  # half a notebook breaks nbformat in many ways
+        notebook = read_notebook(executed)
+    except InputError:
         executed.unlink(missing_ok=True)
         return False
     folders = {str(root): ".", sys.prefix: "python", str(Path.home()): "~"}
@@ -247,12 +240,10 @@ def _tidy(executed: Path, injected: bool, root: Path) -> bool:
         return value
 
     unwanted = {"papermill-error-cell-tag"} | (set() if injected else {"injected-parameters"})
-    for key in ("papermill", "widgets"):
-        notebook.metadata.pop(key, None)
     notebook.cells = [c for c in notebook.cells if not unwanted & set(c.metadata.get("tags", []))]
-    for cell in notebook.cells:
-        for key in ("papermill", "execution", *(() if cell.metadata.get("tags") else ("tags",))):
-            cell.metadata.pop(key, None)
-        clean(cell.get("outputs"))
+    for part in (notebook, *notebook.cells):
+        kept = part.metadata.items()
+        part.metadata = {key: value for key, value in kept if value and key not in NOTES}
+        clean(part.get("outputs"))
     nbformat.write(notebook, executed)
     return True

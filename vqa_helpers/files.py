@@ -86,6 +86,15 @@ def remove_partials(folder: Path) -> None:
         leftover.unlink()
 
 
+def read_json(path: Path) -> dict:
+    """A JSON object, empty where there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 @contextmanager
 def folder_in_one_step(folder: Path) -> Iterator[Path]:
     """Yield a hidden folder to write into, which becomes `folder` at the end; after an error it is

@@ -29,7 +29,7 @@ from vqa_helpers.data.public.sources import read_sources
 from vqa_helpers.data.splits import cut_from_train, keep_apart
 from vqa_helpers.data.subset import cut
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import folder_in_one_step, locked, sha256_of
+from vqa_helpers.files import folder_in_one_step, locked, read_json, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,9 @@ def build(
         out = fetching.root / "-".join(parts + ["study"] * (rule == "study"))
     asked = {"dataset": name, "rule": rule, "seed": seed, "from": source and str(source)}
     with locked(out.with_name(f".{out.name}.build.lock")):
-        if _is_built(out, asked):  # before, or by the process that was waited for
+        if (
+            read_json(out / "split.json").get("built") == asked
+        ):  # before, or by the process that was waited for
             log.info("%s: is built already", out)
             if source is None and not fetching.offline:
                 _provide_photographs(name, read_tables(out), fetching)
@@ -114,13 +116,6 @@ def build(
             _provide_photographs(name, dataset.splits, fetching)
         _write(dataset, out, asked, files)
         return out
-
-
-def _is_built(out: Path, asked: dict) -> bool:
-    try:
-        return json.loads((out / "split.json").read_text(encoding="utf-8"))["built"] == asked
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
 
 
 def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: Fetching) -> None:

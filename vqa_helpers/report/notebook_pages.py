@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from markupsafe import Markup
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.notebook import read_notebook
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -83,10 +83,10 @@ def read_page(path: Path, names: set[str], failed: Path | None = None) -> Notebo
     Raises:
         InputError: a notebook that cannot be read.
     """
-    notebook = _read(path)
+    notebook = read_notebook(path)
     failure = _error(notebook)
     if failed is not None:
-        failure = (failure if failed == path else _error(_read(failed))) or UNFINISHED
+        failure = (failure if failed == path else _error(read_notebook(failed))) or UNFINISHED
     soup = _converted(notebook, path)
     body = safe_html(soup, names)
     heading = soup.find(["h1", "h2", "h3"])
@@ -142,19 +142,6 @@ def safe_html(soup: "BeautifulSoup", names: set[str]) -> Markup:
     sanitizer = CSSSanitizer(allowed_css_properties=STYLES)
     protocols = ["http", "https", "mailto", "data"]
     return Markup(bleach.clean(str(soup), TAGS, allowed, protocols, css_sanitizer=sanitizer))
-
-
-def _read(path: Path) -> "NotebookNode":
-    import nbformat
-
-    try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook, relax_add_props=True)
-        return notebook
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError):
-        raise InputError(f"{path}: not a notebook; run it again") from None
 
 
 def _error(notebook: "NotebookNode") -> str:
