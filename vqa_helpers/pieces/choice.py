@@ -127,7 +127,7 @@ class Choice:
             raise InputError(
                 f"{name}: cannot be made ({type(error).__name__}: {reason})"
             ) from error
-        if not isinstance(getattr(piece, "out_dim", None), int):
+        if slot != "classifier" and not isinstance(getattr(piece, "out_dim", None), int):
             raise InputError(f"{name}: has no `out_dim`; set it to the width of what it returns")
         piece.__dict__.setdefault("_made_with", given)  # one that is no `Piece` does not know
         return piece

@@ -34,7 +34,7 @@ def pieces_table(model: VQAModel) -> pd.DataFrame:
             "chosen": ", ".join(chosen),
             "learnt": learnt,
             "frozen": sum(p.numel() for p in piece.parameters()) - learnt,
-            "output width": piece.out_dim,
+            "output width": getattr(piece, "out_dim", None),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("piece")
 
