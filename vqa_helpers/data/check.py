@@ -211,16 +211,16 @@ def _why_unusable(path: Path) -> str | None:
 
 def _count(table: pd.DataFrame, known: tuple[str, ...] | None) -> dict:
     """The counts of one split, as `Check` lists them."""
-    counts = {"questions": len(table), "images": int(table["image_id"].nunique())}
-    empty = {"answer_types": {}, "question_types": {}, "answers_per_question": {}}
-    if "answer" not in table:
-        return {**counts, "answers": None, **empty, "coverage": None}
-    each = table["answers"].map(len).value_counts().sort_index()
+    columns = ["answer", "answers", "answer_type", "question_type"]
+    answered = table if "answer" in table else pd.DataFrame(columns=columns)
+    each = answered["answers"].map(len).value_counts().sort_index()
+    in_reach = answered["answer"].isin(known or ())
     return {
-        **counts,
-        "answers": int(table["answer"].nunique()),
-        "answer_types": table["answer_type"].value_counts().to_dict(),
-        "question_types": table["question_type"].value_counts().to_dict(),
+        "questions": len(table),
+        "images": int(table["image_id"].nunique()),
+        "answers": int(answered["answer"].nunique()) or None,
+        "answer_types": answered["answer_type"].value_counts().to_dict(),
+        "question_types": answered["question_type"].value_counts().to_dict(),
         "answers_per_question": {str(number): int(count) for number, count in each.items()},
-        "coverage": known and 100 * float(table["answer"].isin(known).mean()),
+        "coverage": 100 * float(in_reach.mean()) if known and len(answered) else None,
     }

@@ -5,7 +5,7 @@ set, and they are those of the real data: more yes than no, one to three far ahe
 numbers. Everything here runs without drawing.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -155,10 +155,8 @@ def _number(scene: Scene, rng: Generator) -> list[Ask]:
 def _other(scene: Scene, rng: Generator) -> list[Ask]:
     hero, place, item, items, wall = scene.hero, scene.place, scene.item, scene.items, scene.wall
     cover, color, one = PLACES[place]["cover"], scene.hero_color, scene.count == 1
-    out, sky = (
-        not scene.indoors,
-        SKIES.get(scene.sky, dict.fromkeys(("color", "holds", "time"), "")),
-    )
+    painted = 1.3 * _is_painted(hero)
+    out, sky = not scene.indoors, SKIES.get(scene.sky, defaultdict(str))
     clear = out and scene.sky not in ("sunset", "night")
     person, garment = hero in PEOPLE, "shirt" if hero == "man" else "dress"
     where = "in the air" if item in FLYING else "on the ground"
@@ -178,12 +176,7 @@ def _other(scene: Scene, rng: Generator) -> list[Ask]:
         (1.5 * (hero in VEHICLES), hero, "What kind of vehicle is this?"),
         (1.1 * person, scene.sport, "What sport is this?", f"What is the {hero} doing?"),
         (0.8 * person, color, f"What color is the {hero}'s {garment}?"),
-        (
-            1.3 * _is_painted(hero),
-            color,
-            f"What color is the {hero}?",
-            f"What is the color of the {hero}?",
-        ),
+        (painted, color, f"What color is the {hero}?", f"What is the color of the {hero}?"),
         (0.4 * one, scene.item_color, f"What color is the {item}?"),
         (0.7 * (not one), scene.item_color, f"What color are the {items}?"),
         (0.4 * (scene.count >= 3), items, "What are these?", f"What are the things {where}?"),

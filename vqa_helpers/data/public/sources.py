@@ -107,13 +107,10 @@ class _Listed:
     def __post_init__(self) -> None:
         if not ("{subset}" in self.single_image and "{name}" in self.single_image):
             raise ValueError(f"single_image {self.single_image!r} lacks {{subset}} or {{name}}")
-        names = [source.name for source in self.sources]
-        places = [
-            f"{source.folder}/{file.name}" for source in self.sources for file in source.files
-        ]
-        for used in (names, places):
-            if twice := sorted({name for name in used if used.count(name) > 1}):
-                raise ValueError(f"two entries are called {twice[0]!r}; give each its own name")
+        used = [source.name for source in self.sources]
+        used += [f"{source.folder}/{file.name}" for source in self.sources for file in source.files]
+        if twice := [name for name in used if used.count(name) > 1]:
+            raise ValueError(f"two entries are called {twice[0]!r}; give each its own name")
 
 
 def read_sources(path: Path | None = None) -> Sources:
