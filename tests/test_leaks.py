@@ -65,19 +65,22 @@ def everything(folder: Path, recipe: Recipe, plant: Callable = lambda *_: None) 
     model = data.build(recipe)
     images = data.images(model.vision)
     training = recipe.schedule(data.train_questions)
-    batches = data.batches(model, images, training)
+    batches = data.batches(data.read(model), images, training)
     plant(data, model, images, batches)
     train = batches["train"]
     examples, answers = train.examples, len(data.answers)
-    known = {"words": data.words.words, "answers": data.answers.answers}
-    known |= {"weights": inverse_frequencies(examples.target, answers)}
+    read = [tensor for batch in train.in_order() for tensor in batch.question]
+    known = {
+        "words": data.words.words,
+        "answers": data.answers.answers,
+        "weights": inverse_frequencies(examples.target, answers),
+        "images asked about": images.ids[examples.image_row.numpy()].tolist(),
+        "targets": examples.target,
+        "questions": torch.cat([tensor.flatten().double() for tensor in read]),
+    }
+    known |= {f"before {name}": t.clone() for name, t in model.state_dict().items()}
     if examples.soft:
         known |= {"prior": prior_logits(examples.soft, answers), "soft": examples.soft.scores}
-    known |= {"images asked about": images.ids[examples.image_row.numpy()].tolist()}
-    known |= {"targets": examples.target}
-    read = [tensor for batch in train.in_order() for tensor in batch.question]
-    known |= {"questions": torch.cat([tensor.flatten().double() for tensor in read])}
-    known |= {f"before {name}": t.clone() for name, t in model.state_dict().items()}
     loss = Loss(training.loss, known["weights"])
     Trainer(model, training, loss, Accelerator(cpu=True)).run_epoch(train, train, 1)
     return known | {f"after {name}": tensor for name, tensor in model.state_dict().items()}

@@ -4,7 +4,7 @@ words, models built for it, and splits turned into tensors.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vqa_helpers.data.folder import Dataset, open_dataset
 from vqa_helpers.data.text import clean_white_space, normalise
@@ -59,7 +59,6 @@ class Data:
     features: Path
     glove: Path | None
     device: str
-    _words: dict[int, Path] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -142,9 +141,15 @@ class Data:
             vision, self.dataset, stores, size_px=self.size_px, device=device, seed=seed
         )
 
+    def read(self, model: VQAModel) -> tuple[Tensor, ...]:
+        """The questions of all splits, one after another, as the language encoder reads them: one
+        call, since a sentence encoder costs a process of its own each time."""
+        splits = self.dataset.splits.values()
+        return model.encode([text for table in splits for text in table["question"]], self.words)
+
     def batches(
         self,
-        model: VQAModel,
+        read: tuple[Tensor, ...],
         images: ImageRows,
         training: Training,
         device: str = "cpu",
@@ -153,15 +158,13 @@ class Data:
         """Every split in batches; of train the questions that teach alone.
 
         Args:
+            read: the questions of all splits, as `read` gives them.
             share: which process this is and how many there are.
 
         Raises:
             InputError: for splits that cannot be learnt from, or not shared.
         """
         splits = self.dataset.splits
-        # One call for all splits: a sentence encoder costs a process of its own each time.
-        texts = [text for table in splits.values() for text in table["question"]]
-        read = model.encode(texts, self.words)
         bounds = pairwise(accumulate(map(len, splits.values()), initial=0))
         made = {}
         for (name, table), (start, end) in zip(splits.items(), bounds, strict=True):
@@ -274,7 +277,7 @@ def build_model(
 
 def examples_of(
     table: pd.DataFrame,
-    question: tuple[torch.Tensor, ...],
+    question: tuple[Tensor, ...],
     image_ids: np.ndarray,
     answers: AnswerVocabulary,
     soft: bool = False,

@@ -120,11 +120,9 @@ def train(
         if _decide(accelerator, lambda: _finished(folder, config, set_aside)):
             log.info("%s: is finished; nothing to do", folder)
             return Run(folder)
-        # Words first: what is wrong with them shows before hours of feature extraction.
-        if model.language is not None:
-            model.encode(["what is this?"], data.words)
+        read = data.read(model)  # first: what is wrong shows before hours of feature extraction
         images = data.images(model.vision, device, seed)
-        batches = data.batches(model, images, training, device, share)
+        batches = data.batches(read, images, training, device, share)
         if accelerator.is_main_process:
             _begin(folder, config, data, model)
         accelerator.wait_for_everyone()
