@@ -1,42 +1,22 @@
 """The run folder: exact round trips, atomic writes, damage that names its file."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vqa_helpers import runs
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import write_json, write_text
+from vqa_helpers.files import write_json
 
 AWKWARD = [0.1, 1 / 3, 1e-17, 123456789.123456789, 2.0]
 
 
-def prediction(question_id: int, truth: str | None = "yes") -> dict:
-    return {
-        "split": "test",
-        "question_id": question_id,
-        "image_id": 42,
-        "answers": ["yes", "naïve $5"],
-        "probabilities": [1 / 3, 0.1],
-        "truth": truth,
-        "vqa": None if truth is None else 0.3,
-        "blind": None if truth is None else "no",
-    }
-
-
-def finish(root: Path, dataset: str, preset: str, seed: int) -> Path:
-    folder = runs.run_folder(root, dataset, preset, seed)
-    runs.mark_done(folder)
-    return folder
-
-
-def test_run_folder_is_dataset_preset_seed(tmp_path):
-    assert runs.run_folder(tmp_path, "demo", "1.f", 3) == tmp_path / "demo" / "1.f" / "3"
+def prediction(question_id: int, known: bool = True) -> dict:
+    said = {"answers": ["yes", "naïve $5"], "probabilities": [1 / 3, 0.1]}
+    truth = {"truth": "yes", "vqa": 0.3, "blind": "no"}
+    ids = {"split": "test", "question_id": question_id, "image_id": 42}
+    return ids | said | (truth if known else dict.fromkeys(truth))
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", "c:"])
@@ -52,13 +32,6 @@ def test_json_comes_back_bit_for_bit(tmp_path):
     assert back == {"validation": AWKWARD, "array": AWKWARD, "n": 7}
 
 
-def test_json_keeps_its_key_order_and_bytes(tmp_path):
-    first, second = tmp_path / "a.json", tmp_path / "b.json"
-    for path in (first, second):
-        write_json(path, {"z": 1, "a": 0.1})
-    assert first.read_bytes() == second.read_bytes() == b'{\n  "z": 1,\n  "a": 0.1\n}\n'
-
-
 def test_a_number_that_json_cannot_say_is_refused_and_the_old_file_stays(tmp_path):
     path = tmp_path / "metrics.json"
     write_json(path, {"top1": 1.0})
@@ -67,56 +40,32 @@ def test_a_number_that_json_cannot_say_is_refused_and_the_old_file_stays(tmp_pat
     assert json.loads(path.read_text()) == {"top1": 1.0}
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
-    path = tmp_path / "history.csv"
-    write_text(path, "old")
-
-    def killed(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(OSError, match="disk full"):
-        write_text(path, "new")
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
-
-
 def test_history_round_trips_and_leaves_the_undefined_empty(tmp_path):
     rows = [
-        {
-            "epoch": epoch,
-            "train_loss": value,
-            "train_top1": np.float64(value),
-            "validation_loss": float("nan"),
-            "validation_top1": 100 * value,
-            "validation_vqa": None,
-            "learning_rate": value / 1000,
-            "seconds": 1.5,
-        }
+        {"epoch": epoch, "train_loss": value, "train_top1": np.float64(value), "seconds": 1.5,
+         "validation_loss": float("nan"), "validation_vqa": None}
         for epoch, value in enumerate(AWKWARD, start=1)
-    ]
+    ]  # fmt: skip
     runs.write_history(tmp_path / "history.csv", rows)
     history = runs.Run(tmp_path).history
     assert list(history.columns) == [*runs.HISTORY_COLUMNS, "seconds"]
     assert history["train_loss"].tolist() == AWKWARD
-    assert history["learning_rate"].tolist() == [value / 1000 for value in AWKWARD]
     assert history["validation_vqa"].isna().all() and history["validation_loss"].isna().all()
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5]
-
-
-def test_a_history_of_no_epochs_is_an_empty_table(tmp_path):
     runs.write_history(tmp_path / "history.csv", [])
     history = runs.Run(tmp_path).history
     assert history.empty and tuple(history.columns) == runs.HISTORY_COLUMNS
 
 
 def test_predictions_round_trip_with_and_without_truth(tmp_path):
-    rows = [prediction(7), prediction(2**40, truth=None)]
+    rows = [prediction(7), prediction(2**40, known=False)]
     runs.write_predictions(tmp_path / "predictions.jsonl", rows)
     table = runs.Run(tmp_path).predictions
     assert tuple(table.columns) == runs.PREDICTION_COLUMNS
     assert table.to_dict("records") == rows
     assert table["truth"].iloc[1] is None
+    runs.write_predictions(tmp_path / "predictions.jsonl", [])
+    assert runs.Run(tmp_path).predictions.empty
 
 
 INTERVAL = {"value": 50.0, "low": 40.0, "high": 60.0}
@@ -156,25 +105,14 @@ def test_metrics_without_something_that_reports_show(tmp_path, name, value):
         _ = runs.Run(tmp_path).metrics
 
 
-def test_no_predictions_are_an_empty_table(tmp_path):
-    runs.write_predictions(tmp_path / "predictions.jsonl", [])
-    table = runs.Run(tmp_path).predictions
-    assert len(table) == 0 and tuple(table.columns) == runs.PREDICTION_COLUMNS
-
-
-def test_done_comes_from_mark_done_alone(tmp_path):
-    run = runs.Run(tmp_path)
-    assert not run.finished and not runs.is_done(tmp_path)
-    runs.mark_done(tmp_path)
-    assert run.finished and runs.is_done(tmp_path)
-
-
 def test_done_lists_what_the_same_settings_always_give(tmp_path):
     for name in ("config.json", "timing.json", "environment.json", "metrics.json"):
         write_json(tmp_path / name, {"name": name})
     (tmp_path / "checkpoint.pt").touch()
     (tmp_path / "tensorboard").mkdir()
+    assert not runs.Run(tmp_path).finished
     runs.mark_done(tmp_path, leave_out="checkpoint.pt")
+    assert runs.Run(tmp_path).finished
     listed = [line.split("  ")[1] for line in (tmp_path / "DONE").read_text().splitlines()]
     assert listed == ["config.json", "metrics.json"]
     runs.Run(tmp_path).verify()
@@ -185,25 +123,10 @@ def test_done_lists_what_the_same_settings_always_give(tmp_path):
     runs.Run(tmp_path).verify()
 
 
-def test_find_runs_gives_finished_ones_in_order(tmp_path):
-    for seed in (10, 9):
-        finish(tmp_path, "demo", "1.f", seed)
-    finish(tmp_path, "demo", "1.b", 0)
-    finish(tmp_path, "daquar", "1.f", 0)
-    write_json(runs.run_folder(tmp_path, "demo", "1.e", 0) / "config.json", {})
-    found = [run.folder.relative_to(tmp_path).as_posix() for run in runs.find_runs(tmp_path)]
-    assert found == ["daquar/1.f/0", "demo/1.b/0", "demo/1.f/9", "demo/1.f/10"]
-    assert len(runs.find_runs(tmp_path, "demo")) == 3
-    assert runs.find_runs(tmp_path / "nowhere") == []
-
-
 def test_experiments_are_runs_that_agree_in_all_but_the_seed(tmp_path):
     changes = (
-        ("1.f", 10, {}),
-        ("1.f", 9, {}),
-        ("1.f", 0, {"epochs": 3}),
-        ("1.b", 0, {"name": "1.b x"}),
-    )
+        ("1.f", 10, {}), ("1.f", 9, {}), ("1.f", 0, {"epochs": 3}), ("1.b", 0, {"name": "1.b x"}),
+    )  # fmt: skip
     for preset, seed, change in changes:
         folder = runs.run_folder(tmp_path, "demo", preset, seed)
         config = {"dataset": "demo", "preset": preset, "seed": seed, "epochs": 1, **change}
@@ -213,6 +136,9 @@ def test_experiments_are_runs_that_agree_in_all_but_the_seed(tmp_path):
     assert [one.name for one in found] == ["1.b x", "1.f", "1.f"]
     assert [run.config["seed"] for run in found[2].runs] == [9, 10]
     assert str(found[0]) == "1.b x on demo" and runs.find_experiments(tmp_path, "other") == []
+    write_json(runs.run_folder(tmp_path, "demo", "1.e", 0) / "config.json", {})  # not finished
+    found = [run.folder.relative_to(tmp_path).as_posix() for run in runs.find_runs(tmp_path)]
+    assert found == ["demo/1.b/0", "demo/1.f/0", "demo/1.f/9", "demo/1.f/10"]
 
 
 def test_a_run_knows_its_train_questions_its_best_epoch_and_what_is_scored(tmp_path):
@@ -234,50 +160,35 @@ def test_a_run_knows_its_train_questions_its_best_epoch_and_what_is_scored(tmp_p
     ("name", "content", "said"),
     [
         ("metrics.json", b'{"validation": {', "cannot be read"),
-        ("metrics.json", b"\xff\xfe\x00", "cannot be read"),
         ("metrics.json", b"[1, 2]", "not an object"),
         ("metrics.json", b'{"test": {}}', "'validation' is missing"),
         ("metrics.json", b'{"validation": {}}', "validation: "),
         ("metrics.json", b'{"validation": 3}', "validation: "),
+        ("timing.json", None, "no such file"),
         ("predictions.jsonl", b"[]\n", "line 1 is not a prediction"),
         ("config.json", b'{"preset": "1.f"}', "'dataset' is missing"),
         ("history.csv", b"", "cannot be read"),
         ("history.csv", b"epoch,train_loss\n1,2\n", "'train_top1' is missing"),
         ("history.csv", b"epoch,train_loss\n1,2\n3,4,5", "cannot be read"),
-        ("history.csv", b"epoch,train_loss\n1,much\n", "cannot be read"),
         ("history.csv", b"epoch,train_loss\n,2\n", "cannot be read"),
         ("history.csv", b"\x89PNG\r\n", "cannot be read"),
         ("predictions.jsonl", b'{"split": "test"}\n', "line 1 is not a prediction"),
-        ("predictions.jsonl", b"3\n", "line 1 is not a prediction"),
         ("predictions.jsonl", b"\xff\n", "cannot be read"),
     ],
 )
 def test_damage_names_the_file_in_one_line(tmp_path, name, content, said):
-    (tmp_path / name).write_bytes(content)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as caught:
         getattr(runs.Run(tmp_path), name.split(".")[0])
     message = str(caught.value)
     assert str(tmp_path / name) in message and said in message and "\n" not in message
 
 
-def test_a_half_written_last_prediction_names_its_line(tmp_path):
-    path = tmp_path / "predictions.jsonl"
-    runs.write_predictions(path, [prediction(1), prediction(2)])
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(InputError, match="line 2"):
-        _ = runs.Run(tmp_path).predictions
-
-
-def test_unequal_answers_and_probabilities_are_refused(tmp_path):
-    runs.write_predictions(tmp_path / "predictions.jsonl", [prediction(1) | {"answers": ["a"]}])
-    with pytest.raises(InputError, match="line 1"):
-        _ = runs.Run(tmp_path).predictions
-
-
 @pytest.mark.parametrize(
     "damage",
     [
-        {"question_id": None}, {"question_id": "7"}, {"question_id": 2**70}, {"image_id": [3]},
+        {"answers": ["a"]}, {"question_id": None}, {"question_id": "7"}, {"question_id": 2**70}, {"image_id": [3]},
         {"image_id": 1.5}, {"answers": [], "probabilities": []}, {"answers": [3, "a"]},
         {"vqa": "x"}, {"vqa": [1]}, {"vqa": float("inf")}, {"vqa": float("nan")},
     ],
@@ -290,20 +201,9 @@ def test_a_prediction_with_a_malformed_field_names_its_line(tmp_path, damage):
         _ = runs.Run(tmp_path).predictions
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"timing.json: no such file"):
-        _ = runs.Run(tmp_path).timing
-
-
 def test_files_are_read_once(tmp_path):
     write_json(tmp_path / "timing.json", {"train_s": 1.0})
     run = runs.Run(tmp_path)
     assert run.timing == {"train_s": 1.0}
     (tmp_path / "timing.json").unlink()
     assert run.timing == {"train_s": 1.0}
-
-
-def test_reading_runs_loads_no_framework():
-    code = "import sys, vqa_helpers.runs; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
