@@ -18,6 +18,7 @@ from itertools import combinations
 from pathlib import Path
 
 from vqa_helpers.data.folder import Dataset, read_folder
+from vqa_helpers.presets import find_preset
 from vqa_helpers.report.factors import guesser_table
 from vqa_helpers.report.tables import results_table, to_markdown
 from vqa_helpers.report.verdicts import pair_table
@@ -25,12 +26,12 @@ from vqa_helpers.runs import find_experiments, run_folder
 
 # Preset, loss, epochs: enough for the validation score to stop rising.
 MODELS = [
-    ("Bag_Of_Words", "cross-entropy", 8),
-    ("Bag_Of_Words", "weighted-cross-entropy", 8),
-    ("Bag_Of_Words", "soft-cross-entropy", 8),
-    ("Bag_Of_Words", "binary-cross-entropy", 8),
-    ("Question_Only", "soft-cross-entropy", 6),
-    ("Question_Only", "cross-entropy", 10),
+    ("Bag_Of_Words", "cross entropy", 8),
+    ("Bag_Of_Words", "weighted cross entropy", 8),
+    ("Bag_Of_Words", "soft cross entropy", 8),
+    ("Bag_Of_Words", "binary cross entropy", 8),
+    ("Question_Only", "soft cross entropy", 6),
+    ("Question_Only", "cross entropy", 10),
 ]
 
 
@@ -78,10 +79,10 @@ def train_all(dataset: Dataset, options: argparse.Namespace) -> None:
 
     def train(job: tuple[int, str, str, int]) -> None:
         seed, preset, loss, epochs = job
-        name = preset if loss == "cross-entropy" else f"{preset}-{loss}"
-        folder = run_folder(options.out, dataset.name, name, seed)
-        words = ["train", preset, "--data", dataset.folder, "--loss", loss, "--seed", seed]
-        words += ["--epochs", options.epochs or epochs, "--out", folder]
+        name = find_preset(preset).with_(set={"loss": loss}).name
+        words = ["train", preset, "--data", dataset.folder, "--set", f"loss={loss}"]
+        words += ["--seed", seed, "--epochs", options.epochs or epochs]
+        words += ["--out", run_folder(options.out, dataset.name, name, seed)]
         subprocess.run(
             [sys.executable, "-m", "vqa_helpers", *map(str, words)],
             check=True,

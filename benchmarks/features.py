@@ -2,7 +2,6 @@
 
     python benchmarks/features.py [--images N] [--size PX] [--encoder NAME …] [--json FILE]
     python benchmarks/features.py --memory [--images N] [--json FILE]
-    python benchmarks/features.py --data DIR [--json FILE]
 
 The photographs are drawn: 640 x 480 JPEGs of about 160 kB, as COCO's; a few files under many names.
 Three things are measured in turn, `--rounds` times, medians kept: decoding by a process on every
@@ -17,8 +16,6 @@ decode, that cannot be reached: an image costs the work of both, so the limit is
 `--memory` fills stores of ResNet18 rows at 32 px from 1,000 and from N images (100,000 if not
 given), each in its own process, and then again, when nothing is to be done. The growth is that of
 the peak over what the process held before, its list of files included.
-
-`--data` says what a row per image saves against one per question on a dataset folder's questions.
 """
 
 import argparse
@@ -36,11 +33,11 @@ import numpy as np
 import pandas
 import torch
 from PIL import Image
-from vqa_helpers.vision.encoders import WIDTHS, VisionEncoder, for_inference
 
-from vqa_helpers.data.folder import read_folder
+from vqa_helpers.environment import pick_device
 from vqa_helpers.features.extract import batch_size, fill_store
 from vqa_helpers.features.pixels import load_square
+from vqa_helpers.pieces.vision import NETWORKS, VisionEncoder, for_inference
 from vqa_helpers.report.tables import to_markdown
 
 DRAWN = 64  # different photographs
@@ -52,16 +49,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int)
     parser.add_argument("--size", type=int, default=512, help="side in pixels")
-    parser.add_argument("--encoder", nargs="+", choices=list(WIDTHS), default=list(WIDTHS))
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--encoder", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--device", default=pick_device())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--data", type=Path, help="a dataset folder")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measure = saving if options.data else memory if options.memory else speed
-        rows = measure(options, Path(folder))
+        rows = (memory if options.memory else speed)(options, Path(folder))
     print(to_markdown(pandas.DataFrame(rows).round(3)))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
@@ -199,19 +194,6 @@ def memory(options: argparse.Namespace, folder: Path) -> list[dict]:
              "growth_mb": first["peak_mb"] - first["before_mb"], "fill_s": first["seconds"],
              "nothing_to_do_s": again["seconds"], "bytes_per_row": size / count}
         )  # fmt: skip
-    return rows
-
-
-def saving(options: argparse.Namespace, folder: Path) -> list[dict]:
-    rows = []
-    for split, table in read_folder(options.data, arranged=False).splits.items():
-        questions, images = len(table), table["image_id"].nunique()
-        found = {"split": split, "questions": questions, "images": images}
-        found["questions_per_image"] = questions / images
-        for encoder in options.encoder:
-            found[f"{encoder}_mb_per_image"] = 2 * WIDTHS[encoder] * images / 1e6
-            found[f"{encoder}_mb_per_question"] = 2 * WIDTHS[encoder] * questions / 1e6
-        rows.append(found)
     return rows
 
 

@@ -7,141 +7,107 @@ holds; sentence vectors, 1,000 answers. The ways take turns in one run:
 
 * waiting: each batch is decoded when the model asks for it;
 * ours: the next batches are decoded while the model learns;
-* limit: the same step on one batch that already lies on the device;
-* recompute, in parts: ours with --recompute, and with --accumulate 4.
+* limit: the same steps in plain PyTorch on one batch that already lies on the device;
+* recompute, in parts: ours with `vision.recompute=true`, and with `accumulate=4`.
 
 Kept are the bytes that wait for the gradient of a step, weights left out.
 """
 
 import argparse
 import json
-import statistics
 import tempfile
-import time
-from dataclasses import replace
+from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
-from vqa_helpers.experiment.options import pick_device
-from vqa_helpers.model.presets import find_preset
-from vqa_helpers.model.vqa import build_model
+from accelerate import Accelerator
+from training import ANSWERS, LOSS, VOCABULARY, build_model, take_turns, train_epoch, train_plainly
 
-from vqa_helpers.training import pixels
-from vqa_helpers.training.batches import Batches, QuestionTensors
+from features import photographs
+from vqa_helpers.environment import pick_device
+from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.presets import find_preset
+from vqa_helpers.recipe import Recipe
+from vqa_helpers.training import image_rows
+from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.loop import Trainer
 
-ANSWERS, SENTENCE, TURNS = 1_000, 512, 3
+TURNS = 3
 PRESETS = ("Model100", "1.fC", "1.f")
 
 
-def draw_photographs(folder: Path, count: int) -> list[Path]:
-    """JPEGs of 640 x 480 with detail enough to weigh what photographs weigh."""
-    chance = np.random.default_rng(0)
-    paths = []
-    for number in range(count):
-        coarse = chance.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-        image = np.asarray(Image.fromarray(coarse).resize((640, 480))).astype(np.int16)
-        image = (image + chance.integers(-12, 13, image.shape)).clip(0, 255).astype(np.uint8)
-        paths.append(folder / f"{number}.jpg")
-        Image.fromarray(image).save(paths[-1], quality=90)
-    return paths
+class OnDemand:
+    """Photographs that are decoded when a batch asks for them, not ahead."""
+
+    def __init__(self, rows: image_rows.PixelRows) -> None:
+        self.rows = rows
+
+    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.rows[rows]
 
 
-def questions(count: int, images: int) -> QuestionTensors:
-    chance = torch.Generator().manual_seed(0)
-    return QuestionTensors(
-        torch.randn(count, SENTENCE, generator=chance),
-        None,
-        torch.arange(count) % images,
-        torch.randint(0, ANSWERS, (count,), generator=chance),
-    )
+def trainer_of(recipe: Recipe, size: int, device: str) -> Trainer:
+    torch.manual_seed(0)
+    usual = {"vision": {"weights": "random", "size_px": size},
+             "language": {"encoder": HASHED_NGRAMS}}  # fmt: skip
+    model = build_model(recipe.choices, VOCABULARY, ANSWERS, usual)
+    return Trainer(model, recipe.training, LOSS, Accelerator(cpu=device == "cpu"))
 
 
-class Way:
-    """A preset trained in one of the ways."""
+def kept_mb(trainer: Trainer, batches: Batches) -> float:
+    """What waits for the gradient of a batch, at most at any one time, in MB."""
+    weights = {tensor.data_ptr() for tensor in trainer.model.state_dict().values()}
+    waiting, sizes, most = Counter(), {}, 0
 
-    def __init__(self, name: str, batches: Batches, recompute: bool = False, pieces: int = 1):
-        preset = find_preset(name)
-        torch.manual_seed(0)
-        model = build_model(preset.records(), answers=ANSWERS, recompute=recompute)
-        schedule = replace(preset.schedule, accumulate=pieces)
-        self.trainer = Trainer(model.to(batches.device).train(), schedule, 0, capture=not recompute)
-        self.batches = batches
+    class Kept:
+        def __init__(self, tensor: torch.Tensor) -> None:
+            storage = tensor.untyped_storage()
+            self.tensor, self.place = tensor, storage.data_ptr()
+            waiting[self.place] += 1
+            sizes[self.place] = storage.nbytes()
 
-    def rate(self, given) -> float:
-        """Samples a second over some batches; the first warms up."""
-        given, done = iter(given), 0
-        self.step(next(given))
-        start = self.now()
-        for batch in given:
-            self.step(batch)
-            done += len(batch)
-        return done / (self.now() - start)
+        def __del__(self) -> None:
+            waiting[self.place] -= 1
 
-    def step(self, batch) -> None:
-        self.trainer.step(batch)
-        self.trainer.optimiser.step()
+    def pack(tensor: torch.Tensor) -> torch.Tensor | Kept:
+        nonlocal most
+        kept = tensor if tensor.data_ptr() in weights else Kept(tensor)
+        most = max(most, sum(sizes[place] for place, count in waiting.items() if count))
+        return kept
 
-    def now(self) -> float:
-        if self.batches.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
+    def unpack(kept: torch.Tensor | Kept) -> torch.Tensor:
+        return kept.tensor if isinstance(kept, Kept) else kept
 
-    def kept_mb(self) -> float:
-        """What waits for the gradient, at most at any one time, in MB."""
-        weights = {tensor.data_ptr() for tensor in self.trainer.model.state_dict().values()}
-        waiting, most = {}, 0
-
-        class Kept:
-            def __init__(self, tensor):
-                self.tensor, self.place = tensor, tensor.untyped_storage().data_ptr()
-                count, size = waiting.get(self.place, (0, tensor.untyped_storage().nbytes()))
-                waiting[self.place] = count + 1, size
-
-            def __del__(self):
-                count, size = waiting.pop(self.place)
-                if count > 1:
-                    waiting[self.place] = count - 1, size
-
-        def pack(tensor):
-            nonlocal most
-            kept = tensor if tensor.data_ptr() in weights else Kept(tensor)
-            most = max(most, sum(size for _, size in waiting.values()))
-            return kept
-
-        def unpack(kept):
-            return kept.tensor if isinstance(kept, Kept) else kept
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-            self.trainer.step(next(iter(self.batches.in_order())))
-        return most / 1e6
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        train_epoch(trainer, batches, batches)
+    return most / 1e6
 
 
 def measure(name: str, paths: list[Path], size: int, batch: int, steps: int, device: str) -> dict:
     """The ways of one preset, in turns."""
-    rows = pixels.PixelRows(paths, size, device)
-    table = questions(batch * (steps + 1), len(paths))
+    recipe, chance = find_preset(name), torch.Generator().manual_seed(0)
+    rows = image_rows.PixelRows(paths, size, device)
+    sentences = torch.randn(len(paths), 512, generator=chance)
+    target = torch.randint(0, ANSWERS, (len(paths),), generator=chance)
 
-    def ready(waiting: bool = False) -> Batches:
-        made = Batches(table, rows, batch, device)
-        made.resident = waiting  # what lies on the device already is not made ahead
-        return made
+    def batches(count: int, images=rows) -> Batches:
+        some = slice(count * batch)
+        row = torch.arange(len(paths))[some]
+        return Batches(Examples((sentences[some],), row, target[some]), images, batch, device)
 
-    learns = find_preset(name).images.trained != "none"
-    ways = {"waiting": Way(name, ready(waiting=True)), "ours": Way(name, ready())}
-    ways["in parts"] = Way(name, ready(), pieces=4)
-    if learns:
-        ways["recompute"] = Way(name, ready(), recompute=True)
-    one = next(iter(ways["ours"].batches.in_order()))
-    rates: dict[str, list[float]] = {way: [] for way in (*ways, "limit")}
-    for _ in range(TURNS):
-        for way, trained in ways.items():
-            rates[way].append(trained.rate(trained.batches.in_order()))
-        rates["limit"].append(ways["ours"].rate([one] * (steps + 1)))
-    found = {way: statistics.median(values) for way, values in rates.items()}
-    kept = {f"{way}_kept_mb": ways[way].kept_mb() for way in ways if way != "waiting"}
+    changes = {"ours": {}, "waiting": {}, "in parts": {"accumulate": 4}}
+    if recipe.vision.keywords.get("trained"):
+        changes["recompute"] = {"vision.recompute": "true"}
+    trainers = {way: trainer_of(recipe.with_(set=s), size, device) for way, s in changes.items()}
+    once, given = batches(1), {way: batches(steps) for way in changes}
+    given["waiting"] = batches(steps, OnDemand(rows))
+    for trainer in trainers.values():
+        train_epoch(trainer, once, once)
+    ready = list(once.in_order()) * steps
+    ways = {way: lambda w=way: train_epoch(trainers[w], given[w], once) for way in changes}
+    ways["limit"] = lambda: train_plainly(trainers["ours"], ready)
+    found = take_turns(ways, TURNS)
+    kept = {f"{w}_kept_mb": kept_mb(trainers[w], once) for w in changes if w != "waiting"}
     return {
         "preset": name, "device": device, "batch": batch, "size_px": size, **found,
         "ours_over_waiting": found["ours"] / found["waiting"],
@@ -157,10 +123,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="steps a turn (6)")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
-    pixels.CACHED_BYTES = 0  # as where there are far more photographs than memory
+    image_rows.CACHED_BYTES = 0  # as where there are far more photographs than memory
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        paths = draw_photographs(Path(folder), options.batch * (options.steps + 1))
+        paths = list(photographs(Path(folder), options.batch * options.steps).values())
         for name in options.presets:
             row = measure(name, paths, options.size, options.batch, options.steps, pick_device())
             found.append(row)

@@ -49,12 +49,12 @@ class Work:
     """Something that is killed.
 
     Attributes:
-        begin: makes a folder ready, and gives the words of the command.
+        words: of the command.
         samples: how often each sample stands in the files that are left in a folder.
         outlives: whether what it starts outlives it.
     """
 
-    begin: Callable[[Path], list[str]]
+    words: list[str]
     samples: Callable[[Path], Counter]
     outlives: bool = False
 
@@ -90,14 +90,13 @@ def main() -> None:
 
 def warm_up(shared: Path) -> None:
     """Import what the works import, so that a fork begins with the work; leave no thread."""
-    from vqa_helpers.training.events import open_writer
-    from vqa_helpers.vision import extract
+    from vqa_helpers.features import extract
+    from vqa_helpers.training.tensorboard import open_writer
 
     open_writer(shared, 1).close()  # the one way to import it without TensorFlow
     for name in (
-        "papermill", "requests", "vqa_helpers.batch",
-        "vqa_helpers.data.build", "vqa_helpers.data.public.web", "vqa_helpers.training.train",
-        "vqa_helpers.report.tables",
+        "papermill", "requests", "vqa_helpers.batch", "vqa_helpers.commands",
+        "vqa_helpers.data.public.download", "vqa_helpers.report.show", "vqa_helpers.training.train",
     ):  # fmt: skip
         importlib.import_module(name)
     extract.SHARD_IMAGES = SHARD_IMAGES  # for many shards of few images
@@ -124,9 +123,7 @@ def measure(name: str, work: Work, kills: int, seed: int, shared: Path) -> dict:
         row["resumed"] += 1
         left, found = sums(place), work.samples(place)
         row["same_sha256"] += left == whole
-        for different in sorted(
-            k for k in left.keys() | whole.keys() if left.get(k) != whole.get(k)
-        ):
+        for different in sorted(dict(left.items() ^ whole.items())):
             print(f"{name}, killed after {at:.2f} s: {different} differs", file=sys.stderr)
         row["lost"] += sum((samples - found).values())
         row["doubled"] += sum((found - samples).values())
@@ -140,7 +137,6 @@ def measure(name: str, work: Work, kills: int, seed: int, shared: Path) -> dict:
 def start(work: Work, place: Path) -> int:
     """Fork a process, of a group of its own, that does the work in `place`; its id."""
     place.mkdir(exist_ok=True)
-    words = work.begin(place)
     child = os.fork()
     if child:
         return child
@@ -153,7 +149,7 @@ def start(work: Work, place: Path) -> int:
         os.dup2(output, 2)
         from vqa_helpers.cli import main as vqa
 
-        code = vqa(words)
+        code = vqa(work.words)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -217,9 +213,8 @@ def dataset(shared: Path) -> Path:
     return shared / "drawn"
 
 
-def extraction(shared: Path) -> Callable[[Path], list[str]]:
-    words = ["features", "--data", str(dataset(shared)), "--encoder", "resnet18", *QUICK]
-    return lambda place: words
+def extraction(shared: Path) -> list[str]:
+    return ["features", "--data", str(dataset(shared)), "--encoder", "resnet18", *QUICK]
 
 
 def rows_of_shards(place: Path) -> Counter:
@@ -230,18 +225,9 @@ def rows_of_shards(place: Path) -> Counter:
     return Counter(int(image_id) for shard in shards for image_id in shard["image_ids"])
 
 
-def training(shared: Path) -> Callable[[Path], list[str]]:
-    words = [
-        "train",
-        PRESET,
-        "--data",
-        str(dataset(shared)),
-        "--out",
-        "run",
-        "--epochs",
-        str(EPOCHS),
-    ]
-    return lambda place: words + QUICK
+def training(shared: Path) -> list[str]:
+    words = ["train", PRESET, "--data", str(dataset(shared)), "--out", "run"]
+    return [*words, "--epochs", str(EPOCHS), *QUICK]
 
 
 def rows_of_predictions(place: Path) -> Counter:
@@ -253,7 +239,7 @@ def rows_of_predictions(place: Path) -> Counter:
 # ---------------------------------------------------------------- download
 
 
-def download(shared: Path) -> Callable[[Path], list[str]]:
+def download(shared: Path) -> list[str]:
     """A plain file and an archive of many, every line of which is a sample."""
     (shared / "served").mkdir()
     lines = [
@@ -264,14 +250,7 @@ def download(shared: Path) -> Callable[[Path], list[str]]:
     with zipfile.ZipFile(shared / "served" / "many.zip", "w") as archive:
         for first in range(15_000, 30_000, 50):
             archive.writestr(f"many/{first}.txt", "".join(lines[first : first + 50]))
-    return lambda place: [
-        "data",
-        "download",
-        "plain",
-        "many",
-        "--sources",
-        str(shared / "sources.json"),
-    ]
+    return ["data", "download", "plain", "many", "--sources", str(shared / "sources.json")]
 
 
 def lines_of_files(place: Path) -> Counter:
@@ -344,7 +323,7 @@ finish({{"rows": rows}})
 """
 
 
-def batch(shared: Path) -> Callable[[Path], list[str]]:
+def batch(shared: Path) -> list[str]:
     """Four notebooks of ten rows each, two at a time."""
     folder = shared / "notebooks"
     folder.mkdir()
@@ -359,7 +338,7 @@ def batch(shared: Path) -> Callable[[Path], list[str]]:
         notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4,
                     "nbformat_minor": 5}  # fmt: skip
         (folder / f"{number}.ipynb").write_text(json.dumps(notebook))
-    return lambda place: ["batch", "--notebooks", str(folder), "--out", "out", "--jobs", "2"]
+    return ["batch", "--notebooks", str(folder), "--out", "out", "--jobs", "2"]
 
 
 def results_of_notebooks(place: Path) -> Counter:

@@ -21,7 +21,7 @@ import pandas
 
 from vqa_helpers.cluster import HERE, ray_cluster
 from vqa_helpers.data.folder import open_dataset
-from vqa_helpers.features.extract import Compute, fill_store
+from vqa_helpers.features.extract import MapUnits, fill_store
 from vqa_helpers.report.tables import to_markdown
 
 
@@ -67,14 +67,14 @@ def main() -> None:
 
 
 def fill(
-    options: argparse.Namespace, images: dict[int, Path], compute: Compute | None
+    options: argparse.Namespace, images: dict[int, Path], map_units: MapUnits | None
 ) -> tuple[float, list[str]]:
     """Seconds to fill an empty store, and the sha256 of its files."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         store = fill_store(
             Path(folder), images, encoder=options.encoder, weights="random",
-            size_px=options.size, compute=compute,
+            size_px=options.size, map_units=map_units,
         )  # fmt: skip
         seconds = time.perf_counter() - start
         files = sorted(path for path in store.folder.iterdir() if path.name[0] != ".")

@@ -28,7 +28,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.formats import read_annotations, read_questions
 from vqa_helpers.data.text import QUESTION_TYPES
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize_all
@@ -217,20 +216,6 @@ def measure(read: Callable[[Path], Read], folder: Path) -> dict:
         "peak_mb": peak,
         "peak_before_mb": before,
         "sha256": digest.hexdigest(),
-        "distinct": {name: int(table[name].nunique()) for name in ("question", "answer")},
-    }
-
-
-def measure_folder(folder: Path) -> dict:
-    """Seconds of opening the folder and of hashing it, as a run does."""
-    start = time.perf_counter()
-    dataset = read_folder(folder)
-    opened = time.perf_counter()
-    dataset.sha256()
-    return {
-        "read_folder_s": opened - start,
-        "sha256_s": time.perf_counter() - opened,
-        "peak_mb": _peak_mb(),
     }
 
 
@@ -267,7 +252,6 @@ def compare(folder: Path, questions: int, repeats: int) -> dict:
     if len({one["sha256"] for way in ways for one in taken[way]}) != 1:
         raise SystemExit(f"{questions} questions: the two ways read different things")
     row = {"questions": questions, "bytes": size, "load": os.getloadavg()[0], **taken}
-    row["distinct"] = taken["package"][0]["distinct"]
     best = {
         (way, clock): min(one[clock] for one in taken[way])
         for way in ways
@@ -284,11 +268,9 @@ def compare(folder: Path, questions: int, repeats: int) -> dict:
     row["times_faster"] = {
         clock: best["plain", clock] / best["package", clock] for clock in ("seconds", "cpu_seconds")
     }
-    row["folder"] = _alone(measure_folder, folder)
     print(
         f"{'':17}{row['times_faster']['seconds']:.1f} times faster "
-        f"({row['times_faster']['cpu_seconds']:.1f} by the processor); read_folder "
-        f"{row['folder']['read_folder_s']:.2f} s, sha256 {row['folder']['sha256_s']:.2f} s"
+        f"({row['times_faster']['cpu_seconds']:.1f} by the processor)"
     )
     return row
 

@@ -6,12 +6,12 @@
 Full-size models, the study's batch sizes, 1,000 answers, 3,209 words, questions as long as those of
 VQA v2; all drawn. The three take turns in one run:
 
-* naive: a loop as the study had it: a per-sample data set behind a DataLoader, questions turned
-  into ids inside each batch (hashed n-grams where the study had sentence vectors, which took it far
+* naive: a loop as the study had it: a per-sample data set behind a DataLoader, questions read
+  inside each batch (hashed n-grams where the study had sentence vectors, which took it far
   longer), loss and accuracy read back after every step;
 * ours: epochs of the package's Trainer over its Batches;
-* limit: the same Trainer's step and optimiser, again and again on one batch of mean length that
-  already lies on the device.
+* limit: forward, backward and optimiser in plain PyTorch, over batches like ours that already lie
+  on the device.
 
 Presets whose network runs inside the loop see the demo's photographs at 64 px; the naive loop
 decodes them one by one. With --accuracy both loops train on the demo, seed by seed, and their
@@ -22,67 +22,90 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
-from vqa_helpers.experiment.options import Options, pick_device
-from vqa_helpers.experiment.prepare import prepare
-from vqa_helpers.language.sentence import hash_ngrams
-from vqa_helpers.model.config import Preset, Schedule
-from vqa_helpers.model.presets import PRESETS, find_preset
-from vqa_helpers.model.vqa import build_model
-from vqa_helpers.training.pixels import PixelRows
-from vqa_helpers.vision.encoders import WIDTHS
 
 from vqa_helpers.data.folder import open_dataset
-from vqa_helpers.data.vocabulary import UNKNOWN, WordVocabulary
+from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.environment import pick_device
 from vqa_helpers.features.pixels import load_square
-from vqa_helpers.training.batches import Batch, Batches, FeatureRows, QuestionTensors
-from vqa_helpers.training.loop import Trainer, evaluate
+from vqa_helpers.pieces.language import GloveBiLSTM
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.presets import PRESETS, find_preset
+from vqa_helpers.recipe import Recipe, Training
+from vqa_helpers.training.batches import Batch, Batches, Examples
+from vqa_helpers.training.image_rows import PixelRows
+from vqa_helpers.training.inputs import build_model, open_data
+from vqa_helpers.training.loop import OPTIMISERS, Trainer, evaluate
+from vqa_helpers.training.losses import Loss
 
 WORDS, ANSWERS, IMAGES, SIZE_PX = 3_209, 1_000, 2_000, 64
 # Questions of each length among the 48,061 of `vqa2_text`, of 10,000, from two words on.
 LENGTHS = (1, 304, 1124, 2582, 1919, 1969, 1008, 521, 271, 140, 74, 40, 23, 8, 6, 5, 3, 2)
 VOCABULARY = WordVocabulary(("<pad>", "<unknown>", *(f"w{n}" for n in range(WORDS - 2))))
+LOSS = Loss("cross entropy", torch.ones(ANSWERS))
 TURNS = 5
 FEWEST_STEPS = 6  # of a turn
-WARM_UP = {"cpu": 1, "cuda": 60}  # batches; a GPU captures a step for each width of questions
+WARM_UP = {"cpu": 1, "cuda": 60}  # batches
 MOST_STEPS = {"cpu": 60, "cuda": 500}  # an epoch of the study has 250
 
 
 @dataclass
 class Drawn:
-    """Questions as text, and what they are about: paths of photographs, or features (I, D)."""
+    """Questions with nothing to learn: as text, as the model reads them, and what they are about."""
 
     texts: list[str]
-    image_row: np.ndarray
-    target: np.ndarray
-    images: list[Path] | np.ndarray | None
+    examples: Examples
+    images: Tensor | PixelRows | None
+
+    def batches(self, count: int, size: int, device: str) -> Batches:
+        """The first so many batches."""
+        rows, examples = slice(count * size), self.examples
+        question = tuple(tensor[rows] for tensor in examples.question)
+        kept = Examples(question, examples.image_row[rows], examples.target[rows])
+        return Batches(kept, self.images, size, device)
 
 
-def draw(preset: Preset, questions: int, seed: int = 0) -> Drawn:
-    """Questions of a preset, nothing to be learnt from them."""
-    chance = np.random.default_rng(seed)
+def draw(model: VQAModel, questions: int, device: str) -> Drawn:
+    """Questions for a model; photographs are decoded already, as after a first epoch."""
+    chance = np.random.default_rng(0)
     lengths = 2 + chance.choice(len(LENGTHS), questions, p=np.array(LENGTHS) / sum(LENGTHS))
     words = iter(chance.choice(VOCABULARY.words[2:], lengths.sum()).tolist())
     texts = [" ".join(next(words) for _ in range(length)) + "?" for length in lengths]
-    rows, target = chance.integers(0, IMAGES, questions), chance.integers(0, ANSWERS, questions)
-    if preset.images is None:
-        return Drawn(texts, rows, target, None)
-    if preset.images.in_loop:
+    images, count, vision = None, IMAGES, model.vision
+    if vision is not None and vision.stored:
+        images = torch.from_numpy(chance.standard_normal((IMAGES, vision.out_dim), np.float32))
+        images = images.half()
+    elif vision is not None:
         paths = [path for _, path in sorted(open_dataset("demo").images.items())]
-        return Drawn(texts, rows % len(paths), target, paths)
-    features = chance.standard_normal((IMAGES, WIDTHS[preset.images.encoder]), dtype=np.float32)
-    return Drawn(texts, rows, target, features.astype(np.float16))
+        images, count = PixelRows(paths, SIZE_PX, device), len(paths)
+        images[torch.arange(count)]
+    rows, target = chance.integers(0, count, questions), chance.integers(0, ANSWERS, questions)
+    read = model.encode(texts, VOCABULARY)
+    return Drawn(texts, Examples(read, *map(torch.from_numpy, (rows, target))), images)
 
 
-# The naive loop ---------------------------------------------------------------------------------
+def build(recipe: Recipe, device: str) -> VQAModel:
+    """The model of a preset; every one of them begins alike."""
+    torch.manual_seed(0)
+    usual = {"vision": {"weights": "random", "size_px": SIZE_PX},
+             "language": {"encoder": HASHED_NGRAMS}}  # fmt: skip
+    model = build_model(recipe.choices, VOCABULARY, ANSWERS, usual)
+    if isinstance(model.language, GloveBiLSTM):
+        nn.init.normal_(model.language.embedding.weight)
+    return model.to(device)
+
+
+# The three ways --------------------------------------------------------------------------------
 
 
 class Samples(Dataset):
@@ -95,49 +118,25 @@ class Samples(Dataset):
         return len(self.drawn.texts)
 
     def __getitem__(self, i: int) -> tuple[str, Tensor, int]:
-        images, row = self.drawn.images, int(self.drawn.image_row[i])
+        images, row = self.drawn.images, int(self.drawn.examples.image_row[i])
         if images is None:
             image = torch.empty(0)
-        elif isinstance(images, np.ndarray):
-            image = torch.from_numpy(images[row].astype(np.float32))
+        elif isinstance(images, Tensor):
+            image = images[row].float()
         else:
-            image = torch.from_numpy(load_square(images[row], SIZE_PX).copy()).permute(2, 0, 1)
-        return self.drawn.texts[i], image, int(self.drawn.target[i])
-
-
-def read_questions(
-    texts: list[str], preset: Preset, vocabulary: WordVocabulary
-) -> tuple[Tensor | None, Tensor | None]:
-    """The questions of one batch as ids (B, T) and lengths (B,), or as vectors (B, 512)."""
-    if preset.questions is None:
-        return None, None
-    if type(preset.questions).__name__ == "Sentences":
-        return torch.from_numpy(hash_ngrams(texts)), None
-    ids = []
-    for text in texts:
-        words = text.lower().replace("?", "").split()
-        ids.append([vocabulary.ids.get(word, UNKNOWN) for word in words])
-    longest = max(map(len, ids))
-    padded = [row + [0] * (longest - len(row)) for row in ids]
-    return torch.tensor(padded), torch.tensor([len(row) for row in ids])
+            square = load_square(images.paths[row], images.size_px)
+            image = torch.from_numpy(square.copy()).permute(2, 0, 1)
+        return self.drawn.texts[i], image, int(self.drawn.examples.target[i])
 
 
 class NaiveLoop:
     """Training as the study wrote it, with the package's pieces and the schedule's optimiser."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        preset: Preset,
-        schedule: Schedule,
-        drawn: Drawn,
-        vocabulary: WordVocabulary = VOCABULARY,
-    ) -> None:
-        self.model, self.preset, self.vocabulary = model, preset, vocabulary
-        self.loader = DataLoader(Samples(drawn), schedule.batch, shuffle=True)
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[schedule.optimiser]
+    def __init__(self, model: VQAModel, training: Training, drawn: Drawn) -> None:
+        self.model = model
+        self.loader = DataLoader(Samples(drawn), training.batch, shuffle=True)
         learning = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = kind(learning, lr=schedule.learning_rate)
+        self.optimiser = OPTIMISERS[training.optimiser](learning, lr=training.learning_rate)
 
     def run(self, most: int | None = None) -> int:
         """An epoch, or `most` batches of it; returns the samples seen."""
@@ -147,11 +146,10 @@ class NaiveLoop:
         for number, (texts, image, target) in enumerate(self.loader):
             if number == most:
                 break
-            question, lengths = read_questions(texts, self.preset, self.vocabulary)
-            question = None if question is None else question.to(device)
+            question = [tensor.to(device) for tensor in self.model.encode(texts, VOCABULARY)]
             image, target = image.to(device), target.to(device)
             self.optimiser.zero_grad()
-            logits = self.model(image, question, lengths)
+            logits = self.model(image, question)
             loss = cross_entropy(logits, target)
             loss.backward()
             self.optimiser.step()
@@ -161,81 +159,22 @@ class NaiveLoop:
         return seen
 
 
-# This package, and its limit --------------------------------------------------------------------
+def train_epoch(trainer: Trainer, batches: Batches, once: Batches) -> tuple[int, float]:
+    """An epoch by the package, the one batch of `once` being its validation: samples, seconds."""
+    return len(batches), trainer.run_epoch(batches, once, 1).train_s
 
 
-def to_split(drawn: Drawn, preset: Preset) -> QuestionTensors:
-    """The questions as tensors, encoded ahead."""
-    question = lengths = None
-    if type(preset.questions).__name__ == "Sentences":
-        question = torch.from_numpy(hash_ngrams(drawn.texts))
-    elif preset.questions is not None:
-        words = [text[:-1].split() for text in drawn.texts]
-        question, lengths = map(torch.from_numpy, VOCABULARY.encode(words))
-    rows, target = torch.from_numpy(drawn.image_row), torch.from_numpy(drawn.target)
-    return QuestionTensors(question, lengths, rows, target)
-
-
-class Ours:
-    """The package's Trainer on drawn questions."""
-
-    def __init__(self, preset: Preset, schedule: Schedule, drawn: Drawn, device: str) -> None:
-        images = drawn.images
-        if images is None:
-            self.rows = None
-        elif isinstance(images, np.ndarray):
-            self.rows = FeatureRows(torch.from_numpy(images), device)
-        else:
-            self.rows = PixelRows(images, SIZE_PX, device)
-            self.rows[torch.arange(len(images))]  # as after a first epoch: decoded and kept
-        self.split, self.size, self.device = to_split(drawn, preset), schedule.batch, device
-        self.trainer = Trainer(made(preset, device), schedule, seed=0)
-        self.once = self._batches(1)
-        self.typical = typical(self._batches(20))
-
-    def _batches(self, count: int) -> Batches:
-        return Batches(first(self.split, count * self.size), self.rows, self.size, self.device)
-
-    def epoch(self, steps: int) -> tuple[int, float]:
-        """An epoch of so many steps; returns samples and seconds."""
-        train = self._batches(steps)
-        result = next(self.trainer.fit(train, self.once, self.trainer.epoch + 1))
-        return len(train), result.train_s
-
-    def limit(self, steps: int) -> tuple[int, float]:
-        """So many steps on one batch; returns samples and seconds."""
-        self.trainer.model.train()
-        wait(self.device)
-        start = time.perf_counter()
-        for _ in range(steps):
-            self.trainer.step(self.typical)
-            self.trainer.optimiser.step()
-        wait(self.device)
-        return steps * len(self.typical), time.perf_counter() - start
-
-
-def first(split: QuestionTensors, count: int) -> QuestionTensors:
-    """The first questions of a split."""
-    question = None if split.question is None else split.question[:count]
-    lengths = None if split.lengths is None else split.lengths[:count]
-    return QuestionTensors(question, lengths, split.image_row[:count], split.target[:count])
-
-
-def typical(batches: Batches) -> Batch:
-    """Of some batches the one with the median number of words."""
-    given = list(batches.in_order())
-    if given[0].lengths is None:
-        return given[0]
-    return sorted(given, key=lambda batch: int(batch.lengths.sum()))[len(given) // 2]
-
-
-def made(preset: Preset, device: str) -> nn.Module:
-    """The preset's model; every one of them begins alike."""
-    torch.manual_seed(0)
-    vectors = torch.randn(WORDS, 50)
-    pieces = preset.records()
-    model = build_model(pieces, answers=ANSWERS, vocabulary_size=WORDS, word_vectors=vectors)
-    return model.to(device)
+def train_plainly(trainer: Trainer, batches: Sequence[Batch]) -> tuple[int, float]:
+    """The same model and optimiser over batches in memory: samples, seconds."""
+    model, optimiser = trainer.model.train(), trainer.optimiser.optimizer
+    wait(trainer.accelerator.device.type)
+    start = time.perf_counter()
+    for batch in batches:
+        optimiser.zero_grad()
+        cross_entropy(model(batch.image, batch.question), batch.target).backward()
+        optimiser.step()
+    wait(trainer.accelerator.device.type)
+    return sum(map(len, batches)), time.perf_counter() - start
 
 
 def wait(device: str) -> None:
@@ -244,31 +183,37 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-# Turns ------------------------------------------------------------------------------------------
+# Turns -----------------------------------------------------------------------------------------
 
 
 def measure(name: str, batch: int, seconds: float, device: str) -> dict:
     """A preset's three rates, in samples a second."""
-    preset = find_preset(name)
-    schedule = replace(preset.schedule, batch=batch or preset.schedule.batch)
-    drawn = draw(preset, schedule.batch * MOST_STEPS[device])
-    ours = Ours(preset, schedule, drawn, device)
-    ours.epoch(WARM_UP[device])
-    steps = enough(lambda: ours.limit(2)[1] / 2, seconds, MOST_STEPS[device])
-    naive = NaiveLoop(made(preset, device), preset, schedule, drawn)
+    recipe = find_preset(name)
+    training = recipe.training
+    training = replace(training, batch=batch or training.batch)
+    model, most = build(recipe, device), MOST_STEPS[device]
+    drawn = draw(model, training.batch * most, device)
+    trainer = Trainer(model, training, LOSS, Accelerator(cpu=device == "cpu"))
+    once = drawn.batches(1, training.batch, device)
+    train_epoch(trainer, drawn.batches(WARM_UP[device], training.batch, device), once)
+    tried = list(drawn.batches(3, training.batch, device).in_order())
+    steps = enough(lambda: train_plainly(trainer, tried)[1] / 3, seconds, most)
+    ours = drawn.batches(steps, training.batch, device)
+    ready = list(ours.in_order())
+    naive = NaiveLoop(build(recipe, device), training, drawn)
     naive.run(1)
     naive_steps = enough(lambda: timed(lambda: naive.run(2))[1] / 2, seconds, steps)
     rates = take_turns(
         {
             "naive": lambda: timed(lambda: naive.run(naive_steps)),
-            "ours": lambda: ours.epoch(steps),
-            "limit": lambda: ours.limit(steps),
+            "ours": lambda: train_epoch(trainer, ours, once),
+            "limit": lambda: train_plainly(trainer, ready),
         }
     )
     return {
         "preset": name,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "batch": schedule.batch,
+        "batch": training.batch,
         **rates,
         "ours_over_naive": rates["ours"] / rates["naive"],
         "ours_over_limit": rates["ours"] / rates["limit"],
@@ -286,48 +231,47 @@ def timed(work: Callable[[], int]) -> tuple[int, float]:
     return work(), time.perf_counter() - start
 
 
-def take_turns(turns: dict[str, Callable[[], tuple[int, float]]]) -> dict[str, float]:
-    """Each way TURNS times, the order turned round each time: the median, in samples a second."""
-    rates: dict[str, list[float]] = {way: [] for way in turns}
-    for turn in range(TURNS):
-        for way in list(turns)[:: 1 if turn % 2 else -1]:
-            samples, seconds = turns[way]()
+def take_turns(ways: dict[str, Callable[[], tuple[int, float]]], turns: int = TURNS) -> dict:
+    """Each way so many times, the order turned round each time: the median, in samples a second."""
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    for turn in range(turns):
+        for way in list(ways)[:: 1 if turn % 2 else -1]:
+            samples, seconds = ways[way]()
             rates[way].append(samples / seconds)
     return {way: statistics.median(found) for way, found in rates.items()}
 
 
-# Accuracy ---------------------------------------------------------------------------------------
+# Accuracy --------------------------------------------------------------------------------------
 
 
 def compare_accuracy(name: str, seeds: int) -> dict:
     """Validation top-1 after the last epoch on the demo, both loops from the same beginnings."""
-    preset, dataset = find_preset(name), open_dataset("demo")
+    data, recipe = open_data("demo", device="cpu"), find_preset(name)
+    training, table = recipe.schedule(data.train_questions), data.dataset.splits["train"]
+    taught = table["question"][data.answers.encode(table["answer"]) >= 0].tolist()
     found: dict[str, list[float]] = {"naive": [], "ours": []}
     for seed in range(seeds):
-        for way in found:
-            experiment = prepare(preset, dataset, Options(seed=seed))
-            schedule, epochs = experiment.schedule, experiment.options.epochs
-            train, held_out = (experiment.batches[split] for split in ("train", "validation"))
+        for way, scores in found.items():
+            model = data.build(recipe, seed)
+            images = data.images(model.vision, seed=seed)
+            batches = data.batches(data.read(model), images, training)
+            trainer = Trainer(model, training, LOSS, Accelerator(cpu=True), seed)
             if way == "ours":
-                trainer = Trainer(experiment.model, schedule, seed)
-                *_, last = trainer.fit(train, held_out, epochs)
-                found[way].append(last.validation_top1)
-                continue
-            table = dataset.splits["train"]
-            kept = experiment.vocabularies.answers.encode(table["answer"]) >= 0
-            images = train.images and train.images.features.cpu().numpy()
-            drawn = Drawn(table["question"][kept].tolist(), train.image_row.numpy(),
-                          train.target.cpu().numpy(), images)  # fmt: skip
-            torch.manual_seed(seed)
-            loop = NaiveLoop(
-                experiment.model, preset, schedule, drawn, experiment.vocabularies.words
-            )
-            for epoch in range(epochs):
-                rate = schedule.learning_rate * schedule.decay ** (epoch // schedule.decay_every)
-                loop.optimiser.param_groups[0]["lr"] = rate
-                loop.run()
-            hits = evaluate(experiment.model, held_out)[2]
-            found[way].append(100 * hits / len(held_out))
+                for _ in range(training.epochs):
+                    trainer.run_epoch(batches["train"], batches["validation"], training.epochs)
+            else:
+                naive = NaiveLoop(
+                    model, training, Drawn(taught, batches["train"].examples, images.rows)
+                )
+                decay = torch.optim.lr_scheduler.StepLR(
+                    naive.optimiser, training.decay_every, training.decay
+                )
+                for _ in range(training.epochs):
+                    naive.run()
+                    decay.step()
+            given = evaluate(model, batches["validation"], LOSS)[1]
+            right = given == batches["validation"].examples.target
+            scores.append(100 * right.double().mean().item())
     row = {"preset": name, "seeds": seeds}
     for way, values in found.items():
         spread = statistics.stdev(values) if seeds > 1 else float("nan")
