@@ -27,22 +27,13 @@ def test_a_model_that_keeps_its_promises():
     probabilities = generator.random(50_000)
     hits = (generator.random(50_000) < probabilities).astype(float)
     honest = calibrate(probabilities, hits)
-    assert honest["ece"] < 1.0 and honest["equal_mass"]["ece"] < 1.0
+    assert honest["ece"] < 1.0
     assert calibrate(probabilities, (hits > 2).astype(float))["ece"] == pytest.approx(50, abs=0.5)
-
-
-def test_bins_of_equal_mass_hold_equal_counts():
-    probabilities = np.random.default_rng(0).random(1_500) ** 3
-    bins = calibrate(probabilities, np.ones(1_500))["equal_mass"]["bins"]
-    assert [row["questions"] for row in bins] == [100] * BINS
-    assert bins[0]["low"] == 0 and bins[-1]["high"] == 100
-    assert all(a["high"] == b["low"] for a, b in zip(bins, bins[1:], strict=False))
 
 
 def test_ties_share_a_bin_and_no_question_is_lost():
     for value in (0.0, 0.25, 1.0):
         result = calibrate(np.full(40, value), np.ones(40))
-        for bins in (result["bins"], result["equal_mass"]["bins"]):
-            assert sum(row["questions"] for row in bins) == 40
-            assert max(row["questions"] for row in bins) == 40
-        assert result["ece"] == result["equal_mass"]["ece"] == 100 * (1 - value)
+        questions = [row["questions"] for row in result["bins"]]
+        assert sum(questions) == max(questions) == 40
+        assert result["ece"] == 100 * (1 - value)

@@ -73,16 +73,16 @@ def test_seeds_make_a_difference_less_certain():
     assert paired_difference(moody[0], theirs, images).verdict == "worse"  # one seed by itself
 
 
-def test_mcnemar_is_exact_below_25_discordant_questions_and_chi_square_from_there_on():
+def test_mcnemar_is_exact():
     # 9 to 1 by the binomial: 2 * (1 + 10) / 2**10.
     assert mcnemar(*hits(both=5, ours=9, theirs=1, neither=3)) == pytest.approx(22 / 1024)
     assert mcnemar(*hits(both=5)) == 1.0
     assert mcnemar(*hits(ours=12, theirs=12)) == pytest.approx(1.0)
-    # (|30 - 15| - 1)² / 45 = 4.3556: p = 0.0369 with one degree of freedom.
-    assert mcnemar(*hits(both=9, ours=30, theirs=15)) == pytest.approx(0.03689, abs=2e-5)
+    # Twice the sum of C(45, k) / 2**45 up to k = 15.
+    assert mcnemar(*hits(both=9, ours=30, theirs=15)) == pytest.approx(0.03570, abs=2e-5)
     assert mcnemar(*hits(ours=15, theirs=30)) == mcnemar(*hits(ours=30, theirs=15))
     assert mcnemar(*hits(ours=13, theirs=13)) == 1.0
     kept = against("most frequent answer", *hits(ours=40, theirs=10, neither=50), np.arange(100))
     assert kept["baseline"] == "most frequent answer" and kept["verdict"] == "better"
     assert 0 < kept["difference"]["low"] < kept["difference"]["value"] == 30.0
-    assert kept["mcnemar_p"] == pytest.approx(4.11e-5, abs=2e-7)  # (30 - 1)² / 50 = 16.82
+    assert kept["mcnemar_p"] == pytest.approx(2.39e-5, abs=2e-7)

@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
-from vqa_helpers.data.folder import Manifest, find_images, read_manifest
+from vqa_helpers.data.folder import Manifest, find_images, read_manifest, why_unreadable
 from vqa_helpers.data.formats import OFFICIAL_ANSWERS, read_tables
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.data.vocabulary import AnswerVocabulary
@@ -24,8 +23,6 @@ MOST_LINES = 20  # of one kind of problem, that people are shown
 MOST_ROWS = 30  # of counts
 ANSWER_TYPES = ("yes/no", "number", "other")
 LONG_QUESTION = 100  # words
-MOST_PIXELS = 80_000_000  # as `features.pixels` has it
-_GLANCE_PX = 32  # a JPEG is decoded at an eighth of its size where that is enough
 
 
 @dataclass(frozen=True)
@@ -190,23 +187,11 @@ def _examine_images(
         check.problem("missing image", folder, line)
     to_open = list(found.values()) if open_them else []
     with ThreadPoolExecutor() as pool:
-        opened = zip(to_open, pool.map(_why_unusable, to_open), strict=True)
+        opened = zip(to_open, pool.map(why_unreadable, to_open), strict=True)
         for path, why in track(opened, "images opened", total=len(to_open), unit="images"):
             if why:
                 check.problem("image that cannot be opened", path, f"{why}; copy it again")
     return {"asked": len(wanted), "found": len(found), "opened": open_them}
-
-
-def _why_unusable(path: Path) -> str | None:
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                return f"{image.width} x {image.height} pixels are too many"
-            image.draft("RGB", (_GLANCE_PX, _GLANCE_PX))
-            image.load()
-            return None
-    except Exception as error:  # damaged files raise almost anything in Pillow
-        return str(error).replace(f" {str(path)!r}", "") or type(error).__name__
 
 
 def _count(table: pd.DataFrame, known: tuple[str, ...] | None) -> dict:

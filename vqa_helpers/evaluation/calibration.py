@@ -21,23 +21,13 @@ def calibrate(probabilities: np.ndarray, hits: np.ndarray) -> dict:
         hits: (N,) 1 where the first answer is right, else 0.
 
     Returns:
-        `ece` and `bins` for 15 bins of equal width (confidence and accuracy are None where no
-        question falls), and `equal_mass` with the same for bins of as equal counts as ties allow.
+        `ece` and `bins` of equal width (confidence and accuracy are None where no question falls).
     """
-    probabilities = np.asarray(probabilities, dtype=float)
-    wide = np.linspace(0, 1, BINS + 1)
-    quantiles = np.quantile(probabilities, np.linspace(0, 1, BINS + 1)[1:-1])
-    full = np.unique([0.0, *quantiles, 1.0])
-    return _binned(probabilities, hits, wide) | {"equal_mass": _binned(probabilities, hits, full)}
-
-
-def _binned(probabilities: np.ndarray, hits: np.ndarray, edges: np.ndarray) -> dict:
-    """The error and its bins between `edges` (K + 1,): each holds its upper edge, not its lower."""
-    count = len(edges) - 1
-    place = np.clip(np.searchsorted(edges, probabilities, side="left") - 1, 0, count - 1)
-    questions = np.bincount(place, minlength=count)
-    confidence = np.bincount(place, weights=probabilities, minlength=count)
-    accuracy = np.bincount(place, weights=hits, minlength=count)
+    edges = np.linspace(0, 1, BINS + 1)  # each bin holds its upper edge, not its lower
+    place = np.clip(np.searchsorted(edges, probabilities, side="left") - 1, 0, BINS - 1)
+    questions = np.bincount(place, minlength=BINS)
+    confidence = np.bincount(place, weights=probabilities, minlength=BINS)
+    accuracy = np.bincount(place, weights=hits, minlength=BINS)
     error = np.abs(confidence - accuracy).sum() / len(probabilities)
     bins = [
         {
@@ -47,6 +37,6 @@ def _binned(probabilities: np.ndarray, hits: np.ndarray, edges: np.ndarray) -> d
             "confidence": percent(confidence[k] / questions[k]) if questions[k] else None,
             "accuracy": percent(accuracy[k] / questions[k]) if questions[k] else None,
         }
-        for k in range(count)
+        for k in range(BINS)
     ]
     return {"ece": percent(error), "bins": bins}

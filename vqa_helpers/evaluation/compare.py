@@ -9,13 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binomtest, chi2
+from scipy.stats import binomtest
 
 from vqa_helpers.evaluation.bootstrap import bounds, group, resampled_means, totals, wilson
 
 Verdict = Literal["better", "worse", "cannot tell"]
-
-EXACT_BELOW = 25  # questions on which two models differ
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,8 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray, images: np.ndarray) 
 def mcnemar(ours: np.ndarray, theirs: np.ndarray) -> float:
     """The p-value of McNemar's test that both models are right equally often (McNemar, 1947).
 
-    Exact (binomial) where the models differ on fewer than 25 questions, else chi-square with
-    continuity correction. It takes questions for independent, which those about one image are
-    not: the verdict is the bootstrap's.
+    Exact, by the binomial distribution. It takes questions for independent, which those about one
+    image are not: the verdict is the bootstrap's.
 
     Args:
         ours: (N,) 1 where our first answer is right, else 0.
@@ -80,12 +77,7 @@ def mcnemar(ours: np.ndarray, theirs: np.ndarray) -> float:
     only_ours = int(np.sum((ours > 0.5) & (theirs <= 0.5)))
     only_theirs = int(np.sum((theirs > 0.5) & (ours <= 0.5)))
     differing = only_ours + only_theirs
-    if differing == 0:
-        return 1.0
-    if differing < EXACT_BELOW:
-        return float(binomtest(only_ours, differing, 0.5).pvalue)
-    distance = max(abs(only_ours - only_theirs) - 1, 0)
-    return float(chi2.sf(distance**2 / differing, df=1))
+    return float(binomtest(only_ours, differing).pvalue) if differing else 1.0
 
 
 def against(name: str, ours: np.ndarray, theirs: np.ndarray, images: np.ndarray) -> dict:

@@ -11,10 +11,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
+from vqa_helpers.data.folder import why_unreadable
 from vqa_helpers.data.public.archives import BadArchive, unpack
 from vqa_helpers.data.public.sources import PHOTOGRAPH, File, Source, Sources
 from vqa_helpers.errors import InputError
@@ -166,6 +166,7 @@ def fetch_images(
     from vqa_helpers.data.public.web import Part, Refused, Silent, Web, addresses
 
     folder = root / PHOTOGRAPHS / subset
+    unusable = partial(why_unreadable, formats=["JPEG"])
     silences = 0  # in a row
 
     def fetch(image_id: int) -> str | None:
@@ -175,7 +176,7 @@ def fetch_images(
         path, file = paths[image_id], File(sources.photograph(subset, image_id), None, None)
         urls = addresses(mirror, f"{subset}/{path.name}", file.url)
         try:
-            web.fetch(urls, Part(file, path, MOST_PHOTOGRAPH_BYTES, _unusable_jpeg))
+            web.fetch(urls, Part(file, path, MOST_PHOTOGRAPH_BYTES, unusable))
         except Refused as error:
             silences = silences + 1 if isinstance(error, Silent) else 0
             return str(error)
@@ -195,14 +196,3 @@ def fetch_images(
             done = track(as_completed(waiting), "photographs", len(waiting), "images")
             failed = {waiting[future]: future.result() for future in done}
     return {image_id: failed[image_id] for image_id in lacking if failed[image_id]}
-
-
-def _unusable_jpeg(path: Path) -> str | None:
-    """Decode every byte of a JPEG; why it cannot be used."""
-    try:
-        with Image.open(path, formats=["JPEG"]) as image:
-            image.draft("L", (1, 1))  # an eighth of the size: all of the data, less of the work
-            image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"serves no readable JPEG ({error})"
-    return None

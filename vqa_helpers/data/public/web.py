@@ -139,7 +139,8 @@ class Part:
 
     def _finish(self, resumed: bool) -> str:
         found, expected = sha256_of(self._part), self._file.sha256
-        wrong = self._unusable and self._unusable(self._part)
+        why = self._unusable and self._unusable(self._part)
+        wrong = why and f"serves what cannot be used ({why})"
         if expected not in (None, found):
             wrong = f"serves sha256 {found} where {expected} is expected"
         if wrong:
