@@ -123,7 +123,7 @@ if [[ " $named " == *" $data "* && -z "$offline" ]]; then
 fi
 # A dataset of text alone has no features; what cannot be opened is left to the next command.
 images=$(python -c 'import sys
-from vqa_helpers.data.build import open_dataset
+from vqa_helpers.data.folder import open_dataset
 print(len(open_dataset(sys.argv[1]).images))' "$data" 2>/dev/null || true)
 if [[ -z "$only" && "$weights" =~ ^(imagenet|random|)$ && "$images" != 0 ]]; then
     for encoder in vgg16 resnet50; do
