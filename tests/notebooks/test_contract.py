@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from papermill import inspect_notebook
 
 from tools.badges import stale
 from vqa_helpers.presets import PRESETS
@@ -61,9 +62,9 @@ def test_parameters_are_plain_typed_and_explained(path: Path) -> None:
         (statement,) = ast.parse(line).body
         assert isinstance(statement, ast.AnnAssign) and isinstance(statement.value, ast.Constant)
         declared[statement.target.id] = statement.annotation.id
-        assert statement.annotation.id in PLAIN
-        assert type(statement.value.value).__name__ == statement.annotation.id
+        assert type(statement.value.value).__name__ == statement.annotation.id in PLAIN
         assert re.search(r"  # \S", line), f"{line!r} has no help"
+    assert inspect_notebook(str(path)).keys() == declared.keys(), "a batch can set each"
     assert PARAMETERS.items() <= declared.items()
     assert (SWAPS.items() <= declared.items()) == (path.stem in MODELS)
 
@@ -123,8 +124,7 @@ def test_committed_with_the_outputs_of_a_clean_run(path: Path) -> None:
     assert outputs
     assert not [output for output in outputs if output["output_type"] == "error"]
     assert not {"papermill", "widgets"} & notebook["metadata"].keys()
-    tags = [tag for cell in notebook["cells"] for tag in cell["metadata"].get("tags", [])]
-    assert tags == ["parameters"]
+    assert sum((c["metadata"].get("tags", []) for c in notebook["cells"]), []) == ["parameters"]
 
 
 def test_the_summaries_run_after_all_others() -> None:
