@@ -30,12 +30,6 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory) -> Path:
-    """A dataset of 6 images a split, for networks that run inside the loop."""
-    return write_dataset(tmp_path_factory.mktemp("small") / "tiny", images=6)
-
-
-@pytest.fixture(scope="session")
 def opened(folder, tmp_path_factory) -> Callable[..., Data]:
     """Open the tiny dataset, or another, with random weights and stand-ins."""
     features = tmp_path_factory.mktemp("features")

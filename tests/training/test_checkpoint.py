@@ -11,10 +11,9 @@ from safetensors.torch import load_file, save_file
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.classifier import Funnel
-from vqa_helpers.pieces.fusion import Concatenation, OneSide
-from vqa_helpers.pieces.language import GloveBiLSTM, SentenceVectors
+from vqa_helpers.pieces.fusion import OneSide
+from vqa_helpers.pieces.language import GloveBiLSTM
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.training import checkpoint
 from vqa_helpers.training.checkpoint import (
     CHECKPOINT,
@@ -137,19 +136,3 @@ def test_a_damaged_model_is_named(tmp_path, damage):
         load_model(tmp_path, small_model())
     assert "\n" not in str(error.value)
     assert model_is_whole(tmp_path) == (damage in ("other", "lacks", "more"))
-
-
-def test_a_frozen_network_comes_back_from_its_own_source(tmp_path):
-    def made() -> VQAModel:
-        vision = NetworkInLoop("resnet18", "random", 32)
-        language = SentenceVectors("hashed-ngrams")
-        fusion = Concatenation(vision.out_dim, language.out_dim)
-        return VQAModel(vision, language, fusion, Funnel(fusion.out_dim, (), 2)).eval()
-
-    saved, fresh = made(), made()
-    saved.vision.standardise(torch.randn(9, 512))
-    save_model(tmp_path, saved)
-    assert (tmp_path / MODEL).stat().st_size < 50_000  # a ResNet18 has 44 MB
-    load_model(tmp_path, fresh)
-    given = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8), (torch.randn(2, 512),)
-    assert torch.equal(fresh(*given), saved(*given))

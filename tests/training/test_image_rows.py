@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import shutil
 
 import numpy as np
 import pytest
@@ -87,15 +86,6 @@ def test_random_weights_that_learn_nothing_take_statistics(opened, vision, stand
     opened().images(piece)
     assert bool((piece.std != 1).any()) == bool(piece.mean.any()) == standardised
     assert piece.standardised is standardised
-
-
-def test_no_images_names_the_preset_that_needs_none(opened, tmp_path):
-    folder = write_dataset(tmp_path / "text", images=4)
-    shutil.rmtree(folder / "images")
-    for vision in (stored(), NetworkInLoop("resnet18", "random", 32)):
-        with pytest.raises(InputError, match="has no images.*Question_Only"):
-            opened(folder).images(vision)
-    assert len(opened(folder).images(None).ids) == 12
 
 
 @pytest.mark.parametrize("removed_before", [True, False])

