@@ -64,7 +64,6 @@ def test_columns_of_numbers_and_intervals_are_told_from_the_others() -> None:
     classes = [" ".join(cell["class"]) for cell in table(["th", "td"])]
     assert classes == ["short", "short num", "short", "short", "short num", "long",
                        "short", "short num", "short num"]  # fmt: skip
-    assert table("td")[1].get_text() == "53.8\xa0[48.7,\xa058.2]"  # one word to a browser
 
 
 def test_a_page_says_whether_its_notebook_failed(tmp_path) -> None:

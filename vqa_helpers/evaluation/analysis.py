@@ -8,8 +8,8 @@ bootstrap over images.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ import pandas as pd
 from vqa_helpers.data.text import normalise
 from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.compare import Difference, Verdict, paired_difference
+from vqa_helpers.evaluation.compare import Difference, paired_difference
 from vqa_helpers.evaluation.metrics import TOP, per_kind, with_interval
 
 FEWEST_MISSES = 20  # of counts, below which no verdict is given
@@ -253,36 +253,7 @@ def _each(column: pd.Series, function: Callable[[str], object]) -> pd.Series:
 # The second answer to "how many"
 
 
-@dataclass(frozen=True)
-class SecondAnswers:
-    """What the second answer is worth where the first one is wrong; shares in percent.
-
-    Attributes:
-        misses: "how many" questions with a number for truth whose first answer is wrong.
-        second: share of them whose second answer is right: value, low, high.
-        guess: the same for the most frequent train answer to "how many" that was not said first.
-        gain: points of `second` over `guess`, question by question.
-        often: whether the second answer is right more often than that guess.
-        others: misses among the other open questions.
-        elsewhere: share of those whose second answer is right; None without one.
-        told: misses whose second answer is right.
-        short: of those, the share whose first is a lower number; None without one.
-        falls_short: whether that is more than half of them ("better"), or less ("worse").
-    """
-
-    misses: int
-    second: dict[str, float]
-    guess: dict[str, float]
-    gain: Difference
-    often: Verdict
-    others: int
-    elsewhere: dict[str, float] | None
-    told: int
-    short: dict[str, float] | None
-    falls_short: Verdict
-
-
-def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SecondAnswers | None:
+def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SimpleNamespace | None:
     """Is the true count often the second answer? None where no "how many" question was missed.
 
     The study saw that where individuals are partly hidden the second answer to "how many" is often
@@ -293,6 +264,18 @@ def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SecondAnswers |
     Args:
         judged: from `judge`.
         train: the train split, question and answer of each row.
+
+    Returns:
+        misses: "how many" questions with a number for truth whose first answer is wrong.
+        second: percent of them whose second answer is right: value, low, high.
+        guess: the same for the most frequent train answer to "how many" that was not said first.
+        gain: points of `second` over `guess`, question by question.
+        often: whether the second answer is right more often than that guess: "better", "worse".
+        others: misses among the other open questions.
+        elsewhere: percent of those whose second answer is right; None without one.
+        told: misses whose second answer is right.
+        short: of those, the percent whose first is a lower number; None without one.
+        falls_short: whether that is more than half of them: "better", or less: "worse".
     """
     counted = counting(judged)
     missed = counted[counted["rank"] != 1]
@@ -307,7 +290,7 @@ def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SecondAnswers |
     low = np.array([first is not None and first < count for first, count in said], dtype=float)
     short = _share(low, told)
     over_half = short and Difference(*(short[part] - 50 for part in ("value", "low", "high")))
-    return SecondAnswers(
+    return SimpleNamespace(
         misses=len(missed),
         second=_share(second, missed),
         guess=_share(guess, missed),

@@ -233,24 +233,21 @@ def _ppmi(counts: sparse.csr_array) -> sparse.csr_array:
     near = counts.tocoo()
     occurrences = np.asarray(counts.sum(axis=1)).ravel()
     contexts = occurrences**_SMOOTHING
-    expected = occurrences[near.row] * contexts[near.col] / max(contexts.sum(), 1.0)
+    expected = occurrences[near.row] * contexts[near.col] / contexts.sum()
     information = np.maximum(np.log(near.data / expected), 0.0)
-    matrix = sparse.coo_array((information, (near.row, near.col)), shape=counts.shape).tocsr()
-    matrix.eliminate_zeros()
-    return matrix
+    return sparse.coo_array((information, (near.row, near.col)), shape=counts.shape).tocsr()
 
 
 def _factor(association: sparse.csr_array, dim: int) -> np.ndarray:
     """The first `dim` directions of a (V, V) matrix, each word's place in them; (V, dim)."""
     size = association.shape[0]
     vectors = np.zeros((size, dim))
-    if association.nnz == 0:  # questions of one word: no word has neighbours
-        return vectors
     kept = min(dim, size)
     left, strength, _ = randomized_svd(association, kept, n_iter=7, random_state=0)
     vectors[:, :kept] = left * np.sqrt(strength)
     # A direction's sign is arbitrary: its largest entry is made positive.
     largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(dim)]
     vectors *= np.where(largest < 0, -1.0, 1.0)
-    vectors *= _ENTRY_SIZE / np.sqrt(np.mean(vectors[:, :kept] ** 2))
+    # Of questions of one word, none of which has neighbours, all stay zero.
+    vectors *= _ENTRY_SIZE / max(np.sqrt(np.mean(vectors[:, :kept] ** 2)), 1e-9)
     return np.round(vectors, 6) + 0.0  # no "-0.000000" in the file

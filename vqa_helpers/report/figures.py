@@ -254,25 +254,17 @@ def plot_answer_distribution(
     Args:
         splits: as `Dataset.splits`; splits without answers are left out.
         most: how many answers to name.
-
-    Raises:
-        InputError: no split has answers.
     """
     answered = {name: table for name, table in splits.items() if "answer" in table and len(table)}
-    if not answered:
-        raise InputError("no split has answers to count; give one with an annotations file")
-    counted = "train" if "train" in answered else next(iter(answered))
-    answers = answered[counted]["answer"].value_counts(normalize=True).mul(100)
+    answers = answered["train"]["answer"].value_counts(normalize=True).mul(100)
     shown = answers.head(most)
     size = (9.5, max(2.6, 1.1 + 0.23 * len(shown)))
     figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=(1, 1.1))
     counts = {name: t["answer_type"].value_counts(normalize=True) for name, t in answered.items()}
-    shares = pd.DataFrame(counts).mul(100).fillna(0.0)
-    order = [name for name in ANSWER_TYPES if name in shares.index]
-    order += sorted(set(shares.index) - set(order))
+    kinds = dict.fromkeys([*ANSWER_TYPES, *sorted(set().union(*counts.values()))])
+    shares = pd.DataFrame(counts, list(kinds)).dropna(how="all").fillna(0.0).mul(100)
     start, colours = np.zeros(len(answered)), cycle([BLUE, ORANGE, LIGHT_BLUE, GREEN, RED, GREY])
-    for name in order:
-        values, colour = shares.loc[name].to_numpy(), next(colours)
+    for (name, values), colour in zip(shares.iterrows(), colours, strict=False):
         bars = left.barh(range(len(start)), values, 0.5, start, color=colour, label=str(name))
         texts = [f"{value:.0f}" if value >= 6 else "" for value in values]
         left.bar_label(bars, texts, label_type="center", color=style.readable_on(colour))
@@ -284,7 +276,7 @@ def plot_answer_distribution(
     right.bar_label(bars, fmt=" %.1f", fontsize=8)
     style.name_rows(right, range(len(shown)), [style.fitted(name, 24) for name in shown.index])
     right.set_xlim(0, shown.iloc[0] * 1.12)
-    right.set_xlabel(f"share of the {len(answered[counted]):,} {counted} questions, %")
+    right.set_xlabel(f"share of the {len(answered['train']):,} train questions, %")
     said = f"The {len(shown)} most frequent of {len(answers):,} answers: {shown.sum():.0f} %"
     right.set_title(said, fontsize=9, fontweight="normal")
     style.head(figure, title or "Answers")

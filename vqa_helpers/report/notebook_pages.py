@@ -43,7 +43,6 @@ ABSENT = {"", "–", "-", "nan", "None", "not defined", "not scored"}
 _NUMBER = r"[-+−]?\d[\d,.]*(?:\s?%)?"
 _INTERVAL = r"\[\s*[-+−]?\d[\d,.]*\s*,\s*[-+−]?\d[\d,.]*\s*\]"
 NUMERIC = re.compile(rf"(?:{_NUMBER})?(?:\s*{_INTERVAL})?(?:\s*/\s*{_NUMBER})?")
-WITH_INTERVAL = re.compile(rf"(?:{_NUMBER}\s+)?{_INTERVAL}")
 
 
 @dataclass(frozen=True)
@@ -216,10 +215,7 @@ def _target(href: str, names: set[str], ids: set[str]) -> str | None:
 
 
 def _mark_cells(table) -> None:
-    """Give cells the class "num" (right-aligned), "short" (in one line) or "long"; join intervals.
-
-    "53.8 [48.7, 58.2]" in two lines is read as two numbers.
-    """
+    """Give cells the classes "num" (right-aligned), and "short" (in one line) or "long"."""
     columns: dict[int, list] = {}
     for row in table.find_all("tr"):
         for place, cell in enumerate(row.find_all(["td", "th"], recursive=False)):
@@ -233,5 +229,3 @@ def _mark_cells(table) -> None:
             numeric = all_numeric or (text and NUMERIC.fullmatch(text))
             size = "short" if len(text) <= SHORT else "long"
             cell["class"] = [*cell.get_attribute_list("class"), size, *(["num"] if numeric else [])]
-            for part in cell.find_all(string=WITH_INTERVAL):
-                part.replace_with(WITH_INTERVAL.sub(lambda m: re.sub(r"\s+", "\xa0", m[0]), part))
