@@ -79,21 +79,21 @@ def test_absent_fields_are_derived(tmp_path):
     assert len(table.loc[0, "answers"]) == 12 and formats.has_official_answers(table)
 
 
-def test_unicode_negative_and_64_bit_ids(tmp_path):
-    ids = {"question_id": -(2**63), "image_id": 2**63 - 1}
-    questions = changed(QUESTIONS, 0, question="Où est «le» 猫?", **ids)
-    table = read(tmp_path, questions, changed(ANNOTATIONS, 0, multiple_choice_answer="猫", **ids))
-    expected = [-(2**63), 2**63 - 1, "Où est «le» 猫?", "猫"]
-    assert table.loc[0, ["question_id", "image_id", "question", "answer"]].tolist() == expected
-
-
-def test_byte_order_mark_windows_line_ends_and_gzip(tmp_path):
-    text = json.dumps({"questions": QUESTIONS}, indent=1).encode()
-    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text)
-    (tmp_path / "b.json").write_bytes(text.replace(b"\n", b"\r\n") + b"\r\n")
-    (tmp_path / "c.json.gz").write_bytes(gzip.compress(text))
-    for path in tmp_path.iterdir():
-        assert read_questions(path)["question_id"].tolist() == [10, 11, 20]
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("a.json", lambda text: b"\xef\xbb\xbf" + text), ("c.json.gz", gzip.compress),
+        ("b.json", lambda text: text.replace(b"\n", b"\r\n") + b"\r\n"),
+    ],
+)  # fmt: skip
+def test_unicode_negative_ids_byte_order_mark_windows_line_ends_and_gzip(tmp_path, name, make):
+    rows = changed(
+        QUESTIONS, 0, question="Où est «le» 猫?", question_id=-(2**63), image_id=2**63 - 1
+    )
+    text = json.dumps({"questions": rows}, indent=1, ensure_ascii=False).encode()
+    (tmp_path / name).write_bytes(make(text))
+    table = read_questions(tmp_path / name)
+    assert table.iloc[0].tolist() == [-(2**63), 2**63 - 1, "Où est «le» 猫?"] and len(table) == 3
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,6 @@ def test_byte_order_mark_windows_line_ends_and_gzip(tmp_path):
         (changed(QUESTIONS, 0, image_id=...), "[0]: Object missing required field `image_id`"),
         (changed(QUESTIONS, 2, question_id=10), "[2] repeats question_id 10 of questions[0]"),
         (changed(QUESTIONS, 1, question_id=2**63), "[1].question_id: Expected `int` <= 9"),
-        (changed(QUESTIONS, 1, image_id=-(10**30)), "[1].image_id: Expected `int` >= -9"),
         ({"10": "x"}, ": Expected `array`, got `object`"),
     ],
 )
@@ -133,8 +132,7 @@ def test_malformed_annotations_name_file_entry_and_field(tmp_path, rows, expecte
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("q.json", b" \n\t ", "is empty"), ("q.json", b"\xef\xbb\xbf", "is empty"),
-        ("q.json.gz", b"", "is empty"), ("q.json.gz", gzip.compress(b"", mtime=0), "is empty"),
+        ("q.json", b" \n\t ", "is empty"), ("q.json.gz", gzip.compress(b"", mtime=0), "is empty"),
         ("q.json", b"question_id,image_id\n", "JSON is malformed"), ("q.json", b'{"que', ""),
         ("q.json", b'{"annotations": []}', "missing required field `questions`"),
         ("q.json", b'{"questions": []}', "`questions` lists nothing"),

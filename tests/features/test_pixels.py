@@ -1,9 +1,5 @@
 """Photograph files to squares of pixels: every mode, and every way in which a file can be bad."""
 
-import os
-import sys
-import threading
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,7 +8,6 @@ from vqa_helpers.features import pixels
 from vqa_helpers.features.pixels import (
     BadImage,
     decode_ahead,
-    decoding_threads,
     file_mark,
     load_square,
 )
@@ -199,18 +194,6 @@ def test_odd_camera_data_do_not_cost_the_image(tmp_path, tag):
     turned = image.transpose(Image.Transpose.ROTATE_270)
     expected = load_square(saved(turned, tmp_path / "b.png"), 32)
     assert far(load_square(path, 32), expected) < 3
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
-@pytest.mark.parametrize("yielding", [True, False])
-def test_decoding_leaves_the_cores_to_a_network_on_them(yielding):
-    def priority() -> int:
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    ours = priority()
-    with decoding_threads(yielding=yielding) as threads:
-        assert threads.submit(priority).result() == (19 if yielding else ours)
-    assert priority() == ours
 
 
 def test_files_are_decoded_in_order_and_not_long_before_they_are_needed(tmp_path, monkeypatch):

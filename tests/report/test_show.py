@@ -31,7 +31,10 @@ def test_the_pieces_of_a_model_by_name():
     assert table["class"].tolist() == ["NetworkInLoop", "OneSide", "Funnel"]
     assert table["chosen"]["vision"].startswith("resnet18, ")
     assert "hidden=[3]" in table["chosen"]["classifier"]
-    assert table["learnt"].tolist() == [0, 0, 513 * 3 + 4 * 5] and table["frozen"]["vision"] > 11_000_000
+    assert (
+        table["learnt"].tolist() == [0, 0, 513 * 3 + 4 * 5]
+        and table["frozen"]["vision"] > 11_000_000
+    )
     assert table["output width"].tolist() == [512, 512, 5]
 
 

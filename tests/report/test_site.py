@@ -256,7 +256,9 @@ def test_a_click_sorts_by_number_and_what_is_absent_goes_last(browser, site) -> 
     assert browser.run(sorts) == ["descending"]
 
 
-def test_colours_follow_the_system_until_the_reader_chooses(browser, site) -> None:
+def test_colours_follow_the_system_until_the_reader_chooses_and_code_can_be_hidden(
+    browser, site
+) -> None:
     browser.prefer("light")
     browser.open(site / "index.html")
     day = browser.run("ground()")
@@ -271,10 +273,6 @@ def test_colours_follow_the_system_until_the_reader_chooses(browser, site) -> No
     browser.open(site / "First.html")
     assert browser.run("ground()") == night
     browser.prefer("light")
-
-
-def test_code_can_be_hidden(browser, site) -> None:
-    browser.open(site / "First.html")
     assert browser.run("isVisible('main .input')")
     browser.run("click('.code-tool')")
     assert not browser.run("isVisible('main .input')")

@@ -30,16 +30,12 @@ def test_any_text_fits_and_is_drawn_without_a_warning(text, width):
         note(shown).canvas.draw()
 
 
-def test_plain_text_stays_as_it_is():
-    assert fitted("What color is the bus?", 42) == "What color is the bus?"
-    assert printable("naïve café – 5 €") == "naïve café – 5 €"
-
-
 def test_lines_break_between_words_and_what_is_cut_is_marked():
     assert fitted("a large wooden cutting board", 11, 2) == "a large\nwooden…"
     broken = fitted("a large wooden cutting board", 11, 9).split("\n")
     assert broken == ["a large", "wooden", "cutting", "board"]
     assert fitted("abcdefgh", 3, 3) == "abc\ndef\ngh"
+    assert fitted("What color is the bus?", 42) == "What color is the bus?"
 
 
 def test_direction_and_control_marks_go_and_unknown_characters_become_boxes():

@@ -292,10 +292,11 @@ def test_several_are_asked_for_at_once_and_the_mirror_first(album, server, monke
 def test_what_is_no_whole_jpeg_gets_no_name(album, server, tmp_path, monkeypatch, content):
     server.files[address(1)] = content
     failed = album([1, 2])
-    assert (
-        list(failed) == [1] and "serves what cannot be used" in failed[1] and "\n" not in failed[1]
-    )
-    assert here(tmp_path) == {2: PICTURES[2]}
+    assert list(failed) == [1] and "serves what cannot be used" in failed[1]
+    assert "\n" not in failed[1] and here(tmp_path) == {2: PICTURES[2]}
+    server.scripts[address(1)] = [endless(200)] * 9  # a bomb
+    monkeypatch.setattr(module, "MOST_PHOTOGRAPH_BYTES", 100_000)
+    assert "sends more than 100000 bytes" in album([1])[1]
 
 
 def test_a_host_that_is_silent_is_soon_left_alone_one_that_refuses_not(album, server, monkeypatch):

@@ -63,12 +63,6 @@ def test_a_download_that_is_cut_goes_on_where_it_was(server, path, told):
     assert server.asked[0][1]["Accept-Encoding"] == "identity"
 
 
-def test_many_cuts_are_borne_while_each_brings_enough(server, path, monkeypatch):
-    monkeypatch.setattr(web, "GAIN_BYTES", 15_000)
-    fetch(server.file("/a.zip", CONTENT, *[cut(16_000)] * 12), path)
-    assert came_well(path) and len(server.asked) == 13
-
-
 @pytest.mark.parametrize("again", [cut(1_000), cut(1_000, ranged=False)])
 def test_a_trickle_of_cuts_is_not_borne(server, path, monkeypatch, again):
     monkeypatch.setattr(web, "GAIN_BYTES", 2_000)
@@ -76,9 +70,9 @@ def test_a_trickle_of_cuts_is_not_borne(server, path, monkeypatch, again):
     with pytest.raises(Silent, match="fails 3 times"):
         fetch(file, path)
     assert len(server.asked) == 3
-    server.scripts.clear()
+    server.scripts["/a.zip"] = [cut(16_000)] * 5  # cuts are borne while each brings enough
     fetch(file, path)  # the next call goes on
-    assert came_well(path) and server.ranges()[-1] in ("bytes=3000-", "bytes=1000-")
+    assert came_well(path) and server.ranges()[3] in ("bytes=3000-", "bytes=1000-")
 
 
 REST = "bytes=50000-"
@@ -143,12 +137,9 @@ def test_the_users_mirror_comes_first(monkeypatch):
     assert addresses("http://near/", "a b.zip", "http://far/x") == near
     monkeypatch.setenv("VQA_MIRROR", "http://near")
     assert addresses(None, "a b.zip", "http://far/x") == near
-
-
-@pytest.mark.parametrize("mirror", ["file:///etc", "/data", "ftp://host/x", "http://", "http://[x"])
-def test_a_mirror_that_is_no_web_address(mirror):
-    with pytest.raises(InputError, match="no http"):
-        addresses(mirror, "a.zip", "http://far/x")
+    for mirror in ("file:///etc", "/data", "ftp://host/x", "http://", "http://[x"):
+        with pytest.raises(InputError, match="no http"):
+            addresses(mirror, "a.zip", "http://far/x")
 
 
 def test_pauses_double_and_a_server_may_ask_for_more(server, path, monkeypatch):
