@@ -1,6 +1,6 @@
 """Draw the diagrams of this folder: the puzzle, the split model, and the architecture of each preset.
 
-    python images/draw.py
+    python images/draw.py [FOLDER]
 
 Run by a maintainer when a piece or a preset changes. The architectures are read off the models
 themselves, built without memory (torch's "meta" device); the example of the puzzle and the numbers
@@ -8,6 +8,7 @@ of the split model come from the demo and the finished runs on it, in `runs/`.
 """
 
 import math
+import sys
 import textwrap
 from pathlib import Path
 
@@ -22,30 +23,27 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, PathPatch, Recta
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import EngFormatter
 from torch import nn
-from vqa_helpers.model.config import Glove, Preset
-from vqa_helpers.model.presets import PRESETS
-from vqa_helpers.model.vqa import build_model
-from vqa_helpers.vision.encoders import VisionEncoder
 
 from vqa_helpers.data.folder import open_dataset
+from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.pieces.choice import SLOTS, pieces_of
+from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.vision import VisionEncoder
+from vqa_helpers.presets import PRESETS
+from vqa_helpers.recipe import Recipe
 from vqa_helpers.report import style
 from vqa_helpers.report.cards import OUTCOMES
 from vqa_helpers.report.interesting import Example, choose_examples
 from vqa_helpers.report.style import BLUE, DARK_GREY, GREEN, GREY, INK, ORANGE, PALE, RED
 from vqa_helpers.report.tables import best_first
 from vqa_helpers.runs import find_experiments
+from vqa_helpers.training.inputs import build_model
 
-HERE = Path(__file__).parent
 # The four pieces, in the order of the data, and the colour each has in every diagram.
 PIECES = {"vision": BLUE, "language": ORANGE, "fusion": GREEN, "classifier": RED}
 DOES = {"vision": "image\nto vector", "language": "question\nto vector",
         "fusion": "two vectors\nto one", "classifier": "vector\nto answer"}  # fmt: skip
-SPARES = {
-    "vision": ["VGG16", "ResNet18", "ResNet50"],
-    "language": ["sentence encoder", "embedding + LSTM", "GloVe + BiLSTM", "bag of words"],
-    "fusion": ["concatenation", "product", "product, L2 norms", "projected product"],
-    "classifier": ["1 hidden layer", "2 hidden layers", "3 hidden layers"],
-}
+NETWORK_NAMES = {"vgg16": "VGG16", "resnet18": "ResNet18", "resnet50": "ResNet50"}
 LAYERS = {"ReLU": "ReLU", "Tanh": "tanh", "BatchNorm1d": "batch norm"}
 IN_SHORT = EngFormatter(places=1)
 BOX_IN, GAP_IN = 0.94, 0.2  # width of a box of an architecture, and the way to the next
@@ -121,6 +119,11 @@ def jigsaw(
 # The puzzle
 
 
+def spares(slot: str) -> list[str]:
+    """The choices that there are for a slot: of vision its networks, of others their classes."""
+    return list(NETWORK_NAMES.values()) if slot == "vision" else sorted(pieces_of(slot))
+
+
 @style.styled
 def draw_puzzle(example: Example) -> Figure:
     """Four pieces that fit, a question going in and an answer coming out, the spare pieces below."""
@@ -153,11 +156,11 @@ def draw_puzzle(example: Example) -> Figure:
     colour, said = OUTCOMES[example.outcome]
     axes.plot(end + 0.66, y - 0.5, "o", color=colour, markersize=8)
     words(axes, end + 0.8, y - 0.5, said.partition(":")[0], ha="left", color=DARK_GREY)
-    for column, (piece, names) in enumerate(SPARES.items()):
+    for column, piece in enumerate(SLOTS):
         left, shade = 0.3 + 2.48 * column, tuple(0.75 * c for c in to_rgb(PIECES[piece]))
         words(axes, left, 2.35, piece, ha="left", va="baseline", fontweight="bold", color=shade)
         holes, knobs = (one if column > 1 else ()), (one if column < 3 else ())
-        for row, name in enumerate(names):
+        for row, name in enumerate(spares(piece)):
             y = 1.73 - 0.5 * row
             jigsaw(axes, left, y, 1.95, 0.4, 0.27, holes, knobs,
                    facecolor=tint(PIECES[piece]), edgecolor=PIECES[piece], linewidth=1.3)  # fmt: skip
@@ -235,21 +238,21 @@ def groups(piece: nn.Module) -> list[tuple[nn.Module, list[str]]]:
     return found
 
 
-def stages(preset: Preset) -> list[Stage]:
+def stages(recipe: Recipe) -> list[Stage]:
     """What the model of a preset does, in the order of the data, with its true sizes."""
+    words = WordVocabulary(("<pad>", "<unknown>", *map(str, range(9_998))))
+    usual = {"vision": {"weights": "random"}, "language": {"encoder": HASHED_NGRAMS}}
     with torch.device("meta"):
-        glove = torch.empty(10_000, 50) if isinstance(preset.questions, Glove) else None
-        sizes = {"answers": 1000, "vocabulary_size": 10_000, "word_vectors": glove}
-        model = build_model(preset.records(), **sizes)
-        spec = preset.images
-        stored = spec and not spec.in_loop
-        network = VisionEncoder(spec.encoder) if stored else spec and model.vision[0]
+        model = build_model(recipe.choices, words, 1000, usual)
+        vision = model.vision
+        stored = vision is not None and vision.stored
+        network = VisionEncoder(vision.network) if stored else vision and vision.encoder
     made: list[Stage] = []
     if network is not None:
         how = {"none": "once per image" if stored else "in the loop", "all": "all of it learns",
-               "last block": "last block learns"}[network.trained]  # fmt: skip
+               "last block": "last block learns"}[getattr(vision, "trained", "none")]  # fmt: skip
         below = [*numbers(network), how, "then L2 norm"]
-        name = spec.encoder.replace("vgg", "VGG").replace("resnet", "ResNet")
+        name = NETWORK_NAMES[vision.network]
         made.append(("vision", name, network.out_dim, below, "image"))
     if model.language is not None:
         layers, width = groups(model.language), model.language.out_dim
@@ -263,7 +266,7 @@ def stages(preset: Preset) -> list[Stage]:
                 name = "BiLSTM" if layer.bidirectional else "LSTM"
             width = getattr(layer, "embedding_dim", model.language.out_dim)
             made.append(("language", name, width, below, "question"))
-    if spec and preset.questions:
+    if recipe.vision and recipe.language:
         for (layer, below), lane in zip(groups(model.fusion), ("image", "question"), strict=False):
             lines = [line for line in below if "dropout" not in line]
             made.append(("fusion", "project", layer.out_features, lines, lane))
@@ -276,15 +279,15 @@ def stages(preset: Preset) -> list[Stage]:
 
 
 @style.styled
-def draw_architecture(preset: Preset) -> Figure:
+def draw_architecture(recipe: Recipe) -> Figure:
     """Boxes as high as their vectors are wide (on a logarithmic scale), with their parameters."""
     lanes: dict[str, list[Stage]] = {"image": [], "question": [], "both": []}
-    for stage in stages(preset):
+    for stage in stages(recipe):
         lanes[stage[-1]].append(stage)
     sides = [name for name in ("question", "image") if lanes[name]]
     top = 2.5 + 1.74 * (len(sides) - 1)
     figure, axes = sheet(10, top)
-    words(axes, 0.12, top - 0.25, preset.name, ha="left", fontsize=14, fontweight="bold")
+    words(axes, 0.12, top - 0.25, recipe.name, ha="left", fontsize=14, fontweight="bold")
     step, before = BOX_IN + GAP_IN, max(len(lanes[name]) for name in sides)
     meeting = (10.9 + (before - len(lanes["both"])) * step) / 2
     centre, ends = 1.3 + 0.87 * (len(sides) - 1), []
@@ -319,15 +322,16 @@ def draw_stage(axes: Axes, stage: Stage, x: float, y: float) -> None:
 
 
 def main() -> None:
-    (HERE / "architectures").mkdir(exist_ok=True)
-    for preset in PRESETS.values():
-        style.save(draw_architecture(preset), HERE / "architectures" / f"{preset.name}.png")
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    (folder / "architectures").mkdir(parents=True, exist_ok=True)
+    for recipe in PRESETS.values():
+        style.save(draw_architecture(recipe), folder / "architectures" / f"{recipe.name}.png")
     dataset = open_dataset("demo")
     best = best_first(find_experiments(Path("runs")), dataset)[0]
-    style.save(draw_puzzle(choose_examples(best, dataset)[0]), HERE / "puzzle.png")
+    style.save(draw_puzzle(choose_examples(best, dataset)[0]), folder / "puzzle.png")
     train, epochs = dataset.splits["train"], int(best.runs[0].config["epochs"])
     split = draw_split_model(train["image_id"].nunique(), len(train), epochs)
-    style.save(split, HERE / "split_model.png")
+    style.save(split, folder / "split_model.png")
 
 
 if __name__ == "__main__":
