@@ -30,27 +30,15 @@ TEXTS = ("name", "dataset", "weights", "loss", "question_source", "split_rule")
 TRAINING = ("optimiser", "learning_rate", "decay", "decay_every", "batch")
 
 
-def without_tensorflow() -> None:
-    """Keep TensorBoard, imported after this, from importing TensorFlow.
-
-    Where TensorFlow is installed TensorBoard imports it (7 s, and all of a GPU's memory); this name
-    tells it to use its own small copy of the file functions.
-    """
-    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
-
-
 def open_writer(folder: Path, first_epoch: int):  # -> SummaryWriter, imported only when needed
     """A writer of the epochs from `first_epoch` on; what is there of them is discarded.
 
     So is what an earlier end of the same training left: a run in training has no results.
     """
-    without_tensorflow()
-    from torch.utils.tensorboard import SummaryWriter
-
     stale = "events.*" if first_epoch == 1 else "events.*.*-of-run"
     _remove(folder, stale, PROJECTOR, VECTORS)
     purged = {} if first_epoch == 1 else {"purge_step": first_epoch}
-    return SummaryWriter(str(folder / FOLDER), **purged)
+    return _writer(folder, **purged)
 
 
 def record_epoch(writer, epoch: Mapping[str, Any]) -> None:
@@ -174,11 +162,17 @@ def _components(points: Tensor) -> Tensor:
 
 def _writer_of(folder: Path, kind: str):  # -> SummaryWriter
     """A writer of one kind of result; what is there of it is removed."""
-    without_tensorflow()
+    _remove(folder, f"events.*.{kind}-of-run")
+    return _writer(folder, filename_suffix=f".{kind}-of-run")
+
+
+def _writer(folder: Path, **options: Any):  # -> SummaryWriter
+    # Where TensorFlow is installed TensorBoard imports it (7 s, and all of a GPU's memory); this
+    # name tells it to use its own small copy of the file functions.
+    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
     from torch.utils.tensorboard import SummaryWriter
 
-    _remove(folder, f"events.*.{kind}-of-run")
-    return SummaryWriter(str(folder / FOLDER), filename_suffix=f".{kind}-of-run")
+    return SummaryWriter(str(folder / FOLDER), **options)
 
 
 def _remove(folder: Path, *patterns: str) -> None:

@@ -72,11 +72,9 @@ def _write(folder: Path, seed: int, images: int, size_px: int) -> None:
         name = f"DEMO_{split}_{image_id:012d}.jpg"
         picture.save(folder / split / name, quality=JPEG_QUALITY, optimize=True)
         for index, one in enumerate(asked):
-            question_id = image_id * 1000 + index
-            questions[split].append(
-                {"image_id": image_id, "question": one.question, "question_id": question_id}
-            )
-            annotations[split].append(_annotation(image_id, question_id, one))
+            ids = {"image_id": image_id, "question_id": image_id * 1000 + index}
+            questions[split].append(ids | {"question": one.question})
+            annotations[split].append(ids | _annotation(one))
     for split in SPLITS:
         head = {"info": INFO, "license": LICENSE, "data_type": "demo", "data_subtype": split}
         asking = {**head, "task_type": "Open-Ended", "questions": questions[split]}
@@ -85,8 +83,8 @@ def _write(folder: Path, seed: int, images: int, size_px: int) -> None:
     _dump(folder / "dataset.json", {"drawn": seed})
 
 
-def _annotation(image_id: int, question_id: int, asked: Asked) -> dict:
-    """One entry of the official annotations file."""
+def _annotation(asked: Asked) -> dict:
+    """What the official annotations file says of a question."""
     told = zip(asked.answers, asked.confidences, strict=True)
     return {
         "question_type": question_type_of(asked.question),
@@ -95,9 +93,7 @@ def _annotation(image_id: int, question_id: int, asked: Asked) -> dict:
             {"answer": answer, "answer_confidence": sure, "answer_id": number}
             for number, (answer, sure) in enumerate(told, start=1)
         ],
-        "image_id": image_id,
         "answer_type": asked.answer_type,
-        "question_id": question_id,
     }
 
 

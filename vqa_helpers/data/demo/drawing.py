@@ -1,6 +1,6 @@
 """Draw a scene: backdrop, furniture, hero and counted things, three times too large, then shrunk.
 
-Lengths are in canvas pixels: `side` is that of the square picture, `h` where the ground begins.
+`side` is that of the square canvas in pixels; `h` is where the ground begins, as a share of it.
 """
 
 import numpy as np
@@ -9,6 +9,8 @@ from PIL import Image, ImageDraw
 
 from vqa_helpers.data.demo.scenes import FLYING, PLACES, SKIES, WALLS, Scene
 from vqa_helpers.data.demo.shapes import DRAWINGS, Rgb, draw_strokes, rgb, shade, tinted
+
+Fill = str | tuple[int, ...]
 
 OVERSAMPLE = 3
 HERO_SHARE = 0.5  # of the picture's side
@@ -28,12 +30,12 @@ def draw_scene(scene: Scene, rng: Generator, size_px: int) -> Image.Image:
     side = size_px * OVERSAMPLE
     flying = scene.item in FLYING and not scene.indoors
     horizon = rng.uniform(0.62, 0.68) if flying else rng.uniform(0.34, 0.4)
-    canvas = _Canvas(scene, rng, side, horizon * side)
+    canvas = _Canvas(scene, rng, side, horizon)
     draw, flip = canvas.draw, 1 if scene.side == "left" else -1
     if scene.indoors:
         canvas.wall(0.74 if scene.side == "left" else 0.26)
     else:
-        canvas.sky((0.8 if scene.side == "left" else 0.2) * side)
+        canvas.sky(0.8 if scene.side == "left" else 0.2)
     getattr(canvas, scene.place.replace(" ", "_"))()
 
     x = 0.27 if scene.side == "left" else 0.73
@@ -52,8 +54,8 @@ def draw_scene(scene: Scene, rng: Generator, size_px: int) -> Image.Image:
 
     paint, edge = tinted(scene.item_color, rng), max(2, round(side * 0.0055))
     for x, y in places:
-        disc = _around(x * side, y * side, DISC_SHARE * share * side)
-        draw.ellipse(disc, fill=(255, 255, 255), outline=(205, 208, 214), width=side // 130)
+        rim = {"outline": (205, 208, 214), "width": side // 130}
+        canvas.dot(x, y, DISC_SHARE * share, (255, 255, 255), **rim)
     for x, y in places:
         flip = 1 if rng.random() < 0.5 else -1
         unit, at = share * rng.uniform(0.95, 1.05) * side / 2, (x * side, y * side)
@@ -85,10 +87,6 @@ def _item_places(
     return sorted(places, key=lambda place: place[1]), share
 
 
-def _around(x: float, y: float, r: float) -> list[float]:
-    return [x - r, y - r, x + r, y + r]
-
-
 def _gradient(top: Rgb, low: Rgb, rows: int) -> np.ndarray:
     """(rows, 1, 3) bytes running from `top` to `low`."""
     share = np.linspace(0.0, 1.0, max(rows, 1))[:, None, None]
@@ -96,19 +94,22 @@ def _gradient(top: Rgb, low: Rgb, rows: int) -> np.ndarray:
 
 
 class _Canvas:
-    """The picture under way; a method for each place draws its scenery."""
+    """The picture under way; a method for each place draws its scenery.
+
+    Places and lengths are shares of its side.
+    """
 
     def __init__(self, scene: Scene, rng: Generator, side: int, h: float) -> None:
         self.scene, self.rng, self.side, self.h = scene, rng, side, h
-        sky = SKIES.get(scene.sky, {"light": (1.0, 1.0, 1.0)})
+        sky, horizon = SKIES.get(scene.sky, {"light": (1.0, 1.0, 1.0)}), int(h * side)
         self.light = sky["light"]
         if scene.indoors:
             wall = rgb(WALLS[scene.wall])
-            above = _gradient(shade(wall, 0.08), shade(wall, -0.08), int(h))
+            above = _gradient(shade(wall, 0.08), shade(wall, -0.08), horizon)
         else:
-            above = _gradient(rgb(sky["top"]), rgb(sky["low"]), int(h))
+            above = _gradient(rgb(sky["top"]), rgb(sky["low"]), horizon)
         ground = self.lit(PLACES[scene.place]["ground"])
-        below = _gradient(shade(ground, 0.12), shade(ground, -0.14), side - int(h))
+        below = _gradient(shade(ground, 0.12), shade(ground, -0.14), side - horizon)
         column = np.concatenate([above, below])  # (side, 1, 3)
         pixels = np.ascontiguousarray(np.broadcast_to(column, (side, side, 3)))
         self.picture = Image.fromarray(pixels)
@@ -118,136 +119,135 @@ class _Canvas:
         """A colour in the light of the sky."""
         return tuple(int(c * f) for c, f in zip(rgb(color), self.light, strict=True))
 
-    def dot(self, x: float, y: float, r: float, fill: tuple[int, ...]) -> None:
-        self.draw.ellipse(_around(x, y, r * self.side), fill=fill)
+    def at(self, *shares: float) -> list[float]:
+        """Shares of the side in pixels."""
+        return [share * self.side for share in shares]
+
+    def line(self, *ends: float, fill: Fill, part: int) -> None:
+        """A line through points x, y, …, as wide as that part of the side."""
+        self.draw.line(self.at(*ends), fill=fill, width=self.side // part)
+
+    def box(self, *corners: float, fill: Fill) -> None:
+        self.draw.rectangle(self.at(*corners), fill=fill)
+
+    def dot(self, x: float, y: float, r: float, fill: Fill, **outline) -> None:
+        self.draw.ellipse(self.at(x - r, y - r, x + r, y + r), fill=fill, **outline)
 
     def scattered(self, count: int, top: float) -> np.ndarray:
         """(count, 2) places between `top` and the lower edge."""
-        return self.rng.uniform((0, top), (self.side, self.side), (count, 2))
+        return self.rng.uniform((0, top), (1, 1), (count, 2))
 
     def wall(self, x: float) -> None:
         """What hangs or stands at the wall of a room, on the side away from the hero."""
-        h, side, place = self.h, self.side, self.scene.place
-        self.draw.line([0, h, side, h], fill=(96, 72, 60), width=side // 64)
-        at = (x * side, h)
-        draw_strokes(self.draw, DRAWINGS["furniture"][place], at, 0.22 * side, side // 150)
+        self.line(0, self.h, 1, self.h, fill=(96, 72, 60), part=64)
+        strokes, edge = DRAWINGS["furniture"][self.scene.place], self.side // 150
+        draw_strokes(self.draw, strokes, self.at(x, self.h), 0.22 * self.side, edge)
 
     def sky(self, x: float) -> None:
         """Sun, moon, stars or clouds, on the side away from the hero."""
-        sky, side, rng = self.scene.sky, self.side, self.rng
+        sky, rng = self.scene.sky, self.rng
         if sky in ("sunny", "sunset"):
-            y = 0.13 * side if sky == "sunny" else self.h - 0.05 * side
+            y = 0.13 if sky == "sunny" else self.h - 0.05
             disc = (255, 236, 110) if sky == "sunny" else (255, 120, 60)
             for r, alpha in ((0.15, 60), (0.12, 90), (0.085, 255)):
                 self.dot(x, y, r, (*disc, alpha))
         elif sky == "night":
-            self.dot(x, 0.13 * side, 0.08, (250, 246, 214))
-            self.dot(x - 0.035 * side, 0.11 * side, 0.07, (18, 22, 58))
+            self.dot(x, 0.13, 0.08, (250, 246, 214))
+            self.dot(x - 0.035, 0.11, 0.07, (18, 22, 58))
             for _ in range(14):
-                self.dot(rng.uniform(0, side), rng.uniform(0, self.h), 0.006, (255, 255, 230))
+                self.dot(rng.uniform(0, 1), rng.uniform(0, self.h), 0.006, (255, 255, 230))
         else:
             tone = (246, 248, 250) if sky != "rainy" else (66, 74, 90)
             for column in range(3):
-                middle = (0.18 + 0.32 * column + rng.uniform(-0.06, 0.06)) * side
-                y = rng.uniform(0.06, 0.15) * side
+                middle = 0.18 + 0.32 * column + rng.uniform(-0.06, 0.06)
+                y = rng.uniform(0.06, 0.15)
                 for dx, dy, r in ((-0.09, 0.02, 0.06), (0, -0.01, 0.08), (0.09, 0.02, 0.065)):
-                    self.dot(middle + dx * side, y + dy * side, r, tone)
+                    self.dot(middle + dx, y + dy, r, tone)
 
     def fall(self) -> None:
         """Rain or snow over everything."""
-        side = self.side
         for x, y in self.scattered(46, 0):
             if self.scene.sky == "rainy":
-                ends = [x, y, x - 0.02 * side, y + 0.07 * side]
-                self.draw.line(ends, fill=(190, 214, 240, 190), width=side // 110)
+                self.line(x, y, x - 0.02, y + 0.07, fill=(190, 214, 240, 190), part=110)
             else:
                 self.dot(x, y, 0.011, (255, 255, 255, 235))
 
     def beach(self) -> None:
-        side, h = self.side, self.h
-        shore = h + 0.1 * side
-        self.draw.rectangle([0, h, side, shore], fill=self.lit("#3496ce"))
-        self.draw.line([0, shore, side, shore], fill=(250, 250, 250), width=side // 50)
+        shore = self.h + 0.1
+        self.box(0, self.h, 1, shore, fill=self.lit("#3496ce"))
+        self.line(0, shore, 1, shore, fill=(250, 250, 250), part=50)
         sand = shade(self.lit(PLACES["beach"]["ground"]), -0.25)
-        for x, y in self.scattered(40, h + 0.12 * side):
+        for x, y in self.scattered(40, self.h + 0.12):
             self.dot(x, y, 0.006, sand)
 
     def park(self) -> None:
-        side, h, rng = self.side, self.h, self.rng
         for i in range(5):
-            x, r = (0.1 + 0.2 * i + rng.uniform(-0.05, 0.05)) * side, rng.uniform(0.06, 0.09) * side
-            self.draw.rectangle([x - r / 7, h - r, x + r / 7, h], fill=self.lit("#604228"))
-            self.draw.ellipse(_around(x, h - 1.3 * r, r), fill=self.lit("#227030"))
-        for x, y in self.scattered(60, h):
-            tip, top = 0.012 * side, y - 0.03 * side
-            blade = [(x - tip, top), (x, y), (x + tip, top)]
-            self.draw.line(blade, fill=self.lit("#3a842c"), width=side // 120)
+            x, r = 0.1 + 0.2 * i + self.rng.uniform(-0.05, 0.05), self.rng.uniform(0.06, 0.09)
+            self.box(x - r / 7, self.h - r, x + r / 7, self.h, fill=self.lit("#604228"))
+            self.dot(x, self.h - 1.3 * r, r, self.lit("#227030"))
+        for x, y in self.scattered(60, self.h):
+            blade = x - 0.012, y - 0.03, x, y, x + 0.012, y - 0.03
+            self.line(*blade, fill=self.lit("#3a842c"), part=120)
 
     def street(self) -> None:
-        side, h, draw = self.side, self.h, self.draw
         glass = "#ffe278" if self.scene.sky in ("night", "sunset") else "#cee2ee"
         for i, wall in enumerate(("#a86e5c", "#888296", "#bea07a", "#788e96")):
-            left, top = i * side / 4, h - self.rng.uniform(0.14, 0.27) * side
-            draw.rectangle([left, top, left + side / 4, h], fill=self.lit(wall))
-            for y in np.arange(top + 0.025 * side, h - 0.04 * side, 0.065 * side):
+            left, top = i / 4, self.h - self.rng.uniform(0.14, 0.27)
+            self.box(left, top, left + 1 / 4, self.h, fill=self.lit(wall))
+            for y in np.arange(top + 0.025, self.h - 0.04, 0.065):
                 for column in range(3):
-                    x = left + (0.035 + 0.07 * column) * side
-                    draw.rectangle([x, y, x + 0.04 * side, y + 0.035 * side], fill=glass)
-        draw.rectangle([0, h, side, h + 0.05 * side], fill=self.lit("#b0aca6"))
+                    x = left + 0.035 + 0.07 * column
+                    self.box(x, y, x + 0.04, y + 0.035, fill=glass)
+        self.box(0, self.h, 1, self.h + 0.05, fill=self.lit("#b0aca6"))
         for i in range(4):
-            x = (0.02 + 0.27 * i) * side
-            draw.rectangle([x, 0.8 * side, x + 0.14 * side, 0.83 * side], fill=(244, 240, 220))
+            x = 0.02 + 0.27 * i
+            self.box(x, 0.8, x + 0.14, 0.83, fill=(244, 240, 220))
 
     def farm(self) -> None:
-        side, h = self.side, self.h
         for i in range(-6, 7):
-            furrow = [(0.5 + 0.04 * i) * side, h, (0.5 + 0.24 * i) * side, side]
-            self.draw.line(furrow, fill=self.lit("#927028"), width=side // 70)
-        xs = np.linspace(0.03, 0.97, 8) * side
-        posts = [[x, h - 0.08 * side, x, h + 0.02 * side] for x in xs]
-        for rail in [*posts, [0, h - 0.05 * side, side, h - 0.05 * side]]:
-            self.draw.line(rail, fill=(246, 240, 226), width=side // 65)
+            furrow = 0.5 + 0.04 * i, self.h, 0.5 + 0.24 * i, 1
+            self.line(*furrow, fill=self.lit("#927028"), part=70)
+        xs = np.linspace(0.03, 0.97, 8)
+        posts = [[x, self.h - 0.08, x, self.h + 0.02] for x in xs]
+        for rail in [*posts, [0, self.h - 0.05, 1, self.h - 0.05]]:
+            self.line(*rail, fill=(246, 240, 226), part=65)
 
     def lake(self) -> None:
-        side, h = self.side, self.h
         for i in range(3):
-            x = (0.15 + 0.35 * i) * side
-            hill = [x - 0.3 * side, h - 0.1 * side, x + 0.3 * side, h + 0.1 * side]
+            x = 0.15 + 0.35 * i
+            hill = self.at(x - 0.3, self.h - 0.1, x + 0.3, self.h + 0.1)
             self.draw.pieslice(hill, 180, 360, fill=self.lit("#4a805c"))
-        for x, y in self.scattered(22, h + 0.03 * side):
-            wave = [x - 0.05 * side, y, x + 0.05 * side, y + 0.03 * side]
-            self.draw.arc(wave, 200, 340, fill=(206, 232, 244), width=side // 110)
+        for x, y in self.scattered(22, self.h + 0.03):
+            wave = self.at(x - 0.05, y, x + 0.05, y + 0.03)
+            self.draw.arc(wave, 200, 340, fill=(206, 232, 244), width=self.side // 110)
 
     def mountains(self) -> None:
-        side, h, foot = self.side, self.h, 0.24 * self.side
         for i, height in enumerate((0.2, 0.27, 0.18)):
-            x, top = (0.14 + 0.36 * i) * side, h - height * side
-            self.draw.polygon([(x - foot, h), (x, top), (x + foot, h)], fill=self.lit("#707a94"))
-            snow, notch = top + (h - top) * 0.4, top + (h - top) * 0.3
-            cap = [(x - foot * 0.4, snow), (x, top), (x + foot * 0.4, snow), (x, notch)]
+            x, h, top = 0.14 + 0.36 * i, self.h, self.h - height
+            rock = self.at(x - 0.24, h, x, top, x + 0.24, h)
+            self.draw.polygon(rock, fill=self.lit("#707a94"))
+            snow, notch = top + height * 0.4, top + height * 0.3
+            cap = self.at(x - 0.24 * 0.4, snow, x, top, x + 0.24 * 0.4, snow, x, notch)
             self.draw.polygon(cap, fill=self.lit("#fafcff"))
-        for x, y in self.scattered(30, h):
+        for x, y in self.scattered(30, self.h):
             self.dot(x, y, 0.006, self.lit("#c4d4ea"))
 
     def kitchen(self, dark: str = "#786054") -> None:
-        rows, width = np.linspace(self.h, self.side, 6), self.side / 8
+        rows = np.linspace(self.h, 1, 6)
         for row in range(5):
             for column in range(row % 2, 8, 2):
-                x = column * self.side / 8
-                self.draw.rectangle([x, rows[row], x + width, rows[row + 1]], fill=dark)
+                self.box(column / 8, rows[row], (column + 1) / 8, rows[row + 1], fill=dark)
 
     def bathroom(self) -> None:
         self.kitchen("#60b0bc")
 
     def bedroom(self) -> None:
-        side, h = self.side, self.h
-        for i, y in enumerate(np.linspace(h, side, 8)):
-            x = (0.2 + 0.37 * i) % 1.0 * side
-            for board in ([0, y, side, y], [x, y, x, y + (side - h) / 7]):
-                self.draw.line(board, fill=(126, 82, 46), width=side // 110)
+        for i, y in enumerate(np.linspace(self.h, 1, 8)):
+            x = (0.2 + 0.37 * i) % 1.0
+            for board in ([0, y, 1, y], [x, y, x, y + (1 - self.h) / 7]):
+                self.line(*board, fill=(126, 82, 46), part=110)
 
     def living_room(self) -> None:
-        side, h = self.side, self.h
-        self.draw.ellipse([0.04 * side, h + 0.1 * side, 0.96 * side, 0.99 * side], fill="#d6aa6e")
-        inner = [0.1 * side, h + 0.14 * side, 0.9 * side, 0.95 * side]
-        self.draw.ellipse(inner, outline=(148, 64, 66), width=side // 60)
+        self.draw.ellipse(self.at(0.04, self.h + 0.1, 0.96, 0.99), fill="#d6aa6e")
+        inner = self.at(0.1, self.h + 0.14, 0.9, 0.95)
+        self.draw.ellipse(inner, outline=(148, 64, 66), width=self.side // 60)
