@@ -35,7 +35,7 @@ def test_a_list_of_one_s_own_may_be_shorter(tmp_path):
 
 def test_every_public_source(tmp_path):
     table = source_list(tmp_path).set_index("source")
-    assert list(table.index) == list(read_sources())
+    assert list(table.index) == [source.name for source in read_sources().sources]
     assert table.loc["coco-val2014", "download"] == "6.6 GB"
     assert table.loc["use", "download"] == "size not published"
     assert set(table["state"]) == {"not here"}

@@ -3,8 +3,6 @@
 import codecs
 from pathlib import Path
 
-import numpy as np
-
 from vqa_helpers.data.formats import (
     DecodeError,
     Result,
@@ -14,7 +12,8 @@ from vqa_helpers.data.formats import (
     read_questions,
 )
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.metrics import Normaliser, by, normalised, percent, vqa_scores
+from vqa_helpers.evaluation.baselines import hits
+from vqa_helpers.evaluation.metrics import Normaliser, by, percent, vqa_scores
 
 SHAPE = 'a list of {"question_id": number, "answer": text} is expected'
 
@@ -25,8 +24,7 @@ def evaluate_results(
     """The official report: accuracy overall, per answer type and per question type, percent.
 
     Where a question has fewer than ten answers the VQA accuracy is not defined: those three are
-    None. `top1` is the share of answers that are the target word for word, `top1_normalised` of
-    those that are once both are normalised.
+    None. `top1` is the share of answers that are the target word for word.
 
     Raises:
         InputError: for a malformed file, or results that `validate_results` refuses.
@@ -36,15 +34,11 @@ def evaluate_results(
     answers = [given[number] for number in table["question_id"].tolist()]
     scores = vqa_scores(answers, table, normaliser)
     defined = scores is not None
-    exact = np.array(answers, dtype=object) == table["answer"].to_numpy()
-    pairs = zip(answers, table["answer"], strict=True)
-    alike = [normalised(answer) == normalised(target) for answer, target in pairs]
     return {
         "overall": percent(scores) if defined else None,
         "per_answer_type": by(scores, table["answer_type"]) if defined else None,
         "per_question_type": by(scores, table["question_type"]) if defined else None,
-        "top1": percent(exact),
-        "top1_normalised": percent(exact | alike),
+        "top1": percent(hits(answers, table)),
         "questions": len(table),
         "normaliser": normaliser,
     }

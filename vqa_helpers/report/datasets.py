@@ -9,7 +9,7 @@ import pandas as pd
 from vqa_helpers.data.catalogue import ENTRIES, Entry
 from vqa_helpers.data.folder import MANIFEST
 from vqa_helpers.data.public.download import HERE, state
-from vqa_helpers.data.public.sources import Sources, read_sources
+from vqa_helpers.data.public.sources import Source, read_sources
 
 PHOTOGRAPH_KB = 160  # of a COCO photograph: an archive's bytes over its images
 DRAWN_BYTES = 10_000_000  # of the demo
@@ -18,11 +18,11 @@ DRAWN_BYTES = 10_000_000  # of the demo
 def dataset_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
     """Every named dataset, a row each: source, questions, images, size of its photographs, licence,
     state, what it is."""
-    known = read_sources(sources)
+    known = {source.name: source for source in read_sources(sources).sources}
     return pd.DataFrame([_row(name, entry, root, known) for name, entry in ENTRIES.items()])
 
 
-def _row(name: str, entry: Entry, root: Path, known: Sources) -> dict[str, object]:
+def _row(name: str, entry: Entry, root: Path, known: dict[str, Source]) -> dict[str, object]:
     drawn = entry.release is None
     archives = [f"coco-{subset}" for subset in entry.subsets] if entry.whole else []
     needed = [] if drawn else [entry.release, *archives]
@@ -51,7 +51,7 @@ def source_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
     rows = [
         (one.name, len(one.files), _in_words(one.bytes), one.licence, str(root / one.folder),
          state(one, root), one.about)
-        for one in read_sources(sources).values()
+        for one in read_sources(sources).sources
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 

@@ -33,9 +33,9 @@ def own(tmp_path, content):
 def test_the_packages_own():
     sources = read_sources()
     coco = ["coco-train2014", "coco-val2014", "coco-test2014", "coco-test2015"]
-    assert list(sources) == ["v1", "v2", *coco, "glove", "use"]
-    assert all(source.licence and source.files for source in sources.values())
-    unknown = {name for name, source in sources.items() if source.files[0].sha256 is None}
+    assert [source.name for source in sources.sources] == ["v1", "v2", *coco, "glove", "use"]
+    assert all(source.licence and source.files for source in sources.sources)
+    unknown = {source.name for source in sources.sources if source.files[0].sha256 is None}
     assert unknown == {"use"} and sources["coco-val2014"].bytes == 6_645_013_297
     photograph = "http://images.cocodataset.org/val2014/COCO_val2014_000000000042.jpg"
     assert sources.photograph("val2014", 42) == photograph
@@ -61,8 +61,7 @@ WRONG = {
         "sources": [OWN["sources"] * 2],
     },
     "source": {
-        "name": [""], "folder": ["../up", "/etc", "a//b", ".hidden", ""], "files": [[]],
-        "expands": [0], "unpack": ["yes"],
+        "name": [""], "folder": ["../up", "/etc", "a//b", ".hidden"], "files": [[]], "expands": [0],
     },
     "file": {
         "url": ["file:///etc/a.zip", "http:///a.zip", "http://[x/a.zip", "http://host/"],

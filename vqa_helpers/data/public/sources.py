@@ -77,32 +77,17 @@ class Source:
         return None if None in lengths else sum(lengths)
 
 
-class Sources(dict[str, Source]):
-    """Sources by name, in the order of the list; a name that is not there is an `InputError`.
+@dataclass(frozen=True)
+class Sources:
+    """The list of public files.
 
     Attributes:
+        sources: all of them; one is found by its name, as in `sources["glove"]`.
         single_image: the address of one photograph, with {subset} and {name} left open.
     """
 
-    def __init__(self, sources: tuple[Source, ...], single_image: str) -> None:
-        super().__init__({source.name: source for source in sources})
-        self.single_image = single_image
-
-    def __missing__(self, name: str) -> Source:
-        raise InputError(f"{name!r}: no such download; there are {', '.join(self)}")
-
-    def photograph(self, subset: str, image_id: int) -> str:
-        """The address of one COCO photograph of a subset: "train2014", "val2014"."""
-        name = PHOTOGRAPH.format(subset=subset, image_id=image_id)
-        return self.single_image.replace("{subset}", subset).replace("{name}", name)
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """The JSON file."""
-
-    single_image: _Address
     sources: tuple[Source, ...]
+    single_image: _Address
 
     def __post_init__(self) -> None:
         if not ("{subset}" in self.single_image and "{name}" in self.single_image):
@@ -111,6 +96,17 @@ class _Listed:
         used += [f"{source.folder}/{file.name}" for source in self.sources for file in source.files]
         if twice := [name for name in used if used.count(name) > 1]:
             raise ValueError(f"two entries are called {twice[0]!r}; give each its own name")
+
+    def __getitem__(self, name: str) -> Source:
+        named = {source.name: source for source in self.sources}
+        if name not in named:
+            raise InputError(f"{name!r}: no such download; there are {', '.join(named)}")
+        return named[name]
+
+    def photograph(self, subset: str, image_id: int) -> str:
+        """The address of one COCO photograph of a subset: "train2014", "val2014"."""
+        name = PHOTOGRAPH.format(subset=subset, image_id=image_id)
+        return self.single_image.replace("{subset}", subset).replace("{name}", name)
 
 
 def read_sources(path: Path | None = None) -> Sources:
@@ -126,9 +122,8 @@ def read_sources(path: Path | None = None) -> Sources:
     own = resources.files("vqa_helpers.data.public") / "sources.json"
     try:
         text = own.read_bytes() if path is None else Path(path).expanduser().read_bytes()
-        listed = msgspec.json.decode(text, type=_Listed)
+        return msgspec.json.decode(text, type=Sources)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path or own}: {error}; mend the list or leave it out") from error
-    return Sources(listed.sources, listed.single_image)
