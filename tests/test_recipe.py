@@ -30,8 +30,7 @@ GUSE = PRESETS["GUSE_VGG"]
     ("slot", "wanted", "choice", "shown"),
     [
         ("vision", "resnet50", piece(StoredFeatures, "resnet50"), "vision=resnet50"),
-        ("vision", "NetworkInLoop", piece(NetworkInLoop, "vgg16"),
-         "vision=NetworkInLoop+vision.network=vgg16"),
+        ("vision", "NetworkInLoop", piece(NetworkInLoop, "vgg16"), "vision=NetworkInLoop"),
         ("language", "WordLSTM", Choice(WordLSTM), "language=WordLSTM"),
         ("fusion", "Concatenation", Choice(Concatenation), "fusion=Concatenation"),
         ("fusion", piece(Product, width=8), piece(Product, width=8),
@@ -199,15 +198,13 @@ def test_values_are_spelt_fit_for_a_folder(value, spelt):
 @pytest.mark.parametrize(
     ("words", "settings"),
     [
-        ([], [{}]),
-        (["a=1"], [{"a": "1"}]),
+        ([], [{}]), (["a=1"], [{"a": "1"}]),
         (["a=1,2", "b=x"], [{"a": "1", "b": "x"}, {"a": "2", "b": "x"}]),
         (["a=1,2", "b=3,4"], [{"a": a, "b": b} for a in "12" for b in "34"]),
         (["h=[512,256],[64]"], [{"h": "[512,256]"}, {"h": "[64]"}]),
-        (["h=[512,256]"], [{"h": "[512,256]"}]),
-        (["path=a=b"], [{"path": "a=b"}]),
+        (["h=[512,256]"], [{"h": "[512,256]"}]), (["path=a=b"], [{"path": "a=b"}]),
     ],
-)
+)  # fmt: skip
 def test_settings_with_several_values_are_a_sweep(words, settings):
     assert read_settings(words) == settings
 

@@ -207,9 +207,9 @@ import sys
 import tensorflow as tf
 
 class Encoder(tf.Module):
-    def __init__(self, width, most=1.0):
+    def __init__(self, width):
         super().__init__()
-        self.frequencies = tf.Variable(tf.linspace(0.1, most, width))
+        self.frequencies = tf.Variable(tf.linspace(0.1, 1.0, width))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def __call__(self, texts):
@@ -218,15 +218,14 @@ class Encoder(tf.Module):
 
 for width, folder in ((512, sys.argv[1]), (16, sys.argv[2])):
     tf.saved_model.save(Encoder(width), folder)
-tf.saved_model.save(Encoder(512, float("nan")), sys.argv[3])
 """
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Real SavedModels, 512 and 16 wide, and one of no numbers, made by TensorFlow in a process of its own."""
+    """Real SavedModels, 512 and 16 wide, made by TensorFlow in a process of its own."""
     folder = tmp_path_factory.mktemp("models")
-    paths = folder / "right", folder / "narrow", folder / "nan"
+    paths = folder / "right", folder / "narrow"
     command = [sys.executable, "-c", BUILD, *map(str, paths)]
     built = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert built.returncode == 0, built.stderr[-2000:]
@@ -243,12 +242,7 @@ def test_real_saved_model_in_its_real_process(tmp_path, models, monkeypatch, cap
     first = embed_sentences(questions, str(models[0]), cache=cache)
     assert first.shape == (600, 512) and first.dtype == np.float32
     assert ("tensorflow" in sys.modules) == here
-    # The same model where TensorFlow Hub would have put it, asked for some, in another order.
-    shutil.copytree(models[0], tmp_path / "hub" / HUB_NAME)
-    some = [599, 3, 511, 512, 3]
-    hub = embed_sentences([questions[i] for i in some], USE, cache=tmp_path / "new")
-    np.testing.assert_allclose(hub, first[some], atol=1e-6)
-    assert len(np.unique(hub.round(3), axis=0)) == 4
+    assert len(np.unique(first.round(3), axis=0)) > 300  # of the 1,000 buckets
     monkeypatch.setattr(sentences, "embed_in_subprocess", None)  # what was asked is kept
     again = embed_sentences(questions[::-1], str(models[0]), cache=cache)
     np.testing.assert_array_equal(again[::-1], first)
@@ -259,7 +253,6 @@ def test_real_saved_model_in_its_real_process(tmp_path, models, monkeypatch, cap
 def test_real_tensorflow_refuses_other_and_broken_models(tmp_path, models):
     for folder, message in (
         (models[1], r"narrow: .*shape \(3, 16\) .*expected \(3, 512\)"),
-        (models[2], "not finite"),
         (saved_model(tmp_path / "m"), "cannot load this SavedModel"),
     ):
         with pytest.raises(InputError, match=message) as caught:

@@ -100,7 +100,7 @@ def judged(*rows: tuple, vqa: list[float] | None = None) -> pd.DataFrame:
     numbers = range(1, len(rows) + 1)
     asked = {"question_id": numbers, "image_id": numbers, "question": [row[0] for row in rows],
              "question_type": "what", "answer_type": "other", "answer": [row[1] for row in rows]}  # fmt: skip
-    said = {"question_id": numbers, "answers": [row[2] for row in rows],
+    said = {"question_id": numbers, "answers": [row[2] for row in rows], "truth": asked["answer"],
             "probabilities": [row[3] for row in rows], "vqa": vqa or [None] * len(rows)}  # fmt: skip
     return judge(pd.DataFrame(said), pd.DataFrame(asked))
 

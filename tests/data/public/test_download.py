@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.builders import write_json
 from tests.calling import python
-from tests.data.public.server import cut, other, status
+from tests.data.public.server import cut, endless, other, status
 from vqa_helpers import files
 from vqa_helpers.data.public import download as module
 from vqa_helpers.data.public import web

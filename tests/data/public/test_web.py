@@ -103,12 +103,10 @@ def test_what_is_asked_for_after_a_cut(server, path, told, replies, ranges):
 @pytest.mark.parametrize(
     ("part", "ranges"),
     [
-        (OTHER[:100_000], ["bytes=100000-", None]),
-        (CONTENT, ["bytes=200000-"]),
-        (OTHER, ["bytes=200000-", None]),
-        (CONTENT + b"more", [None]),
+        (OTHER[:100_000], ["bytes=100000-", None]), (CONTENT, ["bytes=200000-"]),
+        (OTHER, ["bytes=200000-", None]), (CONTENT + b"more", [None]),
     ],
-)
+)  # fmt: skip
 def test_parts_that_lie_there(server, path, part, ranges):
     part_of(path).write_bytes(part)
     fetch(server.file("/a.zip", CONTENT), path)
