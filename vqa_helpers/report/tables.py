@@ -55,7 +55,8 @@ def results_table(experiments: Runs) -> pd.DataFrame:
     little to be compared are left out and logged.
     """
     rows = [_result(*pair) for pair in readable(experiments)]
-    return pd.DataFrame(rows, columns=list(RESULT_COLUMNS))
+    table = pd.DataFrame(rows, columns=list(RESULT_COLUMNS))
+    return table.astype({"px": "Int64"})  # whole numbers, or none
 
 
 def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
