@@ -21,11 +21,10 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from training import ANSWERS, LOSS, VOCABULARY, build_model, take_turns, train_epoch, train_plainly
+from training import ANSWERS, LOSS, build, take_turns, train_epoch, train_plainly
 
 from features import photographs
 from vqa_helpers.environment import pick_device
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS
 from vqa_helpers.presets import find_preset
 from vqa_helpers.recipe import Recipe
 from vqa_helpers.training import image_rows
@@ -47,10 +46,7 @@ class OnDemand:
 
 
 def trainer_of(recipe: Recipe, size: int, device: str) -> Trainer:
-    torch.manual_seed(0)
-    usual = {"vision": {"weights": "random", "size_px": size},
-             "language": {"encoder": HASHED_NGRAMS}}  # fmt: skip
-    model = build_model(recipe.choices, VOCABULARY, ANSWERS, usual)
+    model = build(recipe, device, size)
     return Trainer(model, recipe.training, LOSS, Accelerator(cpu=device == "cpu"))
 
 

@@ -94,10 +94,10 @@ def draw(model: VQAModel, questions: int, device: str) -> Drawn:
     return Drawn(texts, Examples(read, *map(torch.from_numpy, (rows, target))), images)
 
 
-def build(recipe: Recipe, device: str) -> VQAModel:
+def build(recipe: Recipe, device: str, size_px: int = SIZE_PX) -> VQAModel:
     """The model of a preset; every one of them begins alike."""
     torch.manual_seed(0)
-    usual = {"vision": {"weights": "random", "size_px": SIZE_PX},
+    usual = {"vision": {"weights": "random", "size_px": size_px},
              "language": {"encoder": HASHED_NGRAMS}}  # fmt: skip
     model = build_model(recipe.choices, VOCABULARY, ANSWERS, usual)
     if isinstance(model.language, GloveBiLSTM):
