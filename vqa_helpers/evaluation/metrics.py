@@ -4,8 +4,7 @@ Works on tables of questions and lists of answers, hundreds of thousands at once
 models.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -108,49 +107,41 @@ def vqa_scores(
     return Annotators(table["answers"], normaliser).score(predictions)
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What each question of a split got, 0 to 1.
-
-    Attributes:
-        top1: (N,) the first answer is the target, word for word.
-        top5: (N,) the target is among the first five.
-        vqa: (N,) the official accuracy of the first answer; None where it is not defined.
-        best: (N,) the highest official accuracy within the vocabulary; None where not defined.
-    """
-
-    top1: np.ndarray
-    top5: np.ndarray
-    vqa: np.ndarray | None
-    best: np.ndarray | None
-
-
 def score(
     table: pd.DataFrame, ranked: Sequence[Sequence[str]], vocabulary: AnswerVocabulary
-) -> Scores:
-    """Score every question of an answered split.
+) -> dict[str, np.ndarray | None]:
+    """Score every question of an answered split, 0 to 1.
 
     Args:
         table: the split, (N) rows.
         ranked: for each question the most probable answers, best first.
         vocabulary: the answers the model can give.
+
+    Returns:
+        top1: (N,) the first answer is the target, word for word.
+        top5: (N,) the target is among the first five.
+        vqa: (N,) the official accuracy of the first answer; None where it is not defined.
+        best: (N,) the highest official accuracy within the vocabulary; None where not defined.
     """
     pairs = list(zip(ranked, table["answer"].tolist(), strict=True))
     top1 = np.array([float(answers[0] == truth) for answers, truth in pairs])
     top5 = np.array([float(truth in answers[:TOP]) for answers, truth in pairs])
-    if not has_official_answers(table):
-        return Scores(top1, top5, None, None)
-    annotators = Annotators(table["answers"])
-    vqa = annotators.score([answers[0] for answers in ranked])
-    return Scores(top1, top5, vqa, annotators.best(vocabulary.answers))
+    vqa = best = None
+    if has_official_answers(table):
+        annotators = Annotators(table["answers"])
+        vqa = annotators.score([answers[0] for answers in ranked])
+        best = annotators.best(vocabulary.answers)
+    return {"top1": top1, "top5": top5, "vqa": vqa, "best": best}
 
 
-def measure(table: pd.DataFrame, scores: Scores, vocabulary: AnswerVocabulary) -> dict:
+def measure(
+    table: pd.DataFrame, scores: Mapping[str, np.ndarray | None], vocabulary: AnswerVocabulary
+) -> dict:
     """Every score of a split, in percent.
 
     Args:
         table: an answered split, (N) rows.
-        scores: of its questions.
+        scores: of its questions, as `score` gives them.
         vocabulary: the answers the model can give.
 
     Returns:
@@ -158,10 +149,10 @@ def measure(table: pd.DataFrame, scores: Scores, vocabulary: AnswerVocabulary) -
         not defined), over all questions and per answer type and question type; and the ceiling:
         what a model that always chose right within the vocabulary would reach.
     """
-    named = {"top1": scores.top1, "top5": scores.top5, "vqa": scores.vqa}
+    named = {name: scores[name] for name in ("top1", "top5", "vqa")}
     kinds = [pd.Series("all", table.index), table["answer_type"], table["question_type"]]
     overall, answer_types, question_types = per_kind(named, kinds, table["image_id"].to_numpy())
-    best = None if scores.best is None else percent(scores.best)
+    best = None if scores["best"] is None else percent(scores["best"])
     return {
         "questions": len(table),
         "images": int(table["image_id"].nunique()),

@@ -57,17 +57,18 @@ def measure_run(
         }
         if split in answered:
             scores = score(table, ranked, vocabulary)
+            top1, vqa = scores["top1"], scores["vqa"]
             best = best_guesser(guesses[split], table)
             blind = guesses[split][best]
             metrics[split] = {
                 **measure(table, scores, vocabulary),
-                "calibration": calibrate(probabilities[:, 0].numpy(), scores.top1),
+                "calibration": calibrate(probabilities[:, 0].numpy(), top1),
                 "baselines": measure_guesses(guesses[split], table),
-                "against_blind": against(best, scores.top1, hits(blind, table), table["image_id"]),
+                "against_blind": against(best, top1, hits(blind, table), table["image_id"]),
             }
             columns |= {"truth": table["answer"].tolist(), "blind": blind}
-            if scores.vqa is not None:
-                columns["vqa"] = scores.vqa.round(6).tolist()
+            if vqa is not None:
+                columns["vqa"] = vqa.round(6).tolist()
         entries = zip(*columns.values(), strict=True)
         rows += [dict(zip(columns, entry, strict=True)) for entry in entries]
     write_predictions(folder / PREDICTIONS, rows)
