@@ -32,15 +32,12 @@ def test_the_commit_is_of_this_project_or_of_none(tmp_path):
 
     def git(*arguments: str) -> None:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run(
-            ["git", *identity, "-C", str(package.parent), *arguments], check=True,
-            capture_output=True,
-        )  # fmt: skip
+        subprocess.run(["git", *identity, *arguments], cwd=package.parent, check=True)
 
-    git("init")
+    git("init", "-q")
     assert environment._checkout(package) is None  # no commit yet
     git("add", ".")
-    git("commit", "-m", "first", "--no-verify")
+    git("commit", "-qm", "first", "--no-verify")
     clean = environment._checkout(package)
     assert len(clean["commit"]) == 40 and clean["dirty"] is False
     (package.parent / "notebook.ipynb").write_text("{ }")

@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -59,24 +58,6 @@ def test_what_fails_half_way_leaves_the_old_file_alone(tmp_path, monkeypatch, st
         assert raised.value.filename == str(path)
         assert remedy(error).startswith("free some space")
     assert remedy(OSError(errno.EACCES, "denied")).startswith("mend that")
-
-
-def test_a_reader_never_sees_half_a_file(tmp_path):
-    path, seen, done = tmp_path / "a", set(), threading.Event()
-    write_bytes(path, b"0" * 100_000)
-
-    def read():
-        while not done.is_set():
-            content = path.read_bytes()
-            seen.add((len(content), len(set(content))))
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    for digit in b"123456789" * 3:
-        write_bytes(path, bytes([digit]) * 100_000)
-    done.set()
-    reader.join()
-    assert seen == {(100_000, 1)}
 
 
 def test_sums_are_those_of_sha256sum(tmp_path):

@@ -1,12 +1,8 @@
-"""A small folder, and the real data where this machine has them."""
-
-from pathlib import Path
+"""A small folder, and its entries changed."""
 
 import pytest
 
 from tests.builders import read_json, write_dataset, write_json
-
-REAL = Path(__file__).parents[2] / ".." / "shared" / "data"
 
 
 @pytest.fixture
@@ -26,13 +22,3 @@ def edit():
         write_json(path, content)
 
     return change_entries
-
-
-@pytest.fixture
-def real():
-    def find(name):
-        if not (REAL / name).is_dir():
-            pytest.skip(f"the real data {name} are not on this machine")
-        return REAL / name
-
-    return find

@@ -159,11 +159,3 @@ def test_images_missing_damaged_doubled_and_too_large(folder, monkeypatch):
     shutil.rmtree(images)
     check = check_folder(folder)
     assert check.problems == [] and "holds no image that is asked about" in check.notes[0]
-
-
-@pytest.mark.parametrize("name", ["coco_sample", "daquar", "vqa2_text"])
-def test_real_data(real, name):
-    check = check_folder(real(name), images="open" if name == "coco_sample" else "names")
-    assert check.problems == []
-    if name == "vqa2_text":
-        assert check.splits["validation"]["coverage"] == pytest.approx(87.9, abs=0.1)

@@ -16,9 +16,6 @@ def test_every_dataset_with_all_that_is_asked(tmp_path):
     assert table.loc["A", "on disk"] == "16.0 MB" and table.loc["100k", "on disk"] == "6.6 GB"
     assert table.loc["demo", "state"] == "not drawn yet"
     assert table.loc["C", "state"] == "not built; lacks v1"
-
-
-def test_what_is_built_says_so(tmp_path):
     write_json(write_dataset(tmp_path / "C", images=2) / "dataset.json", {})
     assert dataset_list(tmp_path).set_index("dataset").loc["C", "state"] == "built"
 

@@ -8,7 +8,7 @@ from tests.report.samples import texts
 from vqa_helpers.errors import InputError
 from vqa_helpers.report import figures
 from vqa_helpers.report.study import study_curves
-from vqa_helpers.runs import HISTORY, Experiment, Run, write_history
+from vqa_helpers.runs import HISTORY, Run, write_history
 
 BROKEN_FORMULA = r"$\frac{ what costs $5"
 
@@ -146,9 +146,3 @@ def test_confusions_are_percent_of_the_row(asked):
     assert labels(figure.axes[0]) == ["$a", "b"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["100", "100"]
     assert texts(figure)
-
-
-def test_an_experiment_is_taken_as_it_is_or_as_runs(write):
-    run = write()
-    for given in (run, [run], Experiment("1.e", "demo", (run,))):
-        assert "Reliability, test" in texts(figures.plot_reliability(given))

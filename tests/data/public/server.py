@@ -156,11 +156,3 @@ def chunked(handler, content):
     """The whole without a length."""
     handler.start(200, Transfer_Encoding="chunked")
     handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
-
-
-def crawling(handler, content):
-    """A byte now and then."""
-    handler.start(200, len(content))
-    for number in range(len(content)):
-        handler.wfile.write(content[number : number + 1])
-        time.sleep(0.02)

@@ -11,7 +11,6 @@ from tests.data.public.server import (
     Server,
     chunked,
     claims_range,
-    crawling,
     cut,
     declares,
     endless,
@@ -151,8 +150,8 @@ def test_pauses_double_and_a_server_may_ask_for_more(server, path, monkeypatch):
     assert [pause for pause in pauses if pause] == [30, 4, 8, 16, 60]
 
 
-@pytest.mark.parametrize("reply", [cut(0, 1.0), cut(50_000, 1.0), crawling])
-def test_a_silent_or_crawling_server_is_asked_again(server, path, monkeypatch, reply):
+@pytest.mark.parametrize("reply", [cut(0, 1.0), cut(50_000, 1.0)])
+def test_a_silent_server_is_asked_again(server, path, monkeypatch, reply):
     monkeypatch.setattr(web, "TIMEOUT_S", 0.3)
     fetch(server.file("/a.zip", CONTENT, reply), path)
     assert came_well(path) and len(server.asked) >= 2
