@@ -12,21 +12,14 @@ from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import OneSide
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.vision import NetworkInLoop
-from vqa_helpers.report.show import (
-    pieces_table,
-    pin,
-    pin_samples,
-    show_results,
-    show_samples,
-    write_gallery,
-)
+from vqa_helpers.report import show
 from vqa_helpers.report.style import note
 from vqa_helpers.runs import Run
 
 
 def test_the_pieces_of_a_model_by_name():
     vision = NetworkInLoop("resnet18", "random", 32)
-    table = pieces_table(VQAModel(vision, None, OneSide(512, 0), Funnel(512, (3,), 5)))
+    table = show.pieces_table(VQAModel(vision, None, OneSide(512, 0), Funnel(512, (3,), 5)))
     assert list(table.index) == ["vision", "fusion", "classifier"]
     assert table["class"].tolist() == ["NetworkInLoop", "OneSide", "Funnel"]
     assert table["chosen"]["vision"].startswith("resnet18, ")
@@ -38,40 +31,43 @@ def test_the_pieces_of_a_model_by_name():
     assert table["output width"].tolist() == [512, 512, 5]
 
 
-def test_results_and_samples_in_a_call_each(tmp_path, dataset, capsys):
+def test_results_and_samples_in_a_call_each(tmp_path, dataset, monkeypatch):
+    displayed = []
+    monkeypatch.setattr("IPython.display.display", lambda *given: displayed.extend(given))
     run = Run(samples.write_run(tmp_path))
-    show_results(run)
-    show_samples(run, dataset)
-    shown = capsys.readouterr().out
-    assert "ceiling" in shown and shown.count("Figure(") == 3
-    assert "GUSE_VGG" in shown and ", paired, 95 %" in shown
+    show.show_results(run)
+    show.show_samples(run, dataset)
+    table, types, reliability, cards = displayed
+    assert "ceiling" in table.to_html() and "GUSE_VGG" in table.to_html()
+    assert types.axes and len(reliability.axes) == 2
+    assert cards.format == "png" and len(cards.data) < 150_000
 
 
 def test_cards_of_a_run_are_pinned_once(tmp_path, dataset):
     run = Run(samples.write_run(tmp_path))
-    pin_samples(run, dataset)
+    show.pin_samples(run, dataset)
     (card,) = read(run.folder).Images("samples/questions")
     assert card.step == 12
     with Image.open(io.BytesIO(card.encoded_image_string)) as picture:
         assert picture.size == (card.width, card.height) and card.width > 500
     before = list((run.folder / "tensorboard").iterdir())
-    pin_samples(run, dataset)
+    show.pin_samples(run, dataset)
     assert list((run.folder / "tensorboard").iterdir()) == before
 
 
 def test_figures_of_one_kind_replace_each_other(tmp_path):
     run = Run(samples.write_run(tmp_path))
-    pin(run, "gallery", {"a": note("first"), "b": note("second")})
-    pin(run, "gallery", {"a": note("third")})
-    pin(run, "more", {"a": note("other")})
+    show.pin(run, "gallery", {"a": note("first"), "b": note("second")})
+    show.pin(run, "gallery", {"a": note("third")})
+    show.pin(run, "more", {"a": note("other")})
     assert sorted(read(run.folder).Tags()["images"]) == ["gallery/a", "more/a"]
 
 
 def test_the_figures_of_the_readme(tmp_path, dataset):
     with pytest.raises(InputError, match="no finished run"):
-        write_gallery(dataset, tmp_path / "runs", tmp_path / "images")
+        show.write_gallery(dataset, tmp_path / "runs", tmp_path / "images")
     samples.write_run(tmp_path / "runs")
-    paths = write_gallery(dataset, tmp_path / "runs", tmp_path / "images")
+    paths = show.write_gallery(dataset, tmp_path / "runs", tmp_path / "images")
     assert [path.name for path in paths] == [
         "comparison.png", "sample_cards.png", "curves.png", "answer_types.png",
     ]  # fmt: skip

@@ -10,8 +10,8 @@ from vqa_helpers.data.folder import Dataset
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.report import figures, style
 from vqa_helpers.report.cards import sample_cards
-from vqa_helpers.report.tables import best_first, results_table
-from vqa_helpers.report.verdicts import Runs, as_one, verdict
+from vqa_helpers.report.tables import best_first, results_table, shown
+from vqa_helpers.report.verdicts import Runs, as_one
 from vqa_helpers.runs import Run, find_experiments
 from vqa_helpers.training.tensorboard import FOLDER, write_pictures
 
@@ -43,16 +43,16 @@ def show_results(runs: Runs) -> None:
     """Display the results, the accuracy per answer type and the reliability of an experiment."""
     from IPython.display import display
 
-    display(results_table(as_one(runs)).set_index("name").T)
+    table = results_table(as_one(runs)).set_index("name").T
+    display(shown(table.rename_axis(index="result", columns=None)))
     display(figures.plot_answer_types(runs), figures.plot_reliability(runs))
 
 
 def show_samples(runs: Runs, dataset: Dataset, seed: int = 0) -> None:
-    """Display sample cards of an experiment and the verdict on it."""
+    """Display sample cards of an experiment."""
     from IPython.display import display
 
-    display(sample_cards(runs, dataset, seed=seed))
-    print(verdict(runs))
+    display(style.compact(sample_cards(runs, dataset, seed=seed)))
 
 
 def pin(run: Run, kind: str, figures: Mapping[str, Figure]) -> None:
