@@ -10,19 +10,6 @@ import pytest
 
 from vqa_helpers import files
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import (
-    is_sealed,
-    locked,
-    read_sums,
-    remedy,
-    remove_partials,
-    require_space,
-    seal,
-    sha256_of,
-    write_bytes,
-    write_sums,
-    write_text,
-)  # fmt: skip
 
 
 def names(folder: Path) -> list[str]:
@@ -31,13 +18,13 @@ def names(folder: Path) -> list[str]:
 
 def test_folders_are_made_and_nothing_is_left_beside(tmp_path):
     path = tmp_path / "a" / "b" / "c.json"
-    write_text(str(path), "größer\n")
+    files.write_text(str(path), "größer\n")
     assert path.read_bytes() == b"gr\xc3\xb6\xc3\x9fer\n"
-    write_bytes(path, b"\x00\xff")
+    files.write_bytes(path, b"\x00\xff")
     assert path.read_bytes() == b"\x00\xff"
     assert names(path.parent) == ["c.json"]
     (path.parent / ".c.json.17.partial").touch()
-    remove_partials(path.parent)
+    files.remove_partials(path.parent)
     assert names(path.parent) == ["c.json"]
 
 
@@ -45,41 +32,43 @@ def test_folders_are_made_and_nothing_is_left_beside(tmp_path):
 @pytest.mark.parametrize("make", [lambda: OSError(errno.ENOSPC, "full"), KeyboardInterrupt])
 def test_what_fails_half_way_leaves_the_old_file_alone(tmp_path, monkeypatch, step, make):
     path, error = tmp_path / "a", make()
-    write_text(path, "old")
+    files.write_text(path, "old")
 
     def fail(*_):
         raise error
 
     with monkeypatch.context() as patch, pytest.raises(type(error)) as raised:
         patch.setattr(files.os, step, fail)
-        write_text(path, "new")
+        files.write_text(path, "new")
     assert path.read_text() == "old" and names(tmp_path) == ["a"]
     if isinstance(error, OSError):  # a full disk: the file and the remedy are named
         assert raised.value.filename == str(path)
-        assert remedy(error).startswith("free some space")
-    assert remedy(OSError(errno.EACCES, "denied")).startswith("mend that")
+        assert files.remedy(error).startswith("free some space")
+    assert files.remedy(OSError(errno.EACCES, "denied")).startswith("correct that")
 
 
 def test_sums_are_those_of_sha256sum(tmp_path):
     for name in ("a", "größer b"):
-        write_text(tmp_path / name, name)
-    write_sums(tmp_path / "sums", [tmp_path / "a", tmp_path / "größer b"])
+        files.write_text(tmp_path / name, name)
+    files.write_sums(tmp_path / "sums", [tmp_path / "a", tmp_path / "größer b"])
     subprocess.run(["sha256sum", "--check", "--strict", "sums"], cwd=tmp_path, check=True)
-    assert read_sums(tmp_path / "sums") == {n: sha256_of(tmp_path / n) for n in ("a", "größer b")}
+    assert files.read_sums(tmp_path / "sums") == {
+        n: files.sha256_of(tmp_path / n) for n in ("a", "größer b")
+    }
     (tmp_path / "sums").write_bytes(b"done\n\xff")
-    assert read_sums(tmp_path / "sums") == read_sums(tmp_path / "absent") == {}
+    assert files.read_sums(tmp_path / "sums") == files.read_sums(tmp_path / "absent") == {}
 
 
 def test_a_seal_is_broken_by_any_change(tmp_path):
     path = tmp_path / "a"
-    write_text(path, "whole")
-    assert not is_sealed(path)
-    seal(path)
-    assert is_sealed(path)
+    files.write_text(path, "whole")
+    assert not files.is_sealed(path)
+    files.seal(path)
+    assert files.is_sealed(path)
     path.write_text("whale")
-    assert not is_sealed(path)
+    assert not files.is_sealed(path)
     path.unlink()
-    assert not is_sealed(path)
+    assert not files.is_sealed(path)
 
 
 def test_a_lock_is_held_by_one_process_at_a_time(tmp_path):
@@ -97,8 +86,8 @@ for _ in range(5):
     command = [sys.executable, "-c", program, str(tmp_path)]
     workers = [subprocess.Popen(command, cwd=Path(__file__).parents[1]) for _ in range(3)]
     assert [worker.wait(60) for worker in workers] == [0, 0, 0]
-    with locked(tmp_path / "lock"), pytest.raises(InputError, match="^busy$"):
-        with locked(tmp_path / "lock", refusal="busy"):
+    with files.locked(tmp_path / "lock"), pytest.raises(InputError, match="^busy$"):
+        with files.locked(tmp_path / "lock", refusal="busy"):
             pass
 
 
@@ -109,8 +98,8 @@ def test_a_file_system_without_locks_is_said_once(tmp_path, monkeypatch, caplog,
 
     monkeypatch.setattr(files.fcntl, "flock", flock)
     for name in "ab":
-        with locked(tmp_path / name, refusal="busy"):
-            write_text(tmp_path / "c", "x")
+        with files.locked(tmp_path / name, refusal="busy"):
+            files.write_text(tmp_path / "c", "x")
     assert ["no locks on this file system" in message for message in caplog.messages] == [True]
 
 
@@ -118,7 +107,7 @@ def test_room_on_the_disk_of_a_folder_that_is_not_there_yet(tmp_path, monkeypatc
     usage = files.shutil.disk_usage(tmp_path)._replace(free=2_000_000_000)
     monkeypatch.setattr(files.shutil, "disk_usage", {tmp_path: usage}.__getitem__)
     folder = tmp_path / "a" / "b"
-    require_space(folder, 2_000_000_000, "the archive")
+    files.require_space(folder, 2_000_000_000, "the archive")
     says = "the archive needs 13.50 GB and 2.00 GB are free; free some space"
     with pytest.raises(InputError, match=f"^{folder}: {says}"):
-        require_space(folder, 13_500_000_000, "the archive")
+        files.require_space(folder, 13_500_000_000, "the archive")

@@ -5,10 +5,10 @@ yields the results as they end. `run_here` is one; `ray_cluster` joins a cluster
 Neither knows what the work is.
 
 On a cluster every unit is a Ray task. A task whose worker dies (killed, out of memory, its machine
-gone) is tried again by Ray wherever there is room, up to `ATTEMPTS` times. What is assumed: Ray and
-what this package needs are installed on all machines in the same versions (the package itself is
-sent along), and all see the working folder under the same path, with what the work reads and writes
-in it. Ray is imported when a cluster is joined, never before.
+gone) is tried again by Ray wherever a worker is free, up to `ATTEMPTS` times. What is assumed: Ray
+and what this package needs are installed on all machines in the same versions (the package itself
+is sent along), and all see the working folder under the same path, with what the work reads and
+writes in it. Ray is imported when a cluster is joined, never before.
 """
 
 import importlib.util
@@ -96,7 +96,7 @@ def executor_of(options: Namespace, jobs: int = 0) -> Iterator[Map]:
 def ray_cluster(address: str, workers: int = 0) -> Iterator[Map]:
     """Join a Ray cluster and yield its `Map`; leave it at the end.
 
-    A `Map` that is left early, by an error or because nobody asks for more, cancels what still runs.
+    A `Map` that is left early, by an error or because no more is asked for, cancels what still runs.
 
     Args:
         address: `ray://host:10001` from outside the cluster; `auto` or `host:6379` on one of its

@@ -80,7 +80,7 @@ def _checkout(package: Path) -> dict[str, Any] | None:
         return done.stdout.strip()
 
     try:
-        # A package installed inside somebody else's repository has no commit of its own.
+        # A package installed inside another repository has no commit of its own.
         if Path(git("rev-parse", "--show-toplevel")).resolve() != package.parent.resolve():
             return None
         dirty = bool(git("status", "--porcelain", "--", "."))

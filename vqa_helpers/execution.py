@@ -198,8 +198,8 @@ def _kill(process: subprocess.Popen[bytes], token: str) -> None:
     import psutil  # comes with ipykernel
 
     for _ in range(10):  # again, for what was started between the look and the kill
-        everyone = psutil.process_iter(["environ"])
-        started = [p for p in everyone if (p.info["environ"] or {}).get(TOKEN_VARIABLE) == token]
+        running = psutil.process_iter(["environ"])
+        started = [p for p in running if (p.info["environ"] or {}).get(TOKEN_VARIABLE) == token]
         if not started:
             break
         for child in started:

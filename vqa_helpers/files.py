@@ -147,7 +147,7 @@ def _seal_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.sha256")
 
 
-# ---------------------------------------------------------------- one at a time, and room
+# ---------------------------------------------------------------- one at a time, and free space
 
 
 @contextmanager
@@ -190,7 +190,7 @@ def remedy(error: OSError) -> str:
     """What to do about a file that could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "free some space and run the same command again"
-    return "mend that and run the same command again"
+    return "correct that and run the same command again"
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:

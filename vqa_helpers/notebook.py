@@ -131,6 +131,6 @@ def with_parameters(message: str, parameters: Mapping[str, object]) -> str:
 
 
 def _one_line(error: InputError) -> list[str]:
-    """What IPython shows and a notebook keeps of an error the user can mend: no traceback."""
+    """What IPython shows and a notebook keeps of an error the user can correct: no traceback."""
     error.args = (with_parameters(str(error), vars(sys.modules["__main__"])),)
     return [f"{type(error).__name__}: {error}"]

@@ -137,9 +137,9 @@ def test_malformed_annotations_name_file_entry_and_field(tmp_path, rows, expecte
         ("q.json", b'{"annotations": []}', "missing required field `questions`"),
         ("q.json", b'{"questions": []}', "`questions` lists nothing"),
         ("q.json", PACKED, "JSON is malformed"),
-        ("q.json.gz", PACKED[:40] + bytes([PACKED[40] ^ 255]) + PACKED[41:], "is not a whole gzip"),
-        ("q.json.gz", PACKED[:-8] + bytes(8), "is not a whole gzip file"),  # wrong checksum
-        ("q.json.gz", PACKED + b"tail", "is not a whole gzip file"),
+        ("q.json.gz", PACKED[:40] + bytes([PACKED[40] ^ 255]) + PACKED[41:], "is not a complete gzip"),
+        ("q.json.gz", PACKED[:-8] + bytes(8), "is not a complete gzip file"),  # wrong checksum
+        ("q.json.gz", PACKED + b"tail", "is not a complete gzip file"),
     ],
 )  # fmt: skip
 def test_damaged_files(tmp_path, name, content, expected):

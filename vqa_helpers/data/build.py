@@ -125,7 +125,7 @@ def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: F
     """
     if not fetching.photographs:
         return
-    if ENTRIES[name].whole:
+    if ENTRIES[name].archived:
         for subset in ENTRIES[name].subsets:
             fetching.download(f"coco-{subset}")
         return
@@ -174,7 +174,7 @@ def _read_pool(source: Source, fetching: Fetching) -> Made:
     """What the study's datasets are cut from."""
     release, (subset,) = CUT_FROM
     if source is not None and len(_subset_files(Path(source), release, subset)) < 2:
-        # A dataset, as its files have it: what a run would cut or leave out is cut anew here.
+        # A dataset, as its files have it: what a run would cut or leave out is cut again here.
         return read_folder(find_folder(source, fetching.root), arranged=False), []
     folder, filed, images = _of_release(release, source, fetching)
     table, files = _read_subset(folder, release, subset)
@@ -195,7 +195,7 @@ def _follow_protocol(name: str, source: Source, seed: int, fetching: Fetching) -
         asked = set(table["image_id"].tolist())
         absent = len(asked) - len(find_images(images, asked))
         if fetching.photographs and absent > MOST_ABSENT * len(asked):
-            remedy = f"`vqa data download coco-{exported}`, then remove this dataset and build anew"
+            remedy = f"`vqa data download coco-{exported}`, then remove this dataset and build again"
             notes.append(f"{exported} is not exported: its photographs are not here ({remedy})")
         else:
             splits["export"] = table

@@ -59,7 +59,7 @@ class Entry:
         questions, images: how many; images at most, where questions are drawn.
         release: the official release it is made of; None for the embedded one.
         subsets: of COCO, that its photographs come from.
-        whole: whether it needs all of them: one archive, where others fetch image by image.
+        archived: whether it needs all of them: one archive, where others fetch image by image.
     """
 
     about: str
@@ -67,7 +67,7 @@ class Entry:
     images: int
     release: str | None = None
     subsets: tuple[str, ...] = ()
-    whole: bool = False
+    archived: bool = False
     licence: str = "questions CC BY 4.0; images Flickr's"
 
 

@@ -27,7 +27,7 @@ LONG_QUESTION = 100  # words
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to mend: its kind, for grouping, and where it is, what is wrong, what to do."""
+    """One thing to correct: its kind, for grouping, and where it is, what is wrong, what to do."""
 
     kind: str
     line: str

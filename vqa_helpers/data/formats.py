@@ -140,7 +140,7 @@ def read_bytes(path: Path) -> bytes:
         if path.suffix == ".gz" and data:
             data = gzip.decompress(data)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        line = f"is not a whole gzip file ({error}); copy or download it again"
+        line = f"is not a complete gzip file ({error}); copy or download it again"
         raise InputError(f"{path}: {line}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None

@@ -71,7 +71,7 @@ class QuestionSpace:
 
     def __init__(self, train: pd.DataFrame) -> None:
         self.rows, self.texts = pd.factorize(_texts(train), sort=True)
-        # No inverse document frequency: it silences "how many" and "is there", which tell the
+        # No inverse document frequency: it weakens "how many" and "is there", which tell the
         # kind of the answer. On a held-out eighth of 48,000 VQA v2 questions: 24.8 % for 27.2 %.
         self._counts = TfidfVectorizer(
             tokenizer=tokenize, token_pattern=None, lowercase=False, use_idf=False, dtype=np.float32

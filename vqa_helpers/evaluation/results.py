@@ -48,7 +48,7 @@ def validate_results(path: Path, questions: Path) -> int:
     """Refuse a results file that the evaluation server would not take; how many answers it has.
 
     Raises:
-        InputError: for anything but a list of objects with a whole `question_id` and a text
+        InputError: for anything but a list of objects with an integer `question_id` and a text
             `answer`, exactly one for every question of the file `questions`, in plain UTF-8. One
             line names the first of the offending entries and how many more there are.
     """

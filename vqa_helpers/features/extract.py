@@ -35,7 +35,7 @@ SHARD_IMAGES = 1024
 
 @dataclass(frozen=True)
 class Unit:
-    """The images of a shard that is yet to be computed: all that travels to whoever computes it.
+    """The images of a shard that is yet to be computed: all that is sent to where it is computed.
 
     Attributes:
         file: name of the shard.
@@ -237,7 +237,7 @@ def fill_store(
     store = FeatureStore(folder)
     for image_id in sorted(store.failed.keys() & images.keys()):
         log.warning(
-            "%s: %s; it gets no features, its questions stay; mend the file and run again",
+            "%s: %s; it gets no features, its questions stay; repair the file and run again",
             images[image_id],
             store.failed[image_id],
         )

@@ -127,7 +127,7 @@ def decode_ahead(
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    # Not `ImageOps.exif_transpose`: it writes the camera's data anew, and fails where they are odd.
+    # Not `ImageOps.exif_transpose`: it rewrites the camera's data, and fails where they are odd.
     image.load()  # turns some formats by itself, and then says so
     turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     return image if turn is None else image.transpose(turn)

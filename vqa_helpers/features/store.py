@@ -131,7 +131,7 @@ class FeatureStore:
     def _open(self, path: Path) -> Shard:
         shard = read_shard(path, self._identity)
         if shard is None:
-            raise InputError(f"{path}: is damaged; run `vqa features` again to compute it anew")
+            raise InputError(f"{path}: is damaged; run `vqa features` again")
         return shard
 
 

@@ -24,7 +24,7 @@ def dataset_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
 
 def _row(name: str, entry: Entry, root: Path, known: dict[str, Source]) -> dict[str, object]:
     drawn = entry.release is None
-    archives = [f"coco-{subset}" for subset in entry.subsets] if entry.whole else []
+    archives = [f"coco-{subset}" for subset in entry.subsets] if entry.archived else []
     needed = [] if drawn else [entry.release, *archives]
     lacking = [s for s in needed if s not in known or state(known[s], root) != HERE]
     sizes = [known[s].bytes if s in known else None for s in archives]

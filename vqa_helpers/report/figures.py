@@ -287,8 +287,8 @@ def plot_answer_distribution(
 def plot_reliability(runs: Runs, title: str = "") -> Figure:
     """Share of hits over the probability of the first answer; below, how often each is given.
 
-    A dot on the diagonal keeps its promise: as sure as right. The orange line is what is missing
-    to it, or too much. Bins of fewer than 20 questions are open dots. Seeds are pooled.
+    A dot on the diagonal is as sure as right; the orange line is its distance from there. Bins of
+    fewer than 20 questions are open dots. Seeds are pooled.
     """
     answers = read_answers(runs)
     calibration = calibrate(answers.sure.ravel(), answers.top1.ravel())
@@ -306,7 +306,7 @@ def plot_reliability(runs: Runs, title: str = "") -> Figure:
     style.legend_below(figure, [
         ("hits", {"color": BLUE, "marker": "o", "ls": ""}),
         (f"of fewer than {FEW}", {"color": BLUE, "marker": "o", "ls": "", "mfc": "white"}),
-        ("distance to the promise", {"color": ORANGE, "lw": 2.4}),
+        ("distance from the diagonal", {"color": ORANGE, "lw": 2.4}),
     ])  # fmt: skip
     upper.set(xlim=(0, 100), ylim=(0, 100), ylabel="hits, %")
     lower.set(ylabel="questions", xlabel="probability of the first answer, %")

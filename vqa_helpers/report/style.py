@@ -122,7 +122,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def compact(figure: Figure) -> Any:
-    """`figure` as a notebook keeps it in a third of the room: for galleries of photographs."""
+    """`figure` as a notebook keeps it in a third of the bytes: for galleries of photographs."""
     from IPython.display import Image as Picture
 
     return Picture(as_png(figure), format="png")

@@ -124,7 +124,7 @@ def by_weight(pairs: Iterable[tuple[str, str]]) -> list[str]:
     the number of experiments and by name.
 
     A cut is named after what it was cut from ("demo-D"). It can have more experiments than that,
-    but what is said of all is said of the whole.
+    but what is said of all of its questions is said of the larger one.
     """
     names = pd.DataFrame(pairs, columns=["dataset", "name"]).groupby("dataset")["name"].nunique()
     is_cut = [any(name.startswith(f"{other}-") for other in names.index) for name in names.index]

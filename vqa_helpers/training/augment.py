@@ -50,7 +50,7 @@ def augment(pixels: Tensor, draws: Tensor, how: Training) -> Tensor:
 def _cropped(
     pixels: Tensor, mirrored: Tensor | None, crop: float, area: Tensor, across: Tensor, down: Tensor
 ) -> Tensor:
-    """A square of 1 - crop to 1 of the area, anywhere inside, enlarged to the whole."""
+    """A square of 1 - crop to 1 of the area, anywhere inside, enlarged to the full size."""
     side = (1 - crop * area).sqrt().flatten()  # (B,) of the square's side, which is 1
     theta = pixels.new_zeros(len(pixels), 2, 3)  # from the places of the new image to the old
     theta[:, 0, 0] = side if mirrored is None else torch.where(mirrored.flatten(), -side, side)

@@ -199,5 +199,5 @@ def _refuse_unreadable(dataset: Dataset, unreadable: dict[int, str], of: int) ->
         first = min(unreadable)
         raise InputError(
             f"{dataset.folder}: {len(unreadable)} of {of} images cannot be read, the first is "
-            f"{dataset.images[first]}: {unreadable[first]}; mend or remove them"
+            f"{dataset.images[first]}: {unreadable[first]}; repair or remove them"
         )

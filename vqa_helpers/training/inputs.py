@@ -317,7 +317,7 @@ def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) ->
     questions = np.repeat(np.arange(len(given)), people)[ids != OUTSIDE]
     pairs, agreeing = np.unique(
         questions * len(vocabulary) + ids[ids != OUTSIDE], return_counts=True
-    )  # (P,) each: a question and an answer that somebody gave
+    )  # (P,) each: a question and an answer that an annotator gave
     questions, ids = np.divmod(pairs, len(vocabulary))
     scores = vqa_accuracy(10 * agreeing / people[questions], 10)
     place = np.arange(len(pairs)) - np.searchsorted(questions, questions)  # within its question

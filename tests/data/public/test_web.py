@@ -20,7 +20,7 @@ from tests.data.public.server import (
 )
 from vqa_helpers.data.public import web
 from vqa_helpers.data.public.sources import File
-from vqa_helpers.data.public.web import Part, Refused, Silent, Web, addresses
+from vqa_helpers.data.public.web import NoAnswer, Part, Refused, Web, addresses
 from vqa_helpers.errors import InputError
 
 CONTENT = random.Random(0).randbytes(200_000)
@@ -66,7 +66,7 @@ def test_a_download_that_is_cut_goes_on_where_it_was(server, path, told):
 def test_a_trickle_of_cuts_is_not_borne(server, path, monkeypatch, again):
     monkeypatch.setattr(web, "GAIN_BYTES", 2_000)
     file = server.file("/a.zip", CONTENT, *[again] * 50)
-    with pytest.raises(Silent, match="fails 3 times"):
+    with pytest.raises(NoAnswer, match="fails 3 times"):
         fetch(file, path)
     assert len(server.asked) == 3
     server.scripts["/a.zip"] = [cut(16_000)] * 5  # cuts are borne while each brings enough
@@ -161,7 +161,7 @@ def test_nobody_listens(path):
     with Server() as server:
         closed = server.file("/a.zip", CONTENT)
     for file in (closed, File("http://nowhere.invalid/a.zip", 1, None)):
-        with pytest.raises(Silent, match=f"{file.url} fails 3 times") as caught:
+        with pytest.raises(NoAnswer, match=f"{file.url} fails 3 times") as caught:
             fetch(file, path)
         assert "\n" not in str(caught.value)
 

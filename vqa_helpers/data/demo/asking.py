@@ -86,7 +86,7 @@ def _other_than(rng: Generator, choices: Iterable[str], *taken: str) -> str:
 
 
 def _absent_items(scene: Scene, rng: Generator) -> str:
-    """Things, plural, of which the scene beyond doubt shows none: a duck is a bird."""
+    """Things, plural, of which the scene certainly shows none: a duck is a bird."""
     doubtful = lookalikes(scene.hero, scene.sport, scene.sky) | {scene.item, "person"}
     if scene.item in ("duck", "bird"):
         doubtful |= {"duck", "bird"}

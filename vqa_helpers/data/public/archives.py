@@ -105,7 +105,7 @@ def _unpack_beside(archive: Path, staged: Path) -> list[str]:
             raise
         what = " ".join(str(error).split()) or type(error).__name__
         raise BadArchive(
-            f"{archive}: is damaged or not safe ({what}); nothing was unpacked, get it anew"
+            f"{archive}: is damaged or not safe ({what}); nothing was unpacked, download it again"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Public files made ready on this machine: fetched, checked, unpacked, and remembered as done.
 
 A hidden record per file, written last, says what it brought; a record whose files are gone is not
-believed. A file that somebody put there by hand is checked and used like one that was fetched.
+believed. A file put there by hand is checked and used like one that was fetched.
 Single photographs are fetched one by one where an archive of 6 to 13 GB would not be worth it.
 """
 
@@ -163,24 +163,24 @@ def fetch_images(
     Raises:
         InputError: the disk has no room, or the mirror is no address.
     """
-    from vqa_helpers.data.public.web import Part, Refused, Silent, Web, addresses
+    from vqa_helpers.data.public.web import NoAnswer, Part, Refused, Web, addresses
 
     folder = root / PHOTOGRAPHS / subset
     unusable = partial(why_unreadable, formats=["JPEG"])
-    silences = 0  # in a row
+    unanswered = 0  # in a row
 
     def fetch(image_id: int) -> str | None:
-        nonlocal silences
-        if silences >= 2 * parallel:
-            return f"not tried, after {silences} others got no answer"
+        nonlocal unanswered
+        if unanswered >= 2 * parallel:
+            return f"not tried, after {unanswered} others got no answer"
         path, file = paths[image_id], File(sources.photograph(subset, image_id), None, None)
         urls = addresses(mirror, f"{subset}/{path.name}", file.url)
         try:
             web.fetch(urls, Part(file, path, MOST_PHOTOGRAPH_BYTES, unusable))
         except Refused as error:
-            silences = silences + 1 if isinstance(error, Silent) else 0
+            unanswered = unanswered + 1 if isinstance(error, NoAnswer) else 0
             return str(error)
-        silences = 0
+        unanswered = 0
         return None
 
     with locked(root / PHOTOGRAPHS / f".{subset}.lock"):

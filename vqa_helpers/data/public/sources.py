@@ -126,4 +126,4 @@ def read_sources(path: Path | None = None) -> Sources:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path or own}: {error}; mend the list or leave it out") from error
+        raise InputError(f"{path or own}: {error}; correct the list or leave it out") from error

@@ -31,7 +31,7 @@ PAUSE_S = 0.5  # doubled after each failure
 LONGEST_PAUSE_S = 60.0  # also the most that a server's Retry-After is granted
 TIMEOUT_S = 30.0  # for the connection, and for the next byte
 SLOWEST_BYTES_S = 1024  # a slower answer is given up after TIMEOUT_S
-GAIN_BYTES = 1 << 20  # an attempt that brings so many starts the count of failures anew
+GAIN_BYTES = 1 << 20  # an attempt that brings so many resets the count of failures
 MOST_BYTES = 4 << 30  # of a file whose length is not published
 
 _REPEATED = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
@@ -42,7 +42,7 @@ class Refused(Exception):
     """An address does not serve what is wanted; another one may."""
 
 
-class Silent(Refused):
+class NoAnswer(Refused):
     """An address was given up after failures that need not last."""
 
 
@@ -86,7 +86,7 @@ class Part:
         return self._part.stat().st_size if self._part.exists() else 0
 
     def headers(self) -> dict[str, str]:
-        """What to ask for; a part that nothing vouches for is dropped."""
+        """What to ask for; a part that no sum or version can confirm is dropped."""
         version = self._note.read_text() if self._note.exists() else ""
         if self.size > self._most or not (self._file.sha256 or version):
             self._drop()
@@ -145,7 +145,7 @@ class Part:
             wrong = f"serves sha256 {found} where {expected} is expected"
         if wrong:
             self._drop()
-            # A resumed file may be sewn together from two versions: it is fetched anew.
+            # A resumed file may be made of two versions: it is fetched again.
             raise (_Failed if resumed else Refused)(wrong)
         with self._part.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -188,7 +188,7 @@ class Web(requests.Session):
         """Complete a file from the first address that serves it; its sha256.
 
         Raises:
-            Refused: none does, and why; `Silent` if no address said so itself.
+            Refused: none does, and why; `NoAnswer` if no address said so itself.
             InputError: the disk has no room.
         """
         refusals: dict[str, Refused] = {}
@@ -197,9 +197,9 @@ class Web(requests.Session):
                 return self._insist(url, part)
             except Refused as error:
                 refusals[url] = error
-        silent = all(isinstance(error, Silent) for error in refusals.values())
+        unanswered = all(isinstance(error, NoAnswer) for error in refusals.values())
         reasons = "; ".join(f"{url} {error}" for url, error in refusals.items())
-        raise (Silent if silent else Refused)(reasons)
+        raise (NoAnswer if unanswered else Refused)(reasons)
 
     def _insist(self, url: str, part: Part) -> str:
         """Ask one address until it serves the file, refuses, or has failed too often."""
@@ -224,13 +224,13 @@ class Web(requests.Session):
             failures = 1 if part.size >= furthest + GAIN_BYTES else failures + 1
             furthest = max(furthest, part.size)
             if failures == ATTEMPTS:
-                raise Silent(f"fails {failures} times: {reason}")
+                raise NoAnswer(f"fails {failures} times: {reason}")
             pause = PAUSE_S * 2**failures
             with suppress(HTTPError, ValueError, OverflowError):  # of a malformed header
                 pause = max(pause, Retry().parse_retry_after(retry_after))
             log.info("%s fails: %s; asking again", url, reason)
             self._closed.wait(min(pause, LONGEST_PAUSE_S))
-        raise Silent("is not asked any more")
+        raise NoAnswer("is not asked any more")
 
 
 def _cause(error: BaseException) -> str:
