@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from vqa_helpers.evaluation import bootstrap
-from vqa_helpers.evaluation.bootstrap import interval, resample, resampled_means
+from vqa_helpers.evaluation.bootstrap import interval, resampled_means
 
 
 def test_interval_clusters_by_image():
@@ -40,13 +39,6 @@ def test_wilson_stands_in_where_a_bootstrap_is_blind():
     # centre 0.5, half width 1.96 * sqrt(0.25 / 8 + 3.8415 / 256) / 1.4802.
     found = interval(np.array([1.0, 0.0] * 8), np.repeat(np.arange(8), 2))
     assert found == pytest.approx((0.2152, 0.7848), abs=1e-3)
-
-
-def test_the_size_of_the_chunks_changes_nothing(monkeypatch):
-    of_image = np.random.default_rng(0).random((20, 3))
-    once = resample(of_image)
-    monkeypatch.setattr(bootstrap, "CHUNK", 7)
-    assert resample(of_image) == pytest.approx(once, abs=1e-12)
 
 
 def test_seeds_that_differ_widen_the_interval_by_their_spread():

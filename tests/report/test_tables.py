@@ -6,23 +6,13 @@ import pytest
 
 from tests.report.samples import answered_rows as rows
 from vqa_helpers.errors import InputError
-from vqa_helpers.report.tables import (
-    NOT_DEFINED,
-    RESULT_COLUMNS,
-    Score,
-    best_first,
-    by_weight,
-    results_table,
-    shown,
-    to_markdown,
-    type_table,
-)
+from vqa_helpers.report import tables
 
 
 def test_a_row_an_experiment(experiment):
     found = [experiment("GUSE_VGG", (0.6, 0.7), train=1234), experiment("1.e", (0.5,))]
-    table = results_table(found)
-    assert tuple(table.columns) == RESULT_COLUMNS and len(table) == 2
+    table = tables.results_table(found)
+    assert tuple(table.columns) == tables.RESULT_COLUMNS and len(table) == 2
     row = table.iloc[0]
     hits = [
         np.mean([r["answers"][0] == "yes" for r in rows(s, d)]) for d, s in ((0, 0.6), (1, 0.7))
@@ -39,59 +29,62 @@ def test_a_row_an_experiment(experiment):
     assert row["gain over blind"].startswith("+")
     assert row["stand-ins"] == "random-weight vision, hashed n-gram sentences"
     assert (row["train s"], row["samples/s"]) == (45.2, 290.4)
-    assert tuple(results_table([]).columns) == RESULT_COLUMNS
+    assert tuple(tables.results_table([]).columns) == tables.RESULT_COLUMNS
 
 
 def test_top1_and_vqa_accuracy_never_share_a_column(write):
-    table = results_table([write("1.e"), write("1.f", predictions=rows(0.5, vqa=False))])
-    assert isinstance(table["VQA accuracy"][0], Score) and table["VQA accuracy"][1] == NOT_DEFINED
+    table = tables.results_table([write("1.e"), write("1.f", predictions=rows(0.5, vqa=False))])
+    assert (
+        isinstance(table["VQA accuracy"][0], tables.Score)
+        and table["VQA accuracy"][1] == tables.NOT_DEFINED
+    )
     assert table["VQA normaliser"][0] == "2021" and pd.isna(table["VQA normaliser"][1])
     assert table["VQA accuracy"][0].value != table["top-1"][0].value
 
 
 def test_types_are_means_over_the_seeds(write):
     runs = [write("1.e", share, seed) for seed, share in enumerate((0.4, 0.6))]
-    table = type_table(runs)
+    table = tables.type_table(runs)
     assert list(table.index) == ["yes/no", "number", "other"]
     assert table["top-1"].tolist() == [68.0, 28.0, 42.0]
     assert table["questions"].tolist() == [110, 90, 180]
-    assert "what color" in type_table(runs, "question").index
+    assert "what color" in tables.type_table(runs, "question").index
 
 
 def test_the_best_on_validation_comes_first(write, dataset):
     poor, good = write("1.e", 0.4), write("1.f", 0.6)
-    assert [one.name for one in best_first([poor, good])] == ["1.f", "1.e"]
+    assert [one.name for one in tables.best_first([poor, good])] == ["1.f", "1.e"]
     foreign = write("1.b", 0.9, dataset="other")
-    assert [one.name for one in best_first([foreign, poor], dataset)] == ["1.e"]
+    assert [one.name for one in tables.best_first([foreign, poor], dataset)] == ["1.e"]
     with pytest.raises(InputError, match="no finished run"):
-        best_first([foreign], dataset)
+        tables.best_first([foreign], dataset)
 
 
 def test_a_cut_comes_after_what_it_is_cut_from():
     pairs = [("demo-D", "a"), ("demo-D", "b"), ("demo", "a"), ("x", "a"), ("x", "b")]
-    assert by_weight(pairs) == ["x", "demo", "demo-D"]
-    assert by_weight([]) == []
+    assert tables.by_weight(pairs) == ["x", "demo", "demo-D"]
+    assert tables.by_weight([]) == []
 
 
 def test_markdown_is_aligned_and_escapes_what_is_markup():
     table = pd.DataFrame(
         {"name": ["a|b<c>$", "x"], "share": [12.345, 0.0123], "count": [12345, 7],
-         "score": [Score(1.0, 0.5, 2.0), NOT_DEFINED]}
+         "score": [tables.Score(1.0, 0.5, 2.0), tables.NOT_DEFINED]}
     )  # fmt: skip
-    lines = to_markdown(table).splitlines()
+    lines = tables.to_markdown(table).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert "a\\|b&lt;c>\\$" in lines[2] and " 12.3 |" in lines[2] and "12,345" in lines[2]
-    assert " 0.01 |" in lines[3] and NOT_DEFINED in lines[3]
+    assert " 0.01 |" in lines[3] and tables.NOT_DEFINED in lines[3]
     assert [cell.strip().endswith(":") for cell in lines[1].split("|")[1:-1]] == [
         False, True, True, True,
     ]  # fmt: skip
-    assert to_markdown(table.set_index("name")).startswith("| name")
+    assert tables.to_markdown(table.set_index("name")).startswith("| name")
 
 
 def test_tables_of_notebooks_escape_texts_and_join_intervals():
     table = pd.DataFrame(
         {"top-1": [1.0], "top-1 low": [0.5], "top-1 high": [2.0], "text": ["<b>$x$"]}
     ).rename_axis("kind")
-    html = shown(table).to_html()
+    html = tables.shown(table).to_html()
     assert "1.0 [0.5, 2.0]" in html and "top-1 low" not in html
     assert "&lt;b&gt;$x$" in html and "mathjax_ignore" in html and "kind" in html
