@@ -265,19 +265,15 @@ def test_a_vocabulary_of_another_run_is_refused(copied):
 # Frozen parts from elsewhere ----------------------------------------------------------------------
 
 
-def weights_file(path, seed: int, name: str = "resnet18"):
-    torch.manual_seed(seed)
-    torch.save(torchvision.models.get_model(name, weights=None).state_dict(), path)
-    return str(path)
-
-
 def test_weights_that_moved_can_be_named_and_others_are_refused(opened, dataset, tmp_path, caplog):
-    first = weights_file(tmp_path / "first.pth", 1)
+    first, second, moved = (str(tmp_path / f"{name}.pth") for name in ("first", "second", "moved"))
+    for path in (first, second):
+        torch.save(torchvision.models.resnet18().state_dict(), path)
     run = train_recipe(PRESETS["1.b"], opened(weights=first), tmp_path / "run", epochs=1)
-    moved = str(shutil.move(first, tmp_path / "moved.pth"))
+    shutil.move(first, moved)
     with pytest.raises(InputError, match=r"first\.pth: is no weights file"):
         load(run.folder)
-    for other in (weights_file(tmp_path / "second.pth", 2), "random"):
+    for other in (second, "random"):
         with pytest.raises(InputError, match="was trained with file, sha256 .* --weights FILE"):
             load(run.folder, weights=other)
     answerer = load(run.folder, device="cpu", weights=moved)
@@ -289,11 +285,12 @@ def test_weights_that_moved_can_be_named_and_others_are_refused(opened, dataset,
 def test_a_network_in_the_loop_is_given_back(opened, dataset, tmp_path, preset, size):
     """One that was trained needs no source; a frozen one is not saved (ResNet18 has 47 MB)."""
     recipe = PRESETS[preset].with_(vision="resnet18")
-    weights = weights_file(tmp_path / "net.pth", 1)
-    run = train_recipe(recipe, opened(weights=weights), tmp_path / "run", epochs=1)
+    weights = tmp_path / "net.pth"
+    torch.save(torchvision.models.resnet18().state_dict(), weights)
+    run = train_recipe(recipe, opened(weights=str(weights)), tmp_path / "run", epochs=1)
     assert (run.folder / "model.safetensors").stat().st_size < size
     if preset == "1.fC":
-        (tmp_path / "net.pth").unlink()
+        weights.unlink()
     same_answers(load(run.folder, device="cpu"), run.folder, dataset)
 
 
@@ -304,17 +301,16 @@ def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
         return sentences.hash_ngrams(questions)
 
     monkeypatch.setattr(sentences, "embed_in_subprocess", embed)
-    folders = {}
-    for name in ("first", "second"):
-        folders[name] = tmp_path / name
-        folders[name].mkdir()
-        (folders[name] / "saved_model.pb").write_bytes(name.encode())
-    data = opened(sentence_encoder=folders["first"], features=tmp_path / "features")
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "saved_model.pb").write_bytes(folder.name.encode())
+    data = opened(sentence_encoder=first, features=tmp_path / "features")
     run = train_recipe(PRESETS["1.b"], data, tmp_path / "run", epochs=1)
-    moved = folders["first"].rename(tmp_path / "moved")
+    moved = first.rename(tmp_path / "moved")
     with pytest.raises(InputError, match="first: is not a SavedModel folder"):
         load(run.folder)
-    for other in (folders["second"], HASHED_NGRAMS):
+    for other in (second, HASHED_NGRAMS):
         with pytest.raises(InputError, match="was trained with universal.*--sentence-encoder DIR"):
             load(run.folder, encoder=other)
     answerer = load(run.folder, device="cpu", encoder=moved)

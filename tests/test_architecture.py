@@ -116,15 +116,6 @@ def test_there_is_no_circle():
         visit(module, ())
 
 
-def test_only_the_top_knows_the_report():
-    readers = {
-        part_of(module)
-        for module, others in IMPORTS.items()
-        if any(part_of(other) == "report" for other in others)
-    }
-    assert readers <= {"report", "commands"}
-
-
 @pytest.mark.parametrize("module", ["vqa_helpers", "vqa_helpers.cli"])
 def test_importing_it_loads_nothing_heavy(module):
     done = run(f"import sys, {module}; print([n for n in {HEAVY} if n in sys.modules])")

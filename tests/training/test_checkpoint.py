@@ -113,9 +113,7 @@ def test_a_saved_model_comes_back_in_the_same_bytes(tmp_path):
     assert model_is_whole(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "damage", ["other", "lacks", "more", "truncated", "flipped", "empty", "missing"]
-)
+@pytest.mark.parametrize("damage", ["other", "lacks", "truncated", "flipped", "empty", "missing"])
 def test_a_damaged_model_is_named(tmp_path, damage):
     save_model(tmp_path, small_model(hidden=4 if damage == "other" else 3))
     path = tmp_path / MODEL
@@ -123,8 +121,6 @@ def test_a_damaged_model_is_named(tmp_path, damage):
     if damage == "lacks":
         state.pop("classifier.layers.0.weight")
         save_file(state, path)
-    elif damage == "more":
-        save_file({**state, "odd": torch.zeros(1)}, path)
     elif damage == "missing":
         path.unlink()
     elif damage != "other":
@@ -135,4 +131,4 @@ def test_a_damaged_model_is_named(tmp_path, damage):
     ) as error:
         load_model(tmp_path, small_model())
     assert "\n" not in str(error.value)
-    assert model_is_whole(tmp_path) == (damage in ("other", "lacks", "more"))
+    assert model_is_whole(tmp_path) == (damage in ("other", "lacks"))

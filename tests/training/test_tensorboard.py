@@ -1,6 +1,7 @@
 """TensorBoard's files: written, and of a resumed run only the ones that count."""
 
 import sys
+from collections import defaultdict
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from vqa_helpers.training.tensorboard import (
     DIMENSIONS,
     FOLDER,
     PROJECTOR,
+    TRAINING,
     VECTORS,
     add_vectors,
     open_writer,
@@ -24,13 +26,7 @@ from vqa_helpers.training.tensorboard import (
     write_pictures,
 )
 
-CONFIG = {
-    "name": "1.e", "dataset": "tiny", "weights": None, "loss": "cross entropy",
-    "question_source": None, "split_rule": "by-image", "stand_ins": [], "seed": 0, "epochs": 3,
-    "image_size_px": None, "answers": 4, "words": None, "parameters": 24,
-    "training": {"optimiser": "adam", "learning_rate": 0.5, "decay": 1.0, "decay_every": 1,
-                 "batch": 30},
-}  # fmt: skip
+CONFIG = defaultdict(lambda: None, stand_ins=[], epochs=3, training=dict.fromkeys(TRAINING, 0.5))
 TRAIN = pd.DataFrame({"answer": list("aabcd"), "answer_type": ["other", "yes/no", *["other"] * 3]})
 
 

@@ -14,9 +14,8 @@ from vqa_helpers.runs import Run
 from vqa_helpers.training.train import train_recipe
 
 LAUNCH = [
-    sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-    "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-    "--main_process_port", "0", "-m", "tests.training.together",
+    sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+    "-m", "tests.training.together",
 ]  # fmt: skip
 ROOT = Path(__file__).parents[2]
 

@@ -133,10 +133,6 @@ def test_test_is_scored_once_and_not_looked_at_before(train, tmp_path, monkeypat
 # Interrupted --------------------------------------------------------------------------------------
 
 
-class Interrupted(BaseException):
-    """As a kill: nothing in the package may catch it."""
-
-
 @pytest.fixture
 def interrupted(train, tmp_path, monkeypatch):
     """Train a recipe and stop where a function is called for the n-th time, before its work."""
@@ -148,12 +144,12 @@ def interrupted(train, tmp_path, monkeypatch):
         def stop(*arguments, **named):
             calls.append(1)
             if len(calls) == at:
-                raise Interrupted
+                raise KeyboardInterrupt
             return original(*arguments, **named)
 
         with monkeypatch.context() as patch:
             patch.setattr(place, name, stop)
-            with pytest.raises(Interrupted):
+            with pytest.raises(KeyboardInterrupt):
                 train(recipe, tmp_path / "run", data, **options)
         assert not Run(tmp_path / "run").finished
         torch.manual_seed(99)  # the second process has other random numbers behind it

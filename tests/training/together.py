@@ -14,10 +14,6 @@ from vqa_helpers.training.inputs import open_data
 from vqa_helpers.training.loop import Trainer
 
 
-class Stop(Exception):
-    """As a kill would, in every process."""
-
-
 def main(folder: Path, holed: Path, features: Path, out: Path) -> None:
     alone = PartialState(cpu=True).is_main_process
     if not alone:  # nothing is written but by the main one
@@ -34,13 +30,13 @@ def main(folder: Path, holed: Path, features: Path, out: Path) -> None:
 
     def stop(self, *given):
         if self.epoch == 1:
-            raise Stop
+            raise KeyboardInterrupt
         return run_epoch(self, *given)
 
     run(quick("1.c"), "shared", folder, 3)
     tuned = quick("1.fC", accumulate=2, vision_rate=1e-4, crop=0.2, jitter=0.2)
     run(tuned, "complete", holed, 2)
-    with patch.object(Trainer, "run_epoch", stop), suppress(Stop):
+    with patch.object(Trainer, "run_epoch", stop), suppress(KeyboardInterrupt):
         run(tuned, "resumed", holed, 2)
     assert not alone or (out / "resumed" / checkpoint.CHECKPOINT).exists()
     run(tuned, "resumed", holed, 2)
