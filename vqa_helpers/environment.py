@@ -4,7 +4,6 @@ device computes.
 Knows nothing of what was run.
 """
 
-import logging
 import os
 import platform
 import re
@@ -19,8 +18,6 @@ import torch
 
 import vqa_helpers
 from vqa_helpers.errors import InputError
-
-log = logging.getLogger(__name__)
 
 PACKAGES = (
     "torch", "torchvision", "numpy", "pandas", "scipy", "scikit-learn", "pillow", "safetensors",
@@ -85,8 +82,7 @@ def _checkout(package: Path) -> dict[str, Any] | None:
             return None
         dirty = bool(git("status", "--porcelain", "--", "."))
         return {"commit": git("rev-parse", "HEAD"), "dirty": dirty}
-    except (OSError, subprocess.SubprocessError) as error:
-        log.debug("no commit to record: %s", error)
+    except (OSError, subprocess.SubprocessError):
         return None
 
 

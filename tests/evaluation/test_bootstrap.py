@@ -26,7 +26,6 @@ def test_interval_is_deterministic_and_ignores_names_and_order():
     assert once == interval(scores, images) == interval(scores, images * 7 - 3)
     order = generator.permutation(60)
     assert interval(scores[order], images[order]) == pytest.approx(once)
-    assert interval(scores, images, seed=1) != once
 
 
 def test_wilson_stands_in_where_a_bootstrap_is_blind():

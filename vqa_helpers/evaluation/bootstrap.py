@@ -12,7 +12,7 @@ CONFIDENCE = 0.95
 CHUNK = 50  # resamples held at a time: 40,000 images are 16 MB of weights
 
 
-def interval(scores: np.ndarray, images: np.ndarray, seed: int = 0) -> tuple[float, float]:
+def interval(scores: np.ndarray, images: np.ndarray) -> tuple[float, float]:
     """The 95 % interval of a mean score.
 
     Where every image has the same score a bootstrap is blind; Wilson's interval over the images
@@ -22,7 +22,6 @@ def interval(scores: np.ndarray, images: np.ndarray, seed: int = 0) -> tuple[flo
     Args:
         scores: (N,) each 0 to 1, or (S, N) for S training seeds, which are drawn as well.
         images: (N,) the image of each question.
-        seed: of the draws.
 
     Returns:
         The lower and the upper bound, 0 to 1.
@@ -32,11 +31,11 @@ def interval(scores: np.ndarray, images: np.ndarray, seed: int = 0) -> tuple[flo
     of_image = totals(runs.mean(axis=0), groups, count)[:, 0] / np.bincount(groups)
     if np.ptp(of_image) < 1e-9:
         return wilson(float(runs.mean()), count)
-    (means,) = resampled_means([runs], images, seed)
+    (means,) = resampled_means([runs], images)
     return tuple(np.clip(bounds(means), 0, 1).tolist())  # seeds moved apart can leave the scale
 
 
-def resampled_means(runs: list[np.ndarray], images: np.ndarray, seed: int = 0) -> list[np.ndarray]:
+def resampled_means(runs: list[np.ndarray], images: np.ndarray) -> list[np.ndarray]:
     """The mean score of each resample, for several models on the same draws of images.
 
     Args:
@@ -55,8 +54,8 @@ def resampled_means(runs: list[np.ndarray], images: np.ndarray, seed: int = 0) -
         middle = run.mean(axis=0)
         apart = middle + (run - middle) * np.sqrt(len(run) / max(len(run) - 1, 1))
         columns += [totals(row, groups, count) for row in apart]
-    sums = resample(np.hstack(columns), seed)  # (R, 1 + seeds of all models)
-    generator = np.random.default_rng([seed, 1])
+    sums = resample(np.hstack(columns))  # (R, 1 + seeds of all models)
+    generator = np.random.default_rng([0, 1])
     means, start = [], 1
     for run in runs:
         of_seed = sums[:, start : start + len(run)] / sums[:, :1]  # (R, S)
@@ -85,13 +84,13 @@ def totals(
     return sums.reshape(count, width)
 
 
-def resample(of_image: np.ndarray, seed: int = 0) -> np.ndarray:
+def resample(of_image: np.ndarray) -> np.ndarray:
     """Totals of each resample, (RESAMPLES, C), from totals of each image, (I, C).
 
     Every column sees the same draws, so that their ratios and differences are paired.
     """
     images = len(of_image)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     sums = np.empty((RESAMPLES, of_image.shape[1]))
     for start in range(0, RESAMPLES, CHUNK):
         stop = min(start + CHUNK, RESAMPLES)

@@ -5,7 +5,6 @@ On a full release the nearest questions take minutes; every run is compared with
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from vqa_helpers.data.folder import Dataset
 from vqa_helpers.evaluation.baselines import GUESSERS
 from vqa_helpers.files import is_sealed, locked, remove_partials, seal, write_text
 from vqa_helpers.progress import track
-
-log = logging.getLogger(__name__)
 
 Guesses = dict[str, list[str]]
 

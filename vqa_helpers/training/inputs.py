@@ -2,7 +2,6 @@
 words, models built for it, and splits turned into tensors.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,8 +28,6 @@ from vqa_helpers.recipe import Recipe, Training
 from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.image_rows import ImageRows, open_images
 from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
-
-log = logging.getLogger(__name__)
 
 RANDOM_SIZE_PX = 64  # random weights see no detail
 STUDY_SIZE_PX = 512
