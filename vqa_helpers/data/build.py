@@ -195,7 +195,7 @@ def _follow_protocol(name: str, source: Source, seed: int, fetching: Fetching) -
         asked = set(table["image_id"].tolist())
         absent = len(asked) - len(find_images(images, asked))
         if fetching.photographs and absent > MOST_ABSENT * len(asked):
-            remedy = f"`vqa data download coco-{exported}`, then remove this dataset and build again"
+            remedy = f"`vqa data download coco-{exported}`, remove this dataset, build it again"
             notes.append(f"{exported} is not exported: its photographs are not here ({remedy})")
         else:
             splits["export"] = table
