@@ -5,7 +5,6 @@ together whether it succeeded. The executed notebook is no evidence: after a tim
 kernel every cell reads as completed, and `sys.exit(0)` passes for success.
 """
 
-import ast
 import contextlib
 import difflib
 import errno
@@ -37,6 +36,7 @@ FULL_BYTES = 1 << 16  # fewer are free: no notebook can be written
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTES = {"papermill", "execution", "widgets"}
 TRUTH = {"true": True, "false": False}
+REMEDY = {"bool": "; write true or false", "None": "; declare it, as in `SEED: int = 0`"}
 # A text as a value of a type that a notebook declares.
 READ = {"str": str, "int": int, "float": float, "bool": lambda text: TRUTH[text.lower()]}
 
@@ -76,15 +76,11 @@ def read_parameters(assignments: Sequence[str], notebook: Path) -> dict[str, Val
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(declared)}"
             raise InputError(f"{notebook.name}: no parameter {name!r}; {hint}")
         kind = declared[name]["inferred_type_name"]
-        if kind not in READ:  # not annotated: as its default is
-            with contextlib.suppress(ValueError, SyntaxError):
-                kind = type(ast.literal_eval(declared[name]["default"])).__name__
         try:
             values[name] = READ[kind](text)
         except (KeyError, ValueError):
-            remedy = "; write true or false" if kind == "bool" else ""
             raise InputError(
-                f"{notebook.name}: parameter {name}={text}: not of type {kind}{remedy}"
+                f"{notebook.name}: parameter {name}={text}: not of type {kind}{REMEDY.get(kind, '')}"
             ) from None
     return values
 

@@ -144,13 +144,12 @@ def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: F
 
 def _subset_files(folder: Path, release: str, subset: str) -> dict[str, Path]:
     """The official files of a subset that lie in a folder: "questions" and "annotations"."""
-    found = {}
-    for kind, test in (("questions", "OpenEnded_"), ("annotations", "")):
-        plain = folder / f"{RELEASES[release]}{test}mscoco_{subset}_{kind}.json"
-        for path in (plain.with_name(f"{plain.name}.gz"), plain):
-            if path.is_file():
-                found[kind] = path
-    return found
+    return {
+        kind: path
+        for kind, test in (("questions", "OpenEnded_"), ("annotations", ""))
+        for end in (".json.gz", ".json")
+        if (path := folder / f"{RELEASES[release]}{test}mscoco_{subset}_{kind}{end}").is_file()
+    }
 
 
 def _read_subset(folder: Path, release: str, subset: str) -> tuple[pd.DataFrame, list[Path]]:
