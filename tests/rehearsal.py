@@ -1,9 +1,8 @@
 """The public files, cut small: archives of the official names and layout, served from this machine.
 
-`python -m tests.rehearsal FOLDER` serves them until it is stopped and prints the environment under
-which the whole study rehearses itself: download, build, train, site. Stand-ins: drawn photographs
-of marks on a ground, weights drawn at random under the names of ImageNet's, word vectors drawn at
-random in GloVe's format, a small SavedModel in place of the Universal Sentence Encoder.
+Stand-ins: drawn photographs of marks on a ground, weights drawn at random under the name of
+ImageNet's, word vectors drawn at random in GloVe's format, a small SavedModel in place of the
+Universal Sentence Encoder.
 """
 
 import hashlib
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 import zipfile
 from collections.abc import Iterable
 from contextlib import contextmanager
@@ -51,10 +49,8 @@ KINDS = {"Questions": "questions", "Annotations": "annotations"}
 SUBSETS = {"Train": "train2014", "Val": "val2014", "Test": "test2015"}
 
 
-def make_mirror(
-    folder: Path, images: int = 40, networks: Iterable[str] = ("resnet18", "resnet50", "vgg16")
-) -> Path:
-    """Every public file, cut small, in `folder/files`; weights in `folder/torch`."""
+def make_mirror(folder: Path, images: int = 40) -> Path:
+    """Every public file, cut small, in `folder/files`; ResNet18's weights in `folder/torch`."""
     files = folder / "files"
     files.mkdir(parents=True)
     for release in ("v1", "v2"):
@@ -72,7 +68,7 @@ def make_mirror(
     shutil.copy(files / "test2015.zip", files / "test2014.zip")
     _write_glove(files / "glove.6B.zip", folder / "v1")
     _write_encoder(files / "universal-sentence-encoder-4.tar.gz", folder / "encoder")
-    _write_weights(folder / "torch" / "hub" / "checkpoints", networks)
+    _write_weights(folder / "torch" / "hub" / "checkpoints")
     return folder
 
 
@@ -139,26 +135,9 @@ def _write_encoder(path: Path, folder: Path) -> None:
             archive.add(member, member.name)
 
 
-def _write_weights(folder: Path, networks: Iterable[str]) -> None:
+def _write_weights(folder: Path) -> None:
     folder.mkdir(parents=True)
-    for name in networks:
-        weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
-        torch.manual_seed(0)
-        state = torchvision.models.get_model(name, weights=None).state_dict()
-        torch.save(state, folder / Path(weights.url).name)
-
-
-def main() -> None:
-    """Make a mirror, or take the one that is there, and serve it."""
-    folder = Path(sys.argv[1]).resolve()
-    if not (folder / "files").exists():
-        make_mirror(folder)
-    with served(folder) as environment:
-        for name, value in environment.items():
-            print(f"export {name}={value}", flush=True)
-        while True:
-            time.sleep(3600)
-
-
-if __name__ == "__main__":
-    main()
+    torch.manual_seed(0)
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    url = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url
+    torch.save(state, folder / Path(url).name)

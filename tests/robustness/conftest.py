@@ -81,10 +81,9 @@ def begin(code: str, words: list, place: Path) -> subprocess.Popen:
     module, name, value = SMALL_SHARDS
     code = f"import {module}\n{module}.{name} = {value}\n{code}\n"
     code += "import sys\nfrom vqa_helpers.cli import main\nsys.exit(main(sys.argv[1:]))"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words)], cwd=place, text=True,
-        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    command, quiet = [sys.executable, "-c", code, *map(str, words)], subprocess.DEVNULL
+    how = {"text": True, "start_new_session": True, "stdout": quiet, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=place, **how)
 
 
 class Mounted:

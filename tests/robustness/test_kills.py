@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "kills"), [("extraction", 3), ("training", 2), ("download", 3), ("batch", 2)]
+    ("name", "kills"), [("extraction", 3), ("training", 2), ("download", 2), ("batch", 2)]
 )
 def test_nothing_is_lost_or_doubled(tmp_path, name, kills):
     table = tmp_path / "rows.json"

@@ -30,8 +30,9 @@ while not Path("inside").exists():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "words"), [("shard-", FEATURES), (CHECKPOINT, TRAIN)])
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "words", "killed"), [("shard-", FEATURES, False), (CHECKPOINT, TRAIN, True)]
+)
 def test_the_second_waits_and_both_leave_the_same(
     tmp_path, monkeypatch, vqa, data, name, words, killed
 ):
