@@ -6,14 +6,11 @@ scores; knows nothing of models, runs or files.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.stats import binomtest
 
 from vqa_helpers.evaluation.bootstrap import bounds, group, resampled_means, totals, wilson
-
-Verdict = Literal["better", "worse", "cannot tell"]
 
 
 @dataclass(frozen=True)
@@ -25,15 +22,11 @@ class Difference:
     high: float
 
     @property
-    def verdict(self) -> Verdict:
-        """Whether the first model is better or worse: the interval leaves out 0."""
+    def verdict(self) -> str:
+        """ "better" or "worse" where the interval leaves out 0, else "cannot tell"."""
         if self.low > 0:
             return "better"
         return "worse" if self.high < 0 else "cannot tell"
-
-    def __neg__(self) -> "Difference":
-        """What the other model has over the first."""
-        return Difference(-self.value, -self.high, -self.low)
 
     def __str__(self) -> str:
         return f"{self.value:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
