@@ -71,15 +71,3 @@ def test_a_broken_entry_names_all_its_faults_and_hides_no_other():
     missing = "leaves[3]: Object missing required field"
     assert fourth.faults == [f"{missing} `id`", f"{missing} `text`"]
     assert fifth.faults == ["leaves[4].id: Expected `int`, got `str`"]
-
-
-@pytest.mark.parametrize("text", [b'"\\ud800"', b'"\xff"', b'"a', b"01", b"NaN", b'"\\x"'])
-def test_what_is_no_text_or_number_never_arrives(text):
-    """It is refused before the first entry, or as that entry."""
-    whole = b'[{"id": 1, "text": "a"}, {"id": ' + text + b', "text": ' + text + b"}]"
-    try:
-        sound, broken = decode_entries(whole, None, Leaf)
-    except DecodeError as error:
-        assert str(error)
-    else:
-        assert sound == Leaf(1, "a") and isinstance(broken, DecodeError)

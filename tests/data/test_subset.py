@@ -39,6 +39,14 @@ def source(tmp_path_factory):
 # ---------------------------------------------------------------- by the study's rules
 
 
+def test_the_rules_of_the_study():
+    assert {name: (rule.answers, rule.questions) for name, rule in CUTS.items()} == {
+        "A": ("numbers 1-20", 100), "B": ("numbers 1-20", 1_000), "C": ("numbers 1-20", 5_000),
+        "D": ("numbers 1-20", 10_000), "E": ("yes/no", 10_000), "100k": ("open", None),
+    }  # fmt: skip
+    assert all(sum(rule.shares) == pytest.approx(1) for rule in CUTS.values())
+
+
 def test_every_rule_takes_its_answers_and_nothing_else():
     odd = ["0", "21", "two", "2.5", "02", "yes", "1 cat", "-1", " 3"]
     numbers = [str(n) for n in range(1, 21)]

@@ -11,14 +11,13 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from vqa_helpers.data.vocabulary import WordVocabulary
-from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import Choice, choice_from, pieces_of, structure_of
 from vqa_helpers.pieces.classifier import Funnel
-from vqa_helpers.pieces.fusion import Concatenation, PlainProduct
+from vqa_helpers.pieces.fusion import Concatenation
 from vqa_helpers.pieces.language import WordLSTM
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.sentences import HASHED_NGRAMS
-from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
+from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.training.inputs import build_model
 
 ANSWERS = 3
@@ -127,13 +126,6 @@ def test_pieces_of_other_widths_join_learn_and_are_saved(
 def test_every_fusion_takes_part():
     joined = {parameters.values[2] for parameters in COMBINATIONS}
     assert joined == FUSION.keys()
-
-
-def test_a_plain_product_of_unequal_widths_is_refused(usual):
-    with pytest.raises(InputError, match=r"equal widths, not 512 \(image\) and 10 \(question\)"):
-        join(
-            usual, vision=StoredFeatures, language=WordLSTM, fusion=PlainProduct, classifier=Funnel
-        )
 
 
 # ---------------------------------------------------------------- a network inside the loop
