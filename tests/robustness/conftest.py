@@ -86,60 +86,37 @@ def begin(code: str, words: list, place: Path) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=place, **how)
 
 
-class Mounted:
-    """A file system in memory, of which a ballast takes all but so many bytes."""
+class Disk:
+    """A disk that can be full: a file system in memory, all but some of it taken by a ballast; where
+    mounting is not permitted, a limit on the size of any file, which anybody can set."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        path.mkdir()
+        self.path, self.hard = path, resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={MOUNTED_BYTES}", "tmpfs", str(path)]
+        self.mounted = subprocess.run(mount, capture_output=True).returncode == 0
 
-    def leave(self, count: int) -> None:
+    def leave(self, part: float, sizes: list[int]) -> None:
+        """Leave room for a part of what files of these sizes need."""
+        if not self.mounted:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(part * max(sizes)), self.hard))
+            return
         self.free()
         state = os.statvfs(self.path)
         used = (state.f_blocks - state.f_bfree) * state.f_frsize
+        room = (int(part * sum(sizes)) + 4095) // 4096 * 4096
         with (self.path / ".ballast").open("wb") as ballast:
-            left = (count + 4095) // 4096 * 4096
-            os.posix_fallocate(ballast.fileno(), 0, MOUNTED_BYTES - left - used)
+            os.posix_fallocate(ballast.fileno(), 0, MOUNTED_BYTES - room - used)
 
     def free(self) -> None:
         (self.path / ".ballast").unlink(missing_ok=True)
-
-    def share(self, files: list[int], part: float) -> int:
-        """How many bytes to leave for a part of what these files need."""
-        return int(part * sum(files))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.hard, self.hard))
 
 
-class Limited:
-    """No file may grow beyond so many bytes: what anybody can have without being root."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-
-    def leave(self, count: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (count, self._hard))
-
-    def free(self) -> None:
-        self.leave(self._hard)
-
-    def share(self, files: list[int], part: float) -> int:
-        return int(part * max(files))
-
-
-@pytest.fixture(params=["mounted", "limited"])
-def disk(request, tmp_path) -> Iterator[Mounted | Limited]:
-    """A disk that can be full."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    if request.param == "limited":
-        limited = Limited(path)
-        yield limited
-        limited.free()
-        return
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={MOUNTED_BYTES}", "tmpfs", str(path)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"mounting is not permitted here ({done.stderr.strip()})")
-    try:
-        yield Mounted(path)
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Disk]:
+    disk = Disk(tmp_path / "disk")
+    yield disk
+    disk.free()
+    if disk.mounted:
+        subprocess.run(["umount", "--lazy", str(disk.path)], check=True)
