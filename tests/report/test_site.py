@@ -263,7 +263,7 @@ def test_colours_follow_the_system_until_the_reader_chooses_and_code_can_be_hidd
     browser.open(site / "index.html")
     day = browser.run("ground()")
     browser.prefer("dark")
-    night = browser.run("nextFrame().then(ground)")
+    night = browser.run("nextFrame().then(nextFrame).then(ground)")
     assert browser.run("document.querySelector('.theme-tool').textContent") == "Light"
     browser.run("click('.theme-tool')")
     assert browser.run("ground()") == day != night
