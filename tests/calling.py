@@ -1,6 +1,7 @@
 """Calling the command, in this process or another, and reading what it says."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -23,5 +24,10 @@ def python(*words, **options) -> subprocess.Popen:
     command = [sys.executable, "-m", "vqa_helpers", *map(str, words)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, **options,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, preexec_fn=_heed_interrupts, **options,
     )  # fmt: skip
+
+
+def _heed_interrupts() -> None:
+    """Where tests run in the background, SIGINT is ignored, and children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

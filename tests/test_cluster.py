@@ -188,9 +188,13 @@ class TestUnits:
 
             def __call__(self, unit):
                 self.done += 1
-                time.sleep(0.2)
+                Path("seen", str(os.getpid())).touch()
+                limit = time.monotonic() + 100  # that the second one may take to start
+                while len(list(Path("seen").iterdir())) < 2 and time.monotonic() < limit:
+                    time.sleep(0.05)
                 return os.getcwd(), os.getpid(), self.done
 
+        (place / "seen").mkdir()
         done = dict(map_units(Work(), iter(range(6))))
         assert sorted(done) == list(range(6))
         assert {folder for folder, _, _ in done.values()} == {str(place)}
