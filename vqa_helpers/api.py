@@ -136,7 +136,7 @@ class Answerer:
         return torch.from_numpy(features)
 
     def _warn_of_unknown_words(self, questions: pd.Series) -> None:
-        vocabulary = getattr(self.model.language, "vocabulary", None)
+        vocabulary = self.model.words(self.words)
         if vocabulary is None:
             return
         for question in dict.fromkeys(questions):

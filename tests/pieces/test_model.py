@@ -149,3 +149,17 @@ def test_only_a_frozen_network_is_left_out_of_the_saved_model(trained, saved):
     for wrong in (state | {"more": torch.zeros(1)}, dict(list(state.items())[1:])):
         with pytest.raises(ValueError, match="is in one of the two alone"):
             model.load_saved_state(wrong)
+
+
+@pytest.mark.parametrize("kept", ["trimmed", "a number"])
+def test_an_encoder_without_encode_is_given_ids_of_its_own_vocabulary(kept):
+    class Bag(torch.nn.Module):
+        def __init__(self, vocabulary):
+            super().__init__()
+            self.vocabulary = vocabulary.at_least(2) if kept == "trimmed" else len(vocabulary)
+
+    model = VQAModel(None, Bag(WORDS), Concatenation(0, 4), Funnel(4, (), ANSWERS))
+    tokens, lengths = model.encode(QUESTIONS, WORDS)
+    known = WORDS.at_least(2) if kept == "trimmed" else WORDS
+    assert tokens.max() == len(known) - 1 and lengths.tolist() == [4, 2, 1, 4]
+    assert model.words(WORDS) == known

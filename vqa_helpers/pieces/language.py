@@ -1,7 +1,7 @@
 """Questions to vectors.
 
-Each encoder reads text itself (`encode`) and turns what it read into vectors (`forward`). One without
-`encode` is given the word ids and lengths of the train vocabulary, padded right with 0.
+An encoder is given word ids of its `vocabulary`, or else of train, padded right with 0, and lengths;
+one with a method `encode` reads texts its own way.
 """
 
 from collections.abc import Sequence
@@ -139,10 +139,6 @@ class BagOfWords(Piece):
         self.dropout = nn.Dropout(dropout)
         self.out_dim = width + first * first_width
 
-    def encode(self, questions: Sequence[str]) -> States:
-        """N texts to word ids (N, T), padded right with 0, and lengths (N,)."""
-        return word_ids(self.vocabulary, questions)
-
     def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode questions.
 
@@ -189,10 +185,6 @@ class GloveBiLSTM(Piece):
         self.embedding = nn.Embedding.from_pretrained(matrix, freeze=True, padding_idx=0)
         self.lstm = nn.LSTM(dim, hidden, num_layers=2, bidirectional=True, batch_first=True)
         self.out_dim = 4 * hidden
-
-    def encode(self, questions: Sequence[str]) -> States:
-        """N texts to word ids (N, T), padded right with 0, and lengths (N,)."""
-        return word_ids(self.vocabulary, questions)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Encode questions.

@@ -48,13 +48,22 @@ class VQAModel(nn.Module):
         question_vector = None if self.language is None else self.language(*question)  # (B, Q)
         return self.classifier(self.fusion(image_vector, question_vector))  # (B, A)
 
-    def encode(self, questions: Sequence[str], words: WordVocabulary) -> tuple[Tensor, ...]:
-        """N texts as the language encoder reads them; one that does not is given the ids of
-        `words`."""
+    def words(self, train: WordVocabulary | None) -> WordVocabulary | None:
+        """The words that the language encoder is given ids of: its own vocabulary, or those of
+        train; None where it reads texts its own way, or none at all."""
+        own = getattr(self.language, "vocabulary", None)
+        if isinstance(own, WordVocabulary):
+            return own
+        return None if self.language is None or hasattr(self.language, "encode") else train
+
+    def encode(self, questions: Sequence[str], train: WordVocabulary) -> tuple[Tensor, ...]:
+        """N texts as the language encoder reads them; `train` are the words of the train
+        questions."""
         if self.language is None:
             return ()
-        encode = getattr(self.language, "encode", None)
-        return tuple(encode(questions)) if encode else word_ids(words, questions)
+        if hasattr(self.language, "encode"):
+            return tuple(self.language.encode(questions))
+        return word_ids(self.words(train), questions)
 
     def choices(self) -> dict[str, Choice | None]:
         """The class and keywords of each piece, as it is now."""

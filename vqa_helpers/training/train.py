@@ -65,7 +65,6 @@ from vqa_helpers.training.tensorboard import open_writer, record_epoch
 
 log = logging.getLogger(__name__)
 
-RESULTS = "results_{split}.json"  # for the evaluation server
 LONGEST_WAIT = timedelta(hours=24)  # for the main process, which may compute features beforehand
 NOT_COMPARED = ("name", "preset", "source")  # how a run is called, not what it is
 
@@ -206,7 +205,7 @@ def _config(
 ) -> dict:
     """What `config.json` keeps; a run with another is another run."""
     dataset, vision, language = data.dataset, model.vision, model.language
-    words = getattr(language, "vocabulary", None)
+    words = model.words(data.words)
     pieces = [getattr(model, slot) for slot in model.choices()]
     coverage = None
     if words is not None:
@@ -274,9 +273,7 @@ def _begin(folder: Path, config: dict, data: Data, model: VQAModel) -> None:
     remove_partials(folder)
     write_json(folder / CONFIG, config)
     write_json(folder / SPLIT, data.dataset.split_record())
-    words = getattr(model.language, "vocabulary", None)
-    if words is None and model.language is not None and not hasattr(model.language, "encode"):
-        words = data.words
+    words = model.words(data.words)
     vocabulary = {"answers": list(data.answers.answers), "words": words and list(words.words)}
     write_json(folder / VOCABULARY, vocabulary)
 
