@@ -196,5 +196,11 @@ def test_parameters_change_the_model_that_is_written_out(opened):
     torch.manual_seed(99)  # the seed alone gives the weights
     again, _ = change(model, TRAINING, data, **words)
     assert torch.equal(other.classifier.layers[0].weight, again.classifier.layers[0].weight)
-    with pytest.raises(InputError, match="did you mean learning_rate"):
-        change(model, TRAINING, data, set="learning_rat=1")
+    _, training = change(model, TRAINING, data, set="batch=9 loss='soft cross entropy'")
+    assert (training.batch, training.loss) == (9, "soft cross entropy")
+    for wrong, message in (
+        ("learning_rat=1", "did you mean learning_rate"), ("batch", "use NAME=VALUE"),
+        ("batch=1,2", "one value each"), ("loss='soft", "close the quotes"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            change(model, TRAINING, data, set=wrong)

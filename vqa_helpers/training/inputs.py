@@ -2,6 +2,7 @@
 words, models built for it, and splits turned into tensors.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ from vqa_helpers.pieces.choice import SLOTS, parameters_of
 from vqa_helpers.pieces.glove import LEARNED_WORDS, find_glove, learn_vectors, no_glove
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.sentences import HASHED_NGRAMS, USE, encoder_is_local
-from vqa_helpers.recipe import Recipe, Training
+from vqa_helpers.recipe import Recipe, Training, read_settings
 from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.image_rows import ImageRows, open_images
 from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
@@ -238,10 +239,20 @@ def change(
     Args:
         own: classes that the notebook defines, to be named in a slot.
         vision, language, fusion, classifier: as `Recipe.with_` takes them.
-        set: settings with spaces between, such as "learning_rate=3e-4 fusion.width=512".
+        set: settings with spaces between, such as "learning_rate=3e-4 fusion.width=512"; a value that
+            holds spaces stands in quotes, "vision.trained='last block'".
+
+    Raises:
+        InputError: for settings that are none, or several values for one.
     """
     swaps = {"vision": vision, "language": language, "fusion": fusion, "classifier": classifier}
-    settings = dict(word.partition("=")[::2] for word in set.split())
+    try:
+        words = shlex.split(set)
+    except ValueError as error:
+        raise InputError(f"SET {set!r}: {str(error).lower()}; close the quotes") from None
+    settings, *others = read_settings(words)
+    if others:
+        raise InputError(f"SET {set!r}: a notebook trains one model; give one value each")
     if not any(swaps.values()) and not settings:
         return model, training
     written = Recipe("notebook", "", **model.choices(), training=training, small=training)
