@@ -22,6 +22,7 @@ from vqa_helpers.recipe import LOSSES, Training
 from vqa_helpers.training.image_rows import ImageRows
 from vqa_helpers.training.inputs import Data, change, examples_of, open_data, soft_scores
 from vqa_helpers.training.losses import SOFT_LOSSES
+from vqa_helpers.training.train import train_recipe
 
 TRAINING = Training("adam", 1e-3, batch=30, epochs=3)
 
@@ -52,11 +53,13 @@ def test_what_auto_means(folder, drawn, offline, asked, weights, size_px, encode
     assert open_data(dataset, weights=asked, image_size=224, device="cpu").size_px == 224
 
 
-def test_what_cannot_be_is_refused(opened, tmp_path):
+def test_without_validation_answers_data_open_and_nothing_is_trained(opened, tmp_path):
     folder = write_dataset(tmp_path / "d", images=4)
     (folder / "annotations_val.json").unlink()
+    data = opened(folder)  # features can be stored all the same
     with pytest.raises(InputError, match="the validation split has no annotations"):
-        opened(folder)
+        train_recipe(PRESETS["Question_Only"], data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 # Splits as batches --------------------------------------------------------------------------------

@@ -213,11 +213,6 @@ def open_data(
         InputError: for a folder that is no dataset, or a choice outside its limits.
     """
     dataset = name if isinstance(name, Dataset) else open_dataset(str(name), split_seed)
-    if not dataset.answered("validation"):
-        raise InputError(
-            f"{dataset.folder}: the validation split has no annotations, and the epoch is chosen on "
-            "it; add them, or take its questions away and it is cut from train"
-        )
     offline = offline or dataset.drawn is not None
     if weights == "auto":
         weights = "random" if offline else "imagenet"

@@ -25,7 +25,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
-from vqa_helpers.data.folder import require_seed
+from vqa_helpers.data.folder import Dataset, require_seed
 from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
@@ -103,7 +103,7 @@ def train(
     require_seed(seed)
     if epochs < 0:
         raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
-    _refuse_vain_training(model, training)
+    _refuse_vain_training(model, training, data.dataset)
     _refuse_unrecorded(model, data)
     name = name_of(model, data, training, preset)
     short = name if len(name) <= 120 else f"{name[:120]}+{sha256(name.encode()).hexdigest()[:8]}"
@@ -294,8 +294,13 @@ def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
             )
 
 
-def _refuse_vain_training(model: VQAModel, training: Training) -> None:
-    """Refuse what this model could not follow."""
+def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset) -> None:
+    """Refuse what this model could not follow, or these data could not judge."""
+    if not dataset.answered("validation"):
+        raise InputError(
+            f"{dataset.folder}: the validation split has no annotations, and the epoch is chosen on "
+            "it; add them, or take its questions away and it is cut from train"
+        )
     vision = model.vision
     if training.augments and (vision is None or getattr(vision, "stored", False)):
         raise InputError(
