@@ -112,7 +112,7 @@ class Answerer:
     def _encoder(self) -> Encode:
         """The network whose features are read; built for the first question and kept."""
         vision = self.model.vision
-        return Encode(vision.network, vision.weights, vision.size_px, self.device)
+        return Encode(vision.network, vision.weights, vision.size_px, self.device, vision.grid)
 
     def _image_rows(
         self, image_ids: np.ndarray, images: dict[int, Path], stores: Path | None
@@ -128,10 +128,10 @@ class Answerer:
         else:
             store = fill_store(
                 stores, images, encoder=vision.network, weights=vision.weights,
-                size_px=vision.size_px, device=self.device,
+                size_px=vision.size_px, device=self.device, grid=vision.grid,
             )  # fmt: skip
             features, _ = store.read(image_ids)
-        without = image_ids[~features.any(axis=1)].tolist()
+        without = image_ids[~features.reshape(len(features), -1).any(axis=1)].tolist()
         self.unreadable = [image_id for image_id in without if image_id in images]
         return torch.from_numpy(features)
 
@@ -192,7 +192,8 @@ def load(
     }
     vision = choices["vision"]
     if vision and issubclass(vision.made_by, NetworkInLoop):
-        if vision.keywords.get("trained", "none") != "none":
+        trained = vision.keywords.get("trained", "none") != "none"
+        if trained and vision.keywords.get("weights") != "packaged":
             weights = "random"  # the run holds all of a network that was trained
     if weights and vision:
         choices["vision"] = vision.with_(weights=str(weights))

@@ -156,8 +156,10 @@ def _add_data(commands, command) -> None:
 def _add_training(command) -> None:
     add = command("features", "compute image features, once per image", "features")
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
-    add("--encoder", default="vgg16", help="vgg16, resnet18 or resnet50 (vgg16)")
-    add("--offline", action="store_true", help="random weights")
+    add("--encoder", default="vgg16", metavar="NAME",
+        help="vgg16, resnet18, resnet50, efficientnet_lite0, …lite2, or any of timm (vgg16)")  # fmt: skip
+    add("--grid", action="store_true", help="the grid before the pooling, for StoredGrid")
+    add("--offline", action="store_true", help="download nothing: packaged weights stand in")
     _add_vision(add)
     _add_executor(add)
 
@@ -168,7 +170,8 @@ def _add_training(command) -> None:
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     add("--out", type=Path, metavar="RUN",
         help="run folder (runs/<dataset>/<name>/<seed>); of several runs, the folder above")  # fmt: skip
-    add("--vision", metavar="NAME", help="another network (vgg16, resnet18, resnet50) or class")
+    add("--vision", metavar="NAME", 
+        help="another network (efficientnet_lite0, resnet50, any of timm) or class")  # fmt: skip
     for slot in ("language", "fusion", "classifier"):
         add(f"--{slot}", metavar="CLASS", help=f"another {slot}")
     add("--set", action="append", default=[], metavar="NAME=VALUE[,VALUE…]", dest="settings",
@@ -264,10 +267,11 @@ def _add_device(add) -> None:
 
 
 def _add_vision(add) -> None:
-    add("--weights", default="auto", metavar="imagenet|random|FILE",
-        help="of the vision network (default: random for the demo and offline, else imagenet)")  # fmt: skip
+    add("--weights", default="auto", metavar="imagenet|packaged|random|FILE",
+        help="of the vision network (default: ImageNet's, in the cache or downloaded; else a "
+        "package's; for the demo a package's)")  # fmt: skip
     add("--image-size", type=int, default=0, metavar="PX",
-        help="side of the square it sees (default: 64 for random weights, else 512)")  # fmt: skip
+        help="side of the square it sees (default: the network's own)")  # fmt: skip
     add("--features", type=Path, default=Path("features"), metavar="DIR",
         help="where features are kept (features)")  # fmt: skip
     _add_device(add)
@@ -275,7 +279,7 @@ def _add_vision(add) -> None:
 
 def _add_language(add) -> None:
     add("--offline", action="store_true",
-        help="named stand-ins wherever a download would be needed; the demo implies it")  # fmt: skip
+        help="download nothing: named stand-ins from packages; the demo implies it")  # fmt: skip
     add("--sentence-encoder", type=Path, metavar="DIR",
         help="a SavedModel of the Universal Sentence Encoder")  # fmt: skip
 

@@ -107,6 +107,7 @@ def features(options: Namespace) -> int:
     """`vqa features`."""
     from vqa_helpers.cluster import executor_of
     from vqa_helpers.features.extract import fill_store
+    from vqa_helpers.pieces.vision import find_weights, own_size
     from vqa_helpers.training.inputs import open_data
 
     far = options.executor == "ray"  # where devices are, and are chosen, by each worker
@@ -117,13 +118,15 @@ def features(options: Namespace) -> int:
     dataset = data.dataset
     if not dataset.images:
         raise InputError(f"{dataset.folder}: has no images, or none whose name ends in an image id")
+    weights = find_weights(options.encoder, data.weights)
     with executor_of(options) as map_units:
         store = fill_store(
             options.features / dataset.image_source,
             dataset.images,
             encoder=options.encoder,
-            weights=data.weights,
-            size_px=data.size_px,
+            weights=weights,
+            size_px=data.size_px or own_size(options.encoder, weights),
+            grid=options.grid,
             device=options.device,
             map_units=map_units if far else None,
         )

@@ -12,7 +12,7 @@ from torch import nn
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import SLOTS, Choice, find_class, nearest, read_value
-from vqa_helpers.pieces.vision import NETWORKS, StoredFeatures
+from vqa_helpers.pieces.vision import StoredFeatures, is_network, network_names
 
 OPTIMISERS = ("adam", "adamw")
 LOSSES = (
@@ -156,9 +156,9 @@ class Recipe:
             return wanted
         if slot != "vision":
             return Choice(find_class(slot, wanted, own))
-        if wanted in NETWORKS and wanted not in own:
+        if wanted not in own and is_network(wanted):
             return (self.vision or Choice(StoredFeatures)).with_(network=wanted)
-        choice = Choice(find_class(slot, wanted, own, tuple(NETWORKS)))
+        choice = Choice(find_class(slot, wanted, own, network_names()))
         network = self.vision and self.vision.keywords.get("network")  # another class, the same one
         return (
             choice.with_(network=network) if network and "network" in choice.settable() else choice

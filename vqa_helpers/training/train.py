@@ -189,7 +189,7 @@ def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str
         classes = [choice.made_by.__name__ for choice in choices.values() if choice]
         return preset or "-".join(classes)
     recipe = PRESETS[preset]
-    usual = {slot: data.usual(slot) for slot in choices}
+    usual = {slot: data.usual(slot, choice) for slot, choice in choices.items()}
     changes = differences(recipe, choices, usual)
     # Of the two schedules the nearer one is the one that was changed.
     schedules = recipe.schedule(data.train_questions), recipe.training, recipe.small
@@ -226,7 +226,7 @@ def _config(
         "structure": structure_of(model),
         "weights": getattr(vision, "weights", None),
         "weights_source": getattr(vision, "source", None),
-        "image_size_px": getattr(vision, "size_px", data.size_px) if vision is not None else None,
+        "image_size_px": getattr(vision, "size_px", data.square_px) if vision is not None else None,
         "standardised": bool(getattr(vision, "standardised", False)),
         "question_source": getattr(language, "source", None),
         "stand_ins": [p.stand_in for p in pieces if getattr(p, "stand_in", None)],
@@ -284,8 +284,9 @@ def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
     plain = [p for p in model.children() if not hasattr(p, "_made_with")]
     if not plain:
         return
-    usual = {"vision": data.usual("vision"), "language": data.usual("language")}
-    again = build_model(model.choices(), data.words, len(data.answers), usual)
+    choices = model.choices()
+    usual = {slot: data.usual(slot, choice) for slot, choice in choices.items()}
+    again = build_model(choices, data.words, len(data.answers), usual)
     for slot, piece in model.named_children():
         if piece in plain and structure_of(piece) != structure_of(getattr(again, slot)):
             raise InputError(

