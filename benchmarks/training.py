@@ -39,7 +39,7 @@ from vqa_helpers.environment import pick_device
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.pieces.language import GloveBiLSTM
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.presets import PRESETS, find_preset
 from vqa_helpers.recipe import Recipe, Training
 from vqa_helpers.training.batches import Batch, Batches, Examples
@@ -98,7 +98,7 @@ def build(recipe: Recipe, device: str, size_px: int = SIZE_PX) -> VQAModel:
     """The model of a preset; every one of them begins alike."""
     torch.manual_seed(0)
     usual = {"vision": {"weights": "random", "size_px": size_px},
-             "language": {"encoder": HASHED_NGRAMS}}  # fmt: skip
+             "language": {"encoder": MULTILINGUAL}}  # fmt: skip
     model = build_model(recipe.choices, VOCABULARY, ANSWERS, usual)
     if isinstance(model.language, GloveBiLSTM):
         nn.init.normal_(model.language.embedding.weight)

@@ -27,7 +27,7 @@ from torch import nn
 from vqa_helpers.data.folder import open_dataset
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.pieces.choice import SLOTS, pieces_of
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.pieces.vision import VisionEncoder
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe
@@ -241,12 +241,12 @@ def groups(piece: nn.Module) -> list[tuple[nn.Module, list[str]]]:
 def stages(recipe: Recipe) -> list[Stage]:
     """What the model of a preset does, in the order of the data, with its true sizes."""
     words = WordVocabulary(("<pad>", "<unknown>", *map(str, range(9_998))))
-    usual = {"vision": {"weights": "random"}, "language": {"encoder": HASHED_NGRAMS}}
+    usual = {"vision": {"weights": "random"}, "language": {"encoder": MULTILINGUAL}}
     with torch.device("meta"):
         model = build_model(recipe.choices, words, 1000, usual)
         vision = model.vision
         stored = vision is not None and vision.stored
-        network = VisionEncoder(vision.network) if stored else vision and vision.encoder
+        network = VisionEncoder(vision.network, "random") if stored else vision and vision.encoder
     made: list[Stage] = []
     if network is not None:
         how = {"none": "once per image" if stored else "in the loop", "all": "all of it learns",

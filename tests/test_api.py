@@ -14,7 +14,7 @@ from tests.pieces import own_pieces
 from vqa_helpers.api import load
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces import sentences
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.sentences import MULTILINGUAL, _multilingual
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.runs import Run
 from vqa_helpers.training.inputs import open_data
@@ -298,7 +298,7 @@ def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
     trained, opened, dataset, tmp_path, monkeypatch
 ):
     def embed(source, questions, width):
-        return sentences.hash_ngrams(questions)
+        return _multilingual().encode(questions)
 
     monkeypatch.setattr(sentences, "embed_in_subprocess", embed)
     first, second = tmp_path / "first", tmp_path / "second"
@@ -310,10 +310,13 @@ def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
     moved = first.rename(tmp_path / "moved")
     with pytest.raises(InputError, match="first: is not a SavedModel folder"):
         load(run.folder)
-    for other in (second, HASHED_NGRAMS):
+    for other in (second, MULTILINGUAL):
         with pytest.raises(InputError, match="was trained with universal.*--sentence-encoder DIR"):
             load(run.folder, encoder=other)
     answerer = load(run.folder, device="cpu", encoder=moved)
     same_answers(answerer, run.folder, dataset, stores=data.features / "tiny")
-    with pytest.raises(InputError, match="was trained with hashed-ngrams, which is not what"):
+    with pytest.raises(
+        InputError,
+        match="was trained with universal-sentence-encoder-multilingual-3, .*, which is not what",
+    ):
         load(trained("1.e"), encoder=moved)

@@ -18,7 +18,6 @@ from PIL import Image
 from tests.builders import read_json, write_dataset, write_json
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize_all
-from vqa_helpers.pieces.glove import learn_vectors, read_glove
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe
 from vqa_helpers.training.inputs import Data, open_data
@@ -129,13 +128,6 @@ def statistics_of_all(data, model, images, batches):
     model.vision.standardise(images.rows)
 
 
-def vectors_of_all(data, model, images, batches):
-    path = data.features / "leak.txt"
-    learn_vectors(tokenize_all(all_texts(data, "question")), path, 50)
-    matrix, _ = read_glove(path, data.words.words, 50)
-    model.language.embedding.weight.copy_(torch.as_tensor(matrix))
-
-
 def held_out_batches(data, model, images, batches):
     batches["train"] = batches["validation"]
 
@@ -146,7 +138,6 @@ def held_out_batches(data, model, images, batches):
         ("Bag_Of_Words", words_of_all, "words"),
         ("1.e", answers_of_all, "answers"),
         ("1.e", statistics_of_all, "before vision.mean"),
-        ("GloVe_ResNet", vectors_of_all, "before language.embedding.weight"),
         ("Question_Only", held_out_batches, "targets"),
     ],
 )

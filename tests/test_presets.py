@@ -11,7 +11,7 @@ from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import piece
 from vqa_helpers.pieces.language import GloveBiLSTM
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.pieces.vision import StoredFeatures
 from vqa_helpers.presets import PRESETS, find_preset
 from vqa_helpers.recipe import spell
@@ -144,7 +144,7 @@ def test_a_preset_has_the_studys_widths_and_learns_eight_samples(name):
     preset = PRESETS[name]
     torch.manual_seed(0)
     vision = {"weights": "random", "size_px": 32}
-    usual = {"vision": vision, "language": {"encoder": HASHED_NGRAMS}}
+    usual = {"vision": vision, "language": {"encoder": MULTILINGUAL}}
     model = build_model(preset.choices, WORDS, ANSWERS, usual)
     assert getattr(model.language, "out_dim", None) == question_width
     assert model.fusion.out_dim == fused_width

@@ -170,7 +170,7 @@ def _add_training(command) -> None:
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     add("--out", type=Path, metavar="RUN",
         help="run folder (runs/<dataset>/<name>/<seed>); of several runs, the folder above")  # fmt: skip
-    add("--vision", metavar="NAME", 
+    add("--vision", metavar="NAME",
         help="another network (efficientnet_lite0, resnet50, any of timm) or class")  # fmt: skip
     for slot in ("language", "fusion", "classifier"):
         add(f"--{slot}", metavar="CLASS", help=f"another {slot}")

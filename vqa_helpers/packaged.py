@@ -36,10 +36,6 @@ class Packaged:
         """
         return _checked(self)
 
-    def is_installed(self) -> bool:
-        """Whether it is here, in whatever state."""
-        return importlib.util.find_spec(self.module) is not None
-
 
 @cache
 def _checked(part: Packaged) -> Path:

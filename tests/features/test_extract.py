@@ -42,15 +42,16 @@ def images(tmp_path):
 
 @functools.cache
 def network():
-    return VisionEncoder("resnet18").eval()
+    return VisionEncoder("resnet18", "random").eval()
 
 
 @pytest.fixture(autouse=True)
 def small_and_built_once(monkeypatch):
     """Shards of four images; the random network is always the same, so it is built once."""
 
-    def build(*given):
-        return network() if given == ("resnet18", "random") else VisionEncoder(*given)
+    def build(*given, grid):
+        known = given == ("resnet18", "random") and not grid
+        return network() if known else VisionEncoder(*given, grid=grid)
 
     monkeypatch.setattr(extract.vision, "VisionEncoder", build)
     monkeypatch.setattr(extract, "SHARD_IMAGES", 4)

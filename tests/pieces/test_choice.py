@@ -26,7 +26,7 @@ from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation, Product
 from vqa_helpers.pieces.language import GloveBiLSTM, SentenceVectors, WordLSTM
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
 from vqa_helpers.training.inputs import build_model
 
@@ -163,8 +163,8 @@ def test_a_live_piece_says_what_it_is_now():
     assert choice_of(copy.deepcopy(fusion)) == choice_of(fusion)
     assert choice_of(Funnel(6, (5, 4), 3)).keywords["hidden"] == [5, 4]
     # What is no plain data, such as the path of a cache, is no part of a record.
-    record = choice_of(SentenceVectors(HASHED_NGRAMS)).record()
-    assert record == {"class": "SentenceVectors", "keywords": {"encoder": HASHED_NGRAMS}}
+    record = choice_of(SentenceVectors(MULTILINGUAL)).record()
+    assert record == {"class": "SentenceVectors", "keywords": {"encoder": MULTILINGUAL}}
 
 
 # ---------------------------------------------------------------- structure

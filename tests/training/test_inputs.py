@@ -16,7 +16,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import Annotators
 from vqa_helpers.pieces.fusion import Concatenation, Product
 from vqa_helpers.pieces.language import SentenceVectors, WordLSTM
-from vqa_helpers.pieces.sentences import HASHED_NGRAMS, USE
+from vqa_helpers.pieces.sentences import MULTILINGUAL, USE
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import LOSSES, Training
 from vqa_helpers.training.image_rows import ImageRows
@@ -36,21 +36,28 @@ def batches(data: Data, training: Training = TRAINING, **more):
 
 
 @pytest.mark.parametrize(
-    ("drawn", "offline", "asked", "weights", "size_px", "encoder"),
+    ("drawn", "offline", "asked", "preset", "weights", "size_px"),
     [
-        (None, False, "auto", "imagenet", 512, USE),
-        (None, True, "auto", "random", 64, HASHED_NGRAMS),
-        (0, False, "auto", "random", 64, HASHED_NGRAMS),  # the demo implies offline
-        (None, True, "imagenet", "imagenet", 512, HASHED_NGRAMS),
-        (None, False, "net.pth", "net.pth", 512, USE),
+        (None, True, "auto", "GUSE_ResNet", "packaged", 224),
+        (None, True, "auto", "GUSE_VGG", "packaged", 224),
+        (0, False, "auto", "GUSE_VGG", "packaged", 224),  # the demo implies offline
+        (None, True, "random", "GUSE_VGG", "random", 64),
+        (None, True, "imagenet", "GUSE_VGG", "imagenet", 512),
+        (None, False, "net.pth", "GUSE_VGG", "net.pth", 512),
     ],
 )
-def test_what_auto_means(folder, drawn, offline, asked, weights, size_px, encoder):
+def test_what_is_taken_where_nothing_is_chosen(
+    folder, drawn, offline, asked, preset, weights, size_px
+):
     dataset = dataclasses.replace(read_folder(folder), drawn=drawn)
     data = open_data(dataset, weights=asked, offline=offline, device="cpu")
-    assert (data.weights, data.size_px, data.encoder) == (weights, size_px, encoder)
+    usual = data.usual("vision", PRESETS[preset].vision)
+    assert usual == {"weights": weights, "size_px": size_px}
     assert data.offline == (offline or drawn is not None)
-    assert open_data(dataset, weights=asked, image_size=224, device="cpu").size_px == 224
+    assert data.encoder == MULTILINGUAL or not data.offline
+    larger = open_data(dataset, weights=asked, offline=offline, image_size=96, device="cpu")
+    assert larger.usual("vision", PRESETS[preset].vision)["size_px"] == 96
+    assert open_data(dataset, sentence_encoder=USE).encoder == USE
 
 
 def test_without_validation_answers_data_open_and_nothing_is_trained(opened, tmp_path):
@@ -159,17 +166,14 @@ def test_soft_scores_by_hand(given, known, expected):
 # Models -------------------------------------------------------------------------------------------
 
 
-def test_word_vectors_are_a_file_or_offline_learned_from_train(opened, tmp_path):
+def test_word_vectors_are_the_packages_or_a_file(opened, tmp_path):
     glove = tmp_path / "glove.6B.50d.txt"
     glove.write_text("what" + " 0.5" * 50, encoding="utf-8")
     assert opened(glove=glove).word_vectors() == glove
-    learned = opened(features=tmp_path).word_vectors(7)
-    first, second = (line.split() for line in learned.read_text("utf-8").splitlines()[:2])
-    assert len(first) == len(second) == 8
-    written = learned.stat().st_mtime_ns
-    assert opened(features=tmp_path).word_vectors(7).stat().st_mtime_ns == written
-    with pytest.raises(InputError, match="no GloVe vectors of width 50.*--glove FILE"):
-        opened(offline=False).build(PRESETS["GloVe_ResNet"])
+    table = opened().build(PRESETS["GloVe_ResNet"]).language.embedding.weight
+    assert table[2:].any(dim=1).all() and not table[0].any()
+    with pytest.raises(InputError, match="no GloVe vectors of width 7.*--glove FILE"):
+        opened().word_vectors(7)
 
 
 # What a notebook's parameters change --------------------------------------------------------------

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 TRAINED = ("none", "last block", "all")
 RANDOM_WEIGHTS = "random-weight vision"  # the control's name in tables
 RANDOM_SIZE_PX = 64  # random weights see no detail
+# Of both packages' weights: at the 260 px that timm has for Lite2 they give the right classes of
+# seven COCO photographs a mean probability of .69, at 224 px .97.
+PACKAGED_SIZE_PX = 224
 STUDY_SIZE_PX = 512
 
 PACKAGED = {
@@ -116,7 +119,7 @@ class VisionEncoder(nn.Module):
     def __init__(
         self,
         network: str,
-        weights: str = "auto",
+        weights: str,
         trained: str = "none",
         recompute: bool = False,
         grid: bool = False,
@@ -126,8 +129,8 @@ class VisionEncoder(nn.Module):
             raise InputError(f"trained={trained!r}: use one of {', '.join(TRAINED)}")
         weights = find_weights(network, weights)
         name = built_network(network, weights)
-        self.network = _load(name, weights)
         facts = facts_of(name)
+        self.network = _load(name, weights)
         self.out_dim = facts.grid_width if grid else facts.width
         self.recompute, self.grid = recompute, grid
         mean, std = _IMAGENET_MEAN, _IMAGENET_STD
@@ -360,8 +363,9 @@ def built_network(network: str, weights: str) -> str:
 
 def own_size(network: str, weights: str) -> int:
     """The side in pixels of the square that a network sees where none is chosen."""
-    facts = facts_of(built_network(network, weights))
-    return RANDOM_SIZE_PX if weights == "random" and not facts.fixed else facts.size_px
+    facts = facts_of(network)
+    chosen = {"random": RANDOM_SIZE_PX, "packaged": PACKAGED_SIZE_PX}.get(weights)
+    return facts.size_px if chosen is None or facts.fixed else chosen
 
 
 def _cut_vgg(network: nn.Module) -> Callable[[nn.Module], list[nn.Module]]:

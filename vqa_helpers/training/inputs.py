@@ -108,8 +108,6 @@ class Data:
             return {"weights": weights, "size_px": size_px}
         if slot == "language" and "encoder" in keywords:
             return {"encoder": self.encoder, "cache": self.sentences}
-        if choice and slot == "language" and "vectors" in parameters_of(choice.made_by):
-            return {"vectors": self.word_vectors(keywords.get("dim", 50))}
         return {}
 
     def build(self, recipe: Recipe, seed: int = 0) -> VQAModel:
@@ -120,6 +118,9 @@ class Data:
         """
         torch.manual_seed(seed)
         usual = {slot: self.usual(slot, choice) for slot, choice in recipe.choices.items()}
+        choice = recipe.language
+        if choice and "vectors" in parameters_of(choice.made_by):
+            usual["language"]["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
         return build_model(recipe.choices, self.words, len(self.answers), usual)
 
     def images(self, vision: nn.Module | None, device: str = "cpu", seed: int = 0) -> ImageRows:
