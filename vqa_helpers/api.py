@@ -22,7 +22,8 @@ from vqa_helpers.environment import pick_device
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.extract import Encode, encode_images, fill_store
 from vqa_helpers.features.pixels import BadImage, load_square
-from vqa_helpers.pieces.choice import SLOTS, choice_from, read_pieces, structure_of
+from vqa_helpers.pieces.choice import SLOTS, choice_from, read_pieces
+from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.runs import CONFIG, VOCABULARY, Run

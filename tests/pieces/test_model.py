@@ -11,9 +11,10 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from vqa_helpers.data.vocabulary import WordVocabulary
-from vqa_helpers.pieces.choice import Choice, choice_from, pieces_of, structure_of
+from vqa_helpers.pieces.choice import Choice, choice_from, pieces_of
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation
+from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.language import WordLSTM
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.sentences import HASHED_NGRAMS

@@ -8,11 +8,9 @@ notebook cell or a file that the user names.
 """
 
 import difflib
-import hashlib
 import importlib
 import importlib.util
 import inspect
-import json
 import sys
 import traceback
 import types
@@ -25,6 +23,7 @@ from typing import Any
 from torch import nn
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.identity import code_of, is_ours, is_plain
 
 SIZES = {
     "vision": (),
@@ -36,9 +35,6 @@ SLOTS = tuple(SIZES)
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 _SIZE_NAMES = {name for names in SIZES.values() for name in names}
-_PLAIN = (bool, int, float, str, type(None))
-# Where frozen parts come from may move; what they are is recorded by itself.
-_NO_STRUCTURE = ("training", "weights", "encoder", "source", "stand_in")
 
 
 class Piece(nn.Module):
@@ -82,7 +78,7 @@ class Choice:
     def all_keywords(self) -> dict[str, Any]:
         """The keywords that are chosen, and the defaults of the others."""
         settable = self.settable().items()
-        defaults = {name: p.default for name, p in settable if _is_plain(p.default)}
+        defaults = {name: p.default for name, p in settable if is_plain(p.default)}
         return defaults | dict(self.keywords)
 
     def read(self, name: str, text: str) -> Any:
@@ -122,7 +118,9 @@ class Choice:
                 )
         try:
             piece = self.made_by(**given)
-        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # whatever the class raises
             reason = " ".join(str(error).split())
             raise InputError(
                 f"{name}: cannot be made ({type(error).__name__}: {reason})"
@@ -135,7 +133,7 @@ class Choice:
     def record(self) -> dict[str, Any]:
         """As `config.json` keeps it."""
         record = {"class": self.made_by.__name__, "keywords": dict(self.keywords)}
-        return record if _is_ours(self.made_by) else record | {"code": code_of([self.made_by])}
+        return record if is_ours(self.made_by) else record | {"code": code_of([self.made_by])}
 
 
 def piece(made_by: type[nn.Module], *given: Any, **keywords: Any) -> Choice:
@@ -155,46 +153,11 @@ def choice_of(live: nn.Module) -> Choice:
     for name, parameter in Choice(type(live)).settable().items():
         default = None if parameter.default is parameter.empty else parameter.default
         value = vars(live).get(name, recorded.get(name, default))
-        if not _is_plain(value):
+        if not is_plain(value):
             value = recorded.get(name, default)
-        if _is_plain(value):
+        if is_plain(value):
             kept[name] = list(value) if isinstance(value, tuple) else value
     return Choice(type(live), kept)
-
-
-def structure_of(model: nn.Module) -> str:
-    """A hash of a live model: its modules, their settings, the shapes of its state, and the source
-    of every class that is not part of a library."""
-    modules = []
-    for name, module in model.named_modules():
-        settings = {
-            key: value
-            for key, value in vars(module).items()
-            if _is_plain(value) and not key.startswith("_") and key not in _NO_STRUCTURE
-        }
-        modules.append([name, type(module).__name__, settings])
-    state = [[name, list(tensor.shape)] for name, tensor in model.state_dict().items()]
-    code = code_of({type(module) for module in model.modules()})
-    content = json.dumps([modules, state, code], sort_keys=True, default=list)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def code_of(classes: Iterable[type]) -> str:
-    """A hash of the source of the classes, and their bases, that belong to no library."""
-    own = {base for cls in classes for base in cls.__mro__ if not _is_library(base)}
-    digest = hashlib.sha256()
-    for cls in sorted(own, key=lambda cls: cls.__qualname__):
-        for name, member in sorted(vars(cls).items()):
-            member = getattr(member, "__func__", getattr(member, "fget", member))
-            if _is_plain(member) and not name.startswith("__"):
-                digest.update(f"{cls.__qualname__}.{name} = {member!r}\n".encode())
-            if inspect.isfunction(member):
-                try:
-                    code = inspect.getsource(member)
-                except (OSError, TypeError):  # typed into a bare interpreter
-                    code = member.__code__.co_code.hex() + repr(member.__code__.co_consts)
-                digest.update(f"{cls.__qualname__}.{name}\n{code}\n".encode())
-    return digest.hexdigest()[:16] if own else ""
 
 
 # ---------------------------------------------------------------- finding classes
@@ -335,24 +298,7 @@ def _size_parameters(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
 def _type_of(made_by: type[nn.Module], parameter: inspect.Parameter) -> Any:
     try:
         hints = typing.get_type_hints(made_by.__init__)
-    except NameError:  # an annotation that is not imported here
+    except Exception:  # an annotation is an expression of the user's
         hints = {}
     has_default = parameter.default not in (None, parameter.empty)
     return hints.get(parameter.name, type(parameter.default) if has_default else str)
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(isinstance(item, _PLAIN) for item in value)
-    return isinstance(value, _PLAIN)
-
-
-def _is_ours(cls: type) -> bool:
-    return cls.__module__.split(".")[0] == "vqa_helpers"
-
-
-def _is_library(cls: type) -> bool:
-    root = cls.__module__.split(".")[0]
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
-    installed = "site-packages" in file or "dist-packages" in file
-    return _is_ours(cls) or root in sys.stdlib_module_names or installed

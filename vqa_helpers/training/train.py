@@ -30,7 +30,7 @@ from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked, remove_partials, write_json
-from vqa_helpers.pieces.choice import structure_of
+from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe, Training, differences, named, training_differences
