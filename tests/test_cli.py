@@ -136,6 +136,9 @@ def test_a_reader_that_goes_away_is_no_error():
         (["1.e", "--set", "batch=many"], "batch=many: use a whole number"),
         (["1.e", "--set", "batch=3,none"], "batch=none"),  # before any of a sweep is trained
         (["1.e", "--set", "batch"], "use NAME=VALUE"),
+        *((["1.e", "--set", "batch=8,9", "--set", f"{name}={values}"], f"--set {name}: two of the")
+          for name, values in (("schedule", "study,small"), ("learning_rate", "1e-4,0.0001"))),
+        (["1.e", "--set", "batch=8,8"], "--set batch: two of the combinations are both called 1.e"),
         (["1.e", "--pieces", "no.py"], "no.py: there is no such file of pieces"),
         (["1.e", "--device", "gpu"], "device 'gpu'"),
         (["1.e", "--epochs", "-3"], "-3 epochs: use 1 or more"),
@@ -148,7 +151,7 @@ def test_a_reader_that_goes_away_is_no_error():
         (["GloVe_VGG", "--glove", "none.txt"], "none.txt"),
         (["1.e", "--set", "crop=0.2"], "this model sees none"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_trained_is_one_line(vqa, data, words, message):
     assert message in refused(vqa("train", "--data", data, *QUICK, *words))
     assert not Path("runs", "tiny", "1.e+batch=3").exists()

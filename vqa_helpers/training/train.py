@@ -33,7 +33,7 @@ from vqa_helpers.files import locked, remove_partials, write_json
 from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.presets import PRESETS
-from vqa_helpers.recipe import Recipe, Training, differences, named, training_differences
+from vqa_helpers.recipe import Recipe, Training, differences, named, nearest_differences
 from vqa_helpers.runs import (
     CONFIG,
     DONE,
@@ -191,9 +191,8 @@ def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str
     recipe = PRESETS[preset]
     usual = {slot: data.usual(slot) for slot in choices}
     changes = differences(recipe, choices, usual)
-    # Of the two schedules the nearer one is the one that was changed.
     schedules = recipe.schedule(data.train_questions), recipe.training, recipe.small
-    changes |= min((training_differences([training], [one]) for one in schedules), key=len)
+    changes |= nearest_differences(training, schedules)
     return named(preset, changes)
 
 
