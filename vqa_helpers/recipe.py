@@ -263,7 +263,8 @@ def spell(value: Any) -> str:
 
 
 def read_settings(words: Sequence[str]) -> list[dict[str, str]]:
-    """Every combination of `NAME=VALUE[,VALUE…]` words; commas inside brackets belong to a value.
+    """Every combination of `NAME=VALUE[,VALUE…]` words; commas inside brackets or
+    parentheses belong to a value.
 
     Raises:
         InputError: for a word without "=".
@@ -273,6 +274,6 @@ def read_settings(words: Sequence[str]) -> list[dict[str, str]]:
         name, equals, values = word.partition("=")
         if not (name and equals and values):
             raise InputError(f"--set {word}: use NAME=VALUE, such as learning_rate=3e-4")
-        options = re.split(r",(?![^\[]*\])", values)
+        options = re.split(r",(?![^\[(]*[\])])", values)
         combinations = [{**chosen, name: value} for chosen in combinations for value in options]
     return combinations
