@@ -278,18 +278,21 @@ def _begin(folder: Path, config: dict, data: Data, model: VQAModel) -> None:
 
 
 def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
-    """Refuse a plain module that was made with keywords it does not keep: from what is recorded of
-    it another model would be built, whose answers this run's would not be."""
-    plain = [p for p in model.children() if not hasattr(p, "_made_with")]
-    if not plain:
+    """Refuse a piece of the user's that its recorded keywords do not build: another model would
+    answer in its place."""
+    chosen = model.choices().items()
+    own = [slot for slot, choice in chosen if choice and "code" in choice.record()]
+    if not own:
         return
     usual = {"vision": data.usual("vision"), "language": data.usual("language")}
     again = build_model(model.choices(), data.words, len(data.answers), usual)
-    for slot, piece in model.named_children():
-        if piece in plain and structure_of(piece) != structure_of(getattr(again, slot)):
+    for slot in own:
+        piece = getattr(model, slot)
+        if structure_of(piece) != structure_of(getattr(again, slot)):
             raise InputError(
-                f"{type(piece).__name__}: was made with keywords that it does not keep; keep each as "
-                "an attribute of the same name, or derive the class from vqa_helpers.pieces.choice.Piece"
+                f"{type(piece).__name__}: its recorded keywords build another piece; keep each as an "
+                "attribute of the same name, or derive the class from vqa_helpers.pieces.choice.Piece, "
+                "and change nothing that they do not say"
             )
 
 
