@@ -2,7 +2,9 @@
 
 import copy
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -281,6 +283,15 @@ def test_a_record_that_is_no_fusion_is_one_line_and_runs_nothing(record, tmp_pat
 # ---------------------------------------------------------------- words of the command line
 
 
+class Typed(nn.Module):
+    def __init__(
+        self, mode: Literal["relu", "tanh", 2] | None = "relu", rates: list[float] = (),
+        sizes: tuple[int, ...] = (), words: Sequence[str] = (), made: Callable[[int], int] = abs,
+        free=None,
+    ):  # fmt: skip
+        pass
+
+
 @pytest.mark.parametrize(
     ("made_by", "name", "text", "value"),
     [
@@ -289,7 +300,10 @@ def test_a_record_that_is_no_fusion_is_one_line_and_runs_nothing(record, tmp_pat
         (Funnel, "hidden", "[]", ()), (Funnel, "hidden", "7", (7,)), (GloveBiLSTM, "vectors", "none", None),
         (GloveBiLSTM, "vectors", "a/b.txt", Path("a/b.txt")),
         (own_pieces.Gated, "width", "3", 3), (own_pieces.Summed, "hidden", "[3]", (3,)),
-        (own_pieces.OneLayer, "bias", "false", False), (own_pieces.MeanColour, "scale", "2", 2.0),
+        (Typed, "mode", "Tanh", "tanh"), (Typed, "mode", "2", 2), (Typed, "rates", "[0.5, 1]", [0.5, 1.0]),
+        (Typed, "sizes", "(3,)", (3,)), (Typed, "words", "[a, b]", ("a", "b")), (Typed, "free", "a b", "a b"),
+        (Typed, "free", "none", None), (Typed, "free", "true", True), (Typed, "free", "3", 3),
+        (Typed, "free", "3e-4", 3e-4), (own_pieces.OneLayer, "bias", "false", False), (own_pieces.MeanColour, "scale", "2", 2.0),
     ],
 )  # fmt: skip
 def test_a_keyword_is_read_by_its_annotation_or_its_default(made_by, name, text, value):
@@ -303,6 +317,9 @@ def test_a_keyword_is_read_by_its_annotation_or_its_default(made_by, name, text,
         (Product, "width", "2.5", "Product.width=2.5: use a whole number"), (Product, "width", "none", "whole"),
         (Product, "dropout", "wide", "use a number"), (Product, "normalise", "yes", "use true or false"),
         (Funnel, "hidden", "[a]", r"use whole numbers such as \[512,256\]"),
+        (Typed, "mode", "cos", "Typed.mode=cos: use one of relu, tanh, 2 or none"),
+        (Typed, "rates", "[a]", r"use numbers such as \[0.5,0.1\]"),
+        (Typed, "made", "nn.Linear", "use another way: --set cannot write Callable"),
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_refused_with_what_is_wanted(made_by, name, text, message):

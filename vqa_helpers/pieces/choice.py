@@ -252,7 +252,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def read_value(what: str, text: str, wanted: Any) -> Any:
-    """A value of a type (bool, int, float, str, a sequence of ints, or one of them or None).
+    """A value of a type: bool, int, float, str, a path, one of several words (`Literal`), a list or
+    tuple of these, or one of them or None.
 
     Raises:
         InputError: naming `what` and the type.
@@ -262,23 +263,43 @@ def read_value(what: str, text: str, wanted: Any) -> Any:
     if type(None) in options and text.lower() == "none":
         return None
     for kind in options:
+        origin = typing.get_origin(kind) or kind
         try:
+            if origin is typing.Literal:
+                return {str(word).lower(): word for word in typing.get_args(kind)}[text.lower()]
             if kind is bool:
                 return {"true": True, "false": False}[text.lower()]
             if kind in (int, float):
                 return kind(text)
             if kind in (str, Path):
                 return kind(text)
-            if isinstance(typing.get_origin(kind) or kind, type) and kind is not type(None):
-                return tuple(int(part) for part in text.strip("[]()").split(",") if part.strip())
-        except (ValueError, KeyError):
+            if isinstance(origin, type) and issubclass(origin, Iterable):
+                parts = [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
+                items = [read_value(what, part, _item_of(kind)) for part in parts]
+                return items if origin is list else tuple(items)
+        except (ValueError, KeyError, InputError):
             continue
-    names = {bool: "true or false", int: "a whole number", float: "a number"}
-    expected = " or ".join(
-        "none" if kind is type(None) else names.get(kind, "whole numbers such as [512,256]")
-        for kind in options
-    )
-    raise InputError(f"{what}={text}: use {expected}")
+    raise InputError(f"{what}={text}: use {' or '.join(map(_expected, options))}")
+
+
+def _item_of(several: Any) -> Any:
+    return (typing.get_args(several) or (int,))[0]
+
+
+def _expected(kind: Any) -> str:
+    """What `read_value` takes for a type, in words."""
+    origin = typing.get_origin(kind) or kind
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
+    names = {
+        type(None): "none", bool: "true or false", int: "a whole number", float: "a number",
+    }  # fmt: skip
+    if kind in names:
+        return names[kind]
+    if isinstance(origin, type) and issubclass(origin, Iterable):
+        several = {int: "whole numbers such as [512,256]", float: "numbers such as [0.5,0.1]"}
+        return several.get(_item_of(kind), "several in brackets such as [a,b]")
+    return f"another way: --set cannot write {getattr(origin, '__name__', origin)}"
 
 
 def parameters_of(made_by: type[nn.Module]) -> dict[str, inspect.Parameter]:
@@ -300,5 +321,9 @@ def _type_of(made_by: type[nn.Module], parameter: inspect.Parameter) -> Any:
         hints = typing.get_type_hints(made_by.__init__)
     except Exception:  # an annotation is an expression of the user's
         hints = {}
-    has_default = parameter.default not in (None, parameter.empty)
-    return hints.get(parameter.name, type(parameter.default) if has_default else str)
+    wanted = hints.get(parameter.name, Any)
+    if wanted is not Any:
+        return wanted
+    if parameter.default is None:
+        return bool | int | float | None | str
+    return str if parameter.default is parameter.empty else type(parameter.default)
