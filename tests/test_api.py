@@ -70,10 +70,10 @@ def trained(opened, tmp_path_factory):
 
 @pytest.fixture
 def copied(trained, tmp_path):
-    """A copy of the run of a preset, which may be damaged."""
+    """A copy of a run, of Question_Only if no other is named, which may be damaged."""
 
-    def make(preset="Question_Only"):
-        copy = shutil.copytree(trained(preset), tmp_path / "run")
+    def make(folder=None):
+        copy = shutil.copytree(folder or trained("Question_Only"), tmp_path / "run")
         (copy / "DONE").write_text("done\n")  # as old versions left it, without sums
         return copy
 
@@ -147,7 +147,9 @@ def test_neighbours_order_and_known_answers_do_not_matter(trained, dataset):
 # Own classes --------------------------------------------------------------------------------------
 
 
-def test_a_run_with_own_classes_answers_where_they_are_named(trained, dataset, tmp_path, caplog):
+def test_a_run_with_own_classes_answers_where_they_are_named(
+    trained, copied, dataset, tmp_path, caplog
+):
     """An own language encoder, fusion, vision network in the loop, and classifier."""
     folder = trained(
         "1.e", vision="MeanColour", language="CountedWords", fusion="Gated", classifier="Cosine",
@@ -162,7 +164,12 @@ def test_a_run_with_own_classes_answers_where_they_are_named(trained, dataset, t
     source = Path(OWN_FILE).read_text(encoding="utf-8")
     changed.write_text(source.replace("torch.sigmoid", "torch.tanh"), encoding="utf-8")
     load(folder, device="cpu", own=changed)
-    assert "a piece of the model is not quite as it was trained" in caplog.text
+    changed = "quite as it was trained, the code of Gated has changed; answers may be others"
+    assert changed in caplog.text
+    caplog.clear()
+    rewrite(copied(folder) / "config.json", lambda config: config.update(structure="another"))
+    load(tmp_path / "run", device="cpu", own=OWN)
+    assert "quite as it was trained; answers may be others than the run's" in caplog.text
 
 
 # Photographs --------------------------------------------------------------------------------------

@@ -208,7 +208,13 @@ def load(
         _refuse_other_source(folder, model.language, source, "--sentence-encoder DIR")
     load_model(folder, model)
     if structure_of(model) != config["structure"]:
-        log.warning("%s: a piece of the model is not quite as it was trained", folder)
+        changed = [
+            f", the code of {choice.made_by.__name__} has changed"
+            for slot, choice in choices.items()
+            if choice and choice.record().get("code") != records[slot].get("code")
+        ]
+        what = "a piece of the model is not quite as it was trained" + "".join(changed)
+        log.warning("%s: %s; answers may be others than the run's", folder, what)
     return Answerer(model.to(device).eval(), answers, words, config, device)
 
 
