@@ -242,7 +242,7 @@ def of(slot, **changes):
     "damage",
     [
         *(lambda config, name=name: config.pop(name)
-          for name in ("model", "structure", "image_size_px", "weights_source", "loss")),
+          for name in ("model", "structure", "image_size_px", "weights_source", "loss", "dataset")),
         *(lambda config, model=model: config.update(model=model)
           for model in ([], None, "model", 3, {})),
         lambda config: config["model"].pop("fusion"),
@@ -260,6 +260,24 @@ def test_a_damaged_config_is_one_line_and_runs_nothing(copied, damage, tmp_path,
     with pytest.raises(InputError) as caught:
         load(copy)
     assert "\n" not in str(caught.value) and not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("structure", 3), ("weights_source", []), ("image_size_px", "32"), ("dataset", 3),
+     ("question_source", {}), ("loss", "hinge"), ("model", 3)],
+)  # fmt: skip
+def test_a_field_that_no_run_has_is_named_with_its_file(copied, name, value):
+    copy = copied()
+    rewrite(copy / "config.json", lambda config: config.update({name: value}))
+    with pytest.raises(InputError, match=rf"^{copy}/config\.json: '{name}' is no"):
+        load(copy)
+
+
+def test_the_name_alone_of_a_dataset_says_where_sentence_vectors_are_kept(trained, copied):
+    copy = copied(trained("1.e"))
+    rewrite(copy / "config.json", lambda config: config.update(dataset="/else/where/tiny"))
+    assert load(copy).model.language.cache == Path("features", "tiny", "sentences")
 
 
 def test_a_vocabulary_of_another_run_is_refused(copied):
@@ -314,9 +332,9 @@ def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
         (folder / "saved_model.pb").write_bytes(folder.name.encode())
     data = opened(sentence_encoder=first, features=tmp_path / "features")
     run = train_recipe(PRESETS["1.b"], data, tmp_path / "run", epochs=1)
+    with pytest.raises(InputError, match="the sentence encoder '.*first'; name its folder with --"):
+        load(run.folder)  # what a run folder names is not run, though it is here
     moved = first.rename(tmp_path / "moved")
-    with pytest.raises(InputError, match="first: is not a SavedModel folder"):
-        load(run.folder)
     for other in (second, HASHED_NGRAMS):
         with pytest.raises(InputError, match="was trained with universal.*--sentence-encoder DIR"):
             load(run.folder, encoder=other)
