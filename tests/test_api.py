@@ -20,19 +20,12 @@ from vqa_helpers.runs import Run
 from vqa_helpers.training.inputs import open_data
 from vqa_helpers.training.train import train_recipe
 
+pytestmark = pytest.mark.usefixtures("place")
+
 OWN_FILE = own_pieces.__file__
 OWN = {
     name: getattr(own_pieces, name) for name in ("Gated", "MeanColour", "CountedWords", "Cosine")
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def elsewhere(tmp_path_factory):
-    """A working folder without data, and an empty cache of TensorFlow Hub."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
-        patch.setenv("TFHUB_CACHE_DIR", str(tmp_path_factory.mktemp("hub")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -18,27 +18,12 @@ from vqa_helpers.cli import main
 from vqa_helpers.errors import InputError
 from vqa_helpers.runs import Run
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("place")
+
 COMMANDS = [
     [], ["data"], ["data", "list"], ["data", "download"], ["data", "build"], ["data", "check"],
     ["features"], ["train"], ["predict"], ["evaluate"], ["compare"], ["ask"], ["batch"], ["report"],
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def place(tmp_path_factory):
-    """A folder of our own to work in; nothing of this machine is found by chance."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("place")
-        patch.chdir(folder)
-        patch.setenv("TFHUB_CACHE_DIR", str(folder / "hub"))
-        patch.setenv("PYTHONPATH", str(ROOT))
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def data(place) -> Path:
-    return write_dataset(place / "tiny", images=12)
 
 
 @pytest.fixture(scope="module")
