@@ -20,19 +20,12 @@ from vqa_helpers.runs import Run
 from vqa_helpers.training.inputs import open_data
 from vqa_helpers.training.train import train_recipe
 
+pytestmark = pytest.mark.usefixtures("place")
+
 OWN_FILE = own_pieces.__file__
 OWN = {
     name: getattr(own_pieces, name) for name in ("Gated", "MeanColour", "CountedWords", "Cosine")
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def elsewhere(tmp_path_factory):
-    """A working folder without data, and an empty cache of TensorFlow Hub."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
-        patch.setenv("TFHUB_CACHE_DIR", str(tmp_path_factory.mktemp("hub")))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +63,10 @@ def trained(opened, tmp_path_factory):
 
 @pytest.fixture
 def copied(trained, tmp_path):
-    """A copy of the run of a preset, which may be damaged."""
+    """A copy of a run, of Question_Only if no other is named, which may be damaged."""
 
-    def make(preset="Question_Only"):
-        copy = shutil.copytree(trained(preset), tmp_path / "run")
+    def make(folder=None):
+        copy = shutil.copytree(folder or trained("Question_Only"), tmp_path / "run")
         (copy / "DONE").write_text("done\n")  # as old versions left it, without sums
         return copy
 
@@ -147,7 +140,9 @@ def test_neighbours_order_and_known_answers_do_not_matter(trained, dataset):
 # Own classes --------------------------------------------------------------------------------------
 
 
-def test_a_run_with_own_classes_answers_where_they_are_named(trained, dataset, tmp_path, caplog):
+def test_a_run_with_own_classes_answers_where_they_are_named(
+    trained, copied, dataset, tmp_path, caplog
+):
     """An own language encoder, fusion, vision network in the loop, and classifier."""
     folder = trained(
         "1.e", vision="MeanColour", language="CountedWords", fusion="Gated", classifier="Cosine",
@@ -162,7 +157,12 @@ def test_a_run_with_own_classes_answers_where_they_are_named(trained, dataset, t
     source = Path(OWN_FILE).read_text(encoding="utf-8")
     changed.write_text(source.replace("torch.sigmoid", "torch.tanh"), encoding="utf-8")
     load(folder, device="cpu", own=changed)
-    assert "a piece of the model is not quite as it was trained" in caplog.text
+    changed = "quite as it was trained, the code of Gated has changed; answers may be others"
+    assert changed in caplog.text
+    caplog.clear()
+    rewrite(copied(folder) / "config.json", lambda config: config.update(structure="another"))
+    load(tmp_path / "run", device="cpu", own=OWN)
+    assert "quite as it was trained; answers may be others than the run's" in caplog.text
 
 
 # Photographs --------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def of(slot, **changes):
     "damage",
     [
         *(lambda config, name=name: config.pop(name)
-          for name in ("model", "structure", "image_size_px", "weights_source", "loss")),
+          for name in ("model", "structure", "image_size_px", "weights_source", "loss", "dataset")),
         *(lambda config, model=model: config.update(model=model)
           for model in ([], None, "model", 3, {})),
         lambda config: config["model"].pop("fusion"),
@@ -253,6 +253,24 @@ def test_a_damaged_config_is_one_line_and_runs_nothing(copied, damage, tmp_path,
     with pytest.raises(InputError) as caught:
         load(copy)
     assert "\n" not in str(caught.value) and not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("structure", 3), ("weights_source", []), ("image_size_px", "32"), ("dataset", 3),
+     ("question_source", {}), ("loss", "hinge"), ("model", 3)],
+)  # fmt: skip
+def test_a_field_that_no_run_has_is_named_with_its_file(copied, name, value):
+    copy = copied()
+    rewrite(copy / "config.json", lambda config: config.update({name: value}))
+    with pytest.raises(InputError, match=rf"^{copy}/config\.json: '{name}' is no"):
+        load(copy)
+
+
+def test_the_name_alone_of_a_dataset_says_where_sentence_vectors_are_kept(trained, copied):
+    copy = copied(trained("1.e"))
+    rewrite(copy / "config.json", lambda config: config.update(dataset="/else/where/tiny"))
+    assert load(copy).model.language.cache == Path("features", "tiny", "sentences")
 
 
 def test_a_vocabulary_of_another_run_is_refused(copied):
@@ -307,9 +325,9 @@ def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
         (folder / "saved_model.pb").write_bytes(folder.name.encode())
     data = opened(sentence_encoder=first, features=tmp_path / "features")
     run = train_recipe(PRESETS["1.b"], data, tmp_path / "run", epochs=1)
+    with pytest.raises(InputError, match="the sentence encoder '.*first'; name its folder with --"):
+        load(run.folder)  # what a run folder names is not run, though it is here
     moved = first.rename(tmp_path / "moved")
-    with pytest.raises(InputError, match="first: is not a SavedModel folder"):
-        load(run.folder)
     for other in (second, MULTILINGUAL):
         with pytest.raises(InputError, match="was trained with universal.*--sentence-encoder DIR"):
             load(run.folder, encoder=other)

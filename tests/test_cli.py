@@ -18,27 +18,12 @@ from vqa_helpers.cli import main
 from vqa_helpers.errors import InputError
 from vqa_helpers.runs import Run
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("place")
+
 COMMANDS = [
     [], ["data"], ["data", "list"], ["data", "download"], ["data", "build"], ["data", "check"],
     ["features"], ["train"], ["predict"], ["evaluate"], ["compare"], ["ask"], ["batch"], ["report"],
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def place(tmp_path_factory):
-    """A folder of our own to work in; nothing of this machine is found by chance."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("place")
-        patch.chdir(folder)
-        patch.setenv("TFHUB_CACHE_DIR", str(folder / "hub"))
-        patch.setenv("PYTHONPATH", str(ROOT))
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def data(place) -> Path:
-    return write_dataset(place / "tiny", images=12)
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +114,16 @@ def test_a_reader_that_goes_away_is_no_error():
     ("words", "message"),
     [
         (["Improved_VQA2015_Resnet49"], "did you mean Improved_VQA2015_ResNet?"),
-        (["1.e", "--vision", "vgg61"], "did you mean vgg16?"),
+        (["1.e", "--vision", "vgg61"], "did you mean vgg"),
         (["1.e", "--fusion", "Prodct"], "did you mean Product?"),
         (["1.e", "--set", "learning_rat=1"], "did you mean learning_rate?"),
         (["1.e", "--set", "fusion.width=3"], "Concatenation has no keyword 'width'"),
         (["1.e", "--set", "batch=many"], "batch=many: use a whole number"),
         (["1.e", "--set", "batch=3,none"], "batch=none"),  # before any of a sweep is trained
         (["1.e", "--set", "batch"], "use NAME=VALUE"),
+        *((["1.e", "--set", "batch=8,9", "--set", f"{name}={values}"], f"--set {name}: two of the")
+          for name, values in (("schedule", "study,small"), ("learning_rate", "1e-4,0.0001"))),
+        (["1.e", "--set", "batch=8,8"], "--set batch: two of the combinations are both called 1.e"),
         (["1.e", "--pieces", "no.py"], "no.py: there is no such file of pieces"),
         (["1.e", "--device", "gpu"], "device 'gpu'"),
         (["1.e", "--epochs", "-3"], "-3 epochs: use 1 or more"),
@@ -148,7 +136,7 @@ def test_a_reader_that_goes_away_is_no_error():
         (["GloVe_VGG", "--glove", "none.txt"], "none.txt"),
         (["1.e", "--set", "crop=0.2"], "this model sees none"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_trained_is_one_line(vqa, data, words, message):
     assert message in refused(vqa("train", "--data", data, *QUICK, *words))
     assert not Path("runs", "tiny", "1.e+batch=3").exists()
@@ -165,7 +153,7 @@ def test_training_prints_scores_and_stand_ins_and_returns_a_finished_run(vqa, ru
     before = (run / "model.safetensors").stat().st_mtime_ns
     code, out, _ = vqa("train", "1.e", "--data", data, "--epochs", "2", *QUICK)
     assert code == 0
-    assert out.startswith("stand-ins: random-weight vision, hashed n-grams")
+    assert out.startswith("stand-ins: random-weight vision, multilingual USE 3 for USE 4")
     assert out.splitlines()[-1] == str(Path("runs", "tiny", "1.e", "0"))
     line = refused(vqa("train", "1.e", "--data", data, "--epochs", "3", *QUICK))
     assert "holds a finished run with another epochs (2, not 3)" in line
@@ -227,7 +215,7 @@ def test_features_name_what_cannot_be_seen(vqa, tmp_path, caplog):
     missing.unlink()
     code, _, error = vqa(*words)
     assert code == 1 and str(broken) in caplog.text + error and "image 3 has no file" in error
-    assert "'vgg19' is no vision network" in refused(vqa(*words, "--encoder", "vgg19"))
+    assert "'vgg19x' is no vision network" in refused(vqa(*words, "--encoder", "vgg19x"))
 
 
 # Answering and scoring ----------------------------------------------------------------------------

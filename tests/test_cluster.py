@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kills import sums
-from tests.builders import write_dataset
 from tests.calling import QUICK, python
 from tests.test_batch import FINISH, wait_until, write
 from vqa_helpers.batch import run_batch, select
@@ -110,21 +109,6 @@ needs_ray = [
     pytest.mark.xdist_group("ray"),  # one cluster, in one of the processes that test
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """The working folder that driver and workers share."""
-    folder = tmp_path_factory.mktemp("shared")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("PYTHONPATH", str(ROOT))
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def data(place) -> Path:
-    return write_dataset(place / "tiny", images=12)
 
 
 @pytest.fixture(scope="module")

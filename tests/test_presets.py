@@ -34,7 +34,8 @@ NORMED = ("Product 1024 relu True 0", "Funnel relu True 0 1000-1000-1000")
 EARLY = (JOIN, "Funnel relu True 0.5 4096-1024")
 # Optimiser, learning rate, batch, epochs, decay and every how many epochs.
 STEADY, LSTM = "adamw 0.001 30 20 1 1", "adam 0.001 400 100 1 1"
-TENS, TWENTIES = "adam 0.00116635 400 100 0.95 10", "adamw 0.00116635 400 100 0.95 20"
+RATE = 0.0011663507799970843  # of the study: 1e-3 after three decays of 0.95
+TENS, TWENTIES = f"adam {RATE} 400 100 0.95 10", f"adamw {RATE} 400 100 0.95 20"
 BLIND = "adam 0.001 400 12 0.9 1"
 # Dataset, vision, language, fusion, classifier, schedule; widths of question and of both, and the
 # numbers of parameters that were counted when the presets were first reproduced.

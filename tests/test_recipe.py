@@ -184,7 +184,7 @@ def test_a_schedule_differs_by_its_numbers_from_the_one_beside_it():
 
 @pytest.mark.parametrize(
     ("value", "spelt"),
-    [((512, 256), "512-256"), ((), "none"), (None, "None"), (3e-4, "0.0003"), (0.0, "0"), (True, "True"),
+    [((512, 256), "512-256"), ((), "none"), (None, "None"), (3e-4, "0.0003"), (0.0, "0"), (1.23456789e-5, "1.23456789e-05"), (True, "True"),
      ("last block", "last-block"), ("../a/b c.pth", "..-a-b-c.pth"), ("x\n:*?", "x-")],
 )  # fmt: skip
 def test_values_are_spelt_fit_for_a_folder(value, spelt):
@@ -202,6 +202,7 @@ def test_values_are_spelt_fit_for_a_folder(value, spelt):
         (["a=1,2", "b=x"], [{"a": "1", "b": "x"}, {"a": "2", "b": "x"}]),
         (["a=1,2", "b=3,4"], [{"a": a, "b": b} for a in "12" for b in "34"]),
         (["h=[512,256],[64]"], [{"h": "[512,256]"}, {"h": "[64]"}]),
+        (["h=(512,256),(64,),7"], [{"h": "(512,256)"}, {"h": "(64,)"}, {"h": "7"}]),
         (["h=[512,256]"], [{"h": "[512,256]"}]), (["path=a=b"], [{"path": "a=b"}]),
     ],
 )  # fmt: skip

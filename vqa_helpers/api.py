@@ -22,9 +22,12 @@ from vqa_helpers.environment import pick_device
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.extract import Encode, encode_images, fill_store
 from vqa_helpers.features.pixels import BadImage, load_square
-from vqa_helpers.pieces.choice import SLOTS, choice_from, read_pieces, structure_of
+from vqa_helpers.pieces.choice import SLOTS, choice_from, read_pieces
+from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.pieces.sentences import MULTILINGUAL, USE
 from vqa_helpers.pieces.vision import NetworkInLoop
+from vqa_helpers.recipe import LOSSES
 from vqa_helpers.runs import CONFIG, VOCABULARY, Run
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.checkpoint import load_model
@@ -35,6 +38,16 @@ from vqa_helpers.training.loop import rank
 log = logging.getLogger(__name__)
 
 BATCH = 400
+
+_READ = {
+    "model": dict,
+    "structure": str,
+    "weights_source": str | None,
+    "image_size_px": int | None,
+    "question_source": str | None,
+    "loss": str,
+    "dataset": str,
+}  # what is read here of a run's configuration
 
 
 @dataclass(frozen=True)
@@ -159,7 +172,7 @@ def load(
     Args:
         folder: the run folder.
         weights: the file of the vision network's weights, where it has moved.
-        encoder: the folder of the sentence encoder, where it has moved.
+        encoder: the folder of the sentence encoder, where the run was trained with one.
         own: classes that are not the package's, by name, or the Python file that defines them.
 
     Raises:
@@ -172,18 +185,15 @@ def load(
         raise InputError(f"{folder}: holds no finished run; train one with `vqa train`")
     run.verify()
     config, where = run.config, f"{folder}/{CONFIG}"
-    for name in (
-        "model",
-        "structure",
-        "weights_source",
-        "image_size_px",
-        "question_source",
-        "loss",
-    ):
+    for name, kind in _READ.items():
         if name not in config:
             raise InputError(f"{where}: lacks {name!r}; train the run again")
+        if not isinstance(config[name], kind):
+            raise InputError(f"{where}: {name!r} is not what a run has there; train the run again")
+    if config["loss"] not in LOSSES:
+        raise InputError(f"{where}: 'loss' is none of {', '.join(LOSSES)}; train the run again")
     classes = read_pieces(own) if isinstance(own, Path | str) else own or {}
-    records = config["model"] if isinstance(config["model"], dict) else {}
+    records = config["model"]
     choices = {
         slot: choice_from(slot, records.get(slot), classes, where)
         if records.get(slot) is not None or slot in ("fusion", "classifier")
@@ -197,10 +207,17 @@ def load(
             weights = "random"  # the run holds all of a network that was trained
     if weights and vision:
         choices["vision"] = vision.with_(weights=str(weights))
-    if encoder and choices["language"]:
-        choices["language"] = choices["language"].with_(encoder=str(encoder))
+    language = choices["language"]
+    if language and encoder:
+        choices["language"] = language.with_(encoder=str(encoder))
+    elif language and language.keywords.get("encoder") not in (None, USE, MULTILINGUAL):
+        raise InputError(  # a SavedModel is code: a run folder alone must not say which one runs
+            f"{folder}: was trained with the sentence encoder {language.keywords['encoder']!r}; name "
+            "its folder with --sentence-encoder DIR"
+        )
     words, answers = _read_vocabulary(folder / VOCABULARY)
-    usual = {"language": {"cache": Path("features") / config["dataset"] / "sentences"}}
+    dataset = Path(config["dataset"]).name  # no other folder
+    usual = {"language": {"cache": Path("features") / dataset / "sentences"}}
     model = build_model(choices, words, len(answers), usual)
     _refuse_other_source(folder, model.vision, config["weights_source"], "--weights FILE")
     if hasattr(model.language, "encoder"):
@@ -208,7 +225,13 @@ def load(
         _refuse_other_source(folder, model.language, source, "--sentence-encoder DIR")
     load_model(folder, model)
     if structure_of(model) != config["structure"]:
-        log.warning("%s: a piece of the model is not quite as it was trained", folder)
+        changed = [
+            f", the code of {choice.made_by.__name__} has changed"
+            for slot, choice in choices.items()
+            if choice and choice.record().get("code") != records[slot].get("code")
+        ]
+        what = "a piece of the model is not quite as it was trained" + "".join(changed)
+        log.warning("%s: %s; answers may be others than the run's", folder, what)
     return Answerer(model.to(device).eval(), answers, words, config, device)
 
 

@@ -200,7 +200,7 @@ def _add_answering(command) -> None:
         )
         _add_device(add)
         add("--sentence-encoder", type=Path, metavar="DIR",
-            help="if the run's sentence encoder has moved")  # fmt: skip
+            help="the sentence encoder, if the run was trained with one from a folder")  # fmt: skip
 
     add = command("predict", "answer a questions file: results JSON", "predict")
     add("run_folder", type=Path, metavar="RUN", help="a finished run")

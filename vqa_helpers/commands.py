@@ -153,8 +153,16 @@ def train(options: Namespace) -> int:
     combinations = [tuple(settings.items()) for settings in read_settings(options.settings)]
     seeds = range(options.seed, options.seed + options.seeds)
     units = [Unit(settings, seed) for settings in combinations for seed in seeds]
+    named: dict[str, tuple[tuple[str, str], ...]] = {}
     for settings in combinations:  # a mistyped one is refused before the first is trained
-        _recipe(options, settings)
+        name = _recipe(options, settings).run_name()
+        if name in named:
+            keys = sorted({key for key, _ in {*settings} ^ {*named[name]}} or dict(settings))
+            raise InputError(
+                f"--set {', '.join(keys)}: two of the combinations are both called {name}; give one "
+                "value, or train each into an --out of its own"
+            )
+        named[name] = settings
     main = os.environ.get("RANK", "0") == "0"  # of processes that train together, one speaks
     if not main:
         logging.getLogger().setLevel(logging.ERROR)

@@ -149,6 +149,13 @@ class Recipe:
         )
         return replace(recipe, preset=preset, name=named(preset.name, changes))
 
+    def run_name(self) -> str:
+        """What its runs are called, whatever else the data decide."""
+        preset = self.preset or self
+        changes = differences(preset, self.choices)
+        changes |= nearest_differences(self.training, (preset.training, preset.small))
+        return named(preset.name, changes)
+
     def _swapped(
         self, slot: str, wanted: str | Choice, own: Mapping[str, type[nn.Module]]
     ) -> Choice:
@@ -233,21 +240,31 @@ def training_differences(ours: Sequence[Training], usual: Sequence[Training]) ->
     }
 
 
+def nearest_differences(training: Training, usual: Sequence[Training]) -> dict[str, str]:
+    """What a schedule has otherwise than the nearest of the usual ones: that is the one that was
+    changed."""
+    return min((training_differences([training], [one]) for one in usual), key=len)
+
+
 def named(preset: str, changes: Mapping[str, str]) -> str:
     """A recipe's name: the preset's, and what differs."""
     return "+".join([preset, *(f"{key}={value}" for key, value in sorted(changes.items()))])
 
 
 def spell(value: Any) -> str:
-    """A value as a recipe's name spells it: short, and fit for a folder's name."""
+    """A value as a recipe's name spells it: as short as it can be read back, and fit for a folder's
+    name."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "-".join(map(spell, value)) or "none"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = str(value)
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        text = f"{value:g}"
     return re.sub(r"[^\w.+-]+", "-", text)
 
 
 def read_settings(words: Sequence[str]) -> list[dict[str, str]]:
-    """Every combination of `NAME=VALUE[,VALUE…]` words; commas inside brackets belong to a value.
+    """Every combination of `NAME=VALUE[,VALUE…]` words; commas inside brackets or
+    parentheses belong to a value.
 
     Raises:
         InputError: for a word without "=".
@@ -257,6 +274,6 @@ def read_settings(words: Sequence[str]) -> list[dict[str, str]]:
         name, equals, values = word.partition("=")
         if not (name and equals and values):
             raise InputError(f"--set {word}: use NAME=VALUE, such as learning_rate=3e-4")
-        options = re.split(r",(?![^\[]*\])", values)
+        options = re.split(r",(?![^\[(]*[\])])", values)
         combinations = [{**chosen, name: value} for chosen in combinations for value in options]
     return combinations

@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import write_dataset
 from tests.notebooks.test_contract import MODELS, ROOT, code, read
-from vqa_helpers.pieces.choice import structure_of
+from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.presets import find_preset
 from vqa_helpers.training.train import name_of
 

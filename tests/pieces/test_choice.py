@@ -2,8 +2,11 @@
 
 import copy
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -20,10 +23,10 @@ from vqa_helpers.pieces.choice import (
     find_class,
     piece,
     read_pieces,
-    structure_of,
 )
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation, Product
+from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.language import GloveBiLSTM, SentenceVectors, WordLSTM
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.sentences import MULTILINGUAL
@@ -184,6 +187,10 @@ CHANGES = {
     "a module inside": replace_head,
     "a module beside": lambda live: live.classifier.layers.append(nn.Identity()),
     "a dropout": lambda live: setattr(live.fusion.dropout, "p", 0.3),
+    "a function": lambda live: setattr(live.fusion, "last", torch.relu),
+    "another function": lambda live: setattr(live.fusion, "last", torch.tanh),
+    "a function of the user": lambda live: setattr(live.fusion, "last", lambda vector: 2 * vector),
+    "a number inside": lambda live: setattr(live.fusion, "numbers", {"scale": [np.float32(2)]}),
     "a flag": lambda live: setattr(live.fusion, "normalise", True),
     "a shape": lambda live: setattr(live.classifier.layers, "3", nn.Linear(5, 6)),
     "a class of the user": lambda live: setattr(live.fusion, "dropout", own_pieces.MeanColour()),
@@ -197,13 +204,22 @@ def test_the_structure_tells_models_apart_and_not_what_they_learnt(change):
     before = structure_of(live)
     nn.init.ones_(live.classifier.layers[0].weight)
     live.fusion.source = "another place"  # where frozen parts come from may move
+    live.fusion.last = torch.relu if change == "another function" else None
+    before = structure_of(live)
     assert structure_of(live.eval()) == structure_of(copy.deepcopy(live)) == before
     CHANGES[change](live)
     assert structure_of(live) != before
 
 
 MINE = """
+from functools import cached_property
 from torch import nn
+SHIFT = {"by": [5]}
+def moved(vector, by=SHIFT["by"][0]):
+    return vector + by
+def powers(exponent):
+    return lambda vector: vector**exponent
+squared = powers(4)
 class Mine(nn.Module):
     factor = 2
     def __init__(self, image_dim, question_dim):
@@ -213,16 +229,25 @@ class Mine(nn.Module):
         return self.factor * vector
     @staticmethod
     def turned(image):
-        return -image
+        return -image  # upside down
+    @cached_property
+    def doubled(self):
+        return moved(squared(self.bias), SHIFT["by"]) * 6
 """
 
 
-@pytest.mark.parametrize("part", ["factor = 2", "self.factor * vector", "return -image"])
-def test_the_source_of_an_own_class_is_part_of_it(tmp_path, part):
-    """A method, a helper of the class, a constant: what it computes is not what it was."""
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        ("factor = 2", "factor = 3"), ("self.factor * vector", "1 + vector"), ("-image", "+image"),
+        ("[5]", "[7]"), ("vector + by", "vector - by"), ("powers(4)", "powers(3)"), ("* 6", "* 7"),
+    ],
+)  # fmt: skip
+def test_the_source_of_an_own_class_is_part_of_it(tmp_path, part, other):
+    """A method, and what its code names: helpers, constants, closures; comments are none of it."""
     found = []
-    other = part.replace("2", "3").replace("self.factor *", "1 +").replace("-image", "+image")
-    for name, text in (("a", MINE), ("b", MINE), ("c", MINE.replace(part, other))):
+    same = MINE.replace("  # upside down", "\n        # another") + "\nscale = bias = UNUSED = 1\n"
+    for name, text in (("a", MINE), ("b", same), ("c", MINE.replace(part, other))):
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
         choice = Choice(read_pieces(tmp_path / f"{name}.py")["Mine"])
         live = choice.make("fusion", SIZES["fusion"], {})
@@ -258,6 +283,15 @@ def test_a_record_that_is_no_fusion_is_one_line_and_runs_nothing(record, tmp_pat
 # ---------------------------------------------------------------- words of the command line
 
 
+class Typed(nn.Module):
+    def __init__(
+        self, mode: Literal["relu", "tanh", 2] | None = "relu", rates: list[float] = (),
+        sizes: tuple[int, ...] = (), words: Sequence[str] = (), made: Callable[[int], int] = abs,
+        free=None,
+    ):  # fmt: skip
+        pass
+
+
 @pytest.mark.parametrize(
     ("made_by", "name", "text", "value"),
     [
@@ -266,7 +300,10 @@ def test_a_record_that_is_no_fusion_is_one_line_and_runs_nothing(record, tmp_pat
         (Funnel, "hidden", "[]", ()), (Funnel, "hidden", "7", (7,)), (GloveBiLSTM, "vectors", "none", None),
         (GloveBiLSTM, "vectors", "a/b.txt", Path("a/b.txt")),
         (own_pieces.Gated, "width", "3", 3), (own_pieces.Summed, "hidden", "[3]", (3,)),
-        (own_pieces.OneLayer, "bias", "false", False), (own_pieces.MeanColour, "scale", "2", 2.0),
+        (Typed, "mode", "Tanh", "tanh"), (Typed, "mode", "2", 2), (Typed, "rates", "[0.5, 1]", [0.5, 1.0]),
+        (Typed, "sizes", "(3,)", (3,)), (Typed, "words", "[a, b]", ("a", "b")), (Typed, "free", "a b", "a b"),
+        (Typed, "free", "none", None), (Typed, "free", "true", True), (Typed, "free", "3", 3),
+        (Typed, "free", "3e-4", 3e-4), (own_pieces.OneLayer, "bias", "false", False), (own_pieces.MeanColour, "scale", "2", 2.0),
     ],
 )  # fmt: skip
 def test_a_keyword_is_read_by_its_annotation_or_its_default(made_by, name, text, value):
@@ -280,6 +317,9 @@ def test_a_keyword_is_read_by_its_annotation_or_its_default(made_by, name, text,
         (Product, "width", "2.5", "Product.width=2.5: use a whole number"), (Product, "width", "none", "whole"),
         (Product, "dropout", "wide", "use a number"), (Product, "normalise", "yes", "use true or false"),
         (Funnel, "hidden", "[a]", r"use whole numbers such as \[512,256\]"),
+        (Typed, "mode", "cos", "Typed.mode=cos: use one of relu, tanh, 2 or none"),
+        (Typed, "rates", "[a]", r"use numbers such as \[0.5,0.1\]"),
+        (Typed, "made", "nn.Linear", "use another way: --set cannot write Callable"),
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_refused_with_what_is_wanted(made_by, name, text, message):

@@ -11,9 +11,11 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from vqa_helpers.data.vocabulary import WordVocabulary
-from vqa_helpers.pieces.choice import Choice, choice_from, pieces_of, structure_of
+from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.choice import Choice, choice_from, pieces_of
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation
+from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.language import WordLSTM
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.sentences import MULTILINGUAL
@@ -149,6 +151,24 @@ def test_only_a_frozen_network_is_left_out_of_the_saved_model(trained, saved):
     for wrong in (state | {"more": torch.zeros(1)}, dict(list(state.items())[1:])):
         with pytest.raises(ValueError, match="is in one of the two alone"):
             model.load_saved_state(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [(torch.ones(4, 3), 1), ([torch.ones(4), torch.ones(4, 2)], 2), (torch.ones(3, 4), None),
+     ((torch.ones(4), torch.tensor(4)), None), (None, None)],
+)  # fmt: skip
+def test_what_an_own_encode_gives_is_a_tensor_or_several_with_a_row_a_question(given, read):
+    class Mine(torch.nn.Module):
+        def encode(self, questions):
+            return given
+
+    model = VQAModel(None, Mine(), Concatenation(0, 4), Funnel(4, (), ANSWERS))
+    if read:
+        assert len(model.encode(QUESTIONS, WORDS)) == read
+    else:
+        with pytest.raises(InputError, match="^Mine.encode: .* not one row for each of 4 quest"):
+            model.encode(QUESTIONS, WORDS)
 
 
 @pytest.mark.parametrize("kept", ["trimmed", "a number"])

@@ -14,13 +14,9 @@ from vqa_helpers.training.inputs import Data, open_data
 from vqa_helpers.training.train import train_recipe
 
 
-@pytest.fixture(scope="package", autouse=True)
-def elsewhere(tmp_path_factory):
-    """A working folder without data, and an empty cache of TensorFlow Hub."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
-        patch.setenv("TFHUB_CACHE_DIR", str(tmp_path_factory.mktemp("hub")))
-        yield
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere(place):
+    """Nothing of this machine is found by chance."""
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from torch import nn
 from tests.builders import read_json, write_dataset, write_json
 from tests.training.conftest import quick
 from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.choice import Piece
 from vqa_helpers.pieces.sentences import MULTILINGUAL_STAND_IN
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs
@@ -348,6 +349,31 @@ def test_what_a_model_cannot_follow_is_refused(train, tmp_path, name, settings, 
     with pytest.raises(InputError, match=message):
         train(quick(name, **settings), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+class Unkept(nn.Module):
+    """Concatenation and something that is not recorded."""
+
+    def __init__(self, image_dim, question_dim, power=1, last=None):
+        super().__init__()
+        self.steps, self.last = [2] * power, last
+        self.out_dim = image_dim + question_dim
+
+
+class Kept(Unkept, Piece):
+    pass
+
+
+@pytest.mark.parametrize(
+    "fusion",
+    [Unkept(512, 512, power=2), Kept(512, 512, last=nn.Tanh()),
+     Kept(512, 512).apply(lambda piece: piece.steps.append(3))],
+)  # fmt: skip
+def test_an_own_piece_that_its_record_does_not_build_is_refused(opened, tmp_path, fusion):
+    model = opened().build(SMALL)
+    model.fusion = fusion
+    with pytest.raises(InputError, match=f"{type(fusion).__name__}: its recorded keywords build"):
+        training.train(model, opened(), SMALL.small, tmp_path / "run")
 
 
 def test_training_that_diverges_is_refused_after_the_epoch(opened, tmp_path):

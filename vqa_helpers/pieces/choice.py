@@ -8,11 +8,9 @@ notebook cell or a file that the user names.
 """
 
 import difflib
-import hashlib
 import importlib
 import importlib.util
 import inspect
-import json
 import sys
 import traceback
 import types
@@ -25,6 +23,7 @@ from typing import Any
 from torch import nn
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.identity import code_of, is_ours, is_plain
 
 SIZES = {
     "vision": (),
@@ -38,9 +37,6 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 MOST_NAMED, SOME_NAMED = 60, 12  # a list that no message can hold is begun
 
 _SIZE_NAMES = {name for names in SIZES.values() for name in names}
-_PLAIN = (bool, int, float, str, type(None))
-# Where frozen parts come from may move; what they are is recorded by itself.
-_NO_STRUCTURE = ("training", "weights", "encoder", "source", "stand_in")
 
 
 class Piece(nn.Module):
@@ -84,7 +80,7 @@ class Choice:
     def all_keywords(self) -> dict[str, Any]:
         """The keywords that are chosen, and the defaults of the others."""
         settable = self.settable().items()
-        defaults = {name: p.default for name, p in settable if _is_plain(p.default)}
+        defaults = {name: p.default for name, p in settable if is_plain(p.default)}
         return defaults | dict(self.keywords)
 
     def read(self, name: str, text: str) -> Any:
@@ -124,7 +120,9 @@ class Choice:
                 )
         try:
             piece = self.made_by(**given)
-        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # whatever the class raises
             reason = " ".join(str(error).split())
             raise InputError(
                 f"{name}: cannot be made ({type(error).__name__}: {reason})"
@@ -137,7 +135,7 @@ class Choice:
     def record(self) -> dict[str, Any]:
         """As `config.json` keeps it."""
         record = {"class": self.made_by.__name__, "keywords": dict(self.keywords)}
-        return record if _is_ours(self.made_by) else record | {"code": code_of([self.made_by])}
+        return record if is_ours(self.made_by) else record | {"code": code_of([self.made_by])}
 
 
 def piece(made_by: type[nn.Module], *given: Any, **keywords: Any) -> Choice:
@@ -157,46 +155,11 @@ def choice_of(live: nn.Module) -> Choice:
     for name, parameter in Choice(type(live)).settable().items():
         default = None if parameter.default is parameter.empty else parameter.default
         value = vars(live).get(name, recorded.get(name, default))
-        if not _is_plain(value):
+        if not is_plain(value):
             value = recorded.get(name, default)
-        if _is_plain(value):
+        if is_plain(value):
             kept[name] = list(value) if isinstance(value, tuple) else value
     return Choice(type(live), kept)
-
-
-def structure_of(model: nn.Module) -> str:
-    """A hash of a live model: its modules, their settings, the shapes of its state, and the source
-    of every class that is not part of a library."""
-    modules = []
-    for name, module in model.named_modules():
-        settings = {
-            key: value
-            for key, value in vars(module).items()
-            if _is_plain(value) and not key.startswith("_") and key not in _NO_STRUCTURE
-        }
-        modules.append([name, type(module).__name__, settings])
-    state = [[name, list(tensor.shape)] for name, tensor in model.state_dict().items()]
-    code = code_of({type(module) for module in model.modules()})
-    content = json.dumps([modules, state, code], sort_keys=True, default=list)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def code_of(classes: Iterable[type]) -> str:
-    """A hash of the source of the classes, and their bases, that belong to no library."""
-    own = {base for cls in classes for base in cls.__mro__ if not _is_library(base)}
-    digest = hashlib.sha256()
-    for cls in sorted(own, key=lambda cls: cls.__qualname__):
-        for name, member in sorted(vars(cls).items()):
-            member = getattr(member, "__func__", getattr(member, "fget", member))
-            if _is_plain(member) and not name.startswith("__"):
-                digest.update(f"{cls.__qualname__}.{name} = {member!r}\n".encode())
-            if inspect.isfunction(member):
-                try:
-                    code = inspect.getsource(member)
-                except (OSError, TypeError):  # typed into a bare interpreter
-                    code = member.__code__.co_code.hex() + repr(member.__code__.co_consts)
-                digest.update(f"{cls.__qualname__}.{name}\n{code}\n".encode())
-    return digest.hexdigest()[:16] if own else ""
 
 
 # ---------------------------------------------------------------- finding classes
@@ -282,19 +245,21 @@ def choice_from(slot: str, record: Any, own: Mapping[str, type[nn.Module]], wher
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is none: the nearest one, and all unless they are too many."""
+    """What to say of a name that is none: the nearest, and all unless they are too many."""
     folded = {candidate.lower().replace("-", "").replace("_", ""): candidate for candidate in known}
     wanted = name.lower().replace("-", "").replace("_", "")
-    near = difflib.get_close_matches(wanted, folded, n=1, cutoff=0.6)
-    hint = f"did you mean {folded[near[0]]}? " if near else ""
     names, more = list(folded.values()), ""
-    if len(names) > MOST_NAMED:
+    many = len(names) > MOST_NAMED
+    if many:
         names, more = names[:SOME_NAMED], f" and {len(names) - SOME_NAMED:,} more"
+    near = difflib.get_close_matches(wanted, folded, n=3 if many else 1, cutoff=0.6)
+    hint = f"did you mean {' or '.join(folded[name] for name in near)}? " if near else ""
     return f"{hint}there are {', '.join(names) or 'none'}{more}"
 
 
 def read_value(what: str, text: str, wanted: Any) -> Any:
-    """A value of a type (bool, int, float, str, a sequence of ints, or one of them or None).
+    """A value of a type: bool, int, float, str, a path, one of several words (`Literal`), a list or
+    tuple of these, or one of them or None.
 
     Raises:
         InputError: naming `what` and the type.
@@ -304,23 +269,43 @@ def read_value(what: str, text: str, wanted: Any) -> Any:
     if type(None) in options and text.lower() == "none":
         return None
     for kind in options:
+        origin = typing.get_origin(kind) or kind
         try:
+            if origin is typing.Literal:
+                return {str(word).lower(): word for word in typing.get_args(kind)}[text.lower()]
             if kind is bool:
                 return {"true": True, "false": False}[text.lower()]
             if kind in (int, float):
                 return kind(text)
             if kind in (str, Path):
                 return kind(text)
-            if isinstance(typing.get_origin(kind) or kind, type) and kind is not type(None):
-                return tuple(int(part) for part in text.strip("[]()").split(",") if part.strip())
-        except (ValueError, KeyError):
+            if isinstance(origin, type) and issubclass(origin, Iterable):
+                parts = [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
+                items = [read_value(what, part, _item_of(kind)) for part in parts]
+                return items if origin is list else tuple(items)
+        except (ValueError, KeyError, InputError):
             continue
-    names = {bool: "true or false", int: "a whole number", float: "a number"}
-    expected = " or ".join(
-        "none" if kind is type(None) else names.get(kind, "whole numbers such as [512,256]")
-        for kind in options
-    )
-    raise InputError(f"{what}={text}: use {expected}")
+    raise InputError(f"{what}={text}: use {' or '.join(map(_expected, options))}")
+
+
+def _item_of(several: Any) -> Any:
+    return (typing.get_args(several) or (int,))[0]
+
+
+def _expected(kind: Any) -> str:
+    """What `read_value` takes for a type, in words."""
+    origin = typing.get_origin(kind) or kind
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
+    names = {
+        type(None): "none", bool: "true or false", int: "a whole number", float: "a number",
+    }  # fmt: skip
+    if kind in names:
+        return names[kind]
+    if isinstance(origin, type) and issubclass(origin, Iterable):
+        several = {int: "whole numbers such as [512,256]", float: "numbers such as [0.5,0.1]"}
+        return several.get(_item_of(kind), "several in brackets such as [a,b]")
+    return f"another way: --set cannot write {getattr(origin, '__name__', origin)}"
 
 
 def parameters_of(made_by: type[nn.Module]) -> dict[str, inspect.Parameter]:
@@ -340,24 +325,11 @@ def _size_parameters(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
 def _type_of(made_by: type[nn.Module], parameter: inspect.Parameter) -> Any:
     try:
         hints = typing.get_type_hints(made_by.__init__)
-    except NameError:  # an annotation that is not imported here
+    except Exception:  # an annotation is an expression of the user's
         hints = {}
-    has_default = parameter.default not in (None, parameter.empty)
-    return hints.get(parameter.name, type(parameter.default) if has_default else str)
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(isinstance(item, _PLAIN) for item in value)
-    return isinstance(value, _PLAIN)
-
-
-def _is_ours(cls: type) -> bool:
-    return cls.__module__.split(".")[0] == "vqa_helpers"
-
-
-def _is_library(cls: type) -> bool:
-    root = cls.__module__.split(".")[0]
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
-    installed = "site-packages" in file or "dist-packages" in file
-    return _is_ours(cls) or root in sys.stdlib_module_names or installed
+    wanted = hints.get(parameter.name, Any)
+    if wanted is not Any:
+        return wanted
+    if parameter.default is None:
+        return bool | int | float | None | str
+    return str if parameter.default is parameter.empty else type(parameter.default)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import SLOTS, Choice, choice_of
 from vqa_helpers.pieces.language import word_ids
 
@@ -58,12 +59,24 @@ class VQAModel(nn.Module):
 
     def encode(self, questions: Sequence[str], train: WordVocabulary) -> tuple[Tensor, ...]:
         """N texts as the language encoder reads them; `train` are the words of the train
-        questions."""
+        questions.
+
+        Raises:
+            InputError: when an own encoder gives anything but tensors of N rows.
+        """
         if self.language is None:
             return ()
-        if hasattr(self.language, "encode"):
-            return tuple(self.language.encode(questions))
-        return word_ids(self.words(train), questions)
+        if not hasattr(self.language, "encode"):
+            return word_ids(self.words(train), questions)
+        read = self.language.encode(questions)
+        read = tuple(read) if isinstance(read, tuple | list) else (read,)
+        for part in read:
+            if not isinstance(part, Tensor) or part.shape[:1] != (len(questions),):
+                raise InputError(
+                    f"{type(self.language).__name__}.encode: what it gives has not one row for each "
+                    f"of {len(questions)} questions; return a tensor that has, or a tuple of such"
+                )
+        return read
 
     def choices(self) -> dict[str, Choice | None]:
         """The class and keywords of each piece, as it is now."""

@@ -92,10 +92,10 @@ def load_model(folder: Path, model: VQAModel) -> None:
     try:
         model.load_saved_state(_read_model(path))
     except _DAMAGE as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: does not fit the run's configuration ({error}); delete the run folder and train the run again".replace(
-                "\n", " "
-            )
+            f"{path}: does not fit the run's configuration ({reason}); delete the run folder and "
+            "train the run again"
         ) from None
 
 

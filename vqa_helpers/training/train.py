@@ -30,10 +30,10 @@ from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked, remove_partials, write_json
-from vqa_helpers.pieces.choice import structure_of
+from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.presets import PRESETS
-from vqa_helpers.recipe import Recipe, Training, differences, named, training_differences
+from vqa_helpers.recipe import Recipe, Training, differences, named, nearest_differences
 from vqa_helpers.runs import (
     CONFIG,
     DONE,
@@ -191,9 +191,8 @@ def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str
     recipe = PRESETS[preset]
     usual = {slot: data.usual(slot, choice) for slot, choice in choices.items()}
     changes = differences(recipe, choices, usual)
-    # Of the two schedules the nearer one is the one that was changed.
     schedules = recipe.schedule(data.train_questions), recipe.training, recipe.small
-    changes |= min((training_differences([training], [one]) for one in schedules), key=len)
+    changes |= nearest_differences(training, schedules)
     return named(preset, changes)
 
 
@@ -279,19 +278,21 @@ def _begin(folder: Path, config: dict, data: Data, model: VQAModel) -> None:
 
 
 def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
-    """Refuse a plain module that was made with keywords it does not keep: from what is recorded of
-    it another model would be built, whose answers this run's would not be."""
-    plain = [p for p in model.children() if not hasattr(p, "_made_with")]
-    if not plain:
+    """Refuse a piece of the user's that its recorded keywords do not build: another model would
+    answer in its place."""
+    chosen = model.choices()
+    own = [slot for slot, choice in chosen.items() if choice and "code" in choice.record()]
+    if not own:
         return
-    choices = model.choices()
-    usual = {slot: data.usual(slot, choice) for slot, choice in choices.items()}
-    again = build_model(choices, data.words, len(data.answers), usual)
-    for slot, piece in model.named_children():
-        if piece in plain and structure_of(piece) != structure_of(getattr(again, slot)):
+    usual = {slot: data.usual(slot, choice) for slot, choice in chosen.items()}
+    again = build_model(chosen, data.words, len(data.answers), usual)
+    for slot in own:
+        piece = getattr(model, slot)
+        if structure_of(piece) != structure_of(getattr(again, slot)):
             raise InputError(
-                f"{type(piece).__name__}: was made with keywords that it does not keep; keep each as "
-                "an attribute of the same name, or derive the class from vqa_helpers.pieces.choice.Piece"
+                f"{type(piece).__name__}: its recorded keywords build another piece; keep each as an "
+                "attribute of the same name, or derive the class from vqa_helpers.pieces.choice.Piece, "
+                "and change nothing that they do not say"
             )
 
 
