@@ -29,7 +29,7 @@ VISION, LANGUAGE, FUSION, CLASSIFIER = map(
     pieces_of, ("vision", "language", "fusion", "classifier")
 )
 # Fusions that not every pair of widths fits: those of one side alone, and of equal widths.
-ONE_SIDED, EQUAL = {"OneSide"}, {"PlainProduct"}
+ONE_SIDED = {"OneSide"}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,8 @@ def batch_for(model: VQAModel, rows: int = 4):
     generator = torch.Generator().manual_seed(1)
     image = None
     if model.vision is not None and getattr(model.vision, "stored", False):
-        image = torch.randn(4, model.vision.out_dim, generator=generator).half()[:rows]
+        places = [6] if model.vision.grid else []
+        image = torch.randn(4, *places, model.vision.out_dim, generator=generator).half()[:rows]
     elif model.vision is not None:
         image = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=generator)[:rows]
     return image, model.encode(QUESTIONS[:rows], WORDS)
@@ -70,7 +71,7 @@ COMBINATIONS = [
     for names in itertools.product([*VISION, None], [*LANGUAGE, None], FUSION, CLASSIFIER)
     if (None in names[:2]) == (names[2] in ONE_SIDED)
     and names[:2] != (None, None)
-    and (names[2] not in EQUAL or names[1] == "SentenceVectors")  # 512 beside ResNet18's 512
+    and getattr(VISION.get(names[0]), "grid", False) == FUSION[names[2]].attends
 ]
 
 
@@ -92,7 +93,7 @@ def test_pieces_of_other_widths_join_learn_and_are_saved(
     logits = model(image, question)
     assert logits.shape == (4, ANSWERS) and logits.isfinite().all()
     for name, child in model.named_children():
-        assert widths[name] == (4, child.out_dim), name
+        assert (widths[name][0], widths[name][-1]) == (4, child.out_dim), name
     cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
     learning = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
     assert [name for name, grad in learning.items() if grad is None or not grad.any()] == []

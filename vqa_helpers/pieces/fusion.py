@@ -1,6 +1,7 @@
 """An image vector and a question vector become one.
 
 A fusion takes both widths, computes its own, and knows nothing of where the vectors come from.
+`attends` says whether it takes a grid (B, K, image_dim) of places instead of one vector.
 """
 
 import torch
@@ -14,6 +15,8 @@ from vqa_helpers.pieces.choice import ACTIVATIONS, Piece
 class Concatenation(Piece):
     """Both vectors side by side (reference study, Model100 and 1.e)."""
 
+    attends = False
+
     def __init__(self, image_dim: int, question_dim: int) -> None:
         super().__init__()
         self.out_dim = image_dim + question_dim
@@ -24,24 +27,20 @@ class Concatenation(Piece):
 
 
 class PlainProduct(Piece):
-    """The point-wise product of two vectors of one width (reference study, 1.b and 1.c).
+    """The point-wise product of two vectors of one width (reference study, 1.b and 1.c). The image
+    vector of another network, whose width is not the question's, is projected to it first."""
 
-    Raises:
-        InputError: for vectors of different widths.
-    """
+    attends = False
 
     def __init__(self, image_dim: int, question_dim: int) -> None:
         super().__init__()
-        if image_dim != question_dim:
-            raise InputError(
-                f"PlainProduct needs equal widths, not {image_dim} (image) and {question_dim} "
-                "(question); use Product, which projects both"
-            )
-        self.out_dim = image_dim
+        same = image_dim == question_dim
+        self.image = nn.Identity() if same else nn.Linear(image_dim, question_dim)
+        self.out_dim = question_dim
 
     def forward(self, image: Tensor, question: Tensor) -> Tensor:
-        """(B, D) and (B, D) to (B, D)."""
-        return image * question
+        """(B, image_dim) and (B, question_dim) to (B, question_dim)."""
+        return self.image(image) * question
 
 
 class Product(Piece):
@@ -53,6 +52,8 @@ class Product(Piece):
         normalise: whether each projection is L2-normalised before the product.
         dropout: on the product.
     """
+
+    attends = False
 
     def __init__(
         self,
@@ -78,6 +79,40 @@ class Product(Piece):
         return self.dropout(image * question)
 
 
+class AttendedProduct(Product):
+    """A product with those places of an image that the question asks about (one glimpse of soft
+    attention; Xu et al., "Show, Attend and Tell", 2015, section 4.2, asked by a question).
+
+    Args:
+        image_dim: D of each place.
+        width, activation, normalise, dropout: as `Product` takes them.
+    """
+
+    attends = True
+
+    def __init__(
+        self,
+        image_dim: int,
+        question_dim: int,
+        width: int = 1024,
+        activation: str = "relu",
+        normalise: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(image_dim, question_dim, width, activation, normalise, dropout)
+        self.score = nn.Linear(width, 1)
+
+    def weights(self, image: Tensor, question: Tensor) -> Tensor:
+        """How much each place counts: (B, K, image_dim) and (B, question_dim) to (B, K)."""
+        both = self.image(image) * self.question(question).unsqueeze(1)  # (B, K, width)
+        return self.score(both).squeeze(-1).softmax(dim=1)
+
+    def forward(self, image: Tensor, question: Tensor) -> Tensor:
+        """(B, K, image_dim) and (B, question_dim) to (B, width)."""
+        seen = torch.einsum("bk,bkd->bd", self.weights(image, question), image)
+        return super().forward(seen, question)
+
+
 class OneSide(Piece):
     """The one vector there is, as it is: a model without an image, or without a question
     (VQA 2015, "LSTM Q" and "I"). The width of the missing side is 0 and its vector None.
@@ -85,6 +120,8 @@ class OneSide(Piece):
     Raises:
         InputError: where both sides are there, or neither is.
     """
+
+    attends = False
 
     def __init__(self, image_dim: int, question_dim: int) -> None:
         super().__init__()

@@ -304,6 +304,11 @@ def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset)
             "it; add them, or take its questions away and it is cut from train"
         )
     vision = model.vision
+    if getattr(vision, "grid", False) and not getattr(model.fusion, "attends", True):
+        raise InputError(
+            f"{type(vision).__name__} gives a grid, and {type(model.fusion).__name__} takes one vector of "
+            "an image; choose a fusion that attends to places, such as AttendedProduct"
+        )
     if training.augments and (vision is None or getattr(vision, "stored", False)):
         raise InputError(
             "flip, crop and jitter vary photographs, and this model sees none; choose a network "
