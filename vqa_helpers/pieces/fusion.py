@@ -100,7 +100,7 @@ class AttendedProduct(Product):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(image_dim, question_dim, width, activation, normalise, dropout)
-        self.score = nn.Linear(width, 1)
+        self.score = nn.Linear(width, 1, bias=False)
 
     def weights(self, image: Tensor, question: Tensor) -> Tensor:
         """How much each place counts: (B, K, image_dim) and (B, question_dim) to (B, K)."""
