@@ -24,6 +24,7 @@ from vqa_helpers.data.folder import (
     require_seed,
 )
 from vqa_helpers.data.formats import SPLITS, read_questions, read_split, read_tables, write_split
+from vqa_helpers.data.pairs import NO_PAIRS, PAIRS, find_pairs, pair_lists
 from vqa_helpers.data.public.download import PHOTOGRAPHS, download, fetch_images
 from vqa_helpers.data.public.sources import read_sources
 from vqa_helpers.data.splits import cut_from_train, keep_apart
@@ -200,10 +201,15 @@ def _follow_protocol(name: str, source: Source, seed: int, fetching: Fetching) -
             splits["export"] = table
             files.append(path)
             notes.append(f"{exported} is answered and exported for the server, not scored")
+    pairs = NO_PAIRS
+    if name == "v2":
+        pairs = find_pairs(folder, splits)
+        files += pair_lists(folder)
     notes += keep_apart(splits)
-    notes.append(cut_from_train(splits, "validation", VALIDATION_SHARE, seed))
+    notes.append(cut_from_train(splits, "validation", VALIDATION_SHARE, seed, pairs))
     splits = {split: splits[split] for split in SPLITS if split in splits}
-    return Dataset(name, folder, splits, {}, filed, seed, images, notes=notes), files
+    made = Dataset(name, folder, splits, {}, filed, seed, images, notes=notes, pairs=pairs)
+    return made, files
 
 
 def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
@@ -225,3 +231,5 @@ def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
             write_split(partial, name, table, dataset.notes[0])
         for name, content in ((MANIFEST, manifest), ("split.json", record)):
             (partial / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        if len(dataset.pairs.ids):  # else what is rare in a part of the data would pass for pairs
+            (partial / PAIRS).write_text(json.dumps(dataset.pairs.ids.tolist()), encoding="utf-8")

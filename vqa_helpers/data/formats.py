@@ -92,6 +92,16 @@ def read_tables(folder: Path, report: Report = refuse) -> dict[str, pd.DataFrame
     return {split: read_split(files, report) for split, files in _find(folder, report).items()}
 
 
+def question_files(folder: Path) -> list[Path]:
+    """The files of questions that a folder has, by name."""
+    named = ((path, _named(path)) for path in sorted(folder.iterdir()))
+    return [path for path, match in named if match and match["kind"] == "questions"]
+
+
+def _named(path: Path) -> re.Match | None:
+    return _OWN_NAME.fullmatch(path.name) or _OFFICIAL_NAME.fullmatch(path.name)
+
+
 def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     """The files of each split, by name: {"train": {"questions": path, "annotations": path}, …}.
 
@@ -99,7 +109,7 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     """
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()):
-        match = _OWN_NAME.fullmatch(path.name) or _OFFICIAL_NAME.fullmatch(path.name)
+        match = _named(path)
         if match is None:
             continue
         kind, label = match["kind"], match["split"] or "train"
