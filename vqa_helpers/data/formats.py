@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from vqa_helpers.data.daquar import daquar_files, read_daquar
 from vqa_helpers.data.text import answer_type_of, question_type_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_text
@@ -89,6 +90,8 @@ def read_tables(folder: Path, report: Report = refuse) -> dict[str, pd.DataFrame
     Returns:
         Split to table; where faults are only reported, the sound rows, perhaps none.
     """
+    if (files := daquar_files(folder)) and not any(map(_named, folder.iterdir())):
+        return {split: read_daquar(path, report) for split, path in files.items()}
     return {split: read_split(files, report) for split, files in _find(folder, report).items()}
 
 
