@@ -302,7 +302,7 @@ def test_datasets_and_public_files_are_listed(vqa, tmp_path):
     assert "coco-val2014" in vqa("data", "list", "--root", tmp_path)[1]
     listed = json.loads(vqa("data", "list", "--root", tmp_path, "--json")[1])
     by_name = {row["dataset"]: row for row in listed["datasets"]}
-    assert [*by_name] == ["demo", *"ABCDE", "100k", "v1", "v2"]
+    assert [*by_name] == ["demo", *"ABCDE", "100k", "v1", "v2", "daquar"]
     assert by_name["v2"]["questions"] == 658_111 and by_name["v2"]["on disk"] == "20.2 GB"
     assert by_name["100k"]["state"] == "not built; lacks v1, coco-val2014"
 

@@ -136,7 +136,7 @@ def _add_data(commands, command) -> None:
         "For example: vqa data build 100k; vqa data build E --from demo;\n"
         "vqa data build v2 --from FOLDER-WITH-THE-OFFICIAL-FILES",
     )  # fmt: skip
-    add("name", help="demo; A, B, C, D, E, 100k: the study's; v1, v2: the field's")
+    add("name", help="demo; A, B, C, D, E, 100k: the study's; v1, v2, daquar: the field's")
     add("--from", dest="source", metavar="NAME|DIR", help="make it from this, without downloading")
     add("--out", type=Path, help="the new folder (data/[<source>-]<name>)")
     add("--seed", type=int, default=0, help="of the draw and the splits (0)")

@@ -85,6 +85,7 @@ class _Scores(msgspec.Struct):
     baselines: dict[str, _Guess]
     per_answer_type: dict[str, _Kind]
     per_question_type: dict[str, _Kind]
+    pairs: _Interval | None = None
 
 
 # Writing

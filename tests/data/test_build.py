@@ -140,6 +140,25 @@ def test_the_field_s_protocol(official, tmp_path, name):
     assert any("test2015 is answered and exported" in note for note in made.notes)
 
 
+def test_the_pairs_of_a_release_stay_together_and_known(official, tmp_path):
+    folder = tmp_path / "v2"
+    shutil.copytree(official / "v2", folder)
+    rows = pd.DataFrame(read_json(folder / "v2_mscoco_train2014_annotations.json")["annotations"])
+    rows = rows[rows["answer_type"] == "other"]  # a colour; each beside that of another image
+    listed = rows["question_id"].to_numpy()[:10].reshape(5, 2).tolist()
+    write_json(folder / "v2_mscoco_train2014_complementary_pairs.json", listed)
+    made = read_folder(build("v2", source=folder, out=tmp_path / "out"))
+    balanced, apart = made.pairs.count(made.splits.values())
+    assert made.pairs.ids.tolist() == listed and balanced > 0 and apart == 0
+    record = read_json(tmp_path / "out" / "split.json")
+    assert "v2_mscoco_train2014_complementary_pairs.json" in record["files"]
+    kept = f"; {balanced} balanced pairs kept together (as listed)"
+    assert any(note.endswith(kept) for note in record["notes"])
+    again = read_folder(build("100k", source=tmp_path / "out", out=tmp_path / "again"))
+    assert again.pairs.count(again.splits.values()) == (balanced, 0)
+    assert len(read_folder(build("v1", source=official / "v1", out=tmp_path / "v1")).pairs.ids) == 0
+
+
 def test_without_its_photographs_the_server_s_test_is_left_out(official, tmp_path):
     folder = tmp_path / "v2"
     shutil.copytree(official / "v2", folder)
@@ -161,7 +180,7 @@ def test_a_built_dataset_is_not_built_again(official, tmp_path):
     for new in ({"seed": 1, "fetching": fetching}, {"out": tmp_path}):
         with pytest.raises(InputError, match="is there already; choose another --out"):
             build("E", source=official / "v1", **new)
-    for name in ENTRIES.keys() - {"demo", "E", "v2"}:
+    for name in ENTRIES.keys() - {"demo", "E", "v2", "daquar"}:
         assert build(name, source=official / "v1", fetching=fetching).name == f"v1-{name}"
     study = build("E", source=official / "v1", rule="study", fetching=fetching)
     assert study == tmp_path / "v1-E-study" and read_folder(study).rule == "study"

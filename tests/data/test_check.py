@@ -116,6 +116,25 @@ def test_answers_that_a_run_does_not_mind(folder, edit):
     read_folder(folder)
 
 
+def test_pairs_and_those_that_stand_apart(folder, edit):
+    assert check_folder(folder).pairs == {}
+
+    def answer(rows):
+        for row in rows:
+            row["multiple_choice_answer"] = "yes" if row["question_id"] == 12 else "no"
+
+    for split in ("train", "val", "test"):
+        edit(folder / f"annotations_{split}.json", answer)
+    (folder / "annotations_test.json").unlink()  # whether it is a pair cannot be told
+    path = folder / "v2_mscoco_train2014_complementary_pairs.json"
+    path.write_text("[[12, 22], [12, 32], [22, 32], [12, 10012], [12, 20012], [1, 2]]")
+    check = check_folder(folder)
+    assert check.pairs == {"count": 3, "apart": 1, "known_by": "as listed"}
+    assert "balanced pairs: 3 (as listed), 1 of them apart, in two splits" in check.lines()
+    path.write_text("{}")
+    assert "a list of [question_id, question_id] is expected" in lines(folder, "list of pairs")[0]
+
+
 def test_a_file_without_entries_hides_nothing_and_is_one_problem(folder):
     (folder / "annotations_val.json").write_text('{"annotations": []}')
     assert kinds(folder) == ["empty file"]

@@ -3,12 +3,14 @@
 import dataclasses
 from functools import partial
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.builders import write_dataset
 from vqa_helpers.data.catalogue import CUTS
 from vqa_helpers.data.folder import Dataset, read_folder
+from vqa_helpers.data.pairs import Pairs
 from vqa_helpers.data.subset import cut, cut_or_open, cuts, keep_train, nested, sizes
 from vqa_helpers.errors import InputError
 
@@ -103,6 +105,21 @@ def test_the_study_cuts_rows_in_the_order_of_the_file():
     assert made.name == "big-100k" and made.rule == "study"
     shared = cut(source_of(["yes"] * 120, per_image=4), "100k", rule="study")
     assert "1 of 30 images stand in more than one split, so its scores" in shared.notes[-1]
+
+
+def test_pairs_stay_together_but_where_rows_are_cut():
+    source = source_of(["yes", "no"] * 200, per_image=1)
+    source.pairs = Pairs(np.arange(400).reshape(200, 2), "as told")
+    made = cut(source, "E")
+    assert source.pairs.count(parts(made)) == (200, 0)
+    assert made.notes[-1] == "200 balanced pairs kept together (as told)"
+    assert keep_train(made, 30).pairs is made.pairs is source.pairs
+    study = cut(source_of(["yes", "no"] * 200, per_image=1), "E", rule="study")
+    assert "pairs" not in study.notes[-1]
+    paired = cut(source, "E", rule="study")
+    apart = source.pairs.count(parts(paired))[1]
+    assert paired.sha256() == study.sha256() and apart > 0
+    assert paired.notes[-1] == f"{study.notes[-1]}; {apart} of 200 balanced pairs are cut apart"
 
 
 def test_shares_as_the_study_has_them_and_no_split_empty():

@@ -5,9 +5,18 @@ import pandas as pd
 import pytest
 
 from tests.evaluation import official
+from vqa_helpers.data.pairs import NO_PAIRS, Pairs
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.evaluation import metrics
-from vqa_helpers.evaluation.metrics import Annotators, by, measure, percent, score, vqa_scores
+from vqa_helpers.evaluation.metrics import (
+    Annotators,
+    by,
+    measure,
+    pair_accuracy,
+    percent,
+    score,
+    vqa_scores,
+)
 
 both = pytest.mark.parametrize("normaliser", ["2021", "2015"])
 
@@ -161,6 +170,23 @@ def test_measure_where_vqa_accuracy_is_not_defined():
     assert scores["vqa"] is scores["per_answer_type"]["other"]["vqa"] is None
     assert scores["ceiling"] == {"top1": 50.0, "vqa": None}
     assert scores["top1"]["value"] == scores["top5"]["value"] == 100.0
+
+
+def test_a_pair_is_right_where_both_halves_are():
+    rows = [(n // 2, "yes" if n % 2 else "no", ten(yes=10), "yes/no", "is") for n in range(12)]
+    made = table([(n, *row[1:]) for n, row in enumerate(rows)])
+    pairs = Pairs(np.array([(0, 1), (2, 3), (4, 5), (6, 7), (8, 10), (9, 99)]))  # 8 and 10: both no
+    top1 = np.array([1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1], dtype=float)
+    scores = pair_accuracy(made, top1, pairs)
+    assert (scores["value"], scores["count"]) == (50.0, 4) and scores["low"] < 50 < scores["high"]
+    assert pair_accuracy(made, top1, NO_PAIRS) is None
+    assert pair_accuracy(made[:1], top1[:1], pairs) is None
+    blind = (made["answer"] == "yes").to_numpy(dtype=float)  # whatever is asked
+    scores = pair_accuracy(made, blind, pairs)
+    assert scores["value"] == scores["low"] == 0 < scores["high"]
+    # One photograph that is in every pair is one draw: Wilson's interval of a single image.
+    one = made.assign(image_id=[7, 1, 7, 2, 7, 3, 7, 4, *range(8, 12)])
+    assert pair_accuracy(one, top1 * 0 + 1, pairs)["low"] < 21
 
 
 def many(questions=400, images=90):

@@ -15,6 +15,8 @@ def test_every_dataset_with_all_that_is_asked(tmp_path):
     assert {"source", "questions", "images", "on disk", "licence", "state"} <= set(table.columns)
     assert table.loc["A", "on disk"] == "16.0 MB" and table.loc["100k", "on disk"] == "6.6 GB"
     assert table.loc["demo", "state"] == "not drawn yet"
+    assert table.loc["daquar", "on disk"] == "size not published"
+    assert table.loc["daquar", "state"] == "not built; lacks daquar, daquar-images"
     assert table.loc["C", "state"] == "not built; lacks v1"
     write_json(write_dataset(tmp_path / "C", images=2) / "dataset.json", {})
     assert dataset_list(tmp_path).set_index("dataset").loc["C", "state"] == "built"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.report import samples
 from tests.report.samples import answered_rows as rows
 from vqa_helpers.errors import InputError
 from vqa_helpers.report import tables
@@ -40,6 +41,23 @@ def test_top1_and_vqa_accuracy_never_share_a_column(write):
     )
     assert table["VQA normaliser"][0] == "2021" and pd.isna(table["VQA normaliser"][1])
     assert table["VQA accuracy"][0].value != table["top-1"][0].value
+
+
+def test_pairs_are_means_over_the_seeds_and_none_where_not_defined(write):
+    def metrics(**pairs):
+        made = samples.metrics()
+        made["test"] |= pairs
+        return made
+
+    one, two = ({"value": v, "low": v - 4, "high": v + 6, "count": 9} for v in (20.0, 31.0))
+    runs = [write("1.e", 0.4, seed, metrics=metrics(pairs=s)) for seed, s in enumerate((one, two))]
+    runs += [write("1.f", metrics=metrics(pairs=None)), write("1.b", metrics=metrics())]
+    column = tables.results_table(runs).set_index("name")["pairs both right"]
+    assert column["1.e"] == tables.Score(25.5, 21.5, 31.5)
+    assert column["1.f"] is None and column["1.b"] is None  # a run from before there were pairs
+    broken = write("1.c", metrics=metrics(pairs={"value": "x"}))
+    with pytest.raises(InputError, match="test: .*pairs"):
+        broken.metrics  # noqa: B018
 
 
 def test_types_are_means_over_the_seeds(write):

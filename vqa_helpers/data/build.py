@@ -12,7 +12,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.catalogue import CUT_FROM, DEMO, ENTRIES, RELEASES, RULES, SUBSETS, Rule
+from vqa_helpers.data.catalogue import (
+    CUT_FROM,
+    CUTS,
+    DAQUAR,
+    DAQUAR_PAGE,
+    DEMO,
+    ENTRIES,
+    RELEASES,
+    RULES,
+    SUBSETS,
+    Rule,
+)
+from vqa_helpers.data.daquar import daquar_files, read_daquar
 from vqa_helpers.data.folder import (
     DATA,
     MANIFEST,
@@ -23,10 +35,18 @@ from vqa_helpers.data.folder import (
     read_folder,
     require_seed,
 )
-from vqa_helpers.data.formats import SPLITS, read_questions, read_split, read_tables, write_split
+from vqa_helpers.data.formats import (
+    SPLITS,
+    read_questions,
+    read_split,
+    read_tables,
+    refuse,
+    write_split,
+)
+from vqa_helpers.data.pairs import NO_PAIRS, PAIRS, find_pairs, pair_lists
 from vqa_helpers.data.public.download import PHOTOGRAPHS, download, fetch_images
 from vqa_helpers.data.public.sources import read_sources
-from vqa_helpers.data.splits import cut_from_train, keep_apart
+from vqa_helpers.data.splits import arrange, cut_from_train, keep_apart
 from vqa_helpers.data.subset import cut
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import folder_in_one_step, locked, read_json, sha256_of
@@ -88,8 +108,8 @@ def build(
         raise InputError(f"{name!r} is no named dataset; the names are {', '.join(ENTRIES)}")
     if rule not in RULES:
         raise InputError(f"split rule {rule!r}: use {' or '.join(RULES)}")
-    if name in RELEASES and rule != "by-image":
-        raise InputError(f"{name} is an official release with splits of its own; leave --split")
+    if name not in CUTS and rule != "by-image":
+        raise InputError(f"{name} has splits of its own; leave --split")
     require_seed(seed)
     if name == DEMO:
         return draw_demo(out or fetching.root / DEMO, seed)
@@ -109,6 +129,8 @@ def build(
             raise InputError(f"{out}: is there already; choose another --out or remove it")
         if name in RELEASES:
             dataset, files = _follow_protocol(name, source, seed, fetching)
+        elif name == DAQUAR:
+            dataset, files = _as_published(source, seed, fetching)
         else:
             pool, files = _read_pool(source, fetching)
             dataset = cut(pool, name, seed, rule)
@@ -125,9 +147,9 @@ def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: F
     """
     if not fetching.photographs:
         return
-    if ENTRIES[name].archived:
-        for subset in ENTRIES[name].subsets:
-            fetching.download(f"coco-{subset}")
+    if ENTRIES[name].archives:
+        for archive in ENTRIES[name].archives:
+            fetching.download(archive)
         return
     folder, subset = fetching.root / PHOTOGRAPHS, CUT_FROM[1][0]
     wanted = set().union(*(table["image_id"].tolist() for table in splits.values()))
@@ -200,10 +222,30 @@ def _follow_protocol(name: str, source: Source, seed: int, fetching: Fetching) -
             splits["export"] = table
             files.append(path)
             notes.append(f"{exported} is answered and exported for the server, not scored")
+    pairs = NO_PAIRS
+    if name == "v2":
+        pairs = find_pairs(folder, splits)
+        files += pair_lists(folder)
     notes += keep_apart(splits)
-    notes.append(cut_from_train(splits, "validation", VALIDATION_SHARE, seed))
+    notes.append(cut_from_train(splits, "validation", VALIDATION_SHARE, seed, pairs))
     splits = {split: splits[split] for split in SPLITS if split in splits}
-    return Dataset(name, folder, splits, {}, filed, seed, images, notes=notes), files
+    made = Dataset(name, folder, splits, {}, filed, seed, images, notes=notes, pairs=pairs)
+    return made, files
+
+
+def _as_published(source: Source, seed: int, fetching: Fetching) -> Made:
+    """DAQUAR with its own test split; validation is cut from train, as of any folder."""
+    folder = fetching.download(DAQUAR) if source is None else Path(source)
+    files = daquar_files(folder)
+    if "train" not in files:
+        line = "lacks qa.894.raw.train.txt; put it, qa.894.raw.test.txt and the unpacked"
+        raise InputError(f"{folder}: {line} nyu_depth_images.tar of {DAQUAR_PAGE} there")
+    tables = {split: read_daquar(path, refuse) for split, path in files.items()}
+    notes = [f"DAQUAR as published: {', '.join(path.name for path in files.values())}"]
+    notes += arrange(folder, tables, "by-image", seed)
+    splits = {split: tables[split] for split in SPLITS if split in tables}
+    filed = DAQUAR if source is None else folder.resolve().name
+    return Dataset(DAQUAR, folder, splits, {}, filed, seed, folder, notes=notes), [*files.values()]
 
 
 def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
@@ -225,3 +267,5 @@ def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
             write_split(partial, name, table, dataset.notes[0])
         for name, content in ((MANIFEST, manifest), ("split.json", record)):
             (partial / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        if len(dataset.pairs.ids):  # else what is rare in a part of the data would pass for pairs
+            (partial / PAIRS).write_text(json.dumps(dataset.pairs.ids.tolist()), encoding="utf-8")

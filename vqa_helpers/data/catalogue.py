@@ -49,6 +49,11 @@ CUTS = {
 CUT_FROM = ("v1", ("val2014",))  # what the study cut all of them from
 
 DEMO = "demo"
+DAQUAR = "daquar"
+DAQUAR_PAGE = (
+    "https://www.mpi-inf.mpg.de/departments/computer-vision-and-machine-learning/research/"
+    "vision-and-language/visual-turing-challenge"
+)
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,9 @@ class Entry:
 
     Attributes:
         questions, images: how many; images at most, where questions are drawn.
-        release: the official release it is made of; None for the embedded one.
+        release: the public source of its questions; None for the embedded one.
         subsets: of COCO, that its photographs come from.
-        archived: whether it needs all of them: one archive, where others fetch image by image.
+        archives: the public sources of all of these, where others fetch image by image.
     """
 
     about: str
@@ -67,9 +72,11 @@ class Entry:
     images: int
     release: str | None = None
     subsets: tuple[str, ...] = ()
-    archived: bool = False
+    archives: tuple[str, ...] = ()
     licence: str = "questions CC BY 4.0; images Flickr's"
 
+
+_TRAIN, _VAL = "coco-train2014", "coco-val2014"
 
 ENTRIES = {
     DEMO: Entry(
@@ -81,7 +88,15 @@ ENTRIES = {
     "C": Entry("5,000 questions with the answers 1 to 20", 5_000, 5_000, *CUT_FROM),
     "D": Entry("10,000 questions with the answers 1 to 20", 10_000, 10_000, *CUT_FROM),
     "E": Entry("10,000 yes/no questions", 10_000, 10_000, *CUT_FROM),
-    "100k": Entry("every question of VQA v1 val2014", 121_512, 40_504, *CUT_FROM, True),
-    "v1": Entry("VQA v1: train2014, reported on val2014", 369_861, 123_287, "v1", SUBSETS[:2], True),
-    "v2": Entry("VQA v2: train2014, reported on val2014", 658_111, 123_287, "v2", SUBSETS[:2], True),
+    "100k": Entry("every question of VQA v1 val2014", 121_512, 40_504, *CUT_FROM, (_VAL,)),
+    "v1": Entry(
+        "VQA v1: train2014, reported on val2014", 369_861, 123_287, "v1", SUBSETS[:2], (_TRAIN, _VAL)
+    ),
+    "v2": Entry(
+        "VQA v2: train2014, reported on val2014", 658_111, 123_287, "v2", SUBSETS[:2], (_TRAIN, _VAL)
+    ),
+    DAQUAR: Entry(
+        "photographs of rooms, one human answer a question", 12_468, 1_449, DAQUAR,
+        archives=("daquar-images",), licence="not stated",
+    ),
 }  # fmt: skip

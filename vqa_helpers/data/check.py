@@ -14,6 +14,7 @@ import pandas as pd
 
 from vqa_helpers.data.folder import Manifest, find_images, read_manifest, why_unreadable
 from vqa_helpers.data.formats import OFFICIAL_ANSWERS, read_tables
+from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.errors import InputError
@@ -44,11 +45,14 @@ class Check:
             Without answers the last five are empty or None. Of damaged files the sound entries
             count.
         images: how many are asked about and found; opened tells whether they were decoded too.
+        pairs: how many balanced pairs there are and how many stand apart, in two splits; known_by
+            says how they were found. Empty where there are none.
     """
 
     folder: Path
     splits: dict[str, dict] = field(default_factory=dict)
     images: dict = field(default_factory=dict)
+    pairs: dict = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -85,7 +89,10 @@ class Check:
             columns[split] = {k: f"{n:,}" if isinstance(n, int) else n for k, n in rows.items()}
         table = pd.DataFrame(columns).to_string(na_rep="", max_rows=MOST_ROWS).splitlines()
         images = "images: {asked:,} asked about, {found:,} found".format(**self.images)
-        return [*table, images + ", each opened" * self.images["opened"]] if columns else []
+        pairs = "balanced pairs: {count:,} ({known_by}), {apart:,} of them apart, in two splits"
+        pairs = [pairs.format(**self.pairs)] if self.pairs else []
+        lines = [*table, images + ", each opened" * self.images["opened"], *pairs]
+        return lines if columns else []
 
 
 def check_folder(folder: Path, images: str = "open") -> Check:
@@ -108,10 +115,18 @@ def check_folder(folder: Path, images: str = "open") -> Check:
         check.problems.append(Problem("manifest", str(error)))
         manifest = Manifest()
     check.notes += manifest.notes
+    try:
+        pairs = find_pairs(folder, splits) if splits else NO_PAIRS
+    except InputError as error:
+        check.problems.append(Problem("list of pairs", str(error)))
+        pairs = NO_PAIRS
+    count, apart = pairs.count(splits.values())
+    if count:
+        check.pairs = {"count": count, "apart": apart, "known_by": pairs.known_by}
     for split, table in splits.items():
         _examine_table(f"{folder}: the {split} split", table, check)
     if splits and len(splits) == len(tables):  # else what a run would do cannot be told
-        _examine_splits(splits, manifest, check)
+        _examine_splits(splits, manifest, pairs, check)
     check.images = _examine_images(folder / manifest.images, splits, images == "open", check)
     train = splits.get("train", {})
     known = AnswerVocabulary.build(train["answer"]).answers if "answer" in train else None
@@ -150,11 +165,13 @@ def _has_blank(texts: Iterable[str]) -> bool:
     return not all(text.strip() for text in texts)
 
 
-def _examine_splits(splits: dict[str, pd.DataFrame], manifest: Manifest, check: Check) -> None:
+def _examine_splits(
+    splits: dict[str, pd.DataFrame], manifest: Manifest, pairs: Pairs, check: Check
+) -> None:
     """What a run makes of the splits, and what it cannot use."""
     folder = check.folder
     try:
-        check.notes += arrange(folder, dict(splits), manifest.rule, seed=0)
+        check.notes += arrange(folder, dict(splits), manifest.rule, 0, pairs)
     except InputError as error:
         check.problems.append(Problem("splits", str(error)))
     for split, table in splits.items():

@@ -27,6 +27,7 @@ from vqa_helpers.data.formats import (
     read_tables,
     refuse,
 )
+from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked
@@ -79,6 +80,7 @@ class Dataset:
         drawn: the seed of the embedded dataset, or of the one this was cut from; None for others.
         rule: "by-image", or "study": cut by row, so that splits share images.
         notes: what was done to the splits that a reader of the results must know.
+        pairs: the balanced pairs of the questions, which no cut separates.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Dataset:
     drawn: int | None = None
     rule: Rule = "by-image"
     notes: list[str] = field(default_factory=list)
+    pairs: Pairs = NO_PAIRS
 
     def answered(self, split: str) -> bool:
         """Whether the split exists and its answers are known."""
@@ -192,9 +195,9 @@ def read_folder(folder: Path, seed: int = 0, arranged: bool = True) -> Dataset:
         raise InputError(f"{folder}: is not a folder; {remedy}")
     tables = read_tables(folder)
     manifest = read_manifest(folder)
-    notes = list(manifest.notes)
+    notes, pairs = list(manifest.notes), find_pairs(folder, tables)
     if arranged:
-        notes += arrange(folder, tables, manifest.rule, seed)
+        notes += arrange(folder, tables, manifest.rule, seed, pairs)
     for note in notes:
         log.info("%s: %s", folder, note)
     splits = {split: tables[split] for split in SPLITS if split in tables}
@@ -204,7 +207,7 @@ def read_folder(folder: Path, seed: int = 0, arranged: bool = True) -> Dataset:
     return Dataset(
         name, folder, splits, find_images(images, wanted), manifest.image_source or name,
         seed if manifest.seed is None else manifest.seed,
-        image_folder=images, drawn=manifest.drawn, rule=manifest.rule, notes=notes,
+        image_folder=images, drawn=manifest.drawn, rule=manifest.rule, notes=notes, pairs=pairs,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from vqa_helpers.data.daquar import daquar_files, read_daquar
 from vqa_helpers.data.text import answer_type_of, question_type_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_text
@@ -89,7 +90,19 @@ def read_tables(folder: Path, report: Report = refuse) -> dict[str, pd.DataFrame
     Returns:
         Split to table; where faults are only reported, the sound rows, perhaps none.
     """
+    if (files := daquar_files(folder)) and not any(map(_named, folder.iterdir())):
+        return {split: read_daquar(path, report) for split, path in files.items()}
     return {split: read_split(files, report) for split, files in _find(folder, report).items()}
+
+
+def question_files(folder: Path) -> list[Path]:
+    """The files of questions that a folder has, by name."""
+    named = ((path, _named(path)) for path in sorted(folder.iterdir()))
+    return [path for path, match in named if match and match["kind"] == "questions"]
+
+
+def _named(path: Path) -> re.Match | None:
+    return _OWN_NAME.fullmatch(path.name) or _OFFICIAL_NAME.fullmatch(path.name)
 
 
 def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
@@ -99,7 +112,7 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     """
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir()):
-        match = _OWN_NAME.fullmatch(path.name) or _OFFICIAL_NAME.fullmatch(path.name)
+        match = _named(path)
         if match is None:
             continue
         kind, label = match["kind"], match["split"] or "train"

@@ -1,4 +1,4 @@
-"""Splits that share no image: cut, and kept apart.
+"""Splits that share no image and no balanced pair: cut, and kept apart.
 
 Three to five questions share an image, so rows split at random put the same photograph on both
 sides; a score is then partly memory. Pure functions on tables.
@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupShuffleSplit
 
 from vqa_helpers.data.formats import SPLITS
+from vqa_helpers.data.pairs import NO_PAIRS, Pairs
 from vqa_helpers.errors import InputError
 
 CUT_SHARE = 0.1  # of the train images, for each split that is missing
 
 
-def arrange(folder: Path, splits: dict[str, pd.DataFrame], rule: str, seed: int) -> list[str]:
+def arrange(
+    folder: Path, splits: dict[str, pd.DataFrame], rule: str, seed: int, pairs: Pairs = NO_PAIRS
+) -> list[str]:
     """Make the splits of a folder's files, in place, the splits that a run sees.
 
     Where one split alone has answers it is the one to learn from, whatever its name.
@@ -42,37 +44,73 @@ def arrange(folder: Path, splits: dict[str, pd.DataFrame], rule: str, seed: int)
         notes += keep_apart(splits)
     for split in ("validation", "test"):
         if split not in splits:
-            notes.append(cut_from_train(splits, split, CUT_SHARE, seed))
+            notes.append(cut_from_train(splits, split, CUT_SHARE, seed, pairs))
     return notes
 
 
-def cut_from_train(splits: dict[str, pd.DataFrame], name: str, share: float, seed: int) -> str:
-    """Cut a split off train, in place, by image; returns a note of it."""
-    splits["train"], splits[name] = cut_by_image(splits["train"], share, seed, name)
-    cut = f"{len(splits[name]):,} questions, seed {seed}"
-    return f"the {name} split was cut from train by image: {cut}"
+def cut_from_train(
+    splits: dict[str, pd.DataFrame], name: str, share: float, seed: int, pairs: Pairs = NO_PAIRS
+) -> str:
+    """Cut a split off train, in place, by image and no pair apart; returns a note of it."""
+    train = splits["train"]
+    splits["train"], splits[name] = stay, go = cut_by_image(train, share, seed, name, pairs)
+    cut = f"the {name} split was cut from train by image: {len(go):,} questions, seed {seed}"
+    return "; ".join([cut, *pairs_kept([stay, go], len(train), pairs)])
+
+
+def pairs_kept(parts: list[pd.DataFrame], questions: int, pairs: Pairs) -> list[str]:
+    """What is to be said of the pairs where splits were cut: nothing where there is none.
+
+    Args:
+        questions: how many there were before.
+    """
+    kept, _ = pairs.count(parts)
+    left_out = questions - sum(map(len, parts))
+    notes = [f"{kept:,} balanced pairs kept together ({pairs.known_by})"] if kept else []
+    if left_out:
+        line = f"{left_out:,} questions whose other half was cut off were left out"
+        notes.append(f"{line}: their photographs hang together, more of them than the cut holds")
+    return notes
 
 
 def cut_by_image(
-    table: pd.DataFrame, share: float, seed: int, name: str
+    table: pd.DataFrame, share: float, seed: int, name: str, pairs: Pairs = NO_PAIRS
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cut `share` of the images, at least one, off a table.
+
+    Photographs that pairs join are cut together, as long as the cut holds them. A larger group (over
+    others, most photographs of VQA v2 may hang together) is cut by image, lest the cut lack what such
+    photographs are asked, and what stays loses the questions whose other half was cut.
 
     Returns:
         What stays and what was cut, both in the order of the table.
 
     Raises:
-        InputError: when there are not two images to tell apart.
+        InputError: when there are not two images to tell apart, or nothing stays.
     """
     images = table["image_id"].nunique()
     if images < 2:
         line = f"the {name} split cannot be cut by image from a train split of {images} image"
         raise InputError(f"{line}; add images, or give the folder a {name} split of its own")
     cut = max(1, round(share * images))
-    splitter = GroupShuffleSplit(n_splits=1, test_size=cut, random_state=seed)
-    stay, go = next(splitter.split(table, groups=table["image_id"].to_numpy()))
-    stay, go = (table.iloc[np.sort(rows)].reset_index(drop=True) for rows in (stay, go))
-    return stay, go
+    image = np.unique(table["image_id"].to_numpy(), return_inverse=True)[1]
+    group = pairs.groups(table)
+    too_large = pd.Series(image).groupby(group).transform("nunique").to_numpy() > cut
+    group = np.unique(np.where(too_large, len(table) + image, group), return_inverse=True)[1]
+    sizes = pd.Series(image).groupby(group).nunique().to_numpy()  # in photographs
+    chosen, room = np.zeros(len(sizes), dtype=bool), cut
+    for one in np.random.RandomState(seed).permutation(len(sizes)):
+        if sizes[one] <= room:
+            chosen[one] = True
+            room -= sizes[one]
+    gone, lost = chosen[group], np.zeros(len(table), dtype=bool)
+    first, second = pairs.balanced(table).T
+    half, other = np.append(first, second), np.append(second, first)
+    lost[half[gone[other] & ~gone[half]]] = True
+    if (gone | lost).all():
+        line = f"the {name} split cannot be cut: every train question has its other half in it"
+        raise InputError(f"{line}; add images, or give the folder a {name} split of its own")
+    return table[~gone & ~lost].reset_index(drop=True), table[gone].reset_index(drop=True)
 
 
 def keep_apart(splits: dict[str, pd.DataFrame]) -> list[str]:

@@ -24,7 +24,7 @@ def dataset_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
 
 def _row(name: str, entry: Entry, root: Path, known: dict[str, Source]) -> dict[str, object]:
     drawn = entry.release is None
-    archives = [f"coco-{subset}" for subset in entry.subsets] if entry.archived else []
+    archives = entry.archives
     needed = [] if drawn else [entry.release, *archives]
     lacking = [s for s in needed if s not in known or state(known[s], root) != HERE]
     sizes = [known[s].bytes if s in known else None for s in archives]
@@ -32,7 +32,9 @@ def _row(name: str, entry: Entry, root: Path, known: dict[str, Source]) -> dict[
         sizes = [DRAWN_BYTES if drawn else 1000 * PHOTOGRAPH_KB * entry.images]
     absent = f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
     absent = "not drawn yet" if drawn else absent
-    source = f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}"
+    source = (
+        f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}" if entry.subsets else "DAQUAR"
+    )
     return {
         "dataset": name,
         "source": "drawn here" if drawn else source,

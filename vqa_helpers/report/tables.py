@@ -21,9 +21,9 @@ from vqa_helpers.runs import Experiment
 ANSWER_TYPES = ("yes/no", "number", "other")
 RESULT_COLUMNS = (
     "dataset", "name", "weights", "px", "epochs", "seeds", "train questions", "train top-1",
-    "scored on", "questions", "top-1", "top-1 sd", "VQA accuracy", "VQA normaliser", "ceiling",
-    "best blind guess", "blind top-1", "gain over blind", "verdict", "stand-ins", "train s",
-    "samples/s",
+    "scored on", "questions", "top-1", "top-1 sd", "VQA accuracy", "VQA normaliser",
+    "pairs both right", "ceiling", "best blind guess", "blind top-1", "gain over blind", "verdict",
+    "stand-ins", "train s", "samples/s",
 )  # fmt: skip
 # "|" ends a cell, "<" opens a tag, "$" opens a formula.
 MARKDOWN = str.maketrans({"|": "\\|", "<": "&lt;", "$": "\\$"})
@@ -50,7 +50,8 @@ def results_table(experiments: Runs) -> pd.DataFrame:
 
     Scores are means over the seeds with 95 % intervals that draw images and, from two seeds on,
     seeds; "top-1 sd" is the standard deviation over the seeds in points, None for one. "train
-    top-1" is of the epoch that validation chose, counted while the model learnt. The verdict is on
+    top-1" is of the epoch that validation chose, counted while the model learnt. "pairs both right"
+    is of balanced pairs, None without any; its bounds are means over the seeds. The verdict is on
     the gain over the best blind guess, question by question. Experiments whose runs kept too
     little to be compared are left out and logged.
     """
@@ -63,7 +64,8 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
     runs = experiment.runs
     config, scores = runs[0].config, runs[0].scored[1]
     images, gain, seeds = answers.images, answers.gain, 100 * answers.top1.mean(axis=1)
-    baselines = scores["baselines"]
+    baselines, pairs = scores["baselines"], [run.scored[1].get("pairs") for run in runs]
+    means = [_mean([one and one[bound] for one in pairs]) for bound in ("value", "low", "high")]
     return {
         "dataset": experiment.dataset,
         "name": experiment.name,
@@ -79,6 +81,7 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
         "top-1 sd": round(float(seeds.std(ddof=1)), 2) if len(seeds) > 1 else None,
         "VQA accuracy": NOT_DEFINED if answers.vqa is None else score_of(answers.vqa, images),
         "VQA normaliser": None if answers.vqa is None else scores["vqa_normaliser"],
+        "pairs both right": None if None in means else Score(*means),
         "ceiling": scores["ceiling"]["top1"],
         "best blind guess": max(baselines, key=lambda name: baselines[name]["top1"], default=None),
         "blind top-1": round(100 * float(answers.blind.mean()), 2),

@@ -33,10 +33,13 @@ def own(tmp_path, content):
 def test_the_packages_own():
     sources = read_sources()
     coco = ["coco-train2014", "coco-val2014", "coco-test2014", "coco-test2015"]
-    assert [source.name for source in sources.sources] == ["v1", "v2", *coco, "glove", "use"]
+    assert [source.name for source in sources.sources] == [
+        "v1", "v2", *coco, "daquar", "daquar-images", "glove", "use",
+    ]  # fmt: skip
     assert all(source.licence and source.files for source in sources.sources)
     unknown = {source.name for source in sources.sources if source.files[0].sha256 is None}
-    assert unknown == {"use"} and sources["coco-val2014"].bytes == 6_645_013_297
+    assert unknown == {"daquar", "daquar-images", "use"}
+    assert sources["coco-val2014"].bytes == 6_645_013_297
     photograph = "http://images.cocodataset.org/val2014/COCO_val2014_000000000042.jpg"
     assert sources.photograph("val2014", 42) == photograph
     with pytest.raises(InputError, match="'v3': no such download; there are v1, v2, coco-train"):
