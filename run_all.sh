@@ -14,13 +14,13 @@ Sets up .venv from requirements.lock, then data -> features -> notebooks -> site
 nothing but Python 3.11 to 3.13 and the package registry.
 
   --data NAME|DIR   the dataset: demo (the default), a folder in the official VQA layout, or one
-                    that is downloaded and built first: A, B, C, D, E, 100k, v1, v2
-  --weights W       vision weights: imagenet, random, or a file
-                    (default: random for the demo and offline, imagenet elsewhere)
-  --image-size PX   side of the square the vision network sees
-                    (default: 64 for random weights, 512 for others)
-  --offline         random weights and the named stand-ins wherever a download would be needed;
-                    the demo implies it
+                    that is downloaded and built first: A, B, C, D, E, 100k, v1, v2, daquar
+  --weights W       vision weights: imagenet, packaged, random, or a file
+                    (default: ImageNet's, in the cache or downloaded, else a package's; for the
+                    demo a package's)
+  --image-size PX   side of the square the vision network sees (default: the network's own)
+  --offline         download nothing: packaged parts stand in for the study's, by name; the demo
+                    implies it
   --only GLOB       only these notebooks, such as 'Improved*'
   --jobs N          notebooks at a time (default: 1 with a GPU, else as many as cores, at most 4)
   --epochs N        default: the schedule's own
@@ -38,7 +38,7 @@ die() {
     exit 2
 }
 
-named="A B C D E 100k v1 v2"
+named="A B C D E 100k v1 v2 daquar"
 data=demo weights="" image_size="" offline="" only="" jobs="" epochs="" seed="" test=""
 while (($#)); do
     case "$1" in
@@ -65,9 +65,9 @@ if [[ "$data" != demo ]]; then
         die "--data $data: there is no such folder, and no dataset of that name in data/"
     fi
 fi
-if [[ -n "$weights" && "$weights" != imagenet && "$weights" != random ]]; then
+if [[ ! "$weights" =~ ^(imagenet|packaged|random|)$ ]]; then
     [[ "$weights" == /* ]] || weights=$called_from/$weights
-    [[ -f "$weights" ]] || die "--weights $weights: there is no such file; or use imagenet, random"
+    [[ -f "$weights" ]] || die "--weights $weights: there is no such file; or use imagenet, packaged, random"
 fi
 
 # Set up ----------------------------------------------------------------------------------------
@@ -119,13 +119,13 @@ if [[ "$data" == demo || " $named " == *" $data "* ]]; then
     step vqa data build "$data" ${offline:+--offline}
 fi
 if [[ " $named " == *" $data "* && -z "$offline" ]]; then
-    vqa data download glove use
+    vqa data download use
 fi
 # A dataset of text alone has no features; what cannot be opened is left to the next command.
 images=$(python -c 'import sys
 from vqa_helpers.data.folder import open_dataset
 print(len(open_dataset(sys.argv[1]).images))' "$data" 2>/dev/null || true)
-if [[ -z "$only" && "$weights" =~ ^(imagenet|random|)$ && "$images" != 0 ]]; then
+if [[ -z "$only" && "$weights" =~ ^(imagenet|packaged|random|)$ && "$images" != 0 ]]; then
     for encoder in vgg16 resnet50; do
         echo "== features: $encoder"
         step vqa features --data "$data" --encoder "$encoder" "${vision[@]}"

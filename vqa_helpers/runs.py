@@ -86,6 +86,7 @@ class _Scores(msgspec.Struct):
     per_answer_type: dict[str, _Kind]
     per_question_type: dict[str, _Kind]
     pairs: _Interval | None = None
+    vqa_of_ten: _Interval | None = None
 
 
 # Writing

@@ -15,6 +15,7 @@ from vqa_helpers.evaluation.metrics import (
     pair_accuracy,
     percent,
     score,
+    vqa_of_ten,
     vqa_scores,
 )
 
@@ -170,6 +171,14 @@ def test_measure_where_vqa_accuracy_is_not_defined():
     assert scores["vqa"] is scores["per_answer_type"]["other"]["vqa"] is None
     assert scores["ceiling"] == {"top1": 50.0, "vqa": None}
     assert scores["top1"]["value"] == scores["top5"]["value"] == 100.0
+
+
+def test_official_accuracy_where_some_questions_have_ten_answers():
+    rows = [(1, "yes", ten(yes=10)), (2, "no", ten(yes=7, no=3)), (3, "yes", ("yes",))]
+    made = table([(*row, "yes/no", "is") for row in rows])
+    part = vqa_of_ten(["yes", "no", "no"], made)
+    assert (part["value"], part["questions"]) == (95.0, 2)  # 1 and 0.9
+    assert vqa_of_ten(["yes", "no"], made[:2]) is None and vqa_of_ten(["no"], made[2:]) is None
 
 
 def test_a_pair_is_right_where_both_halves_are():

@@ -55,6 +55,10 @@ def test_pairs_are_means_over_the_seeds_and_none_where_not_defined(write):
     column = tables.results_table(runs).set_index("name")["pairs both right"]
     assert column["1.e"] == tables.Score(25.5, 21.5, 31.5)
     assert column["1.f"] is None and column["1.b"] is None  # a run from before there were pairs
+    ten = {"value": 40.0, "low": 38.0, "high": 42.0, "questions": 1514}
+    drawn = rows(0.5, vqa=False)
+    part = tables.results_table(write("1.fB", predictions=drawn, metrics=metrics(vqa_of_ten=ten)))
+    assert part["VQA accuracy"].tolist() == ["40.0 [38.0, 42.0] of 1,514"]
     broken = write("1.c", metrics=metrics(pairs={"value": "x"}))
     with pytest.raises(InputError, match="test: .*pairs"):
         broken.metrics  # noqa: B018

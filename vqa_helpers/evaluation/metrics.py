@@ -5,12 +5,13 @@ models.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.formats import has_official_answers
+from vqa_helpers.data.formats import OFFICIAL_ANSWERS, has_official_answers
 from vqa_helpers.data.pairs import Pairs
 from vqa_helpers.data.text import clean_white_space, normalise, strip_punctuation
 from vqa_helpers.data.vocabulary import AnswerVocabulary
@@ -163,6 +164,26 @@ def measure(
         "per_question_type": question_types,
         "ceiling": {"top1": percent(table["answer"].isin(vocabulary.answers)), "vqa": best},
     }
+
+
+def vqa_of_ten(predictions: Sequence[str], table: pd.DataFrame) -> dict | None:
+    """The official accuracy of those questions of a split that have ten answers, percent, where
+    others have fewer and it is not defined of all.
+
+    Args:
+        predictions: (N,) an answer to each question.
+        table: an answered split, (N) rows.
+
+    Returns:
+        value, its 95 % interval low and high, and the number of questions; None where all have ten,
+        or none.
+    """
+    official = (table["answers"].map(len) >= OFFICIAL_ANSWERS).to_numpy()
+    if official.all() or not official.any():
+        return None
+    part = table[official]
+    scores = Annotators(part["answers"]).score(list(compress(predictions, official)))
+    return {**with_interval(scores, part["image_id"].to_numpy()), "questions": len(part)}
 
 
 def pair_accuracy(table: pd.DataFrame, top1: np.ndarray, pairs: Pairs) -> dict | None:

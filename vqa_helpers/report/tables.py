@@ -16,7 +16,7 @@ from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import with_interval
 from vqa_helpers.report.verdicts import NOT_DEFINED, Answers, Runs, as_list, as_one, readable
-from vqa_helpers.runs import Experiment
+from vqa_helpers.runs import Experiment, Run
 
 ANSWER_TYPES = ("yes/no", "number", "other")
 RESULT_COLUMNS = (
@@ -64,8 +64,12 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
     runs = experiment.runs
     config, scores = runs[0].config, runs[0].scored[1]
     images, gain, seeds = answers.images, answers.gain, 100 * answers.top1.mean(axis=1)
-    baselines, pairs = scores["baselines"], [run.scored[1].get("pairs") for run in runs]
-    means = [_mean([one and one[bound] for one in pairs]) for bound in ("value", "low", "high")]
+    baselines = scores["baselines"]
+    pairs, ten = _mean_score(runs, "pairs"), _mean_score(runs, "vqa_of_ten")
+    if answers.vqa is not None:
+        official: Any = score_of(answers.vqa, images)
+    else:
+        official = f"{ten} of {scores['vqa_of_ten']['questions']:,}" if ten else NOT_DEFINED
     return {
         "dataset": experiment.dataset,
         "name": experiment.name,
@@ -79,9 +83,9 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
         "questions": len(answers.asked),
         "top-1": score_of(answers.top1, images),
         "top-1 sd": round(float(seeds.std(ddof=1)), 2) if len(seeds) > 1 else None,
-        "VQA accuracy": NOT_DEFINED if answers.vqa is None else score_of(answers.vqa, images),
-        "VQA normaliser": None if answers.vqa is None else scores["vqa_normaliser"],
-        "pairs both right": None if None in means else Score(*means),
+        "VQA accuracy": official,
+        "VQA normaliser": None if official == NOT_DEFINED else scores["vqa_normaliser"],
+        "pairs both right": pairs,
         "ceiling": scores["ceiling"]["top1"],
         "best blind guess": max(baselines, key=lambda name: baselines[name]["top1"], default=None),
         "blind top-1": round(100 * float(answers.blind.mean()), 2),
@@ -91,6 +95,13 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
         "train s": _mean([run.timing.get("train_s") for run in runs]),
         "samples/s": _mean([run.timing.get("samples_per_s") for run in runs]),
     }
+
+
+def _mean_score(runs: Iterable[Run], name: str) -> Score | None:
+    """The mean over runs of a score that not all data have."""
+    found = [run.scored[1].get(name) for run in runs]
+    means = [_mean([one and one[bound] for one in found]) for bound in ("value", "low", "high")]
+    return None if None in means else Score(*means)
 
 
 def score_of(values: np.ndarray, images: np.ndarray) -> Score:

@@ -9,7 +9,14 @@ from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
 from vqa_helpers.evaluation.calibration import calibrate
 from vqa_helpers.evaluation.compare import against
 from vqa_helpers.evaluation.guesses import blind_guesses
-from vqa_helpers.evaluation.metrics import measure, pair_accuracy, percent, score, vqa_scores
+from vqa_helpers.evaluation.metrics import (
+    measure,
+    pair_accuracy,
+    percent,
+    score,
+    vqa_of_ten,
+    vqa_scores,
+)
 from vqa_helpers.files import write_json
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.runs import METRICS, PREDICTION_COLUMNS, PREDICTIONS, write_predictions
@@ -62,6 +69,7 @@ def measure_run(
             blind = guesses[split][best]
             metrics[split] = {
                 **measure(table, scores, vocabulary),
+                "vqa_of_ten": vqa_of_ten(first, table),
                 "pairs": pair_accuracy(table, top1, dataset.pairs),
                 "calibration": calibrate(probabilities[:, 0].numpy(), top1),
                 "baselines": measure_guesses(guesses[split], table),
