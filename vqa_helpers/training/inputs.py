@@ -102,9 +102,11 @@ class Data:
     def usual(self, slot: str, choice: Choice | None) -> dict[str, Any]:
         """The keywords that a piece of a slot takes where nothing else is chosen."""
         keywords = choice.all_keywords() if choice else {}
-        if slot == "vision" and "network" in keywords:
-            weights = find_weights(keywords["network"], self.weights)
-            size_px = self.size_px or own_size(keywords["network"], weights)
+        if slot == "vision":
+            weights, size_px = self.weights, self.square_px
+            if network := keywords.get("network"):
+                weights = find_weights(network, weights)
+                size_px = self.size_px or own_size(network, weights)
             return {"weights": weights, "size_px": size_px}
         if slot == "language" and "encoder" in keywords:
             return {"encoder": self.encoder, "cache": self.sentences}
