@@ -37,7 +37,8 @@ from PIL import Image
 from vqa_helpers.environment import pick_device
 from vqa_helpers.features.extract import batch_size, fill_store
 from vqa_helpers.features.pixels import load_square
-from vqa_helpers.pieces.vision import NETWORKS, VisionEncoder, for_inference
+from vqa_helpers.pieces.networks import NETWORKS
+from vqa_helpers.pieces.vision import VisionEncoder, for_inference
 from vqa_helpers.report.tables import to_markdown
 
 DRAWN = 64  # different photographs

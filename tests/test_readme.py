@@ -40,7 +40,7 @@ def test_the_puzzle_of_the_readme_answers(tmp_path, monkeypatch):
     names = run("\n".join(puzzle))
     model, data = names["model"].eval(), names["data"]
     question = model.encode(["what is on the table?", "is it red?"], data.words)
-    assert model(torch.randn(2, 2048), question).shape == (2, len(data.answers))
+    assert model(torch.randn(2, 1280), question).shape == (2, len(data.answers))
     assert names["training"] == PRESETS["GUSE_ResNet"].small
 
 

@@ -107,7 +107,7 @@ def features(options: Namespace) -> int:
     """`vqa features`."""
     from vqa_helpers.cluster import executor_of
     from vqa_helpers.features.extract import fill_store
-    from vqa_helpers.pieces.vision import find_weights, own_size
+    from vqa_helpers.pieces.networks import find_weights, own_size
     from vqa_helpers.training.inputs import open_data
 
     far = options.executor == "ray"  # where devices are, and are chosen, by each worker

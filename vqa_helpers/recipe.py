@@ -12,7 +12,8 @@ from torch import nn
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import SLOTS, Choice, find_class, nearest, read_value
-from vqa_helpers.pieces.vision import StoredFeatures, is_network, network_names
+from vqa_helpers.pieces.networks import is_network, network_names
+from vqa_helpers.pieces.vision import StoredFeatures
 
 OPTIMISERS = ("adam", "adamw")
 LOSSES = (

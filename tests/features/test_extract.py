@@ -106,7 +106,7 @@ def test_the_manifest_says_what_the_store_is(tmp_path, images, monkeypatch):
     assert manifest["weights_sha256"] == extract.vision.weights_sha256(network())
     assert [entry["rows"] for entry in manifest["shards"]] == [4, 4, 2]
     # Else nobody could use the stores they have.
-    monkeypatch.setattr(extract.vision, "weights_source", lambda *_: "any")
+    monkeypatch.setattr(extract.networks, "weights_source", lambda *_: "any")
     assert fill(tmp_path, images).manifest["identity"].startswith("8f2625580cc38ab9533b0994")
 
 

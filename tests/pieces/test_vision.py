@@ -14,17 +14,15 @@ from torch.nn.functional import interpolate
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import load_square
-from vqa_helpers.pieces import vision
+from vqa_helpers.pieces import networks
+from vqa_helpers.pieces.networks import find_weights, weights_label, weights_source
 from vqa_helpers.pieces.vision import (
     RANDOM_WEIGHTS,
     NetworkInLoop,
     StoredFeatures,
     VisionEncoder,
-    find_weights,
     for_inference,
-    weights_label,
     weights_sha256,
-    weights_source,
 )
 
 
@@ -300,10 +298,10 @@ PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "coco_sample"
 SHOWN = {154: 340, 201: 795, 370: 937, 471: 779}  # zebra, ski, broccoli, school bus
 
 
-@pytest.mark.parametrize("name", vision.PACKAGED)
+@pytest.mark.parametrize("name", networks.PACKAGED)
 def test_packaged_networks_name_what_photographs_show(name):
     """By their own classifier; scikit-learn's photograph of a temple is a bell cote."""
-    network = vision._load(name, "packaged").eval()
+    network = networks.load_network(name, "packaged").eval()
 
     def shown(photograph):
         pixels = torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None].float()

@@ -25,7 +25,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import DESCRIPTION, BadImage, decode, decode_ahead, file_mark
 from vqa_helpers.features.store import FeatureStore, Shard, gather_rows, read_shard, write_shard
 from vqa_helpers.files import locked, remove_partials, write_text
-from vqa_helpers.pieces import vision
+from vqa_helpers.pieces import networks, vision
 from vqa_helpers.progress import track
 
 log = logging.getLogger(__name__)
@@ -198,15 +198,15 @@ def fill_store(
     """
     if not images:
         raise InputError("there is no image to compute features of; check the dataset's folder")
-    encoder = vision.built_network(encoder, weights)
+    encoder = networks.built_network(encoder, weights)
     work = Encode(encoder, weights, size_px, device, grid)
     description = {
         "encoder": encoder,
-        "weights": vision.weights_source(encoder, weights),
+        "weights": networks.weights_source(encoder, weights),
         "preprocessing": DESCRIPTION.format(size=size_px),
     } | ({"grid": True} if grid else {})
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
-    name = f"{encoder}-{vision.weights_label(weights)}-{size_px}"
+    name = f"{encoder}-{networks.weights_label(weights)}-{size_px}"
     folder = stores / (f"{name}-grid" if grid else name)
     read_only = None
     with ExitStack() as held:

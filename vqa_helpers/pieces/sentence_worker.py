@@ -12,7 +12,6 @@ from functools import cache
 from http.client import HTTPException
 
 import numpy as np
-import requests
 from joblib.externals.loky import ProcessPoolExecutor
 
 from vqa_helpers.errors import InputError
@@ -62,6 +61,8 @@ def fetch_in_subprocess(handle: str) -> None:
         Unavailable: it could not be fetched.
         InputError: TensorFlow is missing.
     """
+    import requests
+
     try:
         requests.head(handle, timeout=DOWNLOAD_SILENCE_S)  # before TensorFlow's seven seconds
     except requests.RequestException as error:

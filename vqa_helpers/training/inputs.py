@@ -23,8 +23,8 @@ from vqa_helpers.evaluation.metrics import vqa_accuracy
 from vqa_helpers.pieces.choice import SLOTS, Choice, parameters_of
 from vqa_helpers.pieces.glove import find_glove
 from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.pieces.networks import find_weights, own_size
 from vqa_helpers.pieces.sentences import find_encoder
-from vqa_helpers.pieces.vision import find_weights, own_size
 from vqa_helpers.recipe import Recipe, Training, read_settings
 from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.image_rows import ImageRows, open_images

@@ -306,8 +306,7 @@ def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset)
     vision = model.vision
     if getattr(vision, "grid", False) and not getattr(model.fusion, "attends", True):
         raise InputError(
-            f"{type(vision).__name__} gives a grid, and {type(model.fusion).__name__} takes one vector of "
-            "an image; choose a fusion that attends to places, such as AttendedProduct"
+            "this fusion takes one vector of an image, not a grid; try AttendedProduct"
         )
     if training.augments and (vision is None or getattr(vision, "stored", False)):
         raise InputError(
@@ -317,8 +316,7 @@ def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset)
     learns = vision is not None and any(p.requires_grad for p in vision.parameters())
     if training.vision_rate and not learns:
         raise InputError(
-            "vision_rate: no part of the vision piece is trained; choose one that is, as 1.f and "
-            "1.fC have it"
+            "vision_rate: no part of the vision piece is trained; 1.f and 1.fC have one"
         )
 
 
