@@ -305,9 +305,7 @@ def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset)
         )
     vision = model.vision
     if getattr(vision, "grid", False) and not getattr(model.fusion, "attends", True):
-        raise InputError(
-            "this fusion takes one vector of an image, not a grid; try AttendedProduct"
-        )
+        raise InputError("this fusion takes one vector of an image; try AttendedProduct for a grid")
     if training.augments and (vision is None or getattr(vision, "stored", False)):
         raise InputError(
             "flip, crop and jitter vary photographs, and this model sees none; choose a network "
@@ -315,9 +313,7 @@ def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset)
         )
     learns = vision is not None and any(p.requires_grad for p in vision.parameters())
     if training.vision_rate and not learns:
-        raise InputError(
-            "vision_rate: no part of the vision piece is trained; 1.f and 1.fC have one"
-        )
+        raise InputError("vision_rate: no part of the vision piece is trained; try 1.f or 1.fC")
 
 
 # ---------------------------------------------------------------- training
