@@ -84,7 +84,7 @@ def test_the_demo_table_is_that_of_the_committed_run():
     """Each score in the README stands, with its interval, in the outputs of the summary."""
     summary = json.loads((ROOT / "notebooks" / "Results_Summary.ipynb").read_text(encoding="utf-8"))
     outputs = json.dumps(summary["cells"])
-    demo = README[README.index("## Results") : README.index("## On real photographs")]
+    demo = README[README.index("## Results on the demo") : README.index("## The notebooks")]
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+ \[[\d.]+, [\d.]+\]) \|", demo, re.M)
     assert len(rows) == 12
     assert [cell for row in rows for cell in row if cell not in outputs] == []

@@ -5,6 +5,7 @@ import functools
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
@@ -289,6 +290,20 @@ def test_imagenet_weights_that_cannot_be_had_are_one_line(tmp_path, monkeypatch)
     find_weights.cache_clear()
     assert find_weights("resnet18", "local") == "imagenet"  # what lies in the cache comes first
     find_weights.cache_clear()
+
+
+def test_weights_of_timm_are_a_file_or_the_hubs(tmp_path, monkeypatch):
+    torch.manual_seed(3)
+    state = timm.create_model("convnext_atto").state_dict()
+    torch.save(state, tmp_path / "mine.pth")
+    loaded = VisionEncoder("convnext_atto", str(tmp_path / "mine.pth")).network.state_dict()
+    assert torch.equal(loaded["stem.0.weight"], state["stem.0.weight"])
+    monkeypatch.setattr(networks, "_HUB", "https://localhost:1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    message = refusal("imagenet", "convnext_atto")
+    assert "localhost" in message and f"put timm/convnext_atto.d2_in1k into {tmp_path}" in message
+    for remedy in ("efficientnet_lite0", "--weights random"):
+        assert remedy in message
 
 
 # Packages ---------------------------------------------------------------------------------------
