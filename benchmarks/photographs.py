@@ -1,0 +1,107 @@
+"""The experiments on real photographs: every preset, several seeds, beside its controls.
+
+    python benchmarks/photographs.py --data DIR --presets GUSE_VGG GUSE_ResNet --seeds 5 --jobs 2
+
+Runs are kept below `--runs`; what is finished is not trained again. Prints a table a model: top-1 and
+its gain over the best blind guess, VQA accuracy, balanced pairs, the questions whose answer is one
+thing (DAQUAR has several as one string), and the controls. `shuffled` is the same trained model given
+the photographs of other questions; `random` is the preset trained on the same networks with random
+weights, where `--random` asks for it.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+
+from vqa_helpers.api import load
+from vqa_helpers.presets import PRESETS, find_preset
+from vqa_helpers.recipe import Training, read_settings
+from vqa_helpers.report.tables import results_table, score_of, to_markdown
+from vqa_helpers.report.verdicts import read_answers
+from vqa_helpers.runs import Experiment, find_experiments, run_folder
+from vqa_helpers.training.inputs import Data, open_data
+from vqa_helpers.training.loop import rank
+
+COLUMNS = [
+    "name", "px", "seeds", "top-1", "top-1 sd", "VQA accuracy", "pairs both right", "blind top-1",
+    "gain over blind", "verdict", "train s",
+]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="a dataset folder")
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS))
+    parser.add_argument("--set", nargs="+", default=[], help="as `vqa train` takes them")
+    parser.add_argument("--vision", help="another network")
+    parser.add_argument("--fusion", help="another fusion")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--random", action="store_true", help="also with random weights")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, a thread each")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--features", type=Path, default=Path("features"))
+    options = parser.parse_args()
+    data = open_data(options.data, offline=True, features=options.features, device="cpu")
+    train_all(data, options)
+    found = find_experiments(options.runs, data.name)
+    print(to_markdown(results_table(found)[COLUMNS]))
+    for one in found:
+        print(f"{one.name}: {controls(one, data)}")
+
+
+def train_all(data: Data, options: argparse.Namespace) -> None:
+    """Every preset with every seed, a process each."""
+    changes = [word for each in options.set for word in ("--set", each)]
+    for slot in ("vision", "fusion"):
+        if chosen := getattr(options, slot):
+            changes += [f"--{slot}", chosen]
+
+    def train(job: tuple[int, str, bool]) -> None:
+        seed, preset, random = job
+        recipe = find_preset(preset)
+        (settings,) = read_settings(options.set)
+        name = recipe.with_(options.vision, fusion=options.fusion, set=settings).name
+        words = ["train", preset, "--data", options.data, "--offline", "--seed", seed, *changes]
+        if random and recipe.vision:
+            name += "+random"
+            words += ["--weights", "random", "--image-size", 224]
+        words += ["--out", run_folder(options.runs, data.name, name, seed)]
+        words += ["--features", options.features]
+        subprocess.run(
+            [sys.executable, "-m", "vqa_helpers", *map(str, words)],
+            check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    kinds = [False, True] if options.random else [False]
+    jobs = [(s, p, r) for s in range(options.seeds) for p in options.presets for r in kinds]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(train, jobs))
+
+
+def controls(experiment: Experiment, data: Data) -> str:
+    """Scores of the questions whose answer is one thing, and of photographs exchanged."""
+    answers = read_answers(experiment)
+    single = ~answers.asked["truth"].str.contains(",", regex=False).to_numpy()
+    images = answers.images
+    text = f"one thing {score_of(answers.top1[:, single], images[single])} of {single.sum():,}"
+    run = experiment.runs[0]
+    model = load(run.folder, device="cpu").model
+    if model.vision is None or not model.vision.stored:
+        return text
+    training = Training(**run.config["training"])
+    batches = data.batches(data.read(model), data.images(model.vision), training)[answers.split]
+    examples, chance = batches.examples, torch.Generator().manual_seed(0)
+    examples.image_row[:] = examples.image_row[torch.randperm(len(examples), generator=chance)]
+    first = rank(model, batches, run.config["loss"])[0][:, 0]
+    right = (first == examples.target).numpy().astype(float)
+    shuffled = data.dataset.splits[answers.split]["image_id"].to_numpy()
+    return f"{text}; shuffled, seed {run.config['seed']} {score_of(right, shuffled)}"
+
+
+if __name__ == "__main__":
+    main()
