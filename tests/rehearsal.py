@@ -63,6 +63,11 @@ def make_mirror(folder: Path, images: int = 40) -> Path:
                 chosen = [p for p in made.glob(f"*_{subset}_{KINDS[kind]}.json")]
                 if chosen:
                     _zip(files / f"{prefix}{kind}_{part}_mscoco.zip", chosen, made)
+        for part in ("Train", "Val") if release == "v2" else ():
+            asked = read_json(made / f"v2_OpenEnded_mscoco_{SUBSETS[part]}_questions.json")
+            ids = [[asked["questions"][0]["question_id"], asked["questions"][-1]["question_id"]]]
+            pairs = write_json(made / f"v2_mscoco_{SUBSETS[part]}_complementary_pairs.json", ids)
+            _zip(files / f"v2_Complementary_Pairs_{part}_mscoco.zip", [pairs], made)
     for subset in SUBSETS.values():
         _zip(files / f"{subset}.zip", (folder / "v1" / subset).iterdir(), folder / "v1")
     shutil.copy(files / "test2015.zip", files / "test2014.zip")

@@ -55,7 +55,7 @@ def test_every_slot_is_swapped_by_name_or_choice(slot, wanted, choice, shown):
 @pytest.mark.parametrize(
     ("slot", "wanted", "message"),
     [
-        ("vision", "resnet181", "is no vision; did you mean resnet18[?] .*StoredFeatures"),
+        ("vision", "resnet181", "is no vision; did you mean resnet18 or .*StoredFeatures"),
         ("language", "word-lstm", "did you mean WordLSTM"),
         ("fusion", "Gated", "'Gated' is no fusion; there are .*--pieces FILE.py"),
         ("classifier", "MLP", "is no classifier; there are Funnel"),
