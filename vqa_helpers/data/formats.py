@@ -90,7 +90,7 @@ def read_tables(folder: Path, report: Report = refuse) -> dict[str, pd.DataFrame
     Returns:
         Split to table; where faults are only reported, the sound rows, perhaps none.
     """
-    if (files := daquar_files(folder)) and not any(map(_named, folder.iterdir())):
+    if not any(map(_named, folder.iterdir())) and (files := daquar_files(folder)):
         return {split: read_daquar(path, report) for split, path in files.items()}
     return {split: read_split(files, report) for split, files in _find(folder, report).items()}
 
