@@ -121,13 +121,16 @@ def jigsaw(
 
 def spares(slot: str) -> list[str]:
     """The choices that there are for a slot: of vision its networks, of others their classes."""
-    return list(NETWORK_NAMES.values()) if slot == "vision" else sorted(pieces_of(slot))
+    networks = [*NETWORK_NAMES.values(), "EfficientNet-Lite", "any of timm"]
+    return networks if slot == "vision" else sorted(pieces_of(slot))
 
 
 @style.styled
 def draw_puzzle(example: Example) -> Figure:
     """Four pieces that fit, a question going in and an answer coming out, the spare pieces below."""
-    figure, axes = sheet(10, 5.7)
+    below = 0.5 * max(len(spares(slot)) for slot in SLOTS) - 2  # four spare pieces have room above 0
+    figure, axes = sheet(10, 5.7 + below)
+    axes.set_ylim(-below, 5.7)
     low, high, wide, x = 3.0, 1.2, 1.75, 2.45  # foot of the puzzle, a small piece, its left edge
     one, two = (0.5,), (0.25, 0.75)
     for piece, column, y, height, left, right, middle in (
