@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import requests
 import timm
 import torch
 import torchvision
@@ -90,13 +91,17 @@ def test_imagenet_weights_that_cannot_be_had_are_one_line(tmp_path, monkeypatch)
         raise OSError("Network is unreachable")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    monkeypatch.setattr(requests, "head", unreachable)
+    find_weights.cache_clear()
     message = refusal("imagenet")
     assert "Network is unreachable" in message and "--weights random" in message
     assert "resnet18-f37072fd.pth" in message and str(tmp_path) in message
     assert find_weights("resnet18", "auto") == find_weights("resnet18", "local") == "packaged"
     with pytest.raises(InputError, match="of convnext_tiny could not be had .they are not in"):
         find_weights("convnext_tiny", "local")
+    monkeypatch.setattr(requests, "head", lambda *_, **__: None)  # a network that ends in between
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    assert "Network is unreachable" in refusal("imagenet")
     for content in (b"", b"\x80\x02cut", bytes(100)):  # a download that was cut off
         (tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(content)
         assert "resnet18-f37072fd.pth" in refusal("imagenet")

@@ -50,6 +50,7 @@ TITLES = {
 }  # fmt: skip
 
 _HUB = "https://huggingface.co"  # where timm has its weights
+_TORCH = "https://download.pytorch.org"  # where torchvision has its
 
 
 @dataclass(frozen=True)
@@ -280,13 +281,11 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     import requests
 
     try:
+        if not _is_cached(name):  # one client has no time limit, the other tries for a minute
+            requests.head(_TORCH if name in STUDY else _HUB, timeout=10)
         if name in STUDY:
             weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
             return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        if not _is_cached(name):
-            requests.head(
-                _HUB, timeout=10
-            )  # fails at once; the hub's own client tries for a minute
         return _timm_network(name, pretrained=True).state_dict()
     except Exception as error:  # each of two libraries has its own, of networks and broken files
         what = (str(error) or type(error).__name__).split("\n")[0]
