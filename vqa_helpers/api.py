@@ -125,7 +125,8 @@ class Answerer:
     def _encoder(self) -> Encode:
         """The network whose features are read; built for the first question and kept."""
         vision = self.model.vision
-        return Encode(vision.network, vision.weights, vision.size_px, self.device, vision.grid)
+        grid = getattr(vision, "grid", False)
+        return Encode(vision.network, vision.weights, vision.size_px, self.device, grid)
 
     def _image_rows(
         self, image_ids: np.ndarray, images: dict[int, Path], stores: Path | None
@@ -141,7 +142,8 @@ class Answerer:
         else:
             store = fill_store(
                 stores, images, encoder=vision.network, weights=vision.weights,
-                size_px=vision.size_px, device=self.device, grid=vision.grid,
+                size_px=vision.size_px, device=self.device,
+                grid=getattr(vision, "grid", False),
             )  # fmt: skip
             features, _ = store.read(image_ids)
         without = image_ids[~features.reshape(len(features), -1).any(axis=1)].tolist()

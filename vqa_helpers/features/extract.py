@@ -153,8 +153,8 @@ def encode_images(images: dict[int, Path], image_ids: np.ndarray, work: Encode) 
         work: the network, which is built for the first images and kept.
 
     Returns:
-        Half floats (N, D) or (N, K, D), a row for each of `image_ids`, zeros for an image that is missing or
-        cannot be read.
+        Half floats (N, D) or (N, K, D), a row for each of `image_ids`, zeros for an image that is
+        missing or cannot be read.
     """
     present = sorted(images.keys() & set(image_ids.tolist()))
     unit = Unit("", {image_id: images[image_id] for image_id in present})

@@ -136,7 +136,7 @@ def _stored(
         weights=vision.weights,
         size_px=vision.size_px,
         device=device,
-        grid=vision.grid,
+        grid=getattr(vision, "grid", False),
     )
     seconds = time.perf_counter() - start
     unreadable = {i: why for i, why in store.failed.items() if i in asked_about}

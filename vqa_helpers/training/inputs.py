@@ -38,7 +38,7 @@ class Data:
     """A dataset, and what pieces that leave it open take for it.
 
     Attributes:
-        weights: of vision networks, as `vision.find_weights` takes them.
+        weights: of vision networks, as `networks.find_weights` takes them.
         size_px: side of the square that they see; 0 is each network's own.
         sentence_encoder: the folder of a SavedModel; None looks for the study's encoder.
         offline: whether nothing is downloaded.
@@ -121,7 +121,8 @@ class Data:
         torch.manual_seed(seed)
         usual = {slot: self.usual(slot, choice) for slot, choice in recipe.choices.items()}
         choice = recipe.language
-        if choice and "vectors" in parameters_of(choice.made_by):
+        asks = choice and "vectors" in parameters_of(choice.made_by)
+        if asks and "vectors" not in choice.keywords:
             usual["language"]["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
         return build_model(recipe.choices, self.words, len(self.answers), usual)
 
@@ -195,7 +196,7 @@ def open_data(
 
     Args:
         name: a named dataset, a folder in the official layout, or a dataset already open.
-        weights: as `vision.find_weights` takes them; "auto" downloads nothing when offline.
+        weights: as `networks.find_weights` takes them; "auto" downloads nothing when offline.
         image_size: side of the square a network sees; 0 is each network's own.
         offline: download nothing: where the study's parts are not here, packaged ones stand in. The
             demo implies it, and takes the packaged ones.
