@@ -1,9 +1,12 @@
 """A saved run answers: the same answers as when it was measured, from its folder alone."""
 
+import io
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torchvision
@@ -81,7 +84,7 @@ def rewrite(path, change) -> None:
 
 def same_answers(answerer, folder, dataset, split="test", stores=None) -> None:
     """Assert that the loaded run repeats its predictions of a split."""
-    given = answerer.answer(dataset.splits[split], dataset.images, stores=stores)
+    given = answerer.predict(dataset.splits[split], dataset.images, stores=stores)
     kept = Run(folder).predictions
     kept = kept[kept["split"] == split]
     assert [[answer.text for answer in row] for row in given] == kept["answers"].tolist()
@@ -116,7 +119,7 @@ def test_probabilities_are_those_of_the_loss(trained, dataset, loss):
     folder = trained("Question_Only", set={"loss": loss})
     same_answers(load(folder, device="cpu"), folder, dataset)
     table = dataset.splits["test"].head(1)
-    [every] = load(folder, device="cpu").answer(table, {}, most=1000)
+    [every] = load(folder, device="cpu").predict(table, {}, most=1000)
     total = sum(answer.probability for answer in every)
     assert (total != pytest.approx(1)) == (loss == "binary cross entropy")
 
@@ -124,9 +127,9 @@ def test_probabilities_are_those_of_the_loss(trained, dataset, loss):
 def test_neighbours_order_and_known_answers_do_not_matter(trained, dataset):
     answerer = load(trained("Original_VQA2015_ResNet"), device="cpu")
     table = dataset.splits["test"].head(9).assign(question_id=range(2**62, 2**62 + 9))
-    forward = answerer.answer(table, dataset.images)
-    backward = answerer.answer(table.iloc[::-1], dataset.images)[::-1]
-    alone = answerer.answer(table.iloc[[4]].assign(answer="strange"), dataset.images, most=2)[0]
+    forward = answerer.predict(table, dataset.images)
+    backward = answerer.predict(table.iloc[::-1], dataset.images)[::-1]
+    alone = answerer.predict(table.iloc[[4]].assign(answer="strange"), dataset.images, most=2)[0]
     for one, other in zip(forward, backward, strict=True):
         assert [a.text for a in one] == [a.text for a in other]
     assert [a.probability for a in alone] == pytest.approx([a.probability for a in forward[4][:2]])
@@ -177,16 +180,18 @@ def test_what_cannot_be_seen_is_told(trained, dataset, tmp_path, vision):
     images = {ids[0]: broken, ids[2]: dataset.images[ids[2]]}
     answerer = load(trained("1.e", **vision), device="cpu", own=OWN)
     for stores in (None, tmp_path / "stores"):
-        assert len(answerer.answer(table, images, stores=stores)) == 9
+        assert len(answerer.predict(table, images, stores=stores)) == 9
         assert answerer.unreadable == [ids[0]]
-        answerer.answer(table.tail(3), images, stores=stores)
+        answerer.predict(table.tail(3), images, stores=stores)
         assert answerer.unreadable == []
 
 
 @pytest.mark.parametrize("question", ["What color?", "???", "wörter 字 🤖", "x" * 5000])
 @pytest.mark.parametrize("preset", ["1.e", "Original_VQA2015_ResNet", "Question_Only"])
 def test_any_question_gets_an_answer(trained, photograph, preset, question, caplog):
-    chances = [a.probability for a in load(trained(preset), device="cpu").ask(photograph, question)]
+    chances = [
+        a.probability for a in load(trained(preset), device="cpu").answer(photograph, question)
+    ]
     assert len(chances) == 5 and chances == sorted(chances)[::-1] and sum(chances) <= 1.00001
     known = "holds no word that the model knows" not in caplog.text
     assert known == (preset == "1.e" or question == "What color?")  # sentences are of any words
@@ -196,15 +201,15 @@ def test_what_cannot_be_asked_is_one_line(trained, tmp_path):
     answerer = load(trained("1.e"), device="cpu")
     (tmp_path / "text.png").write_text("hello", encoding="utf-8")
     for image, question, message in (
-        ("a.png", "  \n", "the question is empty"),
+        ("a.png", "  \n", "the question is empty; ask something"),
         ("none.png", "What is it?", r"none\.png: the file is missing"),
         ("text.png", "What is it?", r"text\.png: is not an image"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=message) as caught:
-            answerer.ask(tmp_path / image, question)
+            answerer.answer(tmp_path / image, question)
         assert "\n" not in str(caught.value)
     # A model that sees no image does not look at one.
-    assert load(trained("Question_Only"), device="cpu").ask(tmp_path / "none.png", "How many?")
+    assert load(trained("Question_Only"), device="cpu").answer(tmp_path / "none.png", "How many?")
 
 
 # Runs that cannot answer --------------------------------------------------------------------------
@@ -265,12 +270,6 @@ def test_a_field_that_no_run_has_is_named_with_its_file(copied, name, value):
     rewrite(copy / "config.json", lambda config: config.update({name: value}))
     with pytest.raises(InputError, match=rf"^{copy}/config\.json: '{name}' is no"):
         load(copy)
-
-
-def test_the_name_alone_of_a_dataset_says_where_sentence_vectors_are_kept(trained, copied):
-    copy = copied(trained("1.e"))
-    rewrite(copy / "config.json", lambda config: config.update(dataset="/else/where/tiny"))
-    assert load(copy).model.language.cache == Path("features", "tiny", "sentences")
 
 
 def test_a_vocabulary_of_another_run_is_refused(copied):
@@ -338,3 +337,76 @@ def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
         match="was trained with universal-sentence-encoder-multilingual-3, .*, which is not what",
     ):
         load(trained("1.e"), encoder=moved)
+
+
+# The ways to ask ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def seeing(trained):
+    return load(trained("1.e"), device="cpu")
+
+
+def test_a_file_an_image_and_an_array_are_one_photograph(seeing, photograph):
+    with Image.open(photograph) as image:
+        pixels = np.asarray(image)
+        asked = [str(photograph), photograph, image, pixels]
+        answers = [seeing.answer(one, "What color?") for one in asked]
+    assert len(answers[0]) == 5 and answers[0].text == answers[0][0].text
+    assert len({str(each) for each in answers}) == 1
+    first, *_ = str(answers[0]).splitlines()
+    assert first.split("%")[1].strip() == answers[0].text
+    png = answers[3]._repr_png_()
+    with Image.open(io.BytesIO(png)) as card:
+        seen = np.asarray(card.convert("RGB"))[60, 60]
+    assert seen.tolist() == pytest.approx([220, 30, 30], abs=4)  # of 256 colours
+
+
+def test_many_are_answered_as_one_by_one(seeing, photograph, tmp_path):
+    other = tmp_path / "other.png"
+    Image.new("RGB", (50, 50), (0, 0, 255)).save(other)
+    questions = ["What color?", "How many cats?"]
+    one_photograph = seeing.answer(photograph, questions)
+    one_question = seeing.answer([photograph, other], questions[0])
+    both = seeing.answer([photograph, other], questions)
+    alone = [[seeing.answer(p, q) for q in questions] for p in (photograph, other)]
+    for many, each in (
+        (one_photograph, alone[0]), (one_question, [alone[0][0], alone[1][0]]),
+        (both, [alone[0][0], alone[1][1]]),
+    ):  # fmt: skip
+        assert [a.text for a in many] == [a.text for a in each]
+        assert [a[0].probability for a in many] == pytest.approx(
+            [a[0].probability for a in each], abs=2e-4
+        )
+    assert seeing.answer([], []) == []
+    with pytest.raises(InputError, match="2 photographs and 3 questions; give as many, or one"):
+        seeing.answer([photograph, other], ["a?", "b?", "c?"])
+
+
+def test_a_table_is_answered_row_by_row(seeing, trained, photograph, caplog):
+    table = pd.DataFrame(
+        {
+            "image": [photograph, "none.png", photograph],
+            "question": ["What color?", "Why?", "Who?"],
+        },
+        index=[7, 8, 9],
+    )
+    answered = seeing.answer(table, most=3)
+    assert answered.index.tolist() == [7, 8, 9] and list(table) == ["image", "question"]
+    alone = seeing.answer(photograph, "Who?", most=3)
+    assert answered.loc[9, "answers"] == [answer.text for answer in alone]
+    assert answered.loc[9, "probability"] == pytest.approx(alone[0].probability, abs=2e-4)
+    assert answered["answer"].isna().tolist() == [False, True, False]
+    assert answered.loc[8, "answers"] == []
+    assert "none.png: the file is missing; its questions are not answered" in caplog.text
+    with pytest.raises(InputError, match="no column 'image' but picture, question; rename one"):
+        seeing.answer(table.rename(columns={"image": "picture"}))
+    blind = load(trained("Question_Only"), device="cpu").answer(table[["question"]])
+    assert blind["answer"].notna().all()
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((3, 4, 5, 6)), "x", np.zeros((4, 4, 5), np.uint8), 3])
+def test_what_is_no_photograph_is_one_line(seeing, wrong):
+    with pytest.raises(InputError) as caught:
+        seeing.answer(wrong, "What?")
+    assert "\n" not in str(caught.value) and "give a" in str(caught.value)

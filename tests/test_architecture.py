@@ -34,15 +34,16 @@ MAY_IMPORT = {
     "features": GROUND | {"pieces"},
     "evaluation": {"errors", "files", "progress", "data"},
     "training": LEARNING,
-    "api": LEARNING,
+    "answering": LEARNING | {"report"},
+    "api": LEARNING | {"answering"},
     "report": LEARNING | {"notebook"},
     "execution": GROUND | {"notebook"},
     "papermill_process": set(),
     "batch": GROUND | {"notebook", "execution", "cluster"},
     "cli": {"errors", "files", "commands"},
-    "commands": LEARNING | {"cluster", "batch", "api", "report"},
+    "commands": LEARNING | {"cluster", "batch", "api", "answering", "report"},
     "__main__": {"cli"},
-    "__init__": set(),
+    "__init__": {"api", "answering"},
 }
 
 HEAVY = ("torch", "torchvision", "tensorflow", "papermill", "ray", "matplotlib", "pandas")

@@ -83,7 +83,7 @@ def test_help_answers_at_once_and_imports_nothing_heavy():
 
 @pytest.mark.parametrize(
     "words", [[], ["fly"], ["train"], ["train", "1.e"], ["data"], ["data", "burn"],
-              ["train", "1.e", "--data", "demo", "--epochs", "many"], ["ask", "run", "a.jpg"],
+              ["train", "1.e", "--data", "demo", "--epochs", "many"], ["ask", "a.jpg"],
               ["train", "1.e", "--data", "demo", "--executor", "magic"], ["evaluate"]],
     ids=" ".join,
 )  # fmt: skip

@@ -211,8 +211,12 @@ def _add_answering(command) -> None:
         help="keep the features there (default: in memory only)")  # fmt: skip
     add_run(add)
 
-    add = command("ask", "ask a run about a photograph", "ask")
-    add("run_folder", type=Path, metavar="RUN", help="a finished run")
+    add = command(
+        "ask", "ask about a photograph", "ask",
+        epilog='For example: vqa ask photo.jpg "what is on the table?"',
+    )  # fmt: skip
+    add("run_folder", type=Path, nargs="?", metavar="RUN",
+        help="a finished run (default: the model that comes with the package)")  # fmt: skip
     add("image", type=Path, help="a photograph")
     add("question", help="in quotes")
     add_run(add)

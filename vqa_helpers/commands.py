@@ -246,6 +246,7 @@ def _load(options: Namespace):  # -> Answerer
     return load(
         options.run_folder, device=options.device, weights=options.weights,
         encoder=options.sentence_encoder, own=options.pieces,
+        features=getattr(options, "features", None),
     )  # fmt: skip
 
 
@@ -262,7 +263,7 @@ def predict(options: Namespace) -> int:
         if options.images is None or not options.images.is_dir():
             raise InputError(f"{options.images}: is no folder; name the photographs with --images")
         images = find_images(options.images, table["image_id"])
-    answers = answerer.answer(table, images, stores=options.features)
+    answers = answerer.predict(table, images, stores=options.features)
     write_results(options.out, table["question_id"], [row[0].text for row in answers])
     print(options.out)
     missing = sorted(set(table["image_id"]) - images.keys()) if sees else []
@@ -272,8 +273,10 @@ def predict(options: Namespace) -> int:
 
 def ask(options: Namespace) -> int:
     """`vqa ask`."""
-    for answer in _load(options).ask(options.image, options.question):
-        print(f"{100 * answer.probability:5.1f} %  {answer.text}")
+    answerer = _load(options)
+    answers = answerer.answer(options.image, options.question)
+    print(answerer.about, file=sys.stderr)
+    print(answers)
     return DONE
 
 

@@ -13,8 +13,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vqa_helpers.data.formats import DecodeError, Id, decode, question_files, read_bytes
 from vqa_helpers.errors import InputError
@@ -76,6 +74,9 @@ class Pairs:
         to it, over others too. Numbers go from 0, in the order of the image ids."""
         images, image = np.unique(table["image_id"].to_numpy(), return_inverse=True)
         joined = image[self.within(table)].T
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         graph = coo_array((np.ones(joined.shape[1]), tuple(joined)), shape=2 * images.shape)
         return connected_components(graph, directed=False)[1][image]
 

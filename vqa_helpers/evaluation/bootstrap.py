@@ -5,7 +5,6 @@ Works on arrays of scores; knows nothing of questions, answers or models.
 """
 
 import numpy as np
-from scipy.stats import binomtest
 
 RESAMPLES = 1_000
 CONFIDENCE = 0.95
@@ -108,5 +107,7 @@ def bounds(means: np.ndarray) -> tuple[float, float]:
 
 def wilson(mean: float, count: int) -> tuple[float, float]:
     """Wilson's interval of a share seen in `count` independent images."""
+    from scipy.stats import binomtest  # takes half a second, and answering needs none
+
     test = binomtest(round(mean * count), count)
     return tuple(map(float, test.proportion_ci(CONFIDENCE, method="wilson")))

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,8 @@ class BadImage(ValueError):
     """An image file that cannot be used; the message gives the reason, not the file."""
 
 
-def load_square(path: Path, size_px: int) -> np.ndarray:
-    """The centre square of an image file, (size_px, size_px, 3) uint8 RGB.
+def load_square(image: Path | Image.Image, size_px: int) -> np.ndarray:
+    """The centre square of an image or its file, (size_px, size_px, 3) uint8 RGB.
 
     The same as resizing the short side to `size_px` and cropping the centre (reference study,
     512 px). Grey and palette images become RGB, transparent ones lie on white, and grey of more
@@ -54,7 +55,8 @@ def load_square(path: Path, size_px: int) -> np.ndarray:
         BadImage: for a file that is missing, truncated, no image, or too large to be one.
     """
     try:
-        with Image.open(path) as image:
+        opened = nullcontext(image) if isinstance(image, Image.Image) else Image.open(image)
+        with opened as image:
             if image.width * image.height > MOST_PIXELS:
                 raise BadImage(f"{image.width} x {image.height} pixels are too many")
             image.draft("RGB", (2 * size_px, 2 * size_px))
@@ -69,12 +71,15 @@ def load_square(path: Path, size_px: int) -> np.ndarray:
         raise BadImage(str(error) or type(error).__name__) from None
 
 
-def file_mark(path: Path) -> int:
-    """A hash of a file's size and of samples of its bytes; -1 for a file that cannot be read.
+def file_mark(path: Path | Image.Image) -> int:
+    """A hash of a file's size and of samples of its bytes; -1 for a file that cannot be read, and for
+    an image that is no file.
 
     Reading every byte would cost minutes on a large dataset, and an edit of a compressed image
     changes all bytes after it.
     """
+    if isinstance(path, Image.Image):
+        return -1
     try:
         with path.open("rb", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
@@ -103,7 +108,7 @@ def decoding_threads(*, yielding: bool) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, "decode", initializer=begin)
 
 
-def decode(path: Path, size_px: int) -> tuple[int, np.ndarray | BadImage]:
+def decode(path: Path | Image.Image, size_px: int) -> tuple[int, np.ndarray | BadImage]:
     """The mark of a file, and its square or the reason that there is none."""
     mark = file_mark(path)
     try:

@@ -204,17 +204,17 @@ class SentenceVectors(Piece):
     Args:
         encoder: the Universal Sentence Encoder 4 by name, the folder of a SavedModel, or the
             multilingual Universal Sentence Encoder 3 by name, which stands in for it.
-        cache: folder where vectors are kept.
+        cache: folder where vectors are kept; None for nowhere.
 
     Attributes:
         source: which encoder exactly.
         stand_in: what took the place of the study's encoder; None where nothing did.
     """
 
-    def __init__(self, encoder: str = USE, cache: Path = Path("features/sentences")) -> None:
+    def __init__(self, encoder: str = USE, cache: Path | None = Path("features/sentences")) -> None:
         super().__init__()
         self.encoder = str(encoder)
-        self.cache = Path(cache)
+        self.cache = cache and Path(cache)
         self.source = encoder_source(self.encoder)
         self.stand_in = MULTILINGUAL_STAND_IN if self.encoder == MULTILINGUAL else None
         self.out_dim = sentence_width(self.encoder)

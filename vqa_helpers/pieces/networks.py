@@ -10,13 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import sha256_of
 from vqa_helpers.packaged import Packaged
 from vqa_helpers.pieces.choice import nearest
+from vqa_helpers.pieces.lite import EfficientNetLite
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,10 @@ STUDY = {  # torchvision's weights of the study's year
     "resnet18": Facts(512, 512, STUDY_SIZE_PX, "resnet18-f37072fd.pth"),
     "resnet50": Facts(2048, 2048, STUDY_SIZE_PX, "resnet50-0676ba61.pth"),
 }
+_LITE = {
+    "efficientnet_lite0": Facts(1280, 1280, 224, "timm/tf_efficientnet_lite0.in1k"),
+    "efficientnet_lite2": Facts(1280, 1280, 260, "timm/tf_efficientnet_lite2.in1k"),
+}
 NETWORKS = (*STUDY, *PACKAGED)  # those named in help; timm's are found by name
 
 
@@ -104,13 +108,14 @@ def facts_of(network: str) -> Facts:
     Raises:
         InputError: for an unknown name, with the nearest.
     """
-    if network in STUDY:
-        return STUDY[network]
+    if known := (STUDY | _LITE).get(network):
+        return known
     if not is_network(network):
         raise InputError(f"{network!r} is no vision network; {nearest(network, network_names())}")
+    import timm
 
     with torch.device("meta"):
-        built = _timm_network(network)
+        built = timm.create_model(network)
     config = built.pretrained_cfg
     return Facts(
         width=getattr(built, "head_hidden_size", built.num_features),
@@ -159,11 +164,16 @@ def timm_blocks(network: nn.Module) -> list[Callable[[Tensor], Tensor]]:
     return [network.forward_features, network.forward_head]
 
 
-def _timm_network(name: str, pretrained: bool = False) -> nn.Module:
+def normalisation(network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The means and deviations of the three colours, from 0 to 1, that a network was made for."""
+    if isinstance(network, EfficientNetLite):
+        return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    if not hasattr(network, "pretrained_cfg"):  # torchvision's
+        return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     import timm
 
-    known = f"tf_{name}" if name in PACKAGED else name  # Google's padding, as the weights had it
-    return timm.create_model(known, pretrained=pretrained)
+    config = timm.data.resolve_model_data_config(network)
+    return config["mean"], config["std"]
 
 
 # ---------------------------------------------------------------- weights
@@ -245,14 +255,23 @@ def _package_of(network: str) -> Packaged:
     return PACKAGED[name]
 
 
+def _build(name: str) -> nn.Module:
+    if name in PACKAGED:
+        return EfficientNetLite(name)
+    if name in STUDY:
+        import torchvision
+
+        return torchvision.models.get_model(name, weights=None)
+    import timm
+
+    return timm.create_model(name)
+
+
 def load_network(name: str, weights: str) -> nn.Module:
     """A whole network, its classifier on it."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # `torch.manual_seed` would seed the GPUs too
-        if name in STUDY:
-            network = torchvision.models.get_model(name, weights=None)
-        else:
-            network = _timm_network(name)
+        network = _build(name)
     if weights == "random":
         return network
     if weights == "imagenet":
@@ -284,9 +303,14 @@ def _imagenet(name: str) -> dict[str, Tensor]:
         if not _is_cached(name):  # one client has no time limit, the other tries for a minute
             requests.head(_TORCH if name in STUDY else _HUB, timeout=10)
         if name in STUDY:
+            import torchvision
+
             weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
             return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        return _timm_network(name, pretrained=True).state_dict()
+        import timm
+
+        known = f"tf_{name}" if name in PACKAGED else name
+        return timm.create_model(known, pretrained=True).state_dict()
     except Exception as error:  # each of two libraries has its own, of networks and broken files
         what = (str(error) or type(error).__name__).split("\n")[0]
         raise InputError(_no_imagenet(name, what)) from None

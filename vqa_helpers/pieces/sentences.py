@@ -54,13 +54,13 @@ def sentence_width(encoder: str) -> int:
     return _WIDTH
 
 
-def embed_sentences(questions: Sequence[str], encoder: str, *, cache: Path) -> np.ndarray:
+def embed_sentences(questions: Sequence[str], encoder: str, *, cache: Path | None) -> np.ndarray:
     """One frozen vector per question; equal questions share the work.
 
     Args:
         questions: N texts as they were asked; the encoder does its own splitting.
         encoder: `USE`, the folder of its SavedModel, or `MULTILINGUAL`.
-        cache: folder where the vectors are kept.
+        cache: folder where the vectors are kept; None for nowhere.
 
     Returns:
         (N, 512) float32, rows in the order given.
@@ -73,7 +73,8 @@ def embed_sentences(questions: Sequence[str], encoder: str, *, cache: Path) -> n
     row_of = {question: row for row, question in enumerate(dict.fromkeys(questions))}
     if not row_of:
         return np.zeros((0, _WIDTH), dtype=np.float32)
-    vectors = _embed_and_keep(list(row_of), encoder, Path(cache))
+    distinct = list(row_of)
+    vectors = _embed_and_keep(distinct, encoder, cache) if cache else _embed(distinct, encoder)
     return vectors[[row_of[question] for question in questions]]
 
 

@@ -29,6 +29,7 @@ from vqa_helpers.pieces.networks import (
     facts_of,
     find_weights,
     load_network,
+    normalisation,
     own_size,
     timm_blocks,
     weights_source,
@@ -37,8 +38,6 @@ from vqa_helpers.pieces.networks import (
 TRAINED = ("none", "last block", "all")
 RANDOM_WEIGHTS = "random-weight vision"  # the control's name in tables
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 _SMALLEST_STD = 1e-6  # a feature that never varies in train carries nothing
 
 
@@ -50,8 +49,8 @@ class VisionEncoder(nn.Module):
     its pre-logits.
 
     Args:
-        network: "vgg16", "resnet18", "resnet50" (torchvision's), "efficientnet_lite0", "…lite2"
-            (timm's, with Google's padding), or any name that timm knows.
+        network: "vgg16", "resnet18", "resnet50" (torchvision's), "efficientnet_lite0", "…lite2",
+            or any name that timm knows.
         weights: as `find_weights` takes them.
         trained: which part learns: "none", "last block" or "all"; the batch-norm statistics of the
             rest stay frozen too.
@@ -80,16 +79,12 @@ class VisionEncoder(nn.Module):
         self.network = load_network(name, weights)
         self.out_dim = facts.grid_width if grid else facts.width
         self.recompute, self.grid = recompute, grid
-        mean, std = _IMAGENET_MEAN, _IMAGENET_STD
+        mean, std = normalisation(self.network)
         if name in STUDY:
             self._blocks = cut_vgg(self.network) if name == "vgg16" else cut_resnet(self.network)
             last = self._blocks(self.network)[-2:-1]  # of convolutions
         else:
-            import timm
-
             self.network.reset_classifier(0)
-            config = timm.data.resolve_model_data_config(self.network)
-            mean, std = config["mean"], config["std"]
             self._blocks = timm_blocks
             last = _last_stage(self.network) if trained == "last block" else []
             if recompute:

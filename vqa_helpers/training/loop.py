@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from vqa_helpers.pieces.model import VQAModel
@@ -21,6 +21,9 @@ from vqa_helpers.recipe import Training
 from vqa_helpers.training.augment import augment, draw
 from vqa_helpers.training.batches import Batch, Batches
 from vqa_helpers.training.losses import Loss, probabilities
+
+if TYPE_CHECKING:  # whoever only answers does not wait for it
+    from accelerate import Accelerator
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -62,7 +65,7 @@ class Trainer:
         model: VQAModel,
         training: Training,
         loss: Loss,
-        accelerator: Accelerator,
+        accelerator: "Accelerator",
         seed: int = 0,
         score: Callable[[Tensor], float | None] | None = None,
     ) -> None:

@@ -1,0 +1,304 @@
+"""Questions and photographs in, answers out.
+
+An `Answerer` is a trained model with all that it needs for questions and photographs that nobody has
+read yet.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize
+from vqa_helpers.errors import InputError
+from vqa_helpers.features.extract import Encode, encode_images, fill_store
+from vqa_helpers.features.pixels import BadImage, load_square
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.training.batches import Batches
+from vqa_helpers.training.image_rows import PixelRows
+from vqa_helpers.training.inputs import examples_of
+from vqa_helpers.training.loop import rank
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
+
+BATCH = 400
+Photograph = str | Path | Image.Image | np.ndarray
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One of the answers a model considers, and its probability."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answers(Sequence):
+    """The most probable answers to a question about a photograph, best first; prints as a list, and
+    in a notebook as a card.
+
+    Attributes:
+        image: the photograph, as it was given; None for a model that sees none.
+        size_px: side of the square that the model saw of it.
+    """
+
+    question: str
+    image: Photograph | None
+    size_px: int | None
+    answers: tuple[Answer, ...]
+
+    def __getitem__(self, place: int) -> Answer:
+        return self.answers[place]
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    @property
+    def text(self) -> str:
+        """The most probable answer."""
+        return self.answers[0].text
+
+    def __str__(self) -> str:
+        return "\n".join(f"{100 * answer.probability:5.1f} %  {answer.text}" for answer in self)
+
+    __repr__ = __str__
+
+    def card(self) -> "Figure":
+        """The square that the model saw, the question, and the answers as coloured cells."""
+        from vqa_helpers.report.cards import draw_cards
+
+        said = {
+            "question": self.question, "image_id": 0, "truth": None,
+            "answers": [answer.text for answer in self],
+            "probabilities": [answer.probability for answer in self],
+        }  # fmt: skip
+        images = {} if self.image is None else {0: _opened(self.image)}
+        return draw_cards(pd.DataFrame([said]), images, self.size_px)
+
+    def _repr_png_(self) -> bytes:
+        from matplotlib import pyplot as plt
+
+        from vqa_helpers.report.style import as_png
+
+        figure = self.card()
+        plt.close(figure)  # or the notebook would show it twice
+        return as_png(figure)
+
+
+@dataclass
+class Answerer:
+    """A trained model with all it needs to read questions and photographs.
+
+    Attributes:
+        about: what it is, what it was trained on and how often it is right, in one line.
+        unreadable: the images of the last questions whose files could not be read.
+    """
+
+    model: VQAModel
+    answers: AnswerVocabulary
+    words: WordVocabulary
+    config: dict
+    about: str = ""
+    device: str = "cpu"
+    unreadable: list[int] = field(default_factory=list)
+
+    def answer(
+        self,
+        image: Photograph | Sequence[Photograph] | pd.DataFrame | None,
+        question: str | Sequence[str] | None = None,
+        most: int = 5,
+    ) -> Answers | list[Answers] | pd.DataFrame:
+        """Answer one question about one photograph, or many.
+
+        Args:
+            image: a file, a PIL image or an array (H, W) or (H, W, 3); or N of them; or a table
+                with the columns image and question. None for a model that sees no image.
+            question: one question, or N. One photograph may have several, and several one.
+            most: how many answers are given to each.
+
+        Returns:
+            For one question its answers; for N a list of N; for a table the same with the columns
+            answer and probability, and answers and probabilities (lists, best first). In a table
+            alone a photograph that cannot be read is no error: its answer is missing.
+
+        Raises:
+            InputError: for an empty question, a photograph that cannot be read, or lists of
+                different lengths.
+        """
+        if isinstance(image, pd.DataFrame):
+            return self._answer_table(image, most)
+        one_image, one_question = not isinstance(image, list | tuple), isinstance(question, str)
+        images = [image] if one_image else list(image)
+        questions = [question] if one_question else list(question or ())
+        if one_image:
+            images *= len(questions)
+        elif one_question:
+            questions *= len(images)
+        given = self._answer_all(images, questions, most)
+        for one in given:
+            if isinstance(one, BadImage):
+                raise InputError(f"{one}; give a photograph that opens")
+        return given[0] if one_image and one_question else given
+
+    def _answer_table(self, table: pd.DataFrame, most: int) -> pd.DataFrame:
+        sees = self.model.vision is not None
+        for name in ("image", "question") if sees else ("question",):
+            if name not in table:
+                columns = ", ".join(map(str, table.columns))
+                raise InputError(f"the table has no column {name!r} but {columns}; rename one")
+        images = list(table["image"]) if sees else [None] * len(table)
+        given = self._answer_all(images, list(table["question"]), most)
+        for one in given:
+            if isinstance(one, BadImage):
+                log.warning("%s; its questions are not answered", one)
+        rows = [[] if isinstance(one, BadImage) else one.answers for one in given]
+        return table.assign(
+            answer=[row[0].text if row else None for row in rows],
+            probability=[row[0].probability if row else np.nan for row in rows],
+            answers=[[answer.text for answer in row] for row in rows],
+            probabilities=[[answer.probability for answer in row] for row in rows],
+        )
+
+    def _answer_all(
+        self, images: list[Photograph], questions: list[str], most: int
+    ) -> list[Answers | BadImage]:
+        """The answers to N questions, each about its photograph, or why that cannot be read."""
+        if len(images) != len(questions):
+            raise InputError(
+                f"{len(images)} photographs and {len(questions)} questions; give as many, or one"
+            )
+        for question in questions:
+            if not isinstance(question, str) or not question.strip():
+                raise InputError("the question is empty; ask something, in quotes")
+        if not questions:
+            return []
+        size_px, opened = self.config["image_size_px"], {}
+        if self.model.vision is None:
+            images = ids = [None] * len(questions)
+        else:  # a photograph with several questions is looked at once
+            ids = [str(i) if isinstance(i, str | Path) else id(i) for i in images]
+            opened = {key: _opened(image) for key, image in zip(ids, images, strict=True)}
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(ids))}
+        table = pd.DataFrame({"question_id": range(len(questions)), "question": questions})
+        table["image_id"] = [numbers[key] for key in ids]
+        given = self.predict(table, {numbers[key]: opened[key] for key in opened}, most=most)
+        bad = {key: _why(opened[key], size_px) for key in opened if numbers[key] in self.unreadable}
+        return [
+            bad.get(key) or Answers(question, image, size_px, tuple(row))
+            for key, image, question, row in zip(ids, images, questions, given, strict=True)
+        ]
+
+    def predict(
+        self,
+        table: pd.DataFrame,
+        images: Mapping[int, Path | Image.Image],
+        *,
+        stores: Path | None = None,
+        most: int = 5,
+    ) -> list[list[Answer]]:
+        """The most probable answers to each question of a dataset's table, best first.
+
+        Args:
+            table: question_id, image_id and question, (N) rows.
+            images: image id to file; a question whose image is not there sees none.
+            stores: where the images' features are kept and resumed; None computes them in memory.
+        """
+        image_ids = np.unique(table["image_id"].to_numpy())
+        wanted = {int(i): images[int(i)] for i in image_ids if int(i) in images}
+        self._warn_of_unknown_words(table["question"])
+        question = self.model.encode(list(table["question"]), self.words)
+        table = table.drop(columns=["answer"], errors="ignore")
+        examples = examples_of(table, question, image_ids, self.answers)
+        rows = self._image_rows(image_ids, wanted, stores)
+        batches = Batches(examples, rows, BATCH, self.device)
+        ids, probabilities = rank(self.model, batches, self.config["loss"], most)
+        self.unreadable = self._unreadable(rows, image_ids, wanted)
+        texts = self.answers.answers
+        return [
+            [Answer(texts[i], chance) for i, chance in zip(row, chances, strict=True)]
+            for row, chances in zip(ids.tolist(), probabilities.tolist(), strict=True)
+        ]
+
+    @cached_property
+    def _encoder(self) -> Encode:
+        """The network whose features are read; built for the first question and kept."""
+        vision = self.model.vision
+        grid = getattr(vision, "grid", False)
+        return Encode(vision.network, vision.weights, vision.size_px, self.device, grid)
+
+    def _image_rows(
+        self, image_ids: np.ndarray, images: dict[int, Path], stores: Path | None
+    ) -> Tensor | PixelRows | None:
+        vision = self.model.vision
+        if vision is None:
+            return None
+        if not getattr(vision, "stored", False):
+            paths = [images.get(int(image_id)) for image_id in image_ids]
+            return PixelRows(paths, self.config["image_size_px"], self.device)
+        if stores is None:
+            features = encode_images(images, image_ids, self._encoder)
+        else:
+            store = fill_store(
+                stores, images, encoder=vision.network, weights=vision.weights,
+                size_px=vision.size_px, device=self.device,
+                grid=getattr(vision, "grid", False),
+            )  # fmt: skip
+            features, _ = store.read(image_ids)
+        return torch.from_numpy(features)
+
+    def _unreadable(
+        self, rows: Tensor | PixelRows | None, image_ids: np.ndarray, images: Mapping[int, Any]
+    ) -> list[int]:
+        """The images that are there and could not be read."""
+        if isinstance(rows, PixelRows):
+            return [int(image_ids[row]) for row in sorted(rows.unreadable)]
+        if rows is None:
+            return []
+        without = image_ids[~rows.flatten(1).any(dim=1).numpy()].tolist()
+        return [image_id for image_id in without if image_id in images]
+
+    def _warn_of_unknown_words(self, questions: pd.Series) -> None:
+        vocabulary = self.model.words(self.words)
+        if vocabulary is None:
+            return
+        for question in dict.fromkeys(questions):
+            if not any(word in vocabulary.ids for word in tokenize(question)):
+                log.warning(
+                    "%r: holds no word that the model knows; its answer is a guess", question
+                )
+
+
+def _opened(image: Photograph) -> Path | Image.Image:
+    """A photograph as it is decoded later: a file, or an image in memory."""
+    if isinstance(image, str | Path):
+        return Path(image)
+    if isinstance(image, Image.Image):
+        return image
+    try:
+        return Image.fromarray(np.asarray(image))
+    except (TypeError, ValueError, AttributeError):
+        kind = f"{getattr(image, 'dtype', type(image).__name__)} {np.shape(image)}"
+        raise InputError(
+            f"a photograph is {kind}; give a file, a PIL image, or an array (H, W, 3) of uint8"
+        ) from None
+
+
+def _why(image: Path | Image.Image, size_px: int) -> BadImage | None:
+    """Why an image cannot be read."""
+    try:
+        load_square(image, size_px)
+    except BadImage as error:
+        return BadImage(f"{image}: {error}")
+    return None
