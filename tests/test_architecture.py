@@ -40,8 +40,9 @@ MAY_IMPORT = {
     "execution": GROUND | {"notebook"},
     "papermill_process": set(),
     "batch": GROUND | {"notebook", "execution", "cluster"},
+    "export": LEARNING | {"answering", "api", "report"},
     "cli": {"errors", "files", "commands"},
-    "commands": LEARNING | {"cluster", "batch", "api", "answering", "report"},
+    "commands": LEARNING | {"cluster", "batch", "api", "answering", "export", "report"},
     "__main__": {"cli"},
     "__init__": {"api", "answering"},
 }

@@ -221,6 +221,17 @@ def _add_answering(command) -> None:
     add("question", help="in quotes")
     add_run(add)
 
+    add = command(
+        "export", "take a run elsewhere: what it needs to answer, and its card", "export",
+        epilog="For example: vqa export runs/demo/GUSE_VGG/0 mine --half\n"
+        "             vqa ask mine photo.jpg \"what is on the table?\"",
+    )  # fmt: skip
+    add("run_folder", type=Path, metavar="RUN", help="a finished run")
+    add("out", type=Path, metavar="DIR", help="the new folder")
+    add("--half", action="store_true", help="half floats: half the size")
+    add("--onnx", action="store_true", help="an ONNX file of each side besides")
+    add_run(add)
+
 
 def _add_results(command) -> None:
     add = command(

@@ -280,6 +280,19 @@ def ask(options: Namespace) -> int:
     return DONE
 
 
+def export(options: Namespace) -> int:
+    """`vqa export`."""
+    from vqa_helpers.export import export
+
+    print(
+        export(
+            options.run_folder, options.out, half=options.half, onnx=options.onnx,
+            weights=options.weights, encoder=options.sentence_encoder, own=options.pieces,
+        )
+    )  # fmt: skip
+    return DONE
+
+
 def _name_missing(folder: Path, image_ids: list[int]) -> list[int]:
     """Name the images that have no file; returns them."""
     for image_id in image_ids:

@@ -76,12 +76,12 @@ class WordLSTM(Piece):
         self._state = None
         return super().train(mode)
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode questions.
 
         Args:
             tokens: word ids, (B, T), padded right with 0.
-            lengths: true lengths, (B,), at least 1.
+            lengths: true lengths, (B,), at least 1; None where each is T.
 
         Returns:
             (B, 2 * hidden): last hidden and last cell state side by side.
@@ -132,7 +132,7 @@ class BagOfWords(Piece):
         super().__init__()
         self.vocabulary = vocabulary.at_least(min_count)
         words = len(self.vocabulary)
-        self.bag = nn.EmbeddingBag(words, width, mode="sum", padding_idx=0)
+        self.bag = nn.Embedding(words, width, padding_idx=0)
         self.places = nn.ModuleList(
             nn.Embedding(words, first_width, padding_idx=0) for _ in range(first)
         )
@@ -151,7 +151,7 @@ class BagOfWords(Piece):
         """
         beginning = pad(tokens, (0, max(0, len(self.places) - tokens.shape[1])))
         placed = [table(beginning[:, place]) for place, table in enumerate(self.places)]
-        return self.dropout(torch.cat([self.bag(tokens), *placed], dim=1))
+        return self.dropout(torch.cat([self.bag(tokens).sum(dim=1), *placed], dim=1))
 
 
 class GloveBiLSTM(Piece):
@@ -183,12 +183,12 @@ class GloveBiLSTM(Piece):
         self.lstm = nn.LSTM(dim, hidden, num_layers=2, bidirectional=True, batch_first=True)
         self.out_dim = 4 * hidden
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode questions.
 
         Args:
             tokens: word ids, (B, T), padded right with 0.
-            lengths: true lengths, (B,), at least 1.
+            lengths: true lengths, (B,), at least 1; None where each is T.
 
         Returns:
             (B, 4 * hidden): the last hidden states of both layers and directions.
@@ -237,7 +237,7 @@ def word_ids(
 
 
 def last_states(
-    lstm: nn.LSTM, words: Tensor, lengths: Tensor, states: States | None = None
+    lstm: nn.LSTM, words: Tensor, lengths: Tensor | None, states: States | None = None
 ) -> States:
     """The states after the last word of right-padded questions, in single precision: half floats
     would lose what a cell sums up.
@@ -245,12 +245,14 @@ def last_states(
     Args:
         lstm: `batch_first`.
         words: (B, T, W).
-        lengths: (B,), at least 1.
+        lengths: (B,), at least 1; None where each is T.
         states: hidden and cell before the first word, (L, B, H) each; None is zero.
 
     Returns:
         Hidden and cell after the last word, (L, B, H) each, L being layers times directions.
     """
+    if lengths is None:
+        return lstm(words, states)[1]
     with torch.autocast(words.device.type, enabled=False):
         packed = pack_padded_sequence(
             words.float(), lengths.cpu(), batch_first=True, enforce_sorted=False

@@ -1,0 +1,159 @@
+"""Take a trained model elsewhere: a small folder that answers, a model card, ONNX files.
+
+The folder is a run folder without what only measuring needed: `vqa ask` and `vqa_helpers.load` read
+it. The weights of a vision network travel along where nobody publishes them.
+"""
+
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.export import Dim
+
+from vqa_helpers.answering import Answerer
+from vqa_helpers.api import VISION, load
+from vqa_helpers.errors import InputError
+from vqa_helpers.files import folder_in_one_step, sha256_of, write_json, write_text
+from vqa_helpers.pieces.identity import structure_of
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.pieces.networks import load_network
+from vqa_helpers.pieces.vision import StoredFeatures, VisionEncoder
+from vqa_helpers.report.tables import results_table, to_markdown
+from vqa_helpers.runs import CONFIG, METRICS, SPLIT, VOCABULARY, Run, mark_done
+from vqa_helpers.training.checkpoint import save_model
+from vqa_helpers.training.losses import probabilities
+
+CARD, IMAGE_SIDE, ANSWER_SIDE = "README.md", "image.onnx", "answer.onnx"
+
+
+def export(folder: Path, out: Path, *, half: bool = False, onnx: bool = False, **options) -> Path:
+    """Write what a finished run needs to answer, and its card, into a new folder.
+
+    Args:
+        half: half floats: half the size, and probabilities that differ in the third digit.
+        onnx: also an ONNX file of each side (`write_onnx`).
+        options: as `api.load` takes them.
+
+    Raises:
+        InputError: for a folder that exists, or a model that ONNX cannot hold.
+    """
+    if out.exists():
+        raise InputError(f"{out}: exists already; name a new folder")
+    run, answerer = Run(Path(folder)), load(folder, device="cpu", **options)
+    config, vision = dict(run.config), answerer.model.vision
+    frozen = isinstance(vision, StoredFeatures) and getattr(vision, "trained", "none") == "none"
+    with folder_in_one_step(out) as made:
+        if onnx:
+            write_onnx(made, answerer)
+        if frozen and vision.weights not in ("packaged", "imagenet"):
+            save_file(load_network(vision.network, vision.weights).state_dict(), made / VISION)
+            config["weights_source"] = f"file, sha256 {sha256_of(made / VISION)}"
+            vision.standardised = False  # as one with a file's weights; its statistics stay
+            config["structure"] = structure_of(answerer.model)
+        for name in (VOCABULARY, METRICS, SPLIT):
+            shutil.copy(run.folder / name, made / name)
+        save_model(made, answerer.model.half() if half else answerer.model)
+        write_text(made / CARD, card(run))
+        write_json(made / CONFIG, config)
+        mark_done(made)
+    return out
+
+
+def write_onnx(folder: Path, answerer: Answerer) -> None:
+    """Write `image.onnx`, pixels (B, 3, S, S) of 0 to 255 to a vector for each, and `answer.onnx`,
+    that and questions to the probabilities of all answers, (B, A) in the order of vocabulary.json.
+
+    Questions are word ids (B, T) of one length, which the model's vocabulary gives, or sentence
+    vectors (B, S).
+
+    Raises:
+        InputError: when the extra packages are missing, or a piece cannot be written.
+    """
+    try:
+        import onnxscript  # noqa: F401  torch's exporter writes with it
+    except ImportError:
+        raise InputError("ONNX needs onnxscript; pip install 'vqa-helpers[onnx]'") from None
+    model, size_px = answerer.model.eval(), answerer.config["image_size_px"]
+    question = answerer.model.encode(["what is it ?"] * 2, answerer.words)
+    inputs, shapes, batch = {}, {}, Dim("B", min=1, max=2**20)
+    if model.vision is not None:
+        image = torch.zeros(2, 3, size_px, size_px, dtype=torch.uint8)
+        side = _image_side(model.vision)
+        _write(folder / IMAGE_SIDE, side, {"image": image}, {"image": {0: batch}}, "vector")
+        inputs["image"], shapes["image"] = side(image), {0: batch}
+    if model.language is not None:
+        inputs["question"], shapes["question"] = question[0], {0: batch}
+        if not question[0].is_floating_point():
+            shapes["question"][1] = Dim("T", min=1, max=2**12)
+    side = _AnswerSide(model, answerer.config["loss"])
+    _write(folder / ANSWER_SIDE, side, inputs, shapes, "probabilities")
+
+
+def _image_side(vision: nn.Module) -> nn.Module:
+    """Pixels to what the answer's side is given."""
+    if not isinstance(vision, StoredFeatures):
+        return vision
+    if not vision.stored:
+        return vision.encoder
+    return VisionEncoder(vision.network, vision.weights, grid=vision.grid).eval()
+
+
+class _AnswerSide(nn.Module):
+    """All of a model but the network that sees."""
+
+    def __init__(self, model: VQAModel, loss: str) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, image: Tensor | None = None, question: Tensor | None = None) -> Tensor:
+        model = self.model
+        if isinstance(model.vision, StoredFeatures):
+            image = StoredFeatures.forward(model.vision, image)  # (B, D)
+        asked = None if model.language is None else model.language(question)  # (B, Q)
+        return probabilities(model.classifier(model.fusion(image, asked)), self.loss)  # (B, A)
+
+
+def _write(path: Path, side: nn.Module, inputs: dict, shapes: dict, output: str) -> None:
+    try:
+        program = torch.onnx.export(
+            side, kwargs=inputs, dynamic_shapes=shapes, input_names=[*inputs],
+            output_names=[output], dynamo=True, verbose=False,
+        )  # fmt: skip
+    except Exception as error:  # whatever of a model's computation the exporter does not know
+        what = str(error).strip().split("\n")[0][:200]
+        raise InputError(f"{path.name}: the model cannot be written as ONNX ({what})") from None
+    program.save(path, external_data=False)
+
+
+def card(run: Run) -> str:
+    """A model card in Hugging Face's form: what it is, its data, its scores, its limits."""
+    config = run.config
+    dataset = Path(config["dataset"]).name
+    scores = results_table(run).set_index("name").T.rename_axis("score")
+    stand_ins = ", ".join(config["stand_ins"]) or "none"
+    parts = {slot: (record or {}).get("class", "none") for slot, record in config["model"].items()}
+    split = run.scored[0]
+    return f"""---
+library_name: vqa-helpers
+pipeline_tag: visual-question-answering
+datasets: [{dataset}]
+---
+# {run.name}
+
+Answers a question about a photograph with one of {config["answers"]:,} answers and a probability.
+
+    vqa ask . photo.jpg "what is on the table?"
+
+* **Model**: {", ".join(f"{slot} {name}" for slot, name in parts.items())}; {config["parameters"]:,}
+  learnt numbers. Vision weights: {config["weights_source"]}. Sentences: {config["question_source"]}.
+* **Stand-ins** for what its source used: {stand_ins}.
+* **Data**: {dataset}; the epoch was chosen on validation. Licences are those of the data.
+* **Limits**: it knows the answers of its training data alone, gives one to any question, sensible or
+  not, and has learnt what people ask of such photographs: compare it with the blind guess below.
+
+## Scores, {split}
+
+{to_markdown(scores)}
+"""
