@@ -40,9 +40,10 @@ MAY_IMPORT = {
     "execution": GROUND | {"notebook"},
     "papermill_process": set(),
     "batch": GROUND | {"notebook", "execution", "cluster"},
+    "why": LEARNING | {"answering", "report"},
     "export": LEARNING | {"answering", "api", "report"},
     "cli": {"errors", "files", "commands"},
-    "commands": LEARNING | {"cluster", "batch", "api", "answering", "export", "report"},
+    "commands": LEARNING | {"cluster", "batch", "api", "answering", "export", "report", "why"},
     "__main__": {"cli"},
     "__init__": {"api", "answering"},
 }

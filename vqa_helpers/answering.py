@@ -84,7 +84,7 @@ class Answers(Sequence):
             "answers": [answer.text for answer in self],
             "probabilities": [answer.probability for answer in self],
         }  # fmt: skip
-        images = {} if self.image is None else {0: _opened(self.image)}
+        images = {} if self.image is None else {0: opened(self.image)}
         return draw_cards(pd.DataFrame([said]), images, self.size_px)
 
     def _repr_png_(self) -> bytes:
@@ -184,17 +184,17 @@ class Answerer:
                 raise InputError("the question is empty; ask something, in quotes")
         if not questions:
             return []
-        size_px, opened = self.config["image_size_px"], {}
+        size_px, files = self.config["image_size_px"], {}
         if self.model.vision is None:
             images = ids = [None] * len(questions)
         else:  # a photograph with several questions is looked at once
             ids = [str(i) if isinstance(i, str | Path) else id(i) for i in images]
-            opened = {key: _opened(image) for key, image in zip(ids, images, strict=True)}
+            files = {key: opened(image) for key, image in zip(ids, images, strict=True)}
         numbers = {key: number for number, key in enumerate(dict.fromkeys(ids))}
         table = pd.DataFrame({"question_id": range(len(questions)), "question": questions})
         table["image_id"] = [numbers[key] for key in ids]
-        given = self.predict(table, {numbers[key]: opened[key] for key in opened}, most=most)
-        bad = {key: _why(opened[key], size_px) for key in opened if numbers[key] in self.unreadable}
+        given = self.predict(table, {numbers[key]: files[key] for key in files}, most=most)
+        bad = {key: _why(files[key], size_px) for key in files if numbers[key] in self.unreadable}
         return [
             bad.get(key) or Answers(question, image, size_px, tuple(row))
             for key, image, question, row in zip(ids, images, questions, given, strict=True)
@@ -280,7 +280,7 @@ class Answerer:
                 )
 
 
-def _opened(image: Photograph) -> Path | Image.Image:
+def opened(image: Photograph) -> Path | Image.Image:
     """A photograph as it is decoded later: a file, or an image in memory."""
     if isinstance(image, str | Path):
         return Path(image)

@@ -222,6 +222,23 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
+        "why", "what counted for an answer: places of the photograph, words", "why",
+        epilog='For example: vqa why runs/demo/GUSE_VGG/0 photo.jpg "what is on the table?"\n'
+        "             vqa why runs/demo/GUSE_VGG/0 --data demo     (over a whole split)",
+    )  # fmt: skip
+    add("run_folder", type=Path, metavar="RUN", help="a finished run")
+    add("image", nargs="?", type=Path, help="a photograph")
+    add("question", nargs="?", help="in quotes")
+    add("--out", type=Path, default=Path("why.png"), help="the picture (why.png)")
+    add("--data", metavar="NAME|DIR",
+        help="instead of one photograph: how often the answers of a split change when photographs are "
+        "exchanged, or nouns left out")  # fmt: skip
+    add("--split", default="validation", help="of --data (validation)")
+    add("--features", type=Path, default=Path("features"), metavar="DIR",
+        help="where features are kept (features)")  # fmt: skip
+    add_run(add)
+
+    add = command(
         "export", "take a run elsewhere: what it needs to answer, and its card", "export",
         epilog="For example: vqa export runs/demo/GUSE_VGG/0 mine --half\n"
         "             vqa ask mine photo.jpg \"what is on the table?\"",
@@ -229,6 +246,9 @@ def _add_answering(command) -> None:
     add("run_folder", type=Path, metavar="RUN", help="a finished run")
     add("out", type=Path, metavar="DIR", help="the new folder")
     add("--half", action="store_true", help="half floats: half the size")
+    add(
+        "--license", default="", metavar="NAME", help="of the data, for the card, such as cc-by-4.0"
+    )
     add("--onnx", action="store_true", help="an ONNX file of each side besides")
     add_run(add)
 

@@ -280,6 +280,31 @@ def ask(options: Namespace) -> int:
     return DONE
 
 
+def why(options: Namespace) -> int:
+    """`vqa why`: of one answer, or over a split."""
+    from vqa_helpers.data.folder import open_dataset
+    from vqa_helpers.report.tables import to_markdown
+    from vqa_helpers.why import changes, reasons
+
+    if options.data:
+        dataset = open_dataset(options.data)
+        if options.split not in dataset.splits:
+            raise InputError(
+                f"{dataset.folder}: has no split {options.split}; it has {', '.join(dataset.splits)}"
+            )
+        stores = options.features / dataset.image_source
+        print(to_markdown(changes(_load(options), dataset, options.split, stores)))
+        return DONE
+    if options.question is None:
+        raise InputError("name a photograph and a question, or a dataset with --data")
+    found = reasons(_load(options), options.image, options.question)
+    found.figure().savefig(options.out)
+    for word, fall in zip(found.words, found.without, strict=True):
+        print(f"{100 * fall:+6.1f}  {word}")
+    print(options.out)
+    return DONE
+
+
 def export(options: Namespace) -> int:
     """`vqa export`."""
     from vqa_helpers.export import export
@@ -287,7 +312,7 @@ def export(options: Namespace) -> int:
     print(
         export(
             options.run_folder, options.out, half=options.half, onnx=options.onnx,
-            weights=options.weights, encoder=options.sentence_encoder, own=options.pieces,
+            license=options.license,            weights=options.weights, encoder=options.sentence_encoder, own=options.pieces,
         )
     )  # fmt: skip
     return DONE

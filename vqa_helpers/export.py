@@ -28,12 +28,15 @@ from vqa_helpers.training.losses import probabilities
 CARD, IMAGE_SIDE, ANSWER_SIDE = "README.md", "image.onnx", "answer.onnx"
 
 
-def export(folder: Path, out: Path, *, half: bool = False, onnx: bool = False, **options) -> Path:
+def export(
+    folder: Path, out: Path, *, half: bool = False, onnx: bool = False, license: str = "", **options
+) -> Path:
     """Write what a finished run needs to answer, and its card, into a new folder.
 
     Args:
         half: half floats: half the size, and probabilities that differ in the third digit.
         onnx: also an ONNX file of each side (`write_onnx`).
+        license: of the data and what was learnt from them, for the card.
         options: as `api.load` takes them.
 
     Raises:
@@ -55,7 +58,7 @@ def export(folder: Path, out: Path, *, half: bool = False, onnx: bool = False, *
         for name in (VOCABULARY, METRICS, SPLIT):
             shutil.copy(run.folder / name, made / name)
         save_model(made, answerer.model.half() if half else answerer.model)
-        write_text(made / CARD, card(run))
+        write_text(made / CARD, card(run, license))
         write_json(made / CONFIG, config)
         mark_done(made)
     return out
@@ -127,7 +130,7 @@ def _write(path: Path, side: nn.Module, inputs: dict, shapes: dict, output: str)
     program.save(path, external_data=False)
 
 
-def card(run: Run) -> str:
+def card(run: Run, license: str = "") -> str:
     """A model card in Hugging Face's form: what it is, its data, its scores, its limits."""
     config = run.config
     dataset = Path(config["dataset"]).name
@@ -139,6 +142,7 @@ def card(run: Run) -> str:
 library_name: vqa-helpers
 pipeline_tag: visual-question-answering
 datasets: [{dataset}]
+license: {license or "other"}
 ---
 # {run.name}
 
@@ -149,7 +153,7 @@ Answers a question about a photograph with one of {config["answers"]:,} answers 
 * **Model**: {", ".join(f"{slot} {name}" for slot, name in parts.items())}; {config["parameters"]:,}
   learnt numbers. Vision weights: {config["weights_source"]}. Sentences: {config["question_source"]}.
 * **Stand-ins** for what its source used: {stand_ins}.
-* **Data**: {dataset}; the epoch was chosen on validation. Licences are those of the data.
+* **Data**: {dataset}, licence {license or "as of the data"}; the epoch was chosen on validation.
 * **Limits**: it knows the answers of its training data alone, gives one to any question, sensible or
   not, and has learnt what people ask of such photographs: compare it with the blind guess below.
 

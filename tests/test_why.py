@@ -1,0 +1,121 @@
+"""What counted is found in models of which it is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from vqa_helpers.answering import Answerer
+from vqa_helpers.data.folder import Dataset
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
+from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.fusion import Concatenation
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.why import PLACES, changes, looked_at, reasons
+
+SIDE = 8 * 8
+
+
+class Corner(nn.Module):
+    """Sees the red of the top left corner alone."""
+
+    out_dim = 1
+
+    def forward(self, image):
+        return image[:, :1, : SIDE // 8, : SIDE // 8].float().mean(dim=(1, 2, 3))[:, None] / 255
+
+
+class CountsDogs(nn.Module):
+    """Reads how often a question says dog."""
+
+    out_dim = 1
+
+    def encode(self, questions):
+        return torch.tensor([[float(text.lower().count("dog"))] for text in questions])
+
+    def forward(self, counts):
+        return counts
+
+
+class Both(nn.Module):
+    """The answers "yes" and "no" from both numbers."""
+
+    def forward(self, joined):
+        score = joined[:, 0] * 2 + joined[:, 1] * 3
+        return torch.stack([score, -score], dim=1)
+
+
+@pytest.fixture(scope="module")
+def answerer():
+    model = VQAModel(Corner(), CountsDogs(), Concatenation(1, 1), Both()).eval()
+    config = {"loss": "cross entropy", "image_size_px": SIDE}
+    return Answerer(model, AnswerVocabulary(("yes", "no")), WordVocabulary(()), config)
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """Red in the corner that counts, black elsewhere."""
+    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
+    pixels[: SIDE // 8, : SIDE // 8, 0] = 255
+    return Image.fromarray(pixels)
+
+
+def test_the_place_and_the_word_that_count_are_found(answerer, photograph):
+    found = reasons(answerer, photograph, "Is the dog old?")
+    assert found.answer == "yes"
+    sure = 1 / (1 + np.exp(-2 * (2 + 3)))
+    assert found.probability == pytest.approx(sure, abs=1e-6)
+    # Without the dog 2 is left of the score, with the corner in its mean colour 3 and a 64th of 2.
+    without = 1 / (1 + np.exp(-2 * 2))
+    assert found.words == ["Is", "the", "dog", "old?"]
+    assert found.without == pytest.approx([0, 0, sure - without, 0], abs=1e-6)
+    covered = 1 / (1 + np.exp(-2 * (3 + 2 * round(255 / 64) / 255)))
+    expected = np.zeros((PLACES, PLACES))
+    expected[0, 0] = sure - covered
+    assert found.places == pytest.approx(expected, abs=1e-4)
+    heat = looked_at(answerer, photograph, "Is the dog old?")
+    assert heat.shape == (SIDE, SIDE, 3) and heat.dtype == np.uint8
+    assert heat[: SIDE // 8, : SIDE // 8].mean() > 4 * heat[SIDE // 2 :, SIDE // 2 :].mean()
+    assert len(found.figure().axes) == 3
+
+
+def test_one_word_and_no_photograph_leave_nothing_to_compare(answerer, photograph):
+    assert reasons(answerer, photograph, "dogs?").words == []
+    blind = Answerer(
+        VQAModel(None, CountsDogs(), nn.Identity(), Both()), answerer.answers, answerer.words,
+        answerer.config,
+    )  # fmt: skip
+    blind.model.fusion.forward = lambda image, question: torch.cat([question * 0, question], dim=1)
+    found = reasons(blind, None, "a dog")
+    assert found.places is None and len(found.figure().axes) == 1
+    assert found.without[0] == 0 < found.without[1]
+
+
+def test_changes_are_counted_over_a_split(answerer, photograph, tmp_path):
+    pytest.importorskip("textblob", reason="the extra why is not installed")
+    black = tmp_path / "black.png"
+    Image.new("RGB", (SIDE, SIDE)).save(black)
+    photograph.save(tmp_path / "red.png")
+    answerer.model.classifier.forward = lambda joined: torch.stack(
+        [joined[:, 0] + joined[:, 1] - 1.5, 1.5 - joined[:, 0] - joined[:, 1]], dim=1
+    )  # yes for a dog and red alone
+    questions = ["Is the dog old?", "Is this?"] * 20
+    table = pd.DataFrame(
+        {"question_id": range(40), "image_id": [0, 0, 1, 1] * 10, "question": questions}
+    )
+    dataset = Dataset.__new__(Dataset)
+    dataset.splits, dataset.images = {"validation": table}, {0: tmp_path / "red.png", 1: black}
+    told = changes(answerer, dataset, "validation").set_index("changed")
+    assert told.loc["nouns"].tolist() == [
+        20,
+        50.0,
+    ]  # "Is this?" has none; half of the dogs were red
+    exchanged = told.loc["photograph"]
+    assert 10 < exchanged["questions"] < 30 and 0 < exchanged["other answer"] < 100
+
+
+def test_what_cannot_be_asked_is_one_line(answerer, tmp_path):
+    with pytest.raises(InputError, match=r"none\.png: the file is missing"):
+        reasons(answerer, tmp_path / "none.png", "Is it a dog?")

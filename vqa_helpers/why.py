@@ -1,0 +1,180 @@
+"""Why a model answered as it did: which places of the photograph and which words counted, and how much
+either counts over a whole split.
+
+Both are found by taking something away and asking again (occlusion: Zeiler and Fergus, 2014), so they
+hold for any model and say what it uses, not what it attends to.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from PIL import Image
+
+from vqa_helpers.answering import Answerer, Photograph, opened
+from vqa_helpers.data.folder import Dataset
+from vqa_helpers.errors import InputError
+from vqa_helpers.features.pixels import load_square
+from vqa_helpers.report.style import styled
+
+PLACES = 7  # a side; each overlaps its neighbours by half
+_HEAT = mpl.colormaps["inferno"]
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """What counted for the first answer to a question.
+
+    Attributes:
+        square: what the model saw, (S, S, 3) uint8; None for a model that sees nothing.
+        places: (P, P) how much less probable the answer is with that place covered by the
+            photograph's mean colour, from -1 to 1; None for a model that sees nothing.
+        words: the words of the question; empty for a model that reads nothing.
+        without: how much less probable the answer is without each word.
+    """
+
+    question: str
+    answer: str
+    probability: float
+    square: np.ndarray | None
+    places: np.ndarray | None
+    words: list[str]
+    without: list[float]
+
+    def heat(self) -> np.ndarray:
+        """The square with the places that counted lit and the others darkened, (S, S, 3) uint8."""
+        size = self.square.shape[:2]
+        share = np.clip(self.places, 0, None) / max(self.places.max(), 1e-6)
+        map_ = Image.fromarray((255 * share).astype(np.uint8)).resize(
+            size, Image.Resampling.BICUBIC
+        )
+        strength = np.asarray(map_)[..., None] / 255  # (S, S, 1)
+        lit = _HEAT(strength[..., 0])[..., :3] * 255
+        return (self.square * (0.45 + 0.25 * strength) + lit * 0.4 * strength).astype(np.uint8)
+
+    @styled
+    def figure(self) -> Figure:
+        """The photograph, the places that counted, and the words that counted."""
+        seen = self.square is not None
+        figure, axes = plt.subplots(
+            1, 2 * seen + bool(self.words), figsize=(3.4 * (2 * seen + bool(self.words)), 3.2),
+            squeeze=False,
+        )  # fmt: skip
+        panels = iter(axes[0])
+        if seen:
+            for title, picture in (
+                ("what the model saw", self.square),
+                ("what counted", self.heat()),
+            ):
+                panel = next(panels)
+                panel.imshow(picture)
+                panel.set(title=title, xticks=[], yticks=[])
+        if self.words:
+            panel = next(panels)
+            panel.barh(range(len(self.words)), [100 * fall for fall in self.without])
+            panel.set_yticks(range(len(self.words)), self.words)
+            panel.invert_yaxis()
+            panel.set(xlabel="points less probable without it", title="words")
+        figure.suptitle(f"{self.question}  {self.answer}, {100 * self.probability:.0f} %")
+        return figure
+
+
+def reasons(answerer: Answerer, image: Photograph | None, question: str) -> Reasons:
+    """What counted for the first answer to a question about a photograph.
+
+    Raises:
+        InputError: as `Answerer.answer`.
+    """
+    first = answerer.answer(image, question)[0]
+    every = len(answerer.answers)
+
+    def fall(images: list, questions: list[str]) -> np.ndarray:
+        """How much less probable the answer is now, (N,)."""
+        given = answerer.answer(images, questions, most=every)
+        chances = [{a.text: a.probability for a in each}[first.text] for each in given]
+        return first.probability - np.array(chances)
+
+    square = places = None
+    if answerer.model.vision is not None:
+        square = load_square(opened(image), answerer.config["image_size_px"])
+        covered = [_covered(square, *divmod(place, PLACES)) for place in range(PLACES**2)]
+        places = fall(covered, [question] * len(covered)).reshape(PLACES, PLACES)
+    words = re.findall(r"\S+", question) if answerer.model.language is not None else []
+    if len(words) > 1:
+        shorter = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
+        without = fall([image] * len(words), shorter).tolist()
+    else:
+        words, without = [], []
+    return Reasons(question, first.text, first.probability, square, places, words, without)
+
+
+def _covered(square: np.ndarray, row: int, column: int) -> Image.Image:
+    """The square with one of P x P places in its mean colour."""
+    edges = np.linspace(0, len(square), PLACES + 2).round().astype(int)
+    picture = square.copy()
+    area = slice(edges[row], edges[row + 2]), slice(edges[column], edges[column + 2])
+    picture[area] = square.mean(axis=(0, 1))
+    return Image.fromarray(picture)
+
+
+def looked_at(answerer: Answerer, image: Photograph, question: str) -> np.ndarray:
+    """The square that the model saw with what counted lit, (S, S, 3) uint8."""
+    return reasons(answerer, image, question).heat()
+
+
+# ---------------------------------------------------------------- over a split
+
+
+def changes(
+    answerer: Answerer, dataset: Dataset, split: str, stores: Path | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """How often the first answer changes, of the questions of a split, when something is taken away.
+
+    * photograph: each question is asked of another question's photograph.
+    * nouns: the nouns of each question are left out (textblob's tagger; questions without any are
+      left out of the count).
+
+    Returns:
+        One row each: what was changed, questions, and the share of answers that changed, in percent.
+
+    Raises:
+        InputError: when the tagger's package is missing.
+    """
+    table = dataset.splits[split].reset_index(drop=True)
+    before = answerer.predict(table, dataset.images, stores=stores, most=1)
+    rows = []
+
+    def count(what: str, other: pd.DataFrame, asked: np.ndarray) -> None:
+        after = answerer.predict(other, dataset.images, stores=stores, most=1)
+        changed = np.array([a[0].text != b[0].text for a, b in zip(before, after, strict=True)])
+        share = round(100 * changed[asked].mean(), 1) if asked.any() else np.nan
+        rows.append({"changed": what, "questions": int(asked.sum()), "other answer": share})
+
+    if answerer.model.vision is not None:
+        drawn = np.random.default_rng(seed).permutation(table["image_id"].to_numpy())
+        count("photograph", table.assign(image_id=drawn), drawn != table["image_id"].to_numpy())
+    if answerer.model.language is not None:
+        tag = _tagger()
+        masked = [_without_nouns(question, tag) for question in table["question"]]
+        count("nouns", table.assign(question=masked), (table["question"] != masked).to_numpy())
+    return pd.DataFrame(rows)
+
+
+def _tagger() -> Callable[[str], list[tuple[str, str]]]:
+    try:
+        from textblob.en.taggers import PatternTagger
+    except ImportError:
+        raise InputError("nouns are found by textblob; pip install 'vqa-helpers[why]'") from None
+    return PatternTagger().tag
+
+
+def _without_nouns(question: str, tag: Callable[[str], list[tuple[str, str]]]) -> str:
+    nouns = {word.lower() for word, kind in tag(question) if kind.startswith("NN")}
+    kept = [word for word in question.split() if word.strip("?,.!'\"").lower() not in nouns]
+    return " ".join(kept) or question
