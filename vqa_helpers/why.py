@@ -5,6 +5,7 @@ Both are found by taking something away and asking again (occlusion: Zeiler and 
 hold for any model and say what it uses, not what it attends to.
 """
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from PIL import Image
 
 from vqa_helpers.answering import Answerer, Photograph, opened
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.report.style import styled
+
+log = logging.getLogger(__name__)
 
 PLACES = 7  # a side; each overlaps its neighbours by half
 _HEAT = mpl.colormaps["inferno"]
@@ -141,10 +143,8 @@ def changes(
       left out of the count).
 
     Returns:
-        One row each: what was changed, questions, and the share of answers that changed, in percent.
-
-    Raises:
-        InputError: when the tagger's package is missing.
+        One row each: what was changed, questions, and the share of answers that changed, in percent;
+        of nouns none, and a line in the log, where the tagger's package is missing.
     """
     table = dataset.splits[split].reset_index(drop=True)
     before = answerer.predict(table, dataset.images, stores=stores, most=1)
@@ -159,19 +159,19 @@ def changes(
     if answerer.model.vision is not None:
         drawn = np.random.default_rng(seed).permutation(table["image_id"].to_numpy())
         count("photograph", table.assign(image_id=drawn), drawn != table["image_id"].to_numpy())
-    if answerer.model.language is not None:
-        tag = _tagger()
-        masked = [_without_nouns(question, tag) for question in table["question"]]
+    if answerer.model.language is not None and (tagger := _tagger()):
+        masked = [_without_nouns(question, tagger.tag) for question in table["question"]]
         count("nouns", table.assign(question=masked), (table["question"] != masked).to_numpy())
     return pd.DataFrame(rows)
 
 
-def _tagger() -> Callable[[str], list[tuple[str, str]]]:
+def _tagger():  # -> textblob.en.taggers.PatternTagger | None
     try:
         from textblob.en.taggers import PatternTagger
     except ImportError:
-        raise InputError("nouns are found by textblob; pip install 'vqa-helpers[why]'") from None
-    return PatternTagger().tag
+        log.warning("nouns are found by textblob; pip install 'vqa-helpers[why]'")
+        return None
+    return PatternTagger()
 
 
 def _without_nouns(question: str, tag: Callable[[str], list[tuple[str, str]]]) -> str:

@@ -129,5 +129,8 @@ def test_committed_with_the_outputs_of_a_clean_run(path: Path) -> None:
 
 def test_the_summaries_run_after_all_others() -> None:
     after = {path.stem: read(path)["metadata"].get("vqa", {}).get("after") for path in NOTEBOOKS}
-    summaries = ["Interesting_Samples", "Language_Priors", "Result_Analysis", "Results_Summary"]
+    summaries = [
+        "Interesting_Samples", "Language_Priors", "Result_Analysis", "Results_Summary",
+        "Why_This_Answer",
+    ]  # fmt: skip
     assert [name for name, wave in after.items() if wave == "all"] == summaries

@@ -172,11 +172,12 @@ def _embed_and_keep(questions: list[str], encoder: str, cache: Path) -> np.ndarr
 def _embed(questions: list[str], encoder: str) -> np.ndarray:
     """Vectors (N, 512) of distinct questions."""
     if encoder == MULTILINGUAL:
-        log.info("embedding %d distinct questions with %s", len(questions), _PACKAGED)
-        embed = _multilingual().encode
-        watched = track(questions, "sentences embedded", unit="questions")
+        embed, watched = _multilingual().encode, questions
+        if len(questions) > _TOLD_FROM:
+            log.info("embedding %d distinct questions with %s", len(questions), _PACKAGED)
+            watched = track(questions, "sentences embedded", unit="questions")
         # One at a time: a vector must not depend on its neighbours, not even in the last digit.
-        return np.stack([embed(q) for q in (watched if len(questions) > _TOLD_FROM else questions)])
+        return np.stack([embed(question) for question in watched])
     source = _named_folder(encoder) or _published_folder() or USE_HANDLE
     log.info("embedding %d distinct questions with %s", len(questions), source)
     try:
