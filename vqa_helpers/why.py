@@ -26,6 +26,7 @@ from vqa_helpers.report.style import styled
 log = logging.getLogger(__name__)
 
 PLACES = 7  # a side; each overlaps its neighbours by half
+_LEAST = 0.05  # a fall that lights a place fully, where no other falls further
 _HEAT = mpl.colormaps["inferno"]
 
 
@@ -52,13 +53,14 @@ class Reasons:
     def heat(self) -> np.ndarray:
         """The square with the places that counted lit and the others darkened, (S, S, 3) uint8."""
         size = self.square.shape[:2]
-        share = np.clip(self.places, 0, None) / max(self.places.max(), 1e-6)
+        share = np.clip(self.places, 0, None) / max(self.places.max(), _LEAST)
         map_ = Image.fromarray((255 * share).astype(np.uint8)).resize(
             size, Image.Resampling.BICUBIC
         )
         strength = np.asarray(map_)[..., None] / 255  # (S, S, 1)
         lit = _HEAT(strength[..., 0])[..., :3] * 255
-        return (self.square * (0.45 + 0.25 * strength) + lit * 0.4 * strength).astype(np.uint8)
+        mixed = self.square * (0.5 + 0.1 * strength) + lit * 0.4 * strength
+        return mixed.astype(np.uint8)
 
     @styled
     def figure(self) -> Figure:
@@ -70,10 +72,8 @@ class Reasons:
         )  # fmt: skip
         panels = iter(axes[0])
         if seen:
-            for title, picture in (
-                ("what the model saw", self.square),
-                ("what counted", self.heat()),
-            ):
+            most = f"what counted: {100 * max(self.places.max(), 0):.0f} points at most"
+            for title, picture in (("what the model saw", self.square), (most, self.heat())):
                 panel = next(panels)
                 panel.imshow(picture)
                 panel.set(title=title, xticks=[], yticks=[])
