@@ -264,7 +264,7 @@ def predict(options: Namespace) -> int:
             raise InputError(f"{options.images}: is no folder; name the photographs with --images")
         images = find_images(options.images, table["image_id"])
     answers = answerer.predict(table, images, stores=options.features)
-    write_results(options.out, table["question_id"], [row[0].text for row in answers])
+    write_results(options.out, table, [row[0].text for row in answers])
     print(options.out)
     missing = sorted(set(table["image_id"]) - images.keys()) if sees else []
     _name_missing(options.images, missing)

@@ -18,15 +18,8 @@ import pandas as pd
 from PIL import Image
 
 from vqa_helpers.data.catalogue import DEMO, ENTRIES, Rule
-from vqa_helpers.data.formats import (
-    SPLITS,
-    DecodeError,
-    Report,
-    decode,
-    read_bytes,
-    read_tables,
-    refuse,
-)
+from vqa_helpers.data.formats import SPLITS, Report, refuse
+from vqa_helpers.data.json_files import DecodeError, decode, read_bytes
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.errors import InputError

@@ -5,11 +5,9 @@ One question is one row. Each file is read in one pass, which tells every fault 
 of images on disk, or of what a run does with the splits.
 """
 
-import codecs
-import gzip
+import hashlib
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.daquar import daquar_files, read_daquar
+from vqa_helpers.data.json_files import DecodeError, decode_entries, read_bytes
 from vqa_helpers.data.text import answer_type_of, question_type_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_text
@@ -34,43 +32,62 @@ Report = Callable[[str, Path, str], None]
 """Takes a kind of fault, for grouping, where it is, and entry, field, what is wrong, remedy."""
 
 _OWN_NAME = re.compile(r"(?P<kind>questions|annotations)(_(?P<split>.+))?\.json(\.gz)?")
-_OFFICIAL_NAME = re.compile(
-    r"(v2_)?(OpenEnded_)?mscoco_(?P<split>.+)_(?P<kind>questions|annotations)\.json(\.gz)?"
+_OFFICIAL_NAME = re.compile(  # of VQA, its abstract scenes, and VQA-CP
+    r"((v2_)?(OpenEnded_|MultipleChoice_)?(mscoco|abstract_v002)|vqacp_v[12])_(?P<split>.+)_"
+    r"(?P<kind>questions|annotations)\.json(\.gz)?"
 )
 _SPLIT_NAMES = {split: split for split in SPLITS}
 _SPLIT_NAMES |= dict.fromkeys(("val", "valid", "dev"), "validation")
 _ANSWER_COLUMNS = ("question_type", "answer_type", "answer", "answers")
+NAMES = ("question_name", "image_name")  # ids that are texts, as they were given
 _IDS = [("entry", "i8"), ("question_id", "i8"), ("image_id", "i8")]
-_QUESTION_ROW = np.dtype([*_IDS, ("question", "O")])
+_QUESTION_ROW = np.dtype([*_IDS, ("question", "O"), *((name, "O") for name in NAMES)])
 _ANNOTATION_ROW = np.dtype([*_IDS, *((column, "O") for column in _ANSWER_COLUMNS)])
 
-Shape = TypeVar("Shape")
 Entry = TypeVar("Entry")
 Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+AnyId = Id | float | str
+Text = str | int | float  # pandas and people write the answer 2 without quotes
+_NO_IMAGE = np.iinfo(np.int64).min  # an annotation that leaves its image to the question
 
 
 class Question(msgspec.Struct, gc=False):
-    question_id: Id
-    image_id: Id
+    question_id: AnyId
+    image_id: AnyId
     question: str
 
 
 class Answer(msgspec.Struct, gc=False):
-    answer: str
+    answer: Text
 
 
 class Annotation(msgspec.Struct, gc=False):
-    question_id: Id
-    image_id: Id
-    multiple_choice_answer: str | None = None
+    question_id: AnyId
+    image_id: AnyId | None = None
+    multiple_choice_answer: Text | None = None
     question_type: str | None = None
     answer_type: str | None = None
-    answers: list[Answer] | None = None
+    answers: list[Answer | Text] | None = None
 
 
 class Result(msgspec.Struct, gc=False):
-    question_id: int
+    question_id: int | str
     answer: str
+
+
+def as_id(given: int | float | str) -> int:
+    """The number that stands for an id: itself where it is a whole number, also as 1.0 or "1"; of
+    any other text a hash, the same everywhere.
+
+    Raises:
+        ValueError: for a number that is not whole.
+    """
+    if isinstance(given, str) and not (given.isdecimal() and len(given) < 19):
+        return int.from_bytes(hashlib.blake2b(given.encode(), digest_size=8).digest()) >> 2
+    number = int(given)
+    if not isinstance(given, str) and number != given:
+        raise ValueError(f"is {given}; an id is a whole number or a text")
+    return number
 
 
 def refuse(kind: str, where: Path, line: str) -> None:
@@ -84,15 +101,15 @@ def refuse(kind: str, where: Path, line: str) -> None:
 def read_tables(folder: Path, report: Report = refuse) -> dict[str, pd.DataFrame]:
     """The splits of a folder as tables, in the order of `SPLITS`.
 
-    The one place that decides on a layout: another one than the official gets a reader of its own,
-    called from here, that returns the same tables.
-
     Returns:
         Split to table; where faults are only reported, the sound rows, perhaps none.
     """
-    if not any(map(_named, folder.iterdir())) and (files := daquar_files(folder)):
-        return {split: read_daquar(path, report) for split, path in files.items()}
     return {split: read_split(files, report) for split, files in _find(folder, report).items()}
+
+
+def is_official(folder: Path) -> bool:
+    """Whether files of a folder are named as official ones are."""
+    return any(map(_named, folder.iterdir()))
 
 
 def question_files(folder: Path) -> list[Path]:
@@ -146,23 +163,6 @@ def read_split(files: dict[str, Path], report: Report = refuse) -> pd.DataFrame:
 # ---------------------------------------------------------------- a file
 
 
-def read_bytes(path: Path) -> bytes:
-    """The contents of a JSON file, unpacked if it ends in `.gz`, without a byte order mark."""
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz" and data:
-            data = gzip.decompress(data)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        line = f"is not a complete gzip file ({error}); copy or download it again"
-        raise InputError(f"{path}: {line}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    data = data.removeprefix(codecs.BOM_UTF8)  # some editors begin a file with it
-    if not data or data.isspace():
-        raise InputError(f"{path}: is empty; copy or download it again")
-    return data
-
-
 def read_questions(path: Path, report: Report = refuse) -> pd.DataFrame:
     """Read a questions file: question_id, image_id, question.
 
@@ -176,10 +176,24 @@ def read_questions(path: Path, report: Report = refuse) -> pd.DataFrame:
             text = entry.question
             if not text or text.isspace():
                 report("empty question", path, f"questions[{number}].question is empty; write it")
-            yield number, entry.question_id, entry.image_id, once.setdefault(text, text)
+            given = entry.question_id, entry.image_id
+            if (ids := _ids(path, f"questions[{number}]", given, report)) is None:
+                continue
+            names = (one if isinstance(one, str) else None for one in given)
+            yield number, *ids, once.setdefault(text, text), *names
 
     read = _each_once(path, "questions", np.fromiter(rows(), _QUESTION_ROW), report)
-    return pd.DataFrame({column: _series(read, column) for column in read.dtype.names[1:]})
+    table = pd.DataFrame({column: _series(read, column) for column in read.dtype.names[1:]})
+    return table.drop(columns=[name for name in NAMES if table[name].isna().all()])
+
+
+def _ids(path: Path, place: str, given: tuple, report: Report) -> tuple[int, int] | None:
+    """The ids of an entry; None, and a report, where one is no id."""
+    try:
+        return tuple(_NO_IMAGE if one is None else as_id(one) for one in given)
+    except ValueError as error:
+        report("broken entry", path, f"{place}: its id {error}")
+        return None
 
 
 def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refuse) -> pd.DataFrame:
@@ -199,8 +213,13 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
 
     def rows() -> Iterator[tuple]:
         for number, entry in _entries(path, "annotations", Annotation, report):
-            given = tuple([once.setdefault(a.answer, a.answer) for a in entry.answers or ()])
+            ids = entry.question_id, entry.image_id
+            if (ids := _ids(path, f"annotations[{number}]", ids, report)) is None:
+                continue
+            texts = [str(getattr(a, "answer", a)) for a in entry.answers or ()]
+            given = tuple([once.setdefault(text, text) for text in texts])
             target = entry.multiple_choice_answer
+            target = target if target is None else str(target)
             if target is None and not given:
                 line = f"annotations[{number}] has neither multiple_choice_answer nor answers"
                 report("no answer", path, f"{line}; leave the file away if the split has none")
@@ -209,7 +228,7 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
                 target = Counter(given).most_common(1)[0][0]  # the first of the most frequent
             kind, answer_type = entry.question_type, entry.answer_type or answer_type_of(target)
             yield (
-                number, entry.question_id, entry.image_id, once.setdefault(kind, kind) or None,
+                number, *ids, once.setdefault(kind, kind) or None,
                 once.setdefault(answer_type, answer_type), once.setdefault(target, target),
                 given or (target,),
             )  # fmt: skip
@@ -227,7 +246,7 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
         line = f"question {id_} has no usable annotation; add it; {RELEASE}"
         report("question without its annotation", path, line)
     asked = questions["image_id"].to_numpy()[row]
-    same = read["image_id"] == asked
+    same = (read["image_id"] == asked) | (read["image_id"] == _NO_IMAGE)
     for (number, id_, said, *_), image in zip(read[~same], asked[~same], strict=True):
         line = f"annotations[{number}] says image {said} but its question {id_} is about image"
         report("another image", path, f"{line} {image}; {RELEASE}")
@@ -285,10 +304,15 @@ def has_official_answers(table: pd.DataFrame) -> bool:
 # ---------------------------------------------------------------- writing
 
 
-def write_results(path: Path, question_ids: Iterable[int], answers: Iterable[str]) -> None:
-    """Write the JSON that the VQA evaluation server takes: a list of question_id and answer."""
-    rows = zip(question_ids, answers, strict=True)
-    rows = [{"question_id": int(id_), "answer": str(answer)} for id_, answer in rows]
+def write_results(path: Path, table: pd.DataFrame, answers: Iterable[str]) -> None:
+    """Write the JSON that the VQA evaluation server takes: a list of question_id and answer, the ids
+    as the questions file had them."""
+    ids = table["question_id"].tolist()
+    if NAMES[0] in table:
+        named = table[NAMES[0]]
+        ids = [one if name is None else name for one, name in zip(ids, named, strict=True)]
+    rows = zip(ids, answers, strict=True)
+    rows = [{"question_id": id_, "answer": str(answer)} for id_, answer in rows]
     write_text(path, json.dumps(rows, ensure_ascii=False))
 
 
@@ -310,82 +334,3 @@ def write_split(folder: Path, split: str, table: pd.DataFrame, description: str)
                     entry["answers"] = [{"answer": a, "answer_id": i} for i, a in given]
                 file.write((",\n" if number else "\n") + json.dumps(entry, ensure_ascii=False))
             file.write("]}")
-
-
-# ---------------------------------------------------------------- JSON, by msgspec
-
-
-class DecodeError(ValueError):
-    """JSON that is not JSON, or not of the expected shape; the message names the place.
-
-    Attributes:
-        faults: everything wrong at that place, the message among it.
-    """
-
-    def __init__(self, *faults: str) -> None:
-        super().__init__(faults[0])
-        self.faults = list(faults)
-
-
-def decode(text: bytes, shape: type[Shape], place: str = "") -> Shape:
-    """Decode JSON into `shape`, a dataclass or msgspec struct; fields it does not have are ignored.
-
-    Args:
-        place: where the text comes from, for the message.
-
-    Raises:
-        DecodeError: naming the place and what was expected there.
-    """
-    try:
-        return msgspec.json.decode(text, type=shape)
-    except RecursionError:
-        raise DecodeError("JSON is malformed: nested too deeply") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        what, _, inner = str(error).partition(" - at `$")
-        if place:
-            what = re.sub(r" \(byte \d+\)$", "", what)  # counted from the beginning of this text
-        place = (place + inner.rstrip("`")).removeprefix(".")
-        raise DecodeError(f"{place}: {what}" if place else what) from None
-
-
-def decode_entries(
-    text: bytes, field: str | None, shape: type[Shape]
-) -> Iterator[Shape | DecodeError]:
-    """Decode the entries of a long list one by one: each as `shape`, or what is wrong with it.
-
-    No more than one entry is decoded at a time: millions of small objects cost little memory, and
-    the garbage collector has none of them to follow.
-
-    Args:
-        field: of the outermost object, that holds the list; None where the list is outermost.
-        shape: a msgspec struct.
-
-    Raises:
-        DecodeError: before the first entry, for text that is not JSON or holds no such list.
-    """
-    if field is None:
-        entries = decode(text, list[msgspec.Raw])
-    else:
-        outermost = msgspec.defstruct("Outermost", [(field, list[msgspec.Raw])])
-        entries = getattr(decode(text, outermost), field)
-    return _decoded(entries, field or "", shape)
-
-
-def _decoded(entries: list, field: str, shape: type[Shape]) -> Iterator[Shape | DecodeError]:
-    decoder = msgspec.json.Decoder(shape)
-    # The shape with one field alone: each of them says what is wrong with that field.
-    alone = [
-        msgspec.defstruct("Alone", [(f.name, f.type, *([] if f.required else [f.default]))])
-        for f in msgspec.structs.fields(shape)
-    ]
-    for number, entry in enumerate(entries):
-        try:
-            yield decoder.decode(entry)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            faults = {}
-            for shape in alone:
-                try:
-                    decode(entry, shape, f"{field}[{number}]")
-                except DecodeError as error:
-                    faults[str(error)] = None
-            yield DecodeError(*faults)

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.formats import DecodeError, Id, decode, question_files, read_bytes
+from vqa_helpers.data.formats import Id, question_files
+from vqa_helpers.data.json_files import DecodeError, decode, read_bytes
 from vqa_helpers.errors import InputError
 
 PAIRS = "complementary_pairs.json"  # in a folder that `build` made; the release's names end in it

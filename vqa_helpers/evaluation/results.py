@@ -3,14 +3,10 @@
 import codecs
 from pathlib import Path
 
-from vqa_helpers.data.formats import (
-    DecodeError,
-    Result,
-    decode_entries,
-    read_annotations,
-    read_bytes,
-    read_questions,
-)
+import pandas as pd
+
+from vqa_helpers.data.formats import NAMES, Result, as_id, read_annotations, read_questions
+from vqa_helpers.data.json_files import DecodeError, decode_entries, read_bytes
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import hits
 from vqa_helpers.evaluation.metrics import Normaliser, by, percent, vqa_scores
@@ -30,7 +26,7 @@ def evaluate_results(
         InputError: for a malformed file, or results that `validate_results` refuses.
     """
     table = read_annotations(annotations, read_questions(questions))
-    given = _read_valid(results, table["question_id"].tolist(), questions)
+    given = _read_valid(results, table, questions)
     answers = [given[number] for number in table["question_id"].tolist()]
     scores = vqa_scores(answers, table, normaliser)
     defined = scores is not None
@@ -52,9 +48,10 @@ def validate_results(path: Path, questions: Path) -> int:
             `answer`, exactly one for every question of the file `questions`, in plain UTF-8. One
             line names the first of the offending entries and how many more there are.
     """
-    asked = read_questions(questions)["question_id"].tolist()
-    answers = _read_valid(path, asked, questions)
-    # Two things that this package reads, and `json.load` on the server does not.
+    answers = _read_valid(path, read_questions(questions), questions)
+    # Three things that this package reads, and `json.load` on the server does not.
+    if not read_bytes(path).lstrip().startswith(b"["):
+        raise InputError(f"{path}: has an entry a line; {SHAPE}")
     if path.suffix == ".gz":
         raise InputError(f"{path}: is packed; the server takes plain JSON, unpack it")
     if path.read_bytes().startswith(codecs.BOM_UTF8):
@@ -62,18 +59,23 @@ def validate_results(path: Path, questions: Path) -> int:
     return len(answers)
 
 
-def _read_valid(path: Path, asked: list[int], questions: Path) -> dict[int, str]:
-    """The answer to each question of `asked`, which the file `questions` holds."""
+def _read_valid(path: Path, table: pd.DataFrame, questions: Path) -> dict[int, str]:
+    """The answer to each question of a table, which the file `questions` holds."""
+    asked, named = table["question_id"].tolist(), NAMES[0] in table
     given: dict[int, str] = {}
     ill_formed, repeated = [], []
     try:
         for number, entry in enumerate(decode_entries(read_bytes(path), None, Result)):
             if isinstance(entry, DecodeError):
                 ill_formed.append(f"results{entry}")
-            elif entry.question_id in given:
+                continue
+            if isinstance(entry.question_id, str) and not named:
+                ill_formed.append(f"results[{number}].question_id is a text, and those asked are not")
+                continue
+            id_ = as_id(entry.question_id)
+            if id_ in given:
                 repeated.append(f"results[{number}] repeats question_id {entry.question_id}")
-            else:
-                given[entry.question_id] = entry.answer
+            given.setdefault(id_, entry.answer)
     except DecodeError as error:  # no list at all
         raise InputError(f"{path}: {error}; {SHAPE}") from None
     ids = set(asked)

@@ -52,7 +52,7 @@ def measure_run(
         ids, probabilities = rank(model, batches[split], config["loss"])
         ranked = [[vocabulary.answers[i] for i in row] for row in ids.tolist()]
         first = [row[0] for row in ranked]
-        write_results(folder / RESULTS.format(split=split), table["question_id"], first)
+        write_results(folder / RESULTS.format(split=split), table, first)
         if split == "export":
             continue  # for the evaluation server alone
         columns = dict.fromkeys(PREDICTION_COLUMNS, [None] * len(table)) | {

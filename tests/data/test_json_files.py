@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from vqa_helpers.data.formats import DecodeError, decode, decode_entries
+from vqa_helpers.data.json_files import DecodeError, decode, decode_entries
 
 
 class Leaf(msgspec.Struct):
