@@ -66,6 +66,7 @@ from vqa_helpers.training.tensorboard import open_writer, record_epoch
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(hours=24)  # for the main process, which may compute features beforehand
+LITTLE_KNOWN = 50  # percent of the words of validation, below which hardly a question can be read
 NOT_COMPARED = ("name", "preset", "source")  # how a run is called, not what it is
 
 
@@ -268,6 +269,12 @@ def _short(value: object) -> str:
 
 def _begin(folder: Path, config: dict, data: Data, model: VQAModel) -> None:
     """Write down what is going to be trained, from what."""
+    if (known := config["word_coverage"]) is not None and known < LITTLE_KNOWN:
+        log.warning(
+            "%s: train has %.0f %% of the words that the validation questions hold, the others are "
+            "read as unknown; check that both splits are of one language",
+            data.dataset.folder, known,
+        )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
     write_json(folder / CONFIG, config)
