@@ -50,7 +50,9 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 def test_words_of_english_questions_are_the_runs_of_letters_and_digits():
     words = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W_]+?(?=n't\b)|[^\W_]+")
     files = [path for name in ("coco_vqa", "daquar") for path in SHARED.glob(f"{name}/questions_*")]
-    questions = [q["question"] for path in files for q in json.loads(path.read_bytes())["questions"]]
+    questions = [
+        q["question"] for path in files for q in json.loads(path.read_bytes())["questions"]
+    ]
     assert len(questions) > 30_000
     for question in questions:
         assert tokenize(question) == words.findall(question.lower().replace("’", "'"))

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-MOST_PIXELS = 80_000_000  # a 48 KB file can claim 400 megapixels
+from vqa_helpers.pictures import open_picture
+
 # Part of a store's identity: whatever changes the pixels of ordinary photographs must change it.
 DESCRIPTION = (
     "JPEG decoded at a fraction that leaves twice the target, EXIF orientation, RGB, centre square, "
@@ -54,10 +55,7 @@ def load_square(path: Path, size_px: int) -> np.ndarray:
         BadImage: for a file that is missing, truncated, no image, or too large to be one.
     """
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise BadImage(f"{image.width} x {image.height} pixels are too many")
-            image.draft("RGB", (2 * size_px, 2 * size_px))
+        with open_picture(path, 2 * size_px) as image:
             return _square(_upright(image), size_px)
     except FileNotFoundError:
         raise BadImage("the file is missing") from None

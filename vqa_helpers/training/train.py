@@ -26,7 +26,6 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from vqa_helpers.data.folder import Dataset, require_seed
-from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked, remove_partials, write_json
@@ -66,7 +65,6 @@ from vqa_helpers.training.tensorboard import open_writer, record_epoch
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(hours=24)  # for the main process, which may compute features beforehand
-LITTLE_KNOWN = 50  # percent of the words of validation, below which hardly a question can be read
 NOT_COMPARED = ("name", "preset", "source")  # how a run is called, not what it is
 
 
@@ -207,9 +205,6 @@ def _config(
     dataset, vision, language = data.dataset, model.vision, model.language
     words = model.words(data.words)
     pieces = [getattr(model, slot) for slot in model.choices()]
-    coverage = None
-    if words is not None:
-        coverage = round(words.coverage(tokenize_all(dataset.splits["validation"]["question"])), 2)
     recipe = PRESETS.get(preset)
     return {
         "name": name,
@@ -232,7 +227,7 @@ def _config(
         "stand_ins": [p.stand_in for p in pieces if getattr(p, "stand_in", None)],
         "answers": len(data.answers),
         "words": None if words is None else len(words),
-        "word_coverage": coverage,
+        "word_coverage": data.word_coverage(model),
         "parameters": model.parameter_count(),
     }
 
@@ -269,12 +264,6 @@ def _short(value: object) -> str:
 
 def _begin(folder: Path, config: dict, data: Data, model: VQAModel) -> None:
     """Write down what is going to be trained, from what."""
-    if (known := config["word_coverage"]) is not None and known < LITTLE_KNOWN:
-        log.warning(
-            "%s: train has %.0f %% of the words that the validation questions hold, the others are "
-            "read as unknown; check that both splits are of one language",
-            data.dataset.folder, known,
-        )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
     write_json(folder / CONFIG, config)
