@@ -13,7 +13,7 @@ from vqa_helpers.data.formats import (
 )
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import hits
-from vqa_helpers.evaluation.metrics import Normaliser, by, percent, vqa_scores
+from vqa_helpers.evaluation.metrics import Normaliser, by, normalised_hits, percent, vqa_scores
 
 SHAPE = 'a list of {"question_id": number, "answer": text} is expected'
 
@@ -24,7 +24,8 @@ def evaluate_results(
     """The official report: accuracy overall, per answer type and per question type, percent.
 
     Where a question has fewer than ten answers the VQA accuracy is not defined: those three are
-    None. `top1` is the share of answers that are the target word for word.
+    None. `top1` is the share of answers that are the target word for word, `top1_normalised` of those
+    that are after the official normalisation of both.
 
     Raises:
         InputError: for a malformed file, or results that `validate_results` refuses.
@@ -39,6 +40,7 @@ def evaluate_results(
         "per_answer_type": by(scores, table["answer_type"]) if defined else None,
         "per_question_type": by(scores, table["question_type"]) if defined else None,
         "top1": percent(hits(answers, table)),
+        "top1_normalised": percent(normalised_hits(answers, table)),
         "questions": len(table),
         "normaliser": normaliser,
     }
