@@ -1,6 +1,7 @@
 """The command: help, exit codes, one line for what went wrong, and what each command leaves."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,21 @@ def test_a_reader_that_goes_away_is_no_error():
     process.stdout.close()
     assert process.wait(timeout=60) == 0
     assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("coding", ["ascii", "latin-1"])
+def test_an_output_that_cannot_show_a_letter_gets_its_number(place, coding):
+    folder = write_dataset(place / f"größe-字-{coding}", images=4)
+    (folder / "images" / f"{1:012d}.png").write_bytes(b"")
+    environment = {**os.environ, "PYTHONIOENCODING": coding}
+    for words in (["data", "check", folder], ["data", "check", folder, "--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "vqa_helpers", *words], env=environment, capture_output=True
+        )
+        said = done.stdout.decode(coding)
+        assert (done.returncode, done.stderr) == (1, b"") and "\\u5b57" in said
+        if "--json" in words:
+            assert str(folder) in json.dumps(json.loads(said), ensure_ascii=False)
 
 
 # Training -----------------------------------------------------------------------------------------
@@ -259,8 +275,20 @@ def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path,
     broken.write_bytes(broken.read_bytes()[:60])
     (images / f"{2002:012d}.png").unlink()
     code, _, error = vqa("predict", run, *words, "--images", images)
-    assert code == 1 and str(broken) in caplog.text + error and "image 2002 has no file" in error
+    said = caplog.text + error
+    assert code == 1 and str(broken) in said and "no file for 1 of 12 images (2002)" in said
     assert len(read_json(tmp_path / "r.json")) == 36
+    (tmp_path / "r.json").unlink()
+    for path in list(images.glob("00000000200*.png"))[:3]:
+        path.write_bytes(b"")
+    answer = ["predict", run, *words, "--images"]
+    code, _, error = vqa(*answer, images)
+    assert code == 2 and error.splitlines()[-1].endswith("of 12 images cannot be read; repair them")
+    (images / f"{2011:012d}.png").unlink()
+    assert "no file for 2 of 12 images (2002, 2011)" in refused(vqa(*answer, images))
+    (tmp_path / "empty").mkdir()
+    assert "empty: has no images" in refused(vqa(*answer, tmp_path / "empty"))
+    assert not (tmp_path / "r.json").exists()
     assert "holds no finished run" in refused(vqa("predict", tmp_path, *words))
 
 

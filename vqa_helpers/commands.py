@@ -94,7 +94,7 @@ def check_data(options: Namespace) -> int:
 
     check = check_folder(options.folder, images=options.images)
     if options.json:
-        print(json.dumps(check.to_json(), indent=1, ensure_ascii=False))
+        print(json.dumps(check.to_json(), indent=1))
     else:
         print(*check.lines(), sep="\n")
     return SOME_FAILED if check.problems else DONE
@@ -130,7 +130,10 @@ def features(options: Namespace) -> int:
             device=options.device,
             map_units=map_units if far else None,
         )
-    missing = _name_missing(dataset.folder, dataset.missing_images())
+    missing = dataset.missing_images()
+    for image_id in missing:
+        what = "has no file, whose name must end in the id; its questions see none"
+        print(f"vqa: {dataset.folder}: image {image_id} {what}", file=sys.stderr)
     print(store.folder)
     return SOME_FAILED if missing or store.failed else DONE
 
@@ -254,21 +257,25 @@ def predict(options: Namespace) -> int:
     """`vqa predict`."""
     from vqa_helpers.data.folder import find_images
     from vqa_helpers.data.formats import read_questions, write_results
+    from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
 
     table = read_questions(options.questions)
     answerer = _load(options)
-    images = {}
-    sees = answerer.model.vision is not None
-    if sees:
+    images, missing, asked = {}, [], table["image_id"].unique()
+    if answerer.model.vision is not None:
         if options.images is None or not options.images.is_dir():
             raise InputError(f"{options.images}: is no folder; name the photographs with --images")
-        images = find_images(options.images, table["image_id"])
+        images = find_images(options.images, asked)
+        missing = name_missing(options.images, images, asked)
     answers = answerer.predict(table, images, stores=options.features)
+    unreadable = len(answerer.unreadable)
+    if unreadable > MOST_UNREADABLE * len(asked):
+        raise InputError(
+            f"{options.images}: {unreadable} of {len(asked)} images cannot be read; repair them"
+        )
     write_results(options.out, table, [row[0].text for row in answers])
     print(options.out)
-    missing = sorted(set(table["image_id"]) - images.keys()) if sees else []
-    _name_missing(options.images, missing)
-    return SOME_FAILED if missing or answerer.unreadable else DONE
+    return SOME_FAILED if missing or unreadable else DONE
 
 
 def ask(options: Namespace) -> int:
@@ -318,14 +325,6 @@ def export(options: Namespace) -> int:
     return DONE
 
 
-def _name_missing(folder: Path, image_ids: list[int]) -> list[int]:
-    """Name the images that have no file; returns them."""
-    for image_id in image_ids:
-        what = "has no file, whose name must end in the id; its questions see none"
-        print(f"vqa: {folder}: image {image_id} {what}", file=sys.stderr)
-    return image_ids
-
-
 # ---------------------------------------------------------------- results
 
 
@@ -340,7 +339,7 @@ def evaluate(options: Namespace) -> int:
     report = evaluate_results(
         options.questions, options.annotations, options.results, options.normaliser
     )
-    print(json.dumps(report, indent=1, ensure_ascii=False))
+    print(json.dumps(report, indent=1))
     return DONE
 
 

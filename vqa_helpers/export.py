@@ -18,7 +18,6 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.files import folder_in_one_step, sha256_of, write_json, write_text
 from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.pieces.networks import load_network
 from vqa_helpers.pieces.vision import StoredFeatures, VisionEncoder
 from vqa_helpers.report.tables import results_table, to_markdown
 from vqa_helpers.runs import CONFIG, METRICS, SPLIT, VOCABULARY, Run, mark_done
@@ -51,7 +50,8 @@ def export(
         if onnx:
             write_onnx(made, answerer)
         if frozen and vision.weights not in ("packaged", "imagenet"):
-            save_file(load_network(vision.network, vision.weights).state_dict(), made / VISION)
+            seeing = VisionEncoder(vision.network, vision.weights).network
+            save_file(seeing.state_dict(), made / VISION)
             config["weights_source"] = f"file, sha256 {sha256_of(made / VISION)}"
             vision.standardised = False  # as one with a file's weights; its statistics stay
             config["structure"] = structure_of(answerer.model)

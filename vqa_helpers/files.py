@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,8 @@ def locked(path: Path, place: Path | None = None, refusal: str | None = None) ->
     Raises:
         InputError: `refusal`, when another process holds the lock.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
     writable = os.access(path.parent, os.W_OK)
     with path.open("w") if writable else open(os.devnull) as file:
         try:

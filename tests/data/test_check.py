@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from vqa_helpers.data.check import MOST_LINES, check_folder
-from vqa_helpers.data.folder import MANIFEST, MOST_PIXELS, read_folder
-from vqa_helpers.features import pixels
+from vqa_helpers.data.folder import MANIFEST, read_folder
 
 
 def lines(folder, kind=None, **options):
@@ -154,9 +153,8 @@ def test_splits_that_no_run_can_use(folder):
 
 
 def test_images_missing_damaged_doubled_and_too_large(folder, monkeypatch):
-    assert MOST_PIXELS == pixels.MOST_PIXELS
     with monkeypatch.context() as patched:
-        patched.setattr("vqa_helpers.data.folder.MOST_PIXELS", 32 * 32 - 1)
+        patched.setattr("vqa_helpers.pictures.MOST_PIXELS", 32 * 32 - 1)
         assert len(lines(folder, "image that cannot be opened")) == 15
     images = folder / "images"
     (images / "000000000002.png").unlink()

@@ -1,7 +1,10 @@
 """Words of questions, and what a model knows: words and answers of the train split."""
 
+import json
 import random
+import re
 import string
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,12 +30,32 @@ TRAIN = [["is", "the", "cat", "in"], ["is", "the", "dog", "in"], ["the", "end"]]
         ("left-hand side/top_shelf", "left hand side top shelf"),
         ("Is it 10:30 or 2,000?", "is it 10 30 or 2 000"), ("  \t two\nlines ", "two lines"),
         ("Où est le café?", "où est le café"), ("??? ...", ""), ("", ""),
+        ("Is H₂O within 5m²? It's", "is h₂o within 5m² it 's"),
+        ("cafe\u0301 \u0301 ❤\ufe0f", "café"),  # a mark of its own, marks of no letter
+        ("यह कौन सी चीज़ है?", "यह कौन सी चीज़ है"), ("ये क्या हैं", "ये क्या हैं"),
+        ("می\u200cخواهم؟", "می\u200cخواهم"), ("এটি কী?", "এটি কী"), ("무슨 색이에요?", "무슨 색이에요"),
+        ("这是什么?", "这 是 什 么"), ("猫はカメラ2台", "猫 は カメラ 2 台"), ("นี่คือสี", "นี่ คื อ สี"),
     ],
 )  # fmt: skip
 def test_tokens(question, words):
     assert tokenize(question) == words.split()
     first, again = tokenize_all([question, question])
     assert first is again and list(first) == words.split()
+
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the photographs' questions are not here")
+def test_words_of_english_questions_are_the_runs_of_letters_and_digits():
+    words = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W_]+?(?=n't\b)|[^\W_]+")
+    files = [path for name in ("coco_vqa", "daquar") for path in SHARED.glob(f"{name}/questions_*")]
+    questions = [
+        q["question"] for path in files for q in json.loads(path.read_bytes())["questions"]
+    ]
+    assert len(questions) > 30_000
+    for question in questions:
+        assert tokenize(question) == words.findall(question.lower().replace("’", "'"))
 
 
 def test_an_apostrophe_changes_no_other_word():
@@ -69,6 +92,17 @@ def test_tokens_are_padded_right_and_unknown_words_are_one():
     assert tokens.dtype == np.int32 and lengths.dtype == np.int64
     tokens, lengths = WordVocabulary.build(TRAIN).encode([])
     assert tokens.shape == (0, 1) and lengths.shape == (0,)
+
+
+def test_long_questions_are_cut_and_counted(caplog):
+    long, words = ["cat", *["the"] * 7_999], WordVocabulary.build(TRAIN)
+    for as_sorted_set, expected in ((False, [5, *[2] * 127]), (True, [2, 5])):
+        caplog.clear()
+        tokens, lengths = words.encode([["dog"], long, long[:128]], as_sorted_set)
+        assert tokens[1:].tolist() == [expected] * 2 and lengths.tolist()[1:] == [len(expected)] * 2
+        assert caplog.messages == ["1 of 3 questions are cut to their first 128 words"]
+    words.encode([long[:128]])
+    assert len(caplog.messages) == 1
 
 
 def test_sorted_set_loses_order_and_repetition():

@@ -1,6 +1,7 @@
 """The blind guesses that are kept for all runs on a dataset."""
 
 import json
+import os
 
 from tests.builders import write_dataset
 from vqa_helpers.data.folder import read_folder
@@ -20,6 +21,20 @@ def test_they_are_what_the_guessers_say_and_are_kept(tmp_path):
     before = [path.stat().st_mtime_ns for path in files]
     assert blind_guesses(dataset, ["validation", "test"], tmp_path / "kept") == given
     assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_a_folder_that_cannot_be_written_to_is_read(tmp_path, monkeypatch):
+    dataset = read_folder(write_dataset(tmp_path / "d"))
+    given = blind_guesses(dataset, ["test"], tmp_path / "kept")
+    (tmp_path / "kept" / ".a.1.partial").touch()
+    (tmp_path / "kept" / ".lock").unlink()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    before = sorted((tmp_path / "kept").iterdir())
+    assert blind_guesses(dataset, ["test"], tmp_path / "kept") == given
+    assert (
+        blind_guesses(dataset, ["test", "validation"], tmp_path / "kept")["test"] == given["test"]
+    )
+    assert sorted((tmp_path / "kept").iterdir()) == before
 
 
 def test_damaged_and_foreign_ones_are_made_anew(tmp_path):

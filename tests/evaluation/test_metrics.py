@@ -12,6 +12,7 @@ from vqa_helpers.evaluation.metrics import (
     Annotators,
     by,
     measure,
+    normalised_hits,
     pair_accuracy,
     percent,
     score,
@@ -171,6 +172,16 @@ def test_measure_where_vqa_accuracy_is_not_defined():
     assert scores["vqa"] is scores["per_answer_type"]["other"]["vqa"] is None
     assert scores["ceiling"] == {"top1": 50.0, "vqa": None}
     assert scores["top1"]["value"] == scores["top5"]["value"] == 100.0
+
+
+def test_exact_and_normalised_top1_differ_in_spelling_alone():
+    short = ROWS.assign(answers=pd.Series([("yes",)] * 4, dtype=object))
+    said = ["Yes.", "no", "the red", "two"]
+    assert score(short, [[text] for text in said], AnswerVocabulary(("no",)))["top1"].tolist() == [
+        0, 1, 0, 0
+    ]  # fmt: skip
+    assert normalised_hits(said, short).tolist() == [1, 1, 1, 1]
+    assert normalised_hits(["no", "yes", "reds", "3"], short).tolist() == [0, 0, 0, 0]
 
 
 def test_official_accuracy_where_some_questions_have_ten_answers():

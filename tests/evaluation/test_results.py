@@ -42,6 +42,7 @@ def test_the_report(files):
         "per_answer_type": {"number": 100.0, "yes/no": 80.0},
         "per_question_type": {"how many": 100.0, "is it": 80.0},
         "top1": 33.33,
+        "top1_normalised": 66.67,
         "questions": 3,
         "normaliser": "2021",
     }
@@ -63,7 +64,10 @@ def test_fewer_than_ten_answers_have_no_vqa_accuracy(files):
     write_results(files[2], [5, 6, 7], ["Yes.", "no", "3"])
     report = evaluate_results(*files)
     assert report["overall"] is report["per_answer_type"] is report["per_question_type"] is None
-    assert report["top1"] == 33.33
+    assert (report["top1"], report["top1_normalised"]) == (33.33, 66.67)
+    write_results(files[2], [5, 6, 7], [" the YES!", "No", "two"])
+    report = evaluate_results(*files)
+    assert (report["top1"], report["top1_normalised"]) == (0.0, 100.0)
 
 
 def refusal(files, content) -> str:

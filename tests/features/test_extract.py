@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,21 +113,25 @@ def test_the_manifest_says_what_the_store_is(tmp_path, images, monkeypatch):
 
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_complete_store_is_opened_without_a_network(tmp_path, images, monkeypatch, read_only):
-    before = content(fill(tmp_path, images).folder)
-
-    def no_lock(path):
-        raise OSError(errno.EROFS, "Read-only file system", str(path))
-
+    folder = fill(tmp_path, images).folder
     monkeypatch.setattr(extract.vision, "VisionEncoder", None)
     if read_only:
-        monkeypatch.setattr(extract, "locked", no_lock)
-    store = fill(tmp_path, images)
-    assert content(store.folder) == before
+        (folder / ".lock").unlink()
+
+        def refuse(path, **_):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        for write in ("touch", "mkdir"):
+            monkeypatch.setattr(Path, write, refuse)
+    before = content(folder)
+    assert fill(tmp_path, images).folder == folder and content(folder) == before
     assert fill(tmp_path, {20: images[20]}).read(np.array([20]))[1].all()
     if read_only:  # and one that lacks a row is refused before anything is computed
         images[110] = images[10]
-        with pytest.raises(OSError, match="Read-only file system"):
-            fill(tmp_path, images)
+        for stores in (tmp_path, tmp_path / "absent"):
+            with pytest.raises(OSError, match="Read-only file system"):
+                fill(stores, images)
 
 
 def test_new_images_are_added_and_old_ones_kept(tmp_path, images, monkeypatch, counted):

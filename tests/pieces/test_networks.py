@@ -1,5 +1,6 @@
 """Networks of two libraries and their weights: files, packages, the cache, the network, and refusals."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -30,16 +31,39 @@ def other_state():
 # Weights ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["pth", "safetensors", "nested.pt"])
+def begun(state, beginning):
+    return {f"{beginning}{key}": value for key, value in state.items()}
+
+
+KINDS = {
+    "w.pth": lambda state: state,
+    "w.safetensors": lambda state: state,
+    "module.safetensors": lambda state: begun(state, "module."),
+    "parallel.pth.tar": lambda state: {"epoch": 3, "state_dict": begun(state, "module.")},
+    "args.pth": lambda state: {"args": argparse.Namespace(lr=0.1), "model": state},
+    "lightning.ckpt": lambda state: {
+        "state_dict": {"loss.weight": torch.ones(2), **begun(state, "model.backbone.")},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(2)}}}],
+    },
+    "distilled.pth": lambda state: {
+        "student": begun(state, "_orig_mod."),
+        "teacher": begun({key: torch.zeros_like(value) for key, value in state.items()}, ""),
+    },
+    "no_head.pth": lambda state: {k: v for k, v in state.items() if not k.startswith("fc.")},
+    "other_head.pth": lambda state: {
+        **state, "fc.weight": torch.ones(3, 512), "fc.bias": torch.ones(3), "fc2.bias": torch.ones(1)
+    },
+    "old.pth": lambda state: {k: v for k, v in state.items() if "num_batches" not in k},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_weights_of_a_file(tmp_path, other_state, kind):
-    path = tmp_path / f"w.{kind}"
-    if kind == "safetensors":
-        save_file(other_state, path)
-    else:
-        torch.save({"state_dict": other_state} if "nested" in kind else other_state, path)
+    path, content = tmp_path / kind, KINDS[kind](other_state)
+    save_file(content, path) if kind.endswith("safetensors") else torch.save(content, path)
     loaded = VisionEncoder("resnet18", str(path))
     for name, value in other_state.items():
-        if not name.startswith("fc."):
+        if not name.startswith("fc.") and "num_batches" not in name:
             assert torch.equal(loaded.network.state_dict()[name], value)
     before = weights_sha256(loaded)
     loaded.network.bn1.bias.data[1] += 2.0**-149  # the hash sees one bit
@@ -71,19 +95,27 @@ def test_weights_files_that_cannot_be_used(tmp_path, other_state):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert "is not a readable state dict" in refusal(path)
-    for content in ([1, 2], {1: torch.zeros(1)}):
+    for content in ([1, 2], {1: 2}, {"state_dict": 5}):
         torch.save(content, path)
         assert "holds no state dict" in refusal(path)
     torch.save(nn.Linear(2, 2), path)  # a whole module: loading it would run code
-    assert "is not a readable state dict" in refusal(path)
-    for state in (
-        {"state_dict": 5}, {f"module.{k}": v for k, v in other_state.items()},
-        {k: v for k, v in other_state.items() if k != "layer1.0.conv1.weight"},
-        {**other_state, "extra.weight": torch.zeros(1)}, {**other_state, "conv1.weight": 5},
-        {**other_state, "conv1.weight": torch.zeros(64, 3, 3, 3)},
+    says = (
+        "is not a readable state dict (it holds more than tensors: torch.nn.modules.linear.Linear)"
+    )
+    assert says in refusal(path)
+    lacks = f"{path}: does not fit resnet18 (lacks "
+    for state, says in (
+        ({"state_dict": {"conv1.weight": 5, "bias": torch.zeros(1)}}, "100 of 100"),
+        ({k: v for k, v in other_state.items() if "layer1.0.conv" not in k},
+         "2 of 100 tensors, or has them in another shape: layer1.0.conv1.weight, layer1.0.conv2.weight)"),
+        ({**other_state, "bn1.bias": 5}, "1 of 100"),
+        ({**other_state, "conv1.weight": torch.zeros(64, 3, 3, 3)}, "1 of 100"),
+        (torchvision.models.resnet50().state_dict(), "23 of 100"),
     ):  # fmt: skip
         torch.save(state, path)
-        assert f"{path}: does not fit resnet18" in refusal(path)
+        assert refusal(path).startswith(lacks + says) and len(refusal(path)) < len(str(path)) + 250
+    torch.save(torchvision.models.resnet34().state_dict(), path)  # holds all that 18 needs
+    assert "is of a deeper network: layer1.2.conv1.weight" in refusal(path)
 
 
 def test_imagenet_weights_that_cannot_be_had_are_one_line(tmp_path, monkeypatch):

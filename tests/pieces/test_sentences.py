@@ -1,5 +1,6 @@
 """Frozen sentence vectors: the packaged encoder, what is kept, a real SavedModel in its process."""
 
+import errno
 import importlib.util
 import logging
 import shutil
@@ -120,6 +121,21 @@ def test_a_cache_that_cannot_be_written_only_warns(tmp_path, asked, caplog):
     model = str(saved_model(tmp_path / "model"))
     vectors = sentences.embed_sentences(QUESTIONS, model, cache=tmp_path / "file")
     assert vectors.any(axis=1).all() and "not kept" in caplog.text
+
+
+def test_a_damaged_file_on_a_read_only_disk_only_warns(tmp_path, asked, caplog, monkeypatch):
+    model = str(saved_model(tmp_path / "model"))
+    first = sentences.embed_sentences(QUESTIONS, model, cache=tmp_path / "cache")
+    (victim,) = (tmp_path / "cache").rglob("*.safetensors")
+    victim.write_bytes(b"")
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(sentences, "write_bytes", refuse)
+    again = sentences.embed_sentences(QUESTIONS, model, cache=tmp_path / "cache")
+    assert np.array_equal(again, first) and "cannot be used" in caplog.text
 
 
 # ---------------------------------------------------------------- where the model is

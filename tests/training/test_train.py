@@ -71,6 +71,36 @@ def test_a_run_folder_is_complete_and_its_files_agree(trained):
         assert (against["verdict"] == "better") == (gain["low"] > 0)
 
 
+def ask_as(folder: Path, split: str, questions: list[str]) -> None:
+    """Let the questions of a split be asked in other words, in turn."""
+    content = read_json(folder / f"questions_{split}.json")
+    for number, entry in enumerate(content["questions"]):
+        entry["question"] = questions[number % len(questions)]
+    write_json(folder / f"questions_{split}.json", content)
+
+
+def test_questions_told_apart_by_vowel_signs_alone_are_learnt(train, tmp_path):
+    folder = write_dataset(tmp_path / "d", images=24)
+    for split in ("train", "val", "test"):
+        ask_as(folder, split, ["यह कि है", "यह को है", "यह कु है"])
+        content = read_json(folder / f"annotations_{split}.json")
+        for number, entry in enumerate(content["annotations"]):
+            entry["multiple_choice_answer"] = "abc"[number % 3]
+        write_json(folder / f"annotations_{split}.json", content)
+    recipe = quick("Question_Only", learning_rate=0.02)
+    assert train(recipe, tmp_path / "run", folder, epochs=8).metrics["test"]["top1"]["value"] == 100
+
+
+@pytest.mark.parametrize(("words", "warned"), [("is quelle couleur", 1), ("is the couleur", 0)])
+def test_validation_in_words_that_train_does_not_have_is_said_once(
+    train, tmp_path, caplog, words, warned
+):
+    ask_as(write_dataset(tmp_path / "d", images=4), "val", [words])
+    train("Question_Only", tmp_path / "run", tmp_path / "d")
+    said = [message for message in caplog.messages if "read as unknown" in message]
+    assert len(said) == warned and all("train has 33 % of the words" in line for line in said)
+
+
 def test_the_config_tells_what_was_decided(trained, opened):
     config = Run(trained("GloVe_ResNet")).config
     assert (config["name"], config["preset"], config["dataset"]) == (

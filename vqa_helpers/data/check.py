@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.folder import Manifest, find_images, read_manifest, why_unreadable
+from vqa_helpers.data.folder import Manifest, find_images, read_manifest
 from vqa_helpers.data.formats import OFFICIAL_ANSWERS, read_tables
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.errors import InputError
+from vqa_helpers.pictures import why_unreadable
 from vqa_helpers.progress import track
 
 MOST_LINES = 20  # of one kind of problem, that people are shown

@@ -9,13 +9,12 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from vqa_helpers.data.catalogue import DEMO, ENTRIES, Rule
 from vqa_helpers.data.formats import SPLITS, Report, refuse
@@ -24,14 +23,13 @@ from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked
+from vqa_helpers.pictures import SUFFIXES
 
 log = logging.getLogger(__name__)
 
 DATA = Path("data")  # where named datasets lie
 MOST_SEED = 2**32 - 1  # that scikit-learn takes
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MANIFEST = "dataset.json"  # written by `build`: the dataset's name and where its images lie
-MOST_PIXELS = 80_000_000  # of an image, as `features.pixels` has it
 _TRAILING_ID = re.compile(r"(\d+)$")
 
 
@@ -249,20 +247,3 @@ def find_images(folder: Path, wanted: Iterable[int], report: Report = refuse) ->
                 line = f"image {image_id} could be {both}; give every image an id of its own"
                 report("two files of one image", folder, line)
     return found
-
-
-def why_unreadable(path: Path, formats: Sequence[str] | None = None) -> str | None:
-    """Decode an image file; why it cannot be used, or None.
-
-    Args:
-        formats: those that are taken, as Pillow names them; by default all.
-    """
-    try:
-        with Image.open(path, formats=formats) as image:
-            if image.width * image.height > MOST_PIXELS:
-                return f"{image.width} x {image.height} pixels are too many"
-            image.draft("RGB", (32, 32))  # a JPEG at an eighth: all of the data, less of the work
-            image.load()
-            return None
-    except Exception as error:  # damaged files raise almost anything in Pillow
-        return str(error).replace(f" {str(path)!r}", "") or type(error).__name__

@@ -3,23 +3,37 @@
 Turns questions into ids and answers into targets; knows nothing of files or tensors on devices.
 """
 
-import re
+import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 
 import numpy as np
+import regex
+
+log = logging.getLogger(__name__)
 
 PAD, UNKNOWN = 0, 1
 _RESERVED = ("<pad>", "<unknown>")
 OUTSIDE = -1  # the target of an answer outside the vocabulary
 
 STUDY_ANSWERS = 1_000
+MOST_WORDS = 128  # of a question that is read: VQA's longest has 26, and all are as wide as one
 
 # Clitics stand apart, as in the corpora that GloVe was trained on: "isn't" is "is" + "n't",
-# "what's" is "what" + "'s".
-_WORD = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W_]+?(?=n't\b)|[^\W_]+")
+# "what's" is "what" + "'s". Other words end where Unicode has its borders (annex 29): marks such as
+# Hindi's vowel signs belong to their letter, and of scripts without spaces, as Chinese and Thai, each
+# character is a word. What is raised or lowered stays: "H₂O".
+_WORD = regex.compile(
+    r"""
+    n't(?!\w) | '(?:s|re|ve|ll|d|m)(?!\w)
+    | (?w: (?: [\p{L}\p{N}] [\p{M}\p{No}\u200c\u200d]* )+?
+           (?= n't(?!\w) | (?<!\p{No})\b | (?![\p{L}\p{N}]) ) )
+    """,
+    regex.VERBOSE,
+)
 _MARKS_AS_SPACES = "".join(c if c.isalnum() else " " for c in map(chr, range(128)))
 
 
@@ -28,7 +42,7 @@ def tokenize(question: str) -> list[str]:
     text = question.lower().replace("’", "'")
     if text.isascii() and "'" not in text:  # as most are: the same words without the expression
         return text.translate(_MARKS_AS_SPACES).split()
-    return _WORD.findall(text)
+    return _WORD.findall(unicodedata.normalize("NFC", text))
 
 
 def tokenize_all(questions: Iterable[str]) -> list[tuple[str, ...]]:
@@ -84,11 +98,19 @@ class WordVocabulary:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Token ids (N, T) int32 padded right with 0, and lengths (N,) int64, at least 1.
 
+        Longer questions are cut to their first 128 words, and the log says how many.
+
         Args:
             as_sorted_set: each question as the sorted set of its word ids, as two of the study's
                 notebooks have it; word order is lost.
         """
         known = self.ids.get
+        if long := sum(len(words) > MOST_WORDS for words in questions):
+            log.warning(
+                "%d of %d questions are cut to their first %d words",
+                long, len(questions), MOST_WORDS,
+            )  # fmt: skip
+            questions = [words[:MOST_WORDS] for words in questions]
         if as_sorted_set:
             questions = [sorted({known(word, UNKNOWN) for word in words}) for words in questions]
             ids = chain.from_iterable(questions)

@@ -109,6 +109,13 @@ def vqa_scores(
     return Annotators(table["answers"], normaliser).score(predictions)
 
 
+def normalised_hits(predictions: Sequence[str], table: pd.DataFrame) -> np.ndarray:
+    """(N,) 1 where the answer is the target after the official normalisation of both, else 0:
+    "Black." is "black" and "two" is "2"."""
+    pairs = zip(map(normalised, predictions), map(normalised, table["answer"]), strict=True)
+    return np.array([float(answer == truth) for answer, truth in pairs])
+
+
 def score(
     table: pd.DataFrame, ranked: Sequence[Sequence[str]], vocabulary: AnswerVocabulary
 ) -> dict[str, np.ndarray | None]:

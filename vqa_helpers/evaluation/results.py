@@ -9,7 +9,7 @@ from vqa_helpers.data.formats import NAMES, Result, as_id, read_annotations, rea
 from vqa_helpers.data.json_files import DecodeError, decode_entries, read_bytes
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import hits
-from vqa_helpers.evaluation.metrics import Normaliser, by, percent, vqa_scores
+from vqa_helpers.evaluation.metrics import Normaliser, by, normalised_hits, percent, vqa_scores
 
 SHAPE = 'a list of {"question_id": number, "answer": text} is expected'
 
@@ -20,7 +20,8 @@ def evaluate_results(
     """The official report: accuracy overall, per answer type and per question type, percent.
 
     Where a question has fewer than ten answers the VQA accuracy is not defined: those three are
-    None. `top1` is the share of answers that are the target word for word.
+    None. `top1` is the share of answers that are the target word for word, `top1_normalised` of those
+    that are after the official normalisation of both.
 
     Raises:
         InputError: for a malformed file, or results that `validate_results` refuses.
@@ -35,6 +36,7 @@ def evaluate_results(
         "per_answer_type": by(scores, table["answer_type"]) if defined else None,
         "per_question_type": by(scores, table["question_type"]) if defined else None,
         "top1": percent(hits(answers, table)),
+        "top1_normalised": percent(normalised_hits(answers, table)),
         "questions": len(table),
         "normaliser": normaliser,
     }
@@ -70,7 +72,9 @@ def _read_valid(path: Path, table: pd.DataFrame, questions: Path) -> dict[int, s
                 ill_formed.append(f"results{entry}")
                 continue
             if isinstance(entry.question_id, str) and not named:
-                ill_formed.append(f"results[{number}].question_id is a text, and those asked are not")
+                ill_formed.append(
+                    f"results[{number}].question_id is a text, and those asked are not"
+                )
                 continue
             id_ = as_id(entry.question_id)
             if id_ in given:

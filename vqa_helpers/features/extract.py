@@ -11,7 +11,6 @@ import logging
 import socket
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, islice
@@ -178,7 +177,7 @@ def fill_store(
     """Compute the features that `<stores>/<encoder>-<weights>-<size>[-grid]` lacks, and open it.
 
     Finished shards are kept; those that are damaged, or whose image files have changed, are
-    computed again. A complete store is only read. A second process that fills the same store waits
+    computed again. A complete store is only read, and may lie on a read-only disk. A second process that fills the same store waits
     for the first.
 
     Args:
@@ -208,17 +207,12 @@ def fill_store(
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
     name = f"{encoder}-{networks.weights_label(weights)}-{size_px}"
     folder = stores / (f"{name}-grid" if grid else name)
-    read_only = None
-    with ExitStack() as held:
-        try:
-            held.enter_context(locked(folder / ".lock"))
-        except OSError as error:  # of a read-only mount, where a complete store can be used
-            read_only = error
+    with locked(folder / ".lock"):
         kept = _usable(folder, identity, images)
         lacking = sorted(images.keys() - kept.image_ids - kept.failed.keys())
         if lacking or not kept.listed(folder):
-            if read_only:
-                raise read_only
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".lock").touch()  # a read-only disk shows before anything is computed
             remove_partials(folder)
             units = _cut(lacking, images, kept.entries)
             label = f"features {encoder}"

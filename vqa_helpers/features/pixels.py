@@ -11,13 +11,13 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-MOST_PIXELS = 80_000_000  # a 48 KB file can claim 400 megapixels
+from vqa_helpers.pictures import open_picture
+
 # Part of a store's identity: whatever changes the pixels of ordinary photographs must change it.
 DESCRIPTION = (
     "JPEG decoded at a fraction that leaves twice the target, EXIF orientation, RGB, centre square, "
@@ -55,12 +55,10 @@ def load_square(image: Path | Image.Image, size_px: int) -> np.ndarray:
         BadImage: for a file that is missing, truncated, no image, or too large to be one.
     """
     try:
-        opened = nullcontext(image) if isinstance(image, Image.Image) else Image.open(image)
-        with opened as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise BadImage(f"{image.width} x {image.height} pixels are too many")
-            image.draft("RGB", (2 * size_px, 2 * size_px))
+        if isinstance(image, Image.Image):
             return _square(_upright(image), size_px)
+        with open_picture(image, 2 * size_px) as opened:
+            return _square(_upright(opened), size_px)
     except FileNotFoundError:
         raise BadImage("the file is missing") from None
     except UnidentifiedImageError:

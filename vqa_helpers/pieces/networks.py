@@ -3,7 +3,9 @@ their weights come from (docs/weights.md).
 """
 
 import logging
-from collections.abc import Callable
+import re
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.serialization import safe_globals
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import sha256_of
@@ -49,6 +52,7 @@ TITLES = {
     "efficientnet_lite0": "EfficientNet-Lite0", "efficientnet_lite2": "EfficientNet-Lite2",
 }  # fmt: skip
 
+_SAVE = "save one with torch.save(net.state_dict(), FILE)"
 _HUB = "https://huggingface.co"  # where timm has its weights
 _TORCH = "https://download.pytorch.org"  # where torchvision has its
 
@@ -82,6 +86,7 @@ _LITE = {
     "efficientnet_lite0": Facts(1280, 1280, 224, "timm/tf_efficientnet_lite0.in1k"),
     "efficientnet_lite2": Facts(1280, 1280, 260, "timm/tf_efficientnet_lite2.in1k"),
 }
+KINDS = ("imagenet", "packaged", "random")  # of weights; any other is a file
 NETWORKS = (*STUDY, *PACKAGED)  # those named in help; timm's are found by name
 
 
@@ -217,7 +222,7 @@ def find_weights(network: str, weights: str) -> str:
 
 def weights_label(weights: str) -> str:
     """How a store's folder names its weights: their kind, or a file's name and hash."""
-    if weights in ("imagenet", "packaged", "random"):
+    if weights in KINDS:
         return weights
     return f"{Path(weights).stem}-{sha256_of(Path(weights))[:8]}"
 
@@ -268,31 +273,50 @@ def _build(name: str) -> nn.Module:
 
 
 def load_network(name: str, weights: str) -> nn.Module:
-    """A whole network, its classifier on it."""
+    """A whole network, its classifier on it; a file's weights come when it has been cut, by
+    `load_weights`."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # `torch.manual_seed` would seed the GPUs too
         network = _build(name)
-    if weights == "random":
-        return network
     if weights == "imagenet":
-        state = _imagenet(name)
+        network.load_state_dict(_imagenet(name))
     elif weights == "packaged":
         part = _package_of(name)
-        state = _read_state(part.folder() / part.files[0][0])
+        state = _read_tensors(part.folder() / part.files[0][0])
         # Both name their tensors in the order of the computation, in words of their own.
-        state = dict(zip(network.state_dict(), state.values(), strict=True))
-    else:
-        weights_source(name, weights)  # refuses a file that is not there
-        state = _read_state(Path(weights))
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        what = " ".join(str(error).split()[:30])
+        network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
+    return network
+
+
+def load_weights(network: nn.Module, name: str, path: Path) -> None:
+    """Give a network that has been cut the weights of a file.
+
+    The file may hold a classifier of any kind or none, and more beside the network. The names of
+    its tensors may have a beginning of their own, as training scripts leave them ("module.",
+    "model.backbone."); of several networks in a file the first that is whole is taken.
+
+    Raises:
+        InputError: for a file that is not there, cannot be read or does not fit.
+    """
+    weights_source(name, str(path))  # refuses a file that is not there
+    found, own = _read_tensors(path), network.state_dict()
+    needed = [key for key in own if not key.endswith("num_batches_tracked")]
+    starts = [k.removesuffix(needed[0]) for k in found if f".{k}".endswith(f".{needed[0]}")] or [""]
+    start = max(starts, key=lambda start: sum(start + key in found for key in needed))
+    state = {key.removeprefix(start): found[key] for key in found if key.startswith(start)}
+    lacking = [key for key in needed if key not in state or state[key].shape != own[key].shape]
+    # A deeper network of the same widths holds all that a smaller one needs.
+    parts = {key.split(".")[0] for key in needed} - {"fc", "head", "classifier"}
+    deeper = [key for key in state if key not in own and key.split(".")[0] in parts]
+    if odd := lacking or deeper:
+        named = ", ".join(odd[:3]) + (", …" if len(odd) > 3 else "")
+        what = f"lacks {len(odd)} of {len(needed)} tensors, or has them in another shape"
         whose = "torchvision" if name in STUDY else "timm"
         raise InputError(
-            f"{weights}: does not fit {name} ({what} …); give a {whose} {name} state dict"
-        ) from None
-    return network
+            f"{path}: does not fit {name} ({what if lacking else 'is of a deeper network'}: {named}); "
+            f"give a {whose} {name} state dict"
+        )
+    network.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:
@@ -343,17 +367,28 @@ def _is_cached(name: str) -> bool:
     return any(isinstance(try_to_load_from_cache(facts_of(name).published, n), str) for n in names)
 
 
-def _read_state(path: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a file, by its name; where they are nested, with dots between."""
+
+    def flat(content: dict, start: str = "") -> Iterator[tuple[str, Tensor]]:
+        for key, value in content.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{start}{key}.")
+            elif isinstance(value, Tensor):
+                yield f"{start}{key}", value
+
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with safe_globals([Namespace]):  # the options of a training script
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = dict(flat(content)) if isinstance(content, dict) else {}
     except Exception as error:  # each format has its own errors; all mean the same to the user
-        raise InputError(f"{path}: is not a readable state dict ({error})".split("\n")[0]) from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-        raise InputError(f"{path}: holds no state dict; save one with torch.save(net.state_dict())")
-    return state
+        objects = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        why = f"it holds more than tensors: {objects[1]}" if objects else str(error).split("\n")[0]
+        raise InputError(f"{path}: is not a readable state dict ({why}); {_SAVE}") from None
+    if not tensors:
+        raise InputError(f"{path}: holds no state dict; {_SAVE}")
+    return tensors

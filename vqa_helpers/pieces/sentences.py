@@ -11,6 +11,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -214,7 +215,8 @@ def _read_part(path: Path) -> dict[bytes, np.ndarray]:
         return dict(zip(keys, part["vectors"], strict=True))
     except (OSError, ValueError, SafetensorError) as error:
         log.warning("%s: the kept vectors cannot be used (%s)", path, one_line(error))
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # of a read-only disk
+            path.unlink()
         return {}
 
 

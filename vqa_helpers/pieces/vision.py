@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import Piece
 from vqa_helpers.pieces.networks import (
+    KINDS,
     STUDY,
     TITLES,
     built_network,
@@ -29,6 +31,7 @@ from vqa_helpers.pieces.networks import (
     facts_of,
     find_weights,
     load_network,
+    load_weights,
     normalisation,
     own_size,
     timm_blocks,
@@ -89,6 +92,8 @@ class VisionEncoder(nn.Module):
             last = _last_stage(self.network) if trained == "last block" else []
             if recompute:
                 raise InputError(f"{network}: recompute works for {', '.join(STUDY)} alone")
+        if weights not in KINDS:
+            load_weights(self.network, name, Path(weights))
         self._learning = {"none": [], "last block": last, "all": [self.network]}[trained]
         self.network.requires_grad_(False)
         for part in self._learning:

@@ -4,7 +4,7 @@ batch where the network runs inside the loop.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def open_images(
         InputError: when there are no images, or too many are missing or cannot be read.
     """
     ids = dataset.image_ids()
-    missing = _refuse_missing(dataset)
+    missing = name_missing(dataset.folder, dataset.images, ids)
     if getattr(vision, "stored", False):
         return _stored(vision, dataset, stores, device, ids, missing)
     size_px = getattr(vision, "size_px", size_px)
@@ -174,22 +174,30 @@ def _vectors(encoder: nn.Module, squares: list[np.ndarray], device: str) -> Tens
     return torch.cat([encoder(one.to(device)).cpu() for one in pixels])
 
 
-def _refuse_missing(dataset: Dataset) -> list[int]:
-    """The images without a file, named; too many are refused."""
-    if not dataset.images:
+def name_missing(folder: Path, images: Mapping[int, Path], ids: np.ndarray) -> list[int]:
+    """The images asked about that have no file; they are logged.
+
+    Args:
+        folder: where images were looked for.
+        images: image id to file.
+        ids: (I,) of the images asked about.
+
+    Raises:
+        InputError: when there is no image, or more than a tenth of them have no file.
+    """
+    if not images:
         raise InputError(
-            f"{dataset.folder}: has no images, or none whose name ends in an image id; a preset "
-            "without vision is Question_Only"
+            f"{folder}: has no images, or none whose name ends in an image id; a preset without "
+            "vision is Question_Only"
         )
-    missing = dataset.missing_images()
+    missing = [image_id for image_id in ids.tolist() if image_id not in images]
     if missing:
-        asked = len(dataset.image_ids())
         named = ", ".join(map(str, missing[:5])) + (" …" if len(missing) > 5 else "")
         message = (
-            f"{dataset.folder}: no file for {len(missing)} of {asked} images ({named}); "
+            f"{folder}: no file for {len(missing)} of {len(ids)} images ({named}); "
             "image names must end in the image id"
         )
-        if len(missing) > MOST_UNREADABLE * asked:
+        if len(missing) > MOST_UNREADABLE * len(ids):
             raise InputError(message)
         log.warning("%s; their questions are answered without an image", message)
     return missing

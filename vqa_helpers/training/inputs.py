@@ -2,6 +2,7 @@
 words, models built for it, and splits turned into tensors.
 """
 
+import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.image_rows import ImageRows, open_images
 from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
 
+log = logging.getLogger(__name__)
+
+LITTLE_KNOWN = 50  # percent of the words of validation, below which hardly a question can be read
 SQUARE_PX = 224  # what most networks' weights were made for
 
 
@@ -135,9 +139,23 @@ class Data:
             vision, self.dataset, stores, size_px=self.square_px, device=device, seed=seed
         )
 
+    def word_coverage(self, model: VQAModel) -> float | None:
+        """Percent of the words of the validation questions that the model knows; None where it
+        knows no words."""
+        words = model.words(self.words)
+        if words is None:
+            return None
+        return round(words.coverage(tokenize_all(self.dataset.splits["validation"]["question"])), 2)
+
     def read(self, model: VQAModel) -> tuple[Tensor, ...]:
         """The questions of all splits, one after another, as the language encoder reads them: one
         call, since a sentence encoder costs a process of its own each time."""
+        if (known := self.word_coverage(model)) is not None and known < LITTLE_KNOWN:
+            log.warning(
+                "%s: train has %.0f %% of the words that the validation questions hold, the others "
+                "are read as unknown; check that both splits are of one language",
+                self.dataset.folder, known,
+            )  # fmt: skip
         splits = self.dataset.splits.values()
         return model.encode([text for table in splits for text in table["question"]], self.words)
 

@@ -11,11 +11,13 @@ from vqa_helpers.evaluation.compare import against
 from vqa_helpers.evaluation.guesses import blind_guesses
 from vqa_helpers.evaluation.metrics import (
     measure,
+    normalised_hits,
     pair_accuracy,
     percent,
     score,
     vqa_of_ten,
     vqa_scores,
+    with_interval,
 )
 from vqa_helpers.files import write_json
 from vqa_helpers.pieces.model import VQAModel
@@ -64,16 +66,17 @@ def measure_run(
         }
         if split in answered:
             scores = score(table, ranked, vocabulary)
-            top1, vqa = scores["top1"], scores["vqa"]
+            top1, vqa, images = scores["top1"], scores["vqa"], table["image_id"].to_numpy()
             best = best_guesser(guesses[split], table)
             blind = guesses[split][best]
             metrics[split] = {
                 **measure(table, scores, vocabulary),
+                "top1_normalised": with_interval(normalised_hits(first, table), images),
                 "vqa_of_ten": vqa_of_ten(first, table),
                 "pairs": pair_accuracy(table, top1, dataset.pairs),
                 "calibration": calibrate(probabilities[:, 0].numpy(), top1),
                 "baselines": measure_guesses(guesses[split], table),
-                "against_blind": against(best, top1, hits(blind, table), table["image_id"]),
+                "against_blind": against(best, top1, hits(blind, table), images),
             }
             columns |= {"truth": table["answer"].tolist(), "blind": blind}
             if vqa is not None:

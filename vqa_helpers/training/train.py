@@ -26,7 +26,6 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from vqa_helpers.data.folder import Dataset, require_seed
-from vqa_helpers.data.vocabulary import tokenize_all
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked, remove_partials, write_json
@@ -206,9 +205,6 @@ def _config(
     dataset, vision, language = data.dataset, model.vision, model.language
     words = model.words(data.words)
     pieces = [getattr(model, slot) for slot in model.choices()]
-    coverage = None
-    if words is not None:
-        coverage = round(words.coverage(tokenize_all(dataset.splits["validation"]["question"])), 2)
     recipe = PRESETS.get(preset)
     return {
         "name": name,
@@ -231,7 +227,7 @@ def _config(
         "stand_ins": [p.stand_in for p in pieces if getattr(p, "stand_in", None)],
         "answers": len(data.answers),
         "words": None if words is None else len(words),
-        "word_coverage": coverage,
+        "word_coverage": data.word_coverage(model),
         "parameters": model.parameter_count(),
     }
 

@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
-from vqa_helpers.data.folder import why_unreadable
 from vqa_helpers.data.public.archives import BadArchive, unpack
 from vqa_helpers.data.public.sources import PHOTOGRAPH, File, Source, Sources
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked, require_space, sha256_of, write_text
+from vqa_helpers.pictures import why_unreadable
 from vqa_helpers.progress import track
 
 log = logging.getLogger(__name__)
