@@ -5,7 +5,7 @@ import warnings
 import pytest
 from PIL import Image
 
-from vqa_helpers.data.folder import find_images
+from vqa_helpers.data.images import find_images
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.pictures import SUFFIXES, open_picture, why_unreadable
 

@@ -149,15 +149,37 @@ def _add_data(commands, command) -> None:
     add_network(add)
 
     add = command("check", "name every problem of a dataset folder", "check_data", actions)
-    add("folder", type=Path, metavar="DIR", help="any dataset folder")
+    add("folder", type=Path, metavar="DIR", help="any dataset folder, or a file of records")
     add("--json", action="store_true", help="print JSON instead of tables")
-    add("--images", choices=["names", "open"], default="open",
-        help="look for image files only, or open each (open)")  # fmt: skip
+    add("--names-only", dest="open", action="store_const", const="names", default="open",
+        help="look for image files, but open none")  # fmt: skip
+    _add_layout(add)
+
+    add = command(
+        "convert", "write a dataset of any layout in the official one", "convert_data", actions,
+        "For example: vqa data convert vizwiz vizwiz-vqa\n"
+        "             vqa data convert mine.csv mine --columns image=file,question=text,answer=said",
+    )  # fmt: skip
+    add("folder", type=Path, metavar="DIR", help="a dataset folder, or a file of records")
+    add("out", type=Path, metavar="OUT", help="the new folder; its images are links")
+    _add_layout(add)
+
+
+def _add_layout(add) -> None:
+    add(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="where the images lie (anywhere below the dataset)",
+    )
+    add("--columns", metavar="NAME=COLUMN,…",
+        help="what the columns image, question, answer, question_id of a table are called")  # fmt: skip
 
 
 def _add_training(command) -> None:
     add = command("features", "compute image features, once per image", "features")
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
+    _add_layout(add)
     add("--encoder", default="vgg16", metavar="NAME",
         help="vgg16, resnet18, resnet50, efficientnet_lite0, …lite2, or any of timm (vgg16)")  # fmt: skip
     add("--grid", action="store_true", help="the grid before the pooling, for StoredGrid")
@@ -170,6 +192,7 @@ def _add_training(command) -> None:
     )
     add("preset", help="an experiment, such as Improved_VQA2015_VGG")
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
+    _add_layout(add)
     add("--out", type=Path, metavar="RUN",
         help="run folder (runs/<dataset>/<name>/<seed>); of several runs, the folder above")  # fmt: skip
     add("--vision", metavar="NAME",
@@ -236,6 +259,7 @@ def _add_answering(command) -> None:
         help="instead of one photograph: how often the answers of a split change when photographs are "
         "exchanged, or nouns left out")  # fmt: skip
     add("--split", default="validation", help="of --data (validation)")
+    _add_layout(add)
     add("--features", type=Path, default=Path("features"), metavar="DIR",
         help="where features are kept (features)")  # fmt: skip
     add_run(add)

@@ -88,11 +88,38 @@ def build_data(options: Namespace) -> int:
     return SOME_FAILED
 
 
+def convert_data(options: Namespace) -> int:
+    """`vqa data convert`."""
+    from vqa_helpers.data.build import convert
+    from vqa_helpers.data.folder import open_dataset
+
+    dataset = open_dataset(options.folder, **_layout(options))
+    print(convert(dataset, options.out))
+    return DONE
+
+
+def _layout(options: Namespace) -> dict[str, Any]:
+    """Where the images of a dataset lie and what its columns are called, where that is said."""
+    columns = dict(pair.partition("=")[::2] for pair in (options.columns or "").split(",") if pair)
+    known = ("image", "question", "answer", "question_id")
+    if wrong := [name for name, value in columns.items() if name not in known or not value]:
+        raise InputError(
+            f"--columns {wrong[0]}: give NAME=COLUMN with the names {', '.join(known)}, such as "
+            "image=file,question=text"
+        )
+    if options.images and not options.images.is_dir():
+        raise InputError(f"{options.images}: is no folder; name the photographs with --images")
+    return {"images": options.images, "columns": columns}
+
+
 def check_data(options: Namespace) -> int:
     """`vqa data check`."""
     from vqa_helpers.data.check import check_folder
 
-    check = check_folder(options.folder, images=options.images)
+    layout = _layout(options)
+    check = check_folder(
+        options.folder, options.open, image_folder=layout["images"], columns=layout["columns"]
+    )
     if options.json:
         print(json.dumps(check.to_json(), indent=1))
     else:
@@ -113,7 +140,7 @@ def features(options: Namespace) -> int:
     far = options.executor == "ray"  # where devices are, and are chosen, by each worker
     data = open_data(
         options.data, weights=options.weights, image_size=options.image_size,
-        offline=options.offline,
+        offline=options.offline, **_layout(options),
     )  # fmt: skip
     dataset = data.dataset
     if not dataset.images:
@@ -226,7 +253,7 @@ def _train_one(chosen: dict[str, Any], unit: Unit) -> Path:
         options.data, weights=options.weights, image_size=options.image_size,
         offline=options.offline, features=options.features, glove=options.glove,
         sentence_encoder=options.sentence_encoder, device=options.device,
-        split_seed=options.split_seed,
+        split_seed=options.split_seed, **_layout(options),
     )  # fmt: skip
     folder = options.out
     if folder and options.swept:
@@ -255,8 +282,8 @@ def _load(options: Namespace):  # -> Answerer
 
 def predict(options: Namespace) -> int:
     """`vqa predict`."""
-    from vqa_helpers.data.folder import find_images
-    from vqa_helpers.data.formats import read_questions, write_results
+    from vqa_helpers.data.formats import IMAGE_NAME, read_questions, write_results
+    from vqa_helpers.data.images import find_images
     from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
 
     table = read_questions(options.questions)
@@ -265,7 +292,12 @@ def predict(options: Namespace) -> int:
     if answerer.model.vision is not None:
         if options.images is None or not options.images.is_dir():
             raise InputError(f"{options.images}: is no folder; name the photographs with --images")
-        images = find_images(options.images, asked)
+        names = (
+            dict(zip(table[IMAGE_NAME], table["image_id"], strict=True))
+            if IMAGE_NAME in table
+            else {}
+        )
+        images = find_images(options.images, asked, names=names)
         missing = name_missing(options.images, images, asked)
     answers = answerer.predict(table, images, stores=options.features)
     unreadable = len(answerer.unreadable)
@@ -294,7 +326,7 @@ def why(options: Namespace) -> int:
     from vqa_helpers.why import changes, reasons
 
     if options.data:
-        dataset = open_dataset(options.data)
+        dataset = open_dataset(options.data, **_layout(options))
         if options.split not in dataset.splits:
             raise InputError(
                 f"{dataset.folder}: has no split {options.split}; it has {', '.join(dataset.splits)}"

@@ -122,7 +122,7 @@ def test_the_hash_sees_every_change_and_not_the_packing(folder, edit):
 def test_what_is_no_dataset_folder(tmp_path):
     assert "is not a folder; check the path" in refusal(tmp_path / "absent")
     (tmp_path / "questions_train.txt").touch()
-    (tmp_path / "my_questions_train.json").touch()
+    (tmp_path / "my_questions_train.txt").touch()
     assert "is not a dataset folder; expected questions_train.json" in refusal(tmp_path)
     shutil.copy(write_dataset(tmp_path / "d", images=2) / "questions_val.json", tmp_path)
     assert "has no train split with answers" in refusal(tmp_path)

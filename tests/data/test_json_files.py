@@ -51,8 +51,10 @@ def test_entries_arrive_one_by_one():
     entries = b'[{"id": 1, "text": "a"}, {"id": 2, "text": "b", "note": null, "x": []}]'
     for text, field in ((entries, None), (b'{"a": 1, "leaves": ' + entries + b"}", "leaves")):
         assert list(decode_entries(text, field, Leaf)) == [Leaf(1, "a"), Leaf(2, "b")]
+    lines = b'{"id": 1, "text": "a"}\n{"id": 2, "text": "b"}\n'
+    for text, field in ((entries, "leaves"), (lines, "leaves"), (lines, None)):
+        assert list(decode_entries(text, field, Leaf)) == [Leaf(1, "a"), Leaf(2, "b")]
     for text, field, expected in (  # no list is refused before the first entry
-        ("[]", "leaves", "Expected `object`, got `array`"),
         ("{}", None, "Expected `array`, got `object`"),
         ('{"leaves": [' + "[" * 200_000, "leaves", "JSON is malformed: nested too deeply"),
     ):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.builders import write_json
@@ -41,7 +42,7 @@ def test_the_report_agrees_to_a_hundredth_of_a_point(tmp_path, normaliser):
         for e in ENTRIES
     ]
     results = tmp_path / "r.json"
-    write_results(results, ids, [e["prediction"] for e in ENTRIES])
+    write_results(results, pd.DataFrame({"question_id": ids}), [e["prediction"] for e in ENTRIES])
     report = evaluate_results(
         write_json(tmp_path / "q.json", {"questions": questions}),
         write_json(tmp_path / "a.json", {"annotations": annotations}),

@@ -4,6 +4,7 @@ import codecs
 import gzip
 import json
 
+import pandas as pd
 import pytest
 
 from tests.builders import read_json, write_json
@@ -35,7 +36,9 @@ def files(tmp_path):
 
 
 def test_the_report(files):
-    write_results(files[2], [7, 5, 6], ["Two", "yes", "yes"])  # in any order
+    write_results(
+        files[2], pd.DataFrame({"question_id": [7, 5, 6]}), ["Two", "yes", "yes"]
+    )  # in any order
     # 5: 1. 6: two of ten, 0.6. 7: normalised nine say 2: 1, though it is not the target's text.
     assert evaluate_results(*files) == {
         "overall": 86.67,
@@ -49,7 +52,7 @@ def test_the_report(files):
 
 
 def test_the_report_before_2021(files):
-    write_results(files[2], [5, 6, 7], ["Yes", "the no.", "one"])
+    write_results(files[2], pd.DataFrame({"question_id": [5, 6, 7]}), ["Yes", "the no.", "one"])
     report = evaluate_results(*files, normaliser="2015")
     # The prediction is always normalised: yes 1, no 1; "1" once: 0.3.
     assert report["overall"] == 76.67 and report["per_answer_type"]["number"] == 30.0
@@ -61,11 +64,11 @@ def test_the_report_before_2021(files):
 def test_fewer_than_ten_answers_have_no_vqa_accuracy(files):
     rows = read_json(files[1])["annotations"]
     write_json(files[1], {"annotations": [row | {"answers": []} for row in rows]})
-    write_results(files[2], [5, 6, 7], ["Yes.", "no", "3"])
+    write_results(files[2], pd.DataFrame({"question_id": [5, 6, 7]}), ["Yes.", "no", "3"])
     report = evaluate_results(*files)
     assert report["overall"] is report["per_answer_type"] is report["per_question_type"] is None
     assert (report["top1"], report["top1_normalised"]) == (33.33, 66.67)
-    write_results(files[2], [5, 6, 7], [" the YES!", "No", "two"])
+    write_results(files[2], pd.DataFrame({"question_id": [5, 6, 7]}), [" the YES!", "No", "two"])
     report = evaluate_results(*files)
     assert (report["top1"], report["top1_normalised"]) == (0.0, 100.0)
 
@@ -118,7 +121,7 @@ def test_entries_of_another_form(files, entry, expected):
 
 
 def test_what_is_scored_here_and_refused_by_the_server(files):
-    write_results(files[2], [7, 5, 6], ["2", "yes", "no"])
+    write_results(files[2], pd.DataFrame({"question_id": [7, 5, 6]}), ["2", "yes", "no"])
     plain = files[2].read_bytes()
     packed = files[2].with_suffix(".json.gz")
     packed.write_bytes(gzip.compress(plain))

@@ -31,7 +31,6 @@ from vqa_helpers.data.folder import (
     Dataset,
     draw_demo,
     find_folder,
-    find_images,
     read_folder,
     require_seed,
 )
@@ -43,6 +42,7 @@ from vqa_helpers.data.formats import (
     refuse,
     write_split,
 )
+from vqa_helpers.data.images import find_images
 from vqa_helpers.data.pairs import NO_PAIRS, PAIRS, find_pairs, pair_lists
 from vqa_helpers.data.public.download import PHOTOGRAPHS, download, fetch_images
 from vqa_helpers.data.public.sources import read_sources
@@ -246,6 +246,25 @@ def _as_published(source: Source, seed: int, fetching: Fetching) -> Made:
     splits = {split: tables[split] for split in SPLITS if split in tables}
     filed = DAQUAR if source is None else folder.resolve().name
     return Dataset(DAQUAR, folder, splits, {}, filed, seed, folder, notes=notes), [*files.values()]
+
+
+def convert(dataset: Dataset, out: Path) -> Path:
+    """Write a dataset of any layout in the official one, its images as links named by their ids.
+
+    Raises:
+        InputError: for a folder that exists.
+    """
+    if out.exists():
+        raise InputError(f"{out}: is there already; choose another folder or remove it")
+    with folder_in_one_step(out) as partial:
+        for split, table in dataset.splits.items():
+            name = "val" if split == "validation" else split
+            write_split(partial, name, table, f"converted from {dataset.name}")
+        (partial / "images").mkdir()
+        for image_id, path in dataset.images.items():
+            link = partial / "images" / f"{image_id:012d}{path.suffix.lower()}"
+            link.symlink_to(path.resolve())
+    return out
 
 
 def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:

@@ -5,15 +5,17 @@ are read by `formats`, as for a run, with a report that collects instead of refu
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.folder import Manifest, find_images, read_manifest
-from vqa_helpers.data.formats import OFFICIAL_ANSWERS, read_tables
+from vqa_helpers.data.folder import Manifest, fold, read_manifest
+from vqa_helpers.data.formats import OFFICIAL_ANSWERS
+from vqa_helpers.data.images import images_of
+from vqa_helpers.data.layouts import RECORDS, read_layout
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.data.vocabulary import AnswerVocabulary
@@ -96,26 +98,34 @@ class Check:
         return lines if columns else []
 
 
-def check_folder(folder: Path, images: str = "open") -> Check:
+def check_folder(
+    folder: Path,
+    images: str = "open",
+    image_folder: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Check:
     """Read all of a dataset folder and name every fault; one broken file hides no other.
 
     Args:
         images: "open" to decode every image file, "names" to look for the files alone.
+        image_folder, columns: as `folder.read_folder` takes them.
 
     Raises:
         InputError: for what is no folder.
     """
-    if not folder.is_dir():
+    if not folder.is_dir() and folder.suffix.lower() not in RECORDS:
         raise InputError(f"{folder}: is not a folder; name the one that holds the dataset")
     check = Check(folder)
-    tables = read_tables(folder, check.problem)
-    splits = {split: table for split, table in tables.items() if len(table)}
+    tables = read_layout(folder, columns, check.problem)
     try:
         manifest = read_manifest(folder)
     except InputError as error:
         check.problems.append(Problem("manifest", str(error)))
         manifest = Manifest()
     check.notes += manifest.notes
+    image_folder = image_folder or (folder if folder.is_dir() else folder.parent) / manifest.images
+    tables, found = images_of(image_folder, tables, check.problem)
+    splits = {split: table for split, table in tables.items() if len(table)}
     try:
         pairs = find_pairs(folder, splits) if splits else NO_PAIRS
     except InputError as error:
@@ -128,7 +138,7 @@ def check_folder(folder: Path, images: str = "open") -> Check:
         _examine_table(f"{folder}: the {split} split", table, check)
     if splits and len(splits) == len(tables):  # else what a run would do cannot be told
         _examine_splits(splits, manifest, pairs, check)
-    check.images = _examine_images(folder / manifest.images, splits, images == "open", check)
+    check.images = _examine_images(image_folder, splits, found, images == "open", check)
     train = splits.get("train", {})
     known = AnswerVocabulary.build(train["answer"]).answers if "answer" in train else None
     check.splits = {split: _count(table, known) for split, table in splits.items()}
@@ -151,6 +161,10 @@ def _examine_table(where: str, table: pd.DataFrame, check: Check) -> None:
         for id_ in ids[table["answer"].map(lambda answer: _has_blank([answer]))]:
             line = f"multiple_choice_answer of question {id_} is empty; write the answer"
             check.problem("empty answer", where, line)
+        spellings = table["answer"].groupby(fold(table["answer"])).unique()
+        for several in spellings[spellings.map(len) > 1]:
+            line = f"{where}: one answer is spelt in {len(several)} ways, and counts as one"
+            check.notes.append(f"{line}: {', '.join(map(repr, sorted(several)))}")
         for kind, rows in ids.groupby(table["answer_type"]):
             if kind not in ANSWER_TYPES:
                 line = f"answer_type of question {rows.iloc[0]} is {kind!r}"
@@ -189,13 +203,13 @@ def _examine_splits(
 
 
 def _examine_images(
-    folder: Path, splits: dict[str, pd.DataFrame], open_them: bool, check: Check
-) -> dict:
+    folder: Path, splits: dict[str, pd.DataFrame], found: dict[int, Path], open_them: bool,
+    check: Check,
+) -> dict:  # fmt: skip
     """How many images are asked about and found; those that lack or cannot be opened are named."""
     wanted: dict[int, str] = {}  # to the first split that asks
     for split, table in reversed(splits.items()):
         wanted |= dict.fromkeys(table["image_id"].tolist(), split)
-    found = find_images(folder, wanted, check.problem)
     if wanted and not found:
         line = "holds no image that is asked about; questions alone can be learnt"
         check.notes.append(f"{folder}: {line}")

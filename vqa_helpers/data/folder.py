@@ -1,36 +1,35 @@
 """A dataset folder as it lies on disk, opened: its splits as tables, its images by id.
 
 The contract: `questions_<split>.json[.gz]` and `annotations_<split>.json[.gz]` (or the names of the
-official release), images anywhere below. A split without annotations is an answerless test split.
+official release), images anywhere below; other layouts are read by `layouts`. A split without
+annotations is an answerless test split.
 Knows nothing of networks, vocabularies or runs.
 """
 
 import hashlib
 import logging
-import os
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from vqa_helpers.data.catalogue import DEMO, ENTRIES, Rule
-from vqa_helpers.data.formats import SPLITS, Report, refuse
+from vqa_helpers.data.formats import SPLITS
+from vqa_helpers.data.images import images_of
 from vqa_helpers.data.json_files import DecodeError, decode, read_bytes
+from vqa_helpers.data.layouts import RECORDS, read_layout
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked
-from vqa_helpers.pictures import SUFFIXES
 
 log = logging.getLogger(__name__)
 
 DATA = Path("data")  # where named datasets lie
 MOST_SEED = 2**32 - 1  # that scikit-learn takes
 MANIFEST = "dataset.json"  # written by `build`: the dataset's name and where its images lie
-_TRAILING_ID = re.compile(r"(\d+)$")
 
 
 @dataclass
@@ -119,17 +118,24 @@ class Dataset:
         return digest.hexdigest()
 
 
-def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA) -> Dataset:
+def open_dataset(
+    data: str | Path,
+    seed: int = 0,
+    root: Path = DATA,
+    images: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Dataset:
     """Open a dataset by the name the catalogue gives it, or by its folder.
 
     The demo is drawn on first use.
 
     Args:
-        data: "demo", the name of a dataset built under `root`, or a folder.
+        data: "demo", the name of a dataset built under `root`, a folder, or a file of records.
         seed: of the splits that have to be cut.
+        images, columns: as `read_folder` takes them.
     """
     require_seed(seed)
-    return read_folder(find_folder(data, root), seed)
+    return read_folder(find_folder(data, root), seed, images=images, columns=columns)
 
 
 def require_seed(seed: int) -> None:
@@ -168,8 +174,14 @@ def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
     return folder
 
 
-def read_folder(folder: Path, seed: int = 0, arranged: bool = True) -> Dataset:
-    """Open a dataset folder.
+def read_folder(
+    folder: Path,
+    seed: int = 0,
+    arranged: bool = True,
+    images: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Dataset:
+    """Open a dataset folder, or a file of records with its images beside it.
 
     A missing validation or test split is cut from train by image, 10 % each; an image that stands
     in two splits is kept in the later one alone. Both are logged and noted.
@@ -177,33 +189,61 @@ def read_folder(folder: Path, seed: int = 0, arranged: bool = True) -> Dataset:
     Args:
         seed: of the splits that are cut.
         arranged: False leaves the splits as the files have them, to cut others from.
+        images: the folder that the images lie below; None is the dataset's own.
+        columns: what the columns of records are called (`layouts.read_layout`).
 
     Raises:
         InputError: for a folder that is no dataset, and everything malformed in it.
     """
-    if not folder.is_dir():
+    if not folder.is_dir() and folder.suffix.lower() not in RECORDS:
         remedy = "unpack it and name the folder" if folder.is_file() else "check the path"
         raise InputError(f"{folder}: is not a folder; {remedy}")
-    tables = read_tables(folder)
     manifest = read_manifest(folder)
+    where = folder if folder.is_dir() else folder.parent
+    images = images or where / manifest.images
+    tables, files = images_of(images, _one_spelling(read_layout(folder, columns)))
     notes, pairs = list(manifest.notes), find_pairs(folder, tables)
     if arranged:
         notes += arrange(folder, tables, manifest.rule, seed, pairs)
     for note in notes:
         log.info("%s: %s", folder, note)
     splits = {split: tables[split] for split in SPLITS if split in tables}
-    wanted = set().union(*(table["image_id"] for table in splits.values()))
-    images = folder / manifest.images
-    name = manifest.name or folder.resolve().name
+    name = manifest.name or folder.resolve().stem
     return Dataset(
-        name, folder, splits, find_images(images, wanted), manifest.image_source or name,
+        name, folder, splits, files, manifest.image_source or name,
         seed if manifest.seed is None else manifest.seed,
         image_folder=images, drawn=manifest.drawn, rule=manifest.rule, notes=notes, pairs=pairs,
     )  # fmt: skip
 
 
+def fold(answers: pd.Series) -> pd.Series:
+    """Answers without what no metric minds: capitals, and spaces around them."""
+    return answers.str.strip().str.lower()
+
+
+def _one_spelling(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables with each target in the spelling that is most frequent."""
+    answered = [table["answer"] for table in tables.values() if "answer" in table]
+    if not answered:
+        return tables
+    every = pd.concat(answered, ignore_index=True)
+    spellings = every.value_counts().sort_index(kind="stable").sort_values(
+        ascending=False, kind="stable"
+    )  # fmt: skip
+    usual = (
+        pd.Series(spellings.index, dtype=object).groupby(fold(pd.Series(spellings.index))).first()
+    )
+    if len(usual) == len(spellings):
+        return tables
+    return {
+        split: table.assign(answer=fold(table["answer"]).map(usual).astype(object))
+        if "answer" in table else table
+        for split, table in tables.items()
+    }  # fmt: skip
+
+
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a folder, an empty one where a folder was not built.
+    """The manifest of a folder, an empty one where a folder was not built; others name a file so, too.
 
     Raises:
         InputError: naming the field that is not as `build` writes it.
@@ -212,38 +252,10 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.exists():
         return Manifest()
     try:
-        return decode(read_bytes(path), Manifest)
+        content = read_bytes(path)
+        found = decode(content, object)
+        known = {one.name for one in fields(Manifest)}
+        theirs = not isinstance(found, dict) or isinstance(found.get("images"), list)
+        return Manifest() if theirs or found.keys() - known else decode(content, Manifest)
     except DecodeError as error:
         raise InputError(f"{path}: {error}; build the dataset again") from None
-
-
-def find_images(folder: Path, wanted: Iterable[int], report: Report = refuse) -> dict[int, Path]:
-    """The file of each wanted image id that lies anywhere below `folder`.
-
-    A name ends in its id: `COCO_val2014_000000000042.jpg` and `42.png` both show image 42. COCO's
-    test2014 lies within its test2015: there one file of the two is enough. Links are followed,
-    since large image folders are often linked to.
-
-    Raises:
-        InputError: when two files end in the same wanted id.
-    """
-    wanted, found, seen = set(wanted), {}, set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            trailing = _TRAILING_ID.search(stem)
-            if not trailing or suffix.lower() not in SUFFIXES or name.startswith("."):
-                continue
-            image_id, path = int(trailing[1]), Path(parent, name)
-            first = found.setdefault(image_id, path) if image_id in wanted else path
-            if first != path and {first.parent.name, path.parent.name} != {"test2014", "test2015"}:
-                both = f"{first.relative_to(folder)} or {path.relative_to(folder)}"
-                line = f"image {image_id} could be {both}; give every image an id of its own"
-                report("two files of one image", folder, line)
-    return found

@@ -33,13 +33,13 @@ Report = Callable[[str, Path, str], None]
 
 _OWN_NAME = re.compile(r"(?P<kind>questions|annotations)(_(?P<split>.+))?\.json(\.gz)?")
 _OFFICIAL_NAME = re.compile(  # of VQA, its abstract scenes, and VQA-CP
-    r"((v2_)?(OpenEnded_|MultipleChoice_)?(mscoco|abstract_v002)|vqacp_v[12])_(?P<split>.+)_"
+    r"((v2_)?(OpenEnded_)?(mscoco|abstract_v002)|vqacp_v[12])_(?P<split>.+)_"
     r"(?P<kind>questions|annotations)\.json(\.gz)?"
 )
-_SPLIT_NAMES = {split: split for split in SPLITS}
-_SPLIT_NAMES |= dict.fromkeys(("val", "valid", "dev"), "validation")
+SPLIT_NAMES = {split: split for split in SPLITS}
+SPLIT_NAMES |= dict.fromkeys(("val", "valid", "dev"), "validation") | {"testdev": "test"}
 _ANSWER_COLUMNS = ("question_type", "answer_type", "answer", "answers")
-NAMES = ("question_name", "image_name")  # ids that are texts, as they were given
+NAMES = QUESTION_NAME, IMAGE_NAME = "question_name", "image_name"  # ids that are texts, as given
 _IDS = [("entry", "i8"), ("question_id", "i8"), ("image_id", "i8")]
 _QUESTION_ROW = np.dtype([*_IDS, ("question", "O"), *((name, "O") for name in NAMES)])
 _ANNOTATION_ROW = np.dtype([*_IDS, *((column, "O") for column in _ANSWER_COLUMNS)])
@@ -128,15 +128,19 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     Of two files of one kind the first is taken.
     """
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(
+        folder.iterdir(), key=lambda path: (not _OWN_NAME.fullmatch(path.name), path)
+    ):
         match = _named(path)
         if match is None:
             continue
         kind, label = match["kind"], match["split"] or "train"
-        split = _SPLIT_NAMES.get(re.sub(r"\d{4}$", "", label).lower())
+        split = SPLIT_NAMES.get(re.sub(r"\d{4}$", "", label).lower())
         if split is not None:
             first = found.setdefault(split, {}).setdefault(kind, path)
-            if first != path:
+            if first != path and bool(_OWN_NAME.fullmatch(path.name)) == bool(
+                _OWN_NAME.fullmatch(first.name)
+            ):  # our own names go before a release's
                 line = f"{first.name} and {path.name} are both the {kind} of the {split} split"
                 report("file name", folder, f"{line}; keep one")
         elif not label.lower().startswith("test-"):  # test-dev2015 is a part of test2015
@@ -308,8 +312,8 @@ def write_results(path: Path, table: pd.DataFrame, answers: Iterable[str]) -> No
     """Write the JSON that the VQA evaluation server takes: a list of question_id and answer, the ids
     as the questions file had them."""
     ids = table["question_id"].tolist()
-    if NAMES[0] in table:
-        named = table[NAMES[0]]
+    if QUESTION_NAME in table:
+        named = table[QUESTION_NAME]
         ids = [one if name is None else name for one, name in zip(ids, named, strict=True)]
     rows = zip(ids, answers, strict=True)
     rows = [{"question_id": id_, "answer": str(answer)} for id_, answer in rows]

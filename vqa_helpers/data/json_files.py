@@ -106,7 +106,7 @@ def _json_lines(text: bytes) -> list[msgspec.Raw] | None:
         return None
     try:
         msgspec.json.decode(first)
-        return msgspec.json.decode_lines(text, type=msgspec.Raw)
+        return msgspec.json.Decoder(msgspec.Raw).decode_lines(text)
     except msgspec.MsgspecError:
         return None
 

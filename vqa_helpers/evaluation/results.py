@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.formats import NAMES, Result, as_id, read_annotations, read_questions
+from vqa_helpers.data.formats import QUESTION_NAME, Result, as_id, read_annotations, read_questions
 from vqa_helpers.data.json_files import DecodeError, decode_entries, read_bytes
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import hits
@@ -63,7 +63,7 @@ def validate_results(path: Path, questions: Path) -> int:
 
 def _read_valid(path: Path, table: pd.DataFrame, questions: Path) -> dict[int, str]:
     """The answer to each question of a table, which the file `questions` holds."""
-    asked, named = table["question_id"].tolist(), NAMES[0] in table
+    asked, named = table["question_id"].tolist(), QUESTION_NAME in table
     given: dict[int, str] = {}
     ill_formed, repeated = [], []
     try:

@@ -209,11 +209,13 @@ def open_data(
     sentence_encoder: Path | None = None,
     device: str = "auto",
     split_seed: int = 0,
+    images: Path | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Data:
     """Open a dataset for models.
 
     Args:
-        name: a named dataset, a folder in the official layout, or a dataset already open.
+        name: a named dataset, a folder, a file of records, or a dataset already open.
         weights: as `networks.find_weights` takes them; "auto" downloads nothing when offline.
         image_size: side of the square a network sees; 0 is each network's own.
         offline: download nothing: where the study's parts are not here, packaged ones stand in. The
@@ -221,11 +223,14 @@ def open_data(
         glove: a GloVe file; else it is looked for in `data/glove`, then the package is read.
         sentence_encoder: the folder of a SavedModel.
         split_seed: of the splits that have to be cut.
+        images, columns: as `folder.read_folder` takes them.
 
     Raises:
         InputError: for a folder that is no dataset, or a choice outside its limits.
     """
-    dataset = name if isinstance(name, Dataset) else open_dataset(str(name), split_seed)
+    dataset = name
+    if not isinstance(name, Dataset):
+        dataset = open_dataset(str(name), split_seed, images=images, columns=columns)
     offline = offline or dataset.drawn is not None
     if weights == "auto" and offline:
         weights = "local" if dataset.drawn is None else "packaged"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vqa_helpers.data.folder import find_images
+from vqa_helpers.data.images import find_images
 from vqa_helpers.errors import InputError
 
 

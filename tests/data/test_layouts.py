@@ -1,0 +1,253 @@
+"""Other people's data, made small: each layout reads as the tables that the official one gives."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from vqa_helpers.data.build import convert
+from vqa_helpers.data.folder import read_folder
+from vqa_helpers.data.formats import as_id
+from vqa_helpers.data.images import images_of
+from vqa_helpers.data.layouts import read_layout
+from vqa_helpers.errors import InputError
+
+SHARED = Path(__file__).parents[3] / "shared" / "cases"
+
+
+def write(path, content) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def picture(path, colour=(9, 9, 9)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), colour).save(path)
+    return path
+
+
+def rows(table) -> list[tuple]:
+    """(image's name or id, question, target, number of answers) of each row."""
+    image = table["image_name"] if "image_name" in table else table["image_id"]
+    answers = table["answers"].map(len) if "answers" in table else [0] * len(table)
+    target = table["answer"] if "answer" in table else [None] * len(table)
+    return list(zip(image, table["question"], target, answers, strict=True))
+
+
+def test_vizwiz(tmp_path):
+    ten = [{"answer": a, "answer_confidence": "yes"} for a in ["red"] * 6 + ["pink"] * 4]
+    for split in ("train", "val", "test"):
+        entry = {"image": f"VizWiz_{split}_00000000.jpg", "question": "What colour?"}
+        answers = (
+            {} if split == "test" else {"answers": ten, "answer_type": "other", "answerable": 1}
+        )
+        write(tmp_path / "Annotations" / f"{split}.json", [entry | answers])
+        picture(tmp_path / split / entry["image"])
+    tables = read_layout(tmp_path)
+    assert list(tables) == ["train", "validation", "test"]
+    assert rows(tables["train"]) == [("VizWiz_train_00000000.jpg", "What colour?", "red", 10)]
+    assert "answer" not in tables["test"]
+    ids = pd.concat([table["question_id"] for table in tables.values()])
+    assert ids.is_unique
+    dataset = read_folder(tmp_path)
+    assert not dataset.missing_images() and len(set(dataset.images)) == 3
+    (image_id,) = dataset.splits["train"]["image_id"]
+    assert image_id == as_id("VizWiz_train_00000000.jpg")  # the same in any folder
+    assert dataset.images[image_id].name == "VizWiz_train_00000000.jpg"
+
+
+def test_gqa(tmp_path):
+    entry = {"imageId": "n161313", "question": "Is it red?", "answer": "yes", "isBalanced": True,
+             "types": {"structural": "verify"}}  # fmt: skip
+    write(tmp_path / "train_balanced_questions.json", {"02930152": entry})
+    write(tmp_path / "train_all_questions.json", {"02930152": entry, "05": entry})
+    write(tmp_path / "testdev_balanced_questions.json", {"201": {**entry, "imageId": "77"}})
+    picture(tmp_path / "images" / "n161313.jpg"), picture(tmp_path / "images" / "77.jpg")
+    tables = read_layout(tmp_path)
+    assert {split: rows(table) for split, table in tables.items()} == {
+        "train": [("n161313", "Is it red?", "yes", 1)], "test": [("77", "Is it red?", "yes", 1)],
+    }  # fmt: skip
+    assert tables["train"]["question_name"].tolist() == ["02930152"]
+    assert len(images_of(tmp_path, tables)[1]) == 2
+
+
+def test_textvqa_and_answers_that_are_texts(tmp_path):
+    data = [{"question_id": n, "image_id": f"00{n}ab", "question": "what does it say?",
+             "answers": ["stop"] * 7 + ["go"] * 3, "set_name": "train"} for n in range(3)]  # fmt: skip
+    write(tmp_path / "TextVQA_0.5.1_train.json", {"dataset_type": "train", "data": data})
+    table = read_layout(tmp_path)["train"]
+    assert rows(table)[2] == ("002ab", "what does it say?", "stop", 10)
+    assert table["question_id"].tolist() == [0, 1, 2]
+
+
+def test_a_okvqa(tmp_path):
+    entry = {"split": "val", "image_id": 42, "question_id": "22jbM6gDxdaMaunuzgrsBB",
+             "question": "What is it for?", "choices": ["run", "swim"], "correct_choice_idx": 1,
+             "direct_answers": ["swim"] * 4 + ["swimming"] * 6}  # fmt: skip
+    write(tmp_path / "aokvqa_v1p0_val.json", [entry])
+    write(tmp_path / "aokvqa_v1p0_train.json", [{**entry, "question_id": "other"}])
+    table = read_layout(tmp_path)["validation"]
+    assert rows(table) == [(42, "What is it for?", "swim", 10)]
+    assert table["question_name"].tolist() == ["22jbM6gDxdaMaunuzgrsBB"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "semicolons.csv"])
+def test_tables_of_peoples_own(tmp_path, kind):
+    table = pd.DataFrame(
+        {"img_name": ["a b.png", "ä.png", "a b.png"], "Question": ["What, now?", "Who?", "How many?"],
+         "Answer": ["a cat", "Ana", "2"]}
+    )  # fmt: skip
+    path = tmp_path / f"train.{kind}"
+    if kind == "parquet":
+        table.to_parquet(path)
+    elif kind == "jsonl":
+        table.to_json(path, orient="records", lines=True, force_ascii=False)
+    else:
+        sep = {"tsv": "\t", "csv": ",", "semicolons.csv": ";"}[kind]
+        table.to_csv(path, index=False, sep=sep)
+    picture(tmp_path / "img" / "a b.png"), picture(tmp_path / "img" / "ä.png")
+    wanted = [("a b.png", "What, now?", "a cat", 1), ("ä.png", "Who?", "Ana", 1),
+              ("a b.png", "How many?", "2", 1)]  # fmt: skip
+    for data in (tmp_path, path):  # the folder, or the file itself
+        read = read_layout(data)["train"]
+        assert rows(read) == wanted
+        assert read["answer_type"].tolist() == ["other", "other", "number"]
+    assert read["image_id"].nunique() == 2
+
+
+def test_columns_are_named_where_they_are_not_guessed(tmp_path):
+    path = write(tmp_path / "mine.csv", "bild,frage,antwort\n1.jpg,Was?,Hund\n2.jpg,Wo?,dort\n")
+    expected = (
+        r"mine.csv: which column holds the questions\? It has bild, frage, antwort; say so with"
+    )
+    with pytest.raises(InputError, match=expected):
+        read_layout(path)
+    columns = {"image": "bild", "question": "frage", "answer": "antwort"}
+    assert rows(read_layout(path, columns)["train"])[0] == ("1.jpg", "Was?", "Hund", 1)
+    with pytest.raises(InputError, match="has no column 'foto'; it has bild"):
+        read_layout(path, {**columns, "image": "foto"})
+
+
+def test_a_folder_of_the_hub_with_pictures_inside(tmp_path):
+    def content(colour):
+        made = io.BytesIO()
+        Image.new("RGB", (8, 8), colour).save(made, format="PNG")
+        return {"bytes": made.getvalue(), "path": None}
+
+    for shard in range(2):
+        pd.DataFrame(
+            {"image": [content((shard, 0, 0)), content((9, 9, 9))], "question": ["What?", "Who?"],
+             "answers": [["a", "b", "a"], ["c"]]}
+        ).to_parquet(
+            tmp_path.joinpath("data").mkdir(exist_ok=True)
+            or tmp_path / "data" / f"train-0000{shard}-of-00002.parquet"
+        )  # fmt: skip
+    dataset = read_folder(tmp_path)
+    questions = pd.concat(dataset.splits.values())
+    assert len(questions) == 4 and questions["image_id"].nunique() == 3  # one stands in both
+    assert sorted(questions["answer"]) == ["a", "a", "c", "c"]
+    assert not dataset.missing_images()
+    colours = {np.asarray(Image.open(path))[0, 0, 0] for path in dataset.images.values()}
+    assert colours == {0, 1, 9}
+
+
+def test_coco_qa(tmp_path):
+    for split in ("train", "test"):
+        for name, text in (("questions", "what is on the desk\nhow many cats\n"), ("types", "0\n1\n"),
+                           ("answers", "book\ntwo\n"), ("img_ids", "42\n7\n")):  # fmt: skip
+            write(tmp_path / split / f"{name}.txt", text)
+    tables = read_layout(tmp_path)
+    wanted = [(42, "what is on the desk?", "book", 1), (7, "how many cats?", "two", 1)]
+    assert rows(tables["train"]) == rows(tables["test"]) == wanted
+    assert tables["train"]["question_type"].tolist() == ["object", "number"]
+    assert pd.concat([t["question_id"] for t in tables.values()]).is_unique
+
+
+def test_numbers_that_begin_again_are_other_images(tmp_path):
+    for split, count in (("train", 5), ("val", 3)):
+        asked = [{"question_id": n, "image_id": n, "question": "What?"} for n in range(count)]
+        said = [{"question_id": n, "multiple_choice_answer": split} for n in range(count)]
+        write(tmp_path / f"questions_{split}.json", {"questions": asked})
+        write(tmp_path / f"annotations_{split}.json", {"annotations": said})
+    alone = read_folder(tmp_path)  # text alone: nothing says that 0 is not 0
+    assert not alone.images
+    for split, count in (("train", 5), ("val", 3)):
+        for n in range(count):
+            picture(tmp_path / "images" / split / f"CLEVR_{split}_{n:06d}.png")
+    dataset = read_folder(tmp_path)
+    assert len(dataset.images) == 8 and not dataset.missing_images()
+    assert len(dataset.splits["validation"]) == 3
+    for image_id in dataset.splits["validation"]["image_id"]:
+        assert "_val_" in dataset.images[image_id].name
+
+
+def test_answers_that_differ_in_capitals_are_one(tmp_path):
+    said = ["Yes", "yes", "yes ", "no", "yes"]
+    lines = "".join(f"{n}.jpg,Is it {n}?,{answer}\n" for n, answer in enumerate(said))
+    write(tmp_path / "train.csv", "image,question,answer\n" + lines)
+    splits = read_folder(tmp_path).splits.values()
+    assert set(pd.concat(splits)["answer"]) == {"yes", "no"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("train.csv", "image,question,answer\n1.jpg,,cat\n", "record 0 has no question in 'question'"),
+        ("train.csv", "image,question,answer\n1.jpg,What?,cat\n2.jpg,Who?,\n", "1 questions have no ans"),
+        ("train.json", '{"a": 3}', "holds no records"), ("train.json", "[1, 2]", "holds no records"),
+        ("train.jsonl", '{"question": "a"}\n{"question": ', "cannot be read as jsonl"),
+        ("train.parquet", "PAR1 not", "cannot be read as parquet"),
+        ("train.json", '[{"question_id": 1, "question": "a?", "answer": "b"},'
+         ' {"question_id": 1, "question": "c?", "answer": "d"}]', "repeat a question id"),
+        ("train.json", '[{"image": 1.5, "question": "a?", "answer": "b"}]', "record 0 has an id that"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_line(tmp_path, name, content, expected):
+    path = write(tmp_path / name, content)
+    with pytest.raises(InputError) as caught:
+        read_layout(tmp_path)
+    assert str(path) in str(caught.value) and expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_converted_reads_the_same(tmp_path):
+    write(tmp_path / "in" / "train.csv", "image,question,answer\n" + "".join(
+        f"p{n}.png,What is {n}?,a{n % 3}\n" for n in range(40)))  # fmt: skip
+    for n in range(40):
+        picture(tmp_path / "in" / "pictures" / f"p{n}.png", (n, 0, 0))
+    dataset = read_folder(tmp_path / "in")
+    again = read_folder(convert(dataset, tmp_path / "out"))
+    columns = ["question_id", "image_id", "question", "question_type", "answer_type", "answer"]
+    for split, table in dataset.splits.items():
+        pd.testing.assert_frame_equal(again.splits[split][columns], table[columns])
+    assert {i: p.resolve() for i, p in again.images.items()} == {
+        i: p.resolve() for i, p in dataset.images.items()
+    }
+    with pytest.raises(InputError, match="out: is there already"):
+        convert(dataset, tmp_path / "out")
+
+
+CASES = {  # train questions and images, with the splits that are cut from them
+    "01-vizwiz": (16, 16), "02-same-number-in-two-splits": (16, 16), "04-text-ids": (12, 12),
+    "05-vqacp-lists": (12, 12), "06-json-lines": (12, 0), "07-answers-are-texts": (12, 0),
+    "08-annotations-without-image-id": (12, 0), "09-utf16": (12, 0), "10-pandas-floats": (12, 0),
+    "12-abstract-scenes": (12, 0), "13-own-dataset-json": (12, 0), "14-medical-answer-types": (12, 0),
+    "28-coco-2014-and-2017": (42, 14), "32-id-not-last": (42, 14),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the collected cases are not at hand")
+@pytest.mark.parametrize("case", CASES)
+def test_cases_that_people_reported(case):
+    dataset = read_folder(SHARED / case)
+    questions = pd.concat(dataset.splits.values())
+    assert (len(questions), len(dataset.images)) == CASES[case]
+    if case == "14-medical-answer-types":
+        assert questions["answer"].nunique() == 1
+    elif case not in ("28-coco-2014-and-2017", "32-id-not-last"):
+        assert set(questions["answer"]) == {"red", "blue", "green"}

@@ -1,0 +1,128 @@
+"""The image file of each id that questions ask about, found by its name anywhere below a folder."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from vqa_helpers.data.formats import IMAGE_NAME, SPLIT_NAMES, Report, as_id, refuse
+from vqa_helpers.pictures import SUFFIXES
+
+_LAST, _FIRST = re.compile(r"(\d+)$"), re.compile(r"^(\d+)(?![^\W_])")
+_COCO = re.compile(r"(train|val|test)20\d\d")  # releases that hold the same pictures
+
+
+def find_images(
+    folder: Path,
+    wanted: Iterable[int],
+    report: Report = refuse,
+    names: Mapping[str, int] | None = None,
+) -> dict[int, Path]:
+    """The file of each wanted image id that lies anywhere below `folder`.
+
+    A file is an image's by the name that the questions give it, with or without its ending; else its
+    name ends in the id, as those of COCO (`COCO_val2014_000000000042.jpg`, `42.png`), or at least
+    begins with it (`42_img.jpg`, `42 (1).jpg`). Links are followed, since large image folders are
+    often linked to.
+
+    Args:
+        names: what the questions call their images, to ids.
+
+    Raises:
+        InputError: when two files could be one wanted image.
+    """
+    found = {}
+    for image_id, paths in _candidates(folder, wanted, names or {}).items():
+        found[image_id] = _one_of(folder, image_id, paths, report)
+    return found
+
+
+def images_of(
+    folder: Path, tables: Mapping[str, pd.DataFrame], report: Report = refuse
+) -> tuple[dict[str, pd.DataFrame], dict[int, Path]]:
+    """The tables of a dataset, and the file of each image that they ask about.
+
+    Where numbers begin again in each split, and the names of files or folders say which is whose
+    (`CLEVR_train_000000.png`, `val/000000.png`), each image of a split gets an id of its own.
+    """
+    names, wanted = {}, set()
+    for table in tables.values():
+        wanted.update(table["image_id"].tolist())
+        if IMAGE_NAME in table:
+            named = table.dropna(subset=[IMAGE_NAME])
+            names |= dict(zip(named[IMAGE_NAME], named["image_id"], strict=True))
+    candidates = _candidates(folder, wanted, names)
+    chosen, again = {}, False
+    for split, table in tables.items():
+        for image_id in table["image_id"].unique().tolist():
+            paths = candidates.get(image_id, [])
+            own = [path for path in paths if _says(path.relative_to(folder), split)]
+            chosen[split, image_id] = own if len(own) == 1 else paths
+    for image_id, paths in candidates.items():
+        if len(paths) > 1:
+            own = {tuple(chosen[s, image_id]) for s in tables if (s, image_id) in chosen}
+            again = again or (len(own) > 1 and all(len(one) == 1 for one in own))
+    images, renumbered = {}, {}
+    for split, table in tables.items():
+        new = {
+            i: as_id(f"{split} {i}") if again else i for i in table["image_id"].unique().tolist()
+        }
+        renumbered[split] = table.assign(image_id=table["image_id"].map(new)) if again else table
+        for image_id, number in new.items():
+            if paths := chosen[split, image_id]:
+                images[number] = _one_of(folder, image_id, paths, report)
+    return renumbered, dict(sorted(images.items()))
+
+
+def _candidates(
+    folder: Path, wanted: Iterable[int], names: Mapping[str, int]
+) -> dict[int, list[Path]]:
+    """The files that could be each image: of several kinds of likeness the closest alone."""
+    wanted = set(wanted)
+    found: dict[int, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for path in _files(folder):
+        stem = path.stem
+        spelt = (path.relative_to(folder).as_posix(), "/".join(path.parts[-2:]), path.name, stem)
+        if (named := next((names[name] for name in spelt if name in names), None)) is not None:
+            found[named][0].append(path)
+            continue
+        for likeness, pattern in ((1, _LAST), (2, _FIRST)):
+            if (match := pattern.search(stem)) and (number := int(match[1])) in wanted:
+                found[number][likeness].append(path)
+                break
+    return {image_id: kinds[min(kinds)] for image_id, kinds in found.items()}
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The pictures below a folder, in the order of their names."""
+    seen = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _one_of(folder: Path, image_id: int, paths: list[Path], report: Report) -> Path:
+    """The first; a second is reported, except of COCO's releases, which share pictures."""
+    first = paths[0]
+    for path in paths[1:]:
+        if not all(_COCO.fullmatch(one.parent.name) for one in (first, path)):
+            both = f"{first.relative_to(folder)} or {path.relative_to(folder)}"
+            line = f"image {image_id} could be {both}; give every image an id of its own"
+            report("two files of one image", folder, line)
+    return first
+
+
+def _says(path: Path, split: str) -> bool:
+    """Whether a name of a file or folder says that it is of a split."""
+    words = re.split(r"[^a-z]+", path.as_posix().lower())
+    return any(SPLIT_NAMES.get(word) == split for word in words)
