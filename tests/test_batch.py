@@ -295,7 +295,7 @@ def test_text_is_read_by_the_declared_types(tmp_path):
     [
         ("COUNT", "write it as NAME=VALUE"),
         ("COUNT=two", "One.ipynb: parameter COUNT=two: not of type int"),
-        ("FLAG=1", "FLAG=1: not of type bool; write true or false"),
+        ("FLAG=2", "FLAG=2: not of type bool; write true or false"),
         ("SEED=1", "SEED=1: not of type None; declare it, as in `SEED: int = 0`"),
         ("count=2", "One.ipynb: no parameter 'count'; did you mean COUNT?"),
         ("import os; COUNT=1", "no parameter 'import os; COUNT'"),

@@ -10,10 +10,13 @@ import pytest
 from nbconvert.preprocessors import CellExecutionError, ExecutePreprocessor
 
 from vqa_helpers import notebook
+from vqa_helpers.errors import InputError
 from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE, finish, project_root
 
 CELLS = (
-    "OFFLINE = False\nfrom vqa_helpers.notebook import start\nstart()\nstart();",
+    "DATA: str = 'demo'\nOFFLINE: bool = False",
+    "DATA, OFFLINE = 2014, 'false'",  # as papermill -p has them
+    "from vqa_helpers.notebook import start\nstart()\nstart(); print((DATA, OFFLINE))",
     "import logging, os, matplotlib\nlogging.getLogger('vqa_helpers.training').info('epoch 1: %d %%', 40)\n"
     "logging.getLogger('other').info('chatter')\nprint(matplotlib.rcParams['figure.dpi'], os.getcwd())",
     "import pandas\npandas.DataFrame({'a': ['<b>bold</b>', None, 1.25]}).style",
@@ -60,12 +63,39 @@ def test_start_makes_a_notebook_behave_alike_everywhere(project: Path, monkeypat
     run = ExecutePreprocessor(kernel_name="python3")
     with pytest.raises(CellExecutionError):  # an error in one line is still a failure
         run.preprocess(made, {"metadata": {"path": str(project / "notebooks")}})
-    logged, [table], [error] = (cell.outputs for cell in made.cells[1:])
+    [read], logged, [table], [error] = (cell.outputs for cell in made.cells[2:])
+    assert read.text == "('2014', False)\n"
     assert "".join(part.text for part in logged) == f"epoch 1: 40 %\n80.0 {project}\n"
     assert {part.name for part in logged} == {"stdout"}
     assert "&lt;b&gt;bold" in table.data["text/html"] and "<b>" not in table.data["text/html"]
     assert error.traceback == ["InputError: none here; use OFFLINE = True"]
     assert error.evalue == "none here; use OFFLINE = True"
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "read"),
+    [
+        *((bool, text, True) for text in ("true", "True", "YES", "on", "1", 1, True)),
+        *((bool, text, False) for text in ("false", "FALSE", "no", "off", "0", 0, False)),
+        *((bool, odd, None) for odd in ("maybe", "", "None", 2, 0.0, None)),
+        (str, 2014, "2014"), (str, "2014", "2014"), (str, "", ""), ("str", 7, "7"),
+        *((str, odd, None) for odd in (1.1, True, None, ["a"])),
+        (int, "7", 7), (int, -1, -1), *((int, odd, None) for odd in ("two", 1.5, True, "", None)),
+        (float, 1, 1.0), (float, "1e-4", 1e-4), *((float, odd, None) for odd in ("fast", False)),
+    ],
+)  # fmt: skip
+def test_parameters_have_the_types_that_the_notebook_declares(kind, given, read) -> None:
+    others = {"UNTYPED": "false", "lower": "1", "LIST": "1"}
+    names = {"NAME": given, "__annotations__": {"NAME": kind, "lower": int, "LIST": list}, **others}
+    if read is None:
+        name = getattr(kind, "__name__", kind)
+        with pytest.raises(InputError, match=f"^parameter NAME = .*: not of type {name}") as caught:
+            notebook.as_declared(names)
+        assert "\n" not in str(caught.value)
+    else:
+        notebook.as_declared(names)
+        assert names["NAME"] == read and type(names["NAME"]) is type(read)
+    assert names.items() >= others.items()
 
 
 def test_finish_logs_and_leaves_a_complete_record_or_none(tmp_path, monkeypatch, caplog) -> None:

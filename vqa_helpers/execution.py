@@ -25,7 +25,7 @@ from pathlib import Path
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import read_json
-from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE, read_notebook
+from vqa_helpers.notebook import READ, RECORD_VARIABLE, REMEDY, TOKEN_VARIABLE, read_notebook
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,6 @@ POLL_S = 0.1
 FULL_BYTES = 1 << 16  # fewer are free: no notebook can be written
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTES = {"papermill", "execution", "widgets"}
-TRUTH = {"true": True, "false": False}
-REMEDY = {"bool": "; write true or false", "None": "; declare it, as in `SEED: int = 0`"}
-# A text as a value of a type that a notebook declares.
-READ = {"str": str, "int": int, "float": float, "bool": lambda text: TRUTH[text.lower()]}
 
 
 @dataclass(frozen=True)

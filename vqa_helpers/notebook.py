@@ -21,6 +21,15 @@ log = logging.getLogger(__name__)
 
 RECORD_VARIABLE = "VQA_NOTEBOOK_RECORD"
 TOKEN_VARIABLE = "VQA_NOTEBOOK_TOKEN"
+TRUTH = {"true": True, "yes": True, "on": True, "1": True,
+         "false": False, "no": False, "off": False, "0": False}  # fmt: skip
+# A text as a value of a type that a notebook declares, and what to do about one that is none.
+READ = {"str": str, "int": int, "float": float, "bool": lambda text: TRUTH[text.lower()]}
+REMEDY = {
+    "str": "; give it with papermill's -r, which keeps a text as it is",
+    "bool": "; write true or false",
+    "None": "; declare it, as in `SEED: int = 0`",
+}
 # Figures are kept inside the notebooks: at this size a notebook stays under 500 kB.
 FIGURE_DPI = 80
 # A flag and the value after it: a number, a placeholder (DIR), or a word that ends the clause.
@@ -48,10 +57,14 @@ def project_root(start: Path | None = None) -> Path:
 def start() -> Path:
     """Work from the project's folder, log in plain lines, show figures and tables alike everywhere.
 
-    From then on IPython shows an `InputError` as one line, with the notebook's own parameters.
+    From then on IPython shows an `InputError` as one line, with the notebook's own parameters, which
+    have the types that they declare.
 
     Returns:
         the folder that is now the working folder; relative paths in the notebook start there.
+
+    Raises:
+        InputError: a parameter that is not of its type.
     """
     root = project_root()
     os.chdir(root)
@@ -70,7 +83,32 @@ def start() -> Path:
     tables = {"precision": 1, "na_rep": "–", "escape": "html"}  # a text in a cell is never markup
     for name, value in tables.items():
         pandas.set_option(f"styler.format.{name}", value)
+    as_declared(vars(sys.modules["__main__"]))
     return root
+
+
+def as_declared(names: dict[str, object]) -> None:
+    """Give a notebook's parameters the types that it declares: papermill takes the folder 2014 for a
+    number, and "false" for a text, which counts as true.
+
+    Args:
+        names: the notebook's own, in capitals those of parameters; changed in place.
+
+    Raises:
+        InputError: for a value that is none of its type.
+    """
+    for name, declared in names.get("__annotations__", {}).items():
+        kind, value = getattr(declared, "__name__", declared), names.get(name)
+        if not name.isupper() or kind not in READ:
+            continue
+        try:
+            if kind == "str" and type(value) not in (str, int):
+                raise ValueError  # "1.10" is the number 1.1 by now
+            names[name] = READ[kind](str(value))
+        except (KeyError, ValueError):
+            raise InputError(
+                f"parameter {name} = {value!r}: not of type {kind}{REMEDY.get(kind, '')}"
+            ) from None
 
 
 def finish(results: dict[str, object]) -> None:

@@ -1,8 +1,10 @@
 """The static contract of the notebooks, read without running one."""
 
 import ast
+import importlib.util
 import json
 import re
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -75,6 +77,26 @@ def test_parameters_and_set_up_are_the_same_everywhere() -> None:
         chosen = [path for path in NOTEBOOKS if (path.stem in MODELS) == models]
         assert len({code(read(path))[0] for path in chosen}) == 1
     assert len({code(read(path))[1] for path in NOTEBOOKS}) == 1
+
+
+def test_the_set_up_cell_can_be_run_again_after_a_failure(tmp_path, monkeypatch) -> None:
+    """In Colab, where pip was cut off: nothing is left that would be in its way."""
+    cell, calls = code(read(NOTEBOOKS[0]))[1], []
+
+    def pip(command: list[str], check: bool) -> None:
+        calls.append(command)
+        if len(calls) == 1:
+            raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", pip)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("vqa_helpers.notebook.start", lambda: None)
+    with pytest.raises(subprocess.CalledProcessError):
+        exec(cell, {})
+    exec(cell, {})
+    assert calls[0] == calls[1] and calls[0][1:4] == ["-m", "pip", "install"] and len(calls) == 2
+    assert not list(tmp_path.iterdir())
 
 
 @each
