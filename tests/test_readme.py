@@ -43,10 +43,10 @@ def commands(page: str) -> list[str]:
     text = "\n".join(blocks(page, "bash")).replace("\\\n", " ")
     lines = re.findall(r"^(?:.* -m vqa_helpers|vqa) (.+)$", text, re.M)
     sentences = re.sub(r"^```.*?^```", "", PAGES[page], flags=re.M | re.S)
-    for call in re.findall(r"`vqa ([^`]+)`", sentences):
+    for call in re.findall(r"`vqa\s([^`]+)`", sentences):
         named_alone = re.fullmatch(r"(data )?\w+", call)
         lines.append(f"{call} --help" if named_alone else call)
-    return lines
+    return [line.partition(" > ")[0] for line in lines]  # without the file that takes the output
 
 
 def test_the_readme_is_one_page_that_leads_to_all_others():
