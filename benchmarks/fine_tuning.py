@@ -21,9 +21,9 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from training import ANSWERS, LOSS, build, take_turns, train_epoch, train_plainly
 
 from features import photographs
+from training import ANSWERS, LOSS, build, take_turns, train_epoch, train_plainly
 from vqa_helpers.environment import pick_device
 from vqa_helpers.presets import find_preset
 from vqa_helpers.recipe import Recipe

@@ -26,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scoring import draw_split
 
+from scoring import draw_split
 from vqa_helpers.data.formats import read_annotations, read_questions, write_split
 from vqa_helpers.data.text import QUESTION_TYPES
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize_all

@@ -128,7 +128,7 @@ def spares(slot: str) -> list[str]:
 @style.styled
 def draw_puzzle(example: Example) -> Figure:
     """Four pieces that fit, a question going in and an answer coming out, the spare pieces below."""
-    below = 0.5 * max(len(spares(slot)) for slot in SLOTS) - 2  # four spare pieces have room above 0
+    below = 0.5 * max(len(spares(slot)) for slot in SLOTS) - 2  # four have room above 0
     figure, axes = sheet(10, 5.7 + below)
     axes.set_ylim(-below, 5.7)
     low, high, wide, x = 3.0, 1.2, 1.75, 2.45  # foot of the puzzle, a small piece, its left edge

@@ -96,7 +96,7 @@ def test_ray_is_needed_on_a_cluster_alone(monkeypatch):
     code = "import sys, vqa_helpers.batch, vqa_helpers.cluster\nsys.exit('ray' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert "pip install vqa-helpers[ray]" in refusal(address="auto")
+    assert "pip install 'ray[client]'" in refusal(address="auto")
     with executor_of(Namespace(executor="local", address=None, workers=0), 2) as map_units:
         assert sorted(map_units(str, [1, 2])) == [(1, "1"), (2, "2")]
 

@@ -319,7 +319,7 @@ def _add_results(command) -> None:
     add("--out", type=Path, default=Path("site"), help="the site's folder (site)")
     add("--table", action="store_true", help="print the tables; build no site")
     add("--figures", type=Path, metavar="DIR",
-        help="write the README's figures there; build no site")  # fmt: skip
+        help="write the figures of the guides there; build no site")  # fmt: skip
     add("--data", default="demo", help="the dataset of the figures (demo)")
 
 

@@ -109,7 +109,7 @@ def ray_cluster(address: str, workers: int = 0) -> Iterator[Map]:
             `Map`: a worker does not see the working folder, or none survives a unit.
     """
     if importlib.util.find_spec("ray") is None:
-        raise InputError("Ray is not installed; install it: pip install vqa-helpers[ray]")
+        raise InputError("Ray is not installed; install it: pip install 'ray[client]'")
     if workers < 0:
         raise InputError(f"{workers} workers: use 1 or more, or 0 for as many as fit")
     _join(address)

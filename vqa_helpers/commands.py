@@ -412,7 +412,7 @@ def batch(options: Namespace) -> int:
 
 
 def report(options: Namespace) -> int:
-    """`vqa report`: the table, the README's figures, or the site."""
+    """`vqa report`: the table, the guides' figures, or the site."""
     from vqa_helpers.report.tables import results_table, to_markdown
     from vqa_helpers.runs import find_experiments
 

@@ -77,7 +77,7 @@ def write_onnx(folder: Path, answerer: Answerer) -> None:
     try:
         import onnxscript  # noqa: F401  torch's exporter writes with it
     except ImportError:
-        raise InputError("ONNX needs onnxscript; pip install 'vqa-helpers[onnx]'") from None
+        raise InputError("ONNX needs onnxscript; pip install onnx onnxscript onnxruntime") from None
     model, size_px = answerer.model.eval(), answerer.config["image_size_px"]
     question = answerer.model.encode(["what is it ?"] * 2, answerer.words)
     inputs, shapes, batch = {}, {}, Dim("B", min=1, max=2**20)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from papermill import inspect_notebook
 
-from tools.badges import stale
+from tools.badges import NO_BADGE, address_set, badge, rewritten
 from vqa_helpers.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +21,9 @@ PROMISED = {"Split_Model", "Datasets", "Results_Summary", "Result_Analysis", "In
 SWAPS = {name: "str" for name in ("VISION", "LANGUAGE", "FUSION", "CLASSIFIER", "SET")}
 PARAMETERS = {"DATA": "str", "EPOCHS": "int", "SEED": "int", "RUNS": "str"}
 PLAIN = {"str", "int", "float", "bool"}
+FETCHES = re.compile(
+    r"://|git@|git\+|\b(?:clone|pip|curl|wget|urlopen|urlretrieve|requests|subprocess|hub|exec)\b"
+)
 ABSOLUTE = re.compile(r"(?<![\w:/.])/(?:root|home|work|tmp|usr|opt|mnt|content|Users)/")
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -44,13 +47,26 @@ def test_badge_title_and_claim_come_first(path: Path) -> None:
     first = read(path)["cells"][0]
     text = "".join(first["source"])
     assert first["cell_type"] == "markdown"
-    assert f"notebooks/{path.name})" in text.split("\n")[0]
-    assert re.search(r"^# \S", text, re.M)
+    own = badge(address_set(ROOT), f"notebooks/{path.name}")
+    assert text.startswith("# " if own == NO_BADGE else f"{own}\n\n# ")
+    assert "colab.research" not in path.read_text(encoding="utf-8").replace(own, "")
     assert "stud" in text
 
 
-def test_badges_are_made_from_the_one_address() -> None:
-    assert not stale(ROOT)
+def test_badges_and_set_up_cells_are_made_from_the_address_that_is_set() -> None:
+    assert not rewritten(ROOT, address_set(ROOT))
+
+
+@each
+def test_code_is_fetched_from_the_address_that_is_set_alone(path: Path) -> None:
+    parameters, set_up, *others = code(read(path))
+    for cell in (parameters, *others):
+        assert not FETCHES.search(cell)
+    line = f'    repository = "{address_set(ROOT)}"  # '
+    assert set_up.count(line) == 1
+    rest = set_up.replace(line, "")
+    assert FETCHES.findall(rest) == ["subprocess", "clone", "pip", "subprocess", "pip", "git+"]
+    assert 'f"git+{repository}"]' in rest
 
 
 @each

@@ -73,7 +73,7 @@ def pin_samples(run: Run, dataset: Dataset) -> None:
 
 
 def write_gallery(dataset: Dataset, runs_root: Path, folder: Path) -> list[Path]:
-    """Write the README's figures of the finished runs on a dataset into `folder`.
+    """Write the guides' figures of the finished runs on a dataset into `folder`.
 
     Raises:
         InputError: when there is no finished run on the dataset.

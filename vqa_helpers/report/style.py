@@ -45,7 +45,7 @@ FONTS = (  # the first ships with matplotlib; the others are asked for what it l
     "Noto Sans Devanagari",
 )  # fmt: skip
 BOX = "□"
-FILE_DPI = 120  # of a README; notebooks are kept small
+FILE_DPI = 120  # of a page; notebooks are kept small
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
