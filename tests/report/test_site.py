@@ -10,12 +10,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import bs4
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.report.browser import Browser, find_browser
 from vqa_helpers.errors import InputError
-from vqa_helpers.report.site import ExampleCard, build_site
+from vqa_helpers.report.interesting import Example
+from vqa_helpers.report.site import build_site
 from vqa_helpers.report.tables import RESULT_COLUMNS, Score
 
 SHOUT = "</script><script>window.ran = 'text'</script><img src=x onerror=\"window.ran='img'\"> $1"
@@ -67,11 +69,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, listener) -> Path:
             write(folder / "Second one.ipynb", cells=slice(2))]  # fmt: skip
     failed = [write(folder / "failed" / "Second one.ipynb"),
               write(folder / "failed" / "Third.ipynb", cells=slice(0, None, 3))]  # fmt: skip
-    answers = ((SHOUT, 0.999), (LONG, 0.001))
+    dot = np.zeros((1, 1, 3), np.uint8)
+    said = (SHOUT, LONG), (0.999, 0.001)
     return build_site(
         good, folder.parent / "out", failed=failed, scores=run_rows(), puzzle=PIXEL,
         findings=pd.DataFrame({"what": [SHOUT], "points": [1.25]}),
-        examples=[ExampleCard(SHOUT, PIXEL, SHOUT, answers, "giraffe", "bad", SHOUT)],
+        examples=[Example(SHOUT, "demo", "miss", SHOUT, SHOUT, "giraffe", *said, dot)],
     ).parent  # fmt: skip
 
 
@@ -139,7 +142,7 @@ def test_the_front_page_tells_what_the_runs_said(pages) -> None:
     text = " ".join(main.get_text().replace("\xa0", " ").split())
     tiles = [" ".join(tile.get_text().split()) for tile in main.select(".tiles li")]
     assert tiles == ["41.0 % the best guess without looking",
-                     "60.0 % the best of 2 runs, First", "98.1 % the most its answers allow"]  # fmt: skip
+                     "60.0 % the best of 2 models, First", "98.1 % the most its answers allow"]  # fmt: skip
     for said in ("Data: <demo>", "Data: v2", "The truth: giraffe", ">99 %", "<1 %"):
         assert said in text
     assert text.count(SHOUT) >= 6  # question, answer, note, finding, stand-ins

@@ -27,7 +27,7 @@ def test_a_row_an_experiment(experiment):
     assert (row["scored on"], row["questions"], row["ceiling"]) == ("test", 300, 98.1)
     assert row["best blind guess"] == "most frequent per question"
     assert row["blind top-1"] == 33.33 and row["verdict"] == "better"
-    assert row["gain over blind"].startswith("+")
+    assert str(row["gain over blind"]).startswith("+")
     assert row["stand-ins"] == "random-weight vision, hashed n-gram sentences"
     assert (row["train s"], row["samples/s"]) == (45.2, 290.4)
     assert tuple(tables.results_table([]).columns) == tables.RESULT_COLUMNS
@@ -58,7 +58,7 @@ def test_pairs_are_means_over_the_seeds_and_none_where_not_defined(write):
     ten = {"value": 40.0, "low": 38.0, "high": 42.0, "questions": 1514}
     drawn = rows(0.5, vqa=False)
     part = tables.results_table(write("1.fB", predictions=drawn, metrics=metrics(vqa_of_ten=ten)))
-    assert part["VQA accuracy"].tolist() == ["40.0 [38.0, 42.0] of 1,514"]
+    assert part["VQA accuracy"].map(str).tolist() == ["40.0 [38.0, 42.0] of 1,514"]
     broken = write("1.c", metrics=metrics(pairs={"value": "x"}))
     with pytest.raises(InputError, match="test: .*pairs"):
         broken.metrics  # noqa: B018
