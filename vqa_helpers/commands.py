@@ -319,7 +319,7 @@ def compare(options: Namespace) -> int:
             print(json.dumps(compare(*pair), default=asdict))
     else:
         verdicts = to_markdown(pair_table(pairs))  # first: it refuses what cannot be compared
-        print(export(models, "markdown"), verdicts, sep="\n")
+        print(export(models, "markdown"), verdicts, sep="\n", end="")
     return DONE
 
 
@@ -362,13 +362,13 @@ def report(options: Namespace) -> int:
     failed = sorted((notebooks / "failed").glob("*.ipynb"))
     if options.notebooks and not executed + failed:
         raise InputError(f"{notebooks}: no notebooks here; name the folder that holds them")
+    only_notebooks = not options.table and executed + failed
+    found = find_runs if only_notebooks else runs_at
+    experiments = group_runs([run for folder in options.runs for run in found(folder)])
     for folder in options.runs:
         if begun := unfinished_runs(folder):
             print(f"vqa: {folder}: unfinished runs are left out, {len(begun)} in all; train them "
                   f"again to go on, the first is {begun[0]}", file=sys.stderr)  # fmt: skip
-    only_notebooks = not options.table and executed + failed
-    found = find_runs if only_notebooks else runs_at
-    experiments = group_runs(run for folder in options.runs for run in found(folder))
     if options.table:
         print(export(experiments, options.format), end="")
         return DONE

@@ -219,13 +219,14 @@ def export(experiments: Runs, form: str) -> str:
     empty = [name for name in table if all(cell(v) in ("–", NOT_DEFINED) for v in table[name])]
     table = table.drop(columns=empty if len(table) else [])
     if form == "markdown":
-        return "\n".join([to_markdown(table), *notes])
+        return "\n".join([to_markdown(table), *(f"{note}\n" for note in notes)])
     below = [rf"\par\footnotesize {note.translate(LATEX)}" for note in notes]
-    return "\n".join([r"% in the preamble: \usepackage{booktabs}", _to_latex(table), *below])
+    lines = [r"% in the preamble: \usepackage{booktabs}", _to_latex(table).rstrip(), *below, ""]
+    return "\n".join(lines)
 
 
 def _to_csv(table: pd.DataFrame, experiments: list[Experiment]) -> str:
-    """Numbers as they were computed; what is not defined stays empty."""
+    """Numbers as they were computed; empty is what is not defined, and a preset's own setting."""
     settings = [settings_of(one) for one in experiments]
     columns: dict[str, list] = {"preset": [preset_of(one) for one in experiments]}
     columns |= {key: [one.get(key) for one in settings] for key in sorted(set().union(*settings))}
@@ -235,7 +236,8 @@ def _to_csv(table: pd.DataFrame, experiments: list[Experiment]) -> str:
             for part in ("value", "low", "high"):
                 bound = [getattr(value, part, None) for value in values]
                 columns[f"{name} {part}".removesuffix(" value")] = bound
-    return pd.DataFrame(columns).convert_dtypes().to_csv(index=False, lineterminator="\n")
+    frame = pd.DataFrame(columns, dtype=object).replace(NOT_DEFINED, None)
+    return frame.convert_dtypes().to_csv(index=False, lineterminator="\n")
 
 
 def _to_latex(table: pd.DataFrame) -> str:
