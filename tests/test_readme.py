@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from vqa_helpers.cli import _parser
+from tests.builders import write_dataset
+from tests.report.samples import answered_rows, write_run
+from vqa_helpers.cli import _parser, main
 from vqa_helpers.data.demo.dataset import make_demo
+from vqa_helpers.data.folder import open_dataset
 from vqa_helpers.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +60,50 @@ def test_every_command_is_understood(page):
     commands = re.findall(r"^(?:.* -m vqa_helpers|vqa) (.+)$", text, re.M)
     assert commands or page == "pieces.md"
     for command in commands:
-        _parser().parse_args(shlex.split(command, comments=True))  # exits where it does not
+        typed = command.partition(" > ")[0]  # the rest is the shell's
+        _parser().parse_args(shlex.split(typed, comments=True))  # exits where it does not
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_within_a_sentence_is_understood(page):
+    """`vqa train` alone names a command; with more words it is one that can be typed."""
+    for command in re.findall(r"`vqa\s([^`]+)`", PAGES[page]):
+        words = shlex.split(command)
+        if " ".join(words) in ("train", "features", "batch", "data build", "data check"):
+            words.append("--help")
+            with pytest.raises(SystemExit, match="^0$"):
+                _parser().parse_args(words)
+        else:
+            _parser().parse_args(words)
+
+
+def test_every_command_of_the_results_page_works(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    answers = answered_rows(0.5)
+    for preset, seed in (
+        ("GUSE_VGG", 0),
+        ("GUSE_VGG", 1),
+        ("GUSE_ResNet", 0),
+        ("Question_Only", 0),
+    ):
+        write_run(Path("runs"), preset, seed, predictions=answers)
+    write_dataset(Path("mine"))
+    rows = open_dataset("mine").splits["test"].assign(
+        split="test", answers=[["yes"]] * 36, probabilities=[[1.0]] * 36, blind="a", vqa=1.0
+    )  # fmt: skip
+    told = rows.rename(columns={"answer": "truth"}).to_dict("records")
+    write_run(Path("runs"), "mine", dataset="mine", predictions=told)
+    Path("runs/mine/mine/0").rename("runs/mine/0")  # named by hand
+    notebook = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    Path("runs/notebooks").mkdir()
+    Path("runs/notebooks/One.ipynb").write_text(json.dumps(notebook))
+    commands = re.findall(r"^vqa (.+)$", "\n".join(blocks("results.md", "bash")), re.M)
+    assert len(commands) == 10
+    for command in commands:
+        words = shlex.split(command.partition(" > ")[0], comments=True)
+        assert main(words) == 0, command
+        assert capsys.readouterr().out, command
+    assert Path("site/One.html").is_file() and Path("mine-site/answers-1.html").is_file()
 
 
 @pytest.mark.parametrize("page", PAGES)

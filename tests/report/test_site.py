@@ -14,11 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.builders import write_dataset
+from tests.report import samples
 from tests.report.browser import Browser, find_browser
+from vqa_helpers.data.folder import open_dataset
 from vqa_helpers.errors import InputError
+from vqa_helpers.report.answers import AnswersPage
 from vqa_helpers.report.interesting import Example
-from vqa_helpers.report.site import build_site
+from vqa_helpers.report.site import build_site, write_site
 from vqa_helpers.report.tables import RESULT_COLUMNS, Score
+from vqa_helpers.runs import Experiment, Run
 
 SHOUT = "</script><script>window.ran = 'text'</script><img src=x onerror=\"window.ran='img'\"> $1"
 LONG = "x" * 300
@@ -282,6 +287,139 @@ def test_colours_follow_the_system_until_the_reader_chooses_and_code_can_be_hidd
     browser.run("localStorage.clear()")
     browser.open(site / "index.html")
     assert not browser.run("isVisible('.code-tool')")
+
+
+# --- what runs answered ---
+
+
+def answers(rows: pd.DataFrame) -> AnswersPage:
+    return AnswersPage("answers-1.html", SHOUT, "demo", 0, "test", rows, len(rows), True)
+
+
+def many(count: int) -> pd.DataFrame:
+    """Answers by turns right, second and wrong; every other is a number; the last is hostile."""
+    turns = np.arange(count)
+    texts = [f"how many wheels has bus {n}?" for n in range(count - 1)] + [SHOUT]
+    return pd.DataFrame({
+        "question": texts, "image_id": turns, "truth": "two", "blind": "yes",
+        "answers": [["two", "three"]] * (count - 1) + [[SHOUT, LONG]],
+        "probabilities": [[0.9, 0.004]] * count,
+        "outcome": np.array(["hit", "top five", "miss"])[turns % 3],
+        "answer_type": np.array(["number", "other"])[turns % 2],
+    })  # fmt: skip
+
+
+# What is typed or chosen; how many fit, how many are shown.
+SEARCH = """((selector, value) => {
+    const box = document.querySelector(".search " + selector), start = performance.now();
+    box.value = value;
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    const shown = [...document.querySelectorAll(".answers li")].filter((row) => row.checkVisibility());
+    return [document.querySelector("output").textContent, shown.length,
+            document.querySelector(".more").checkVisibility(), performance.now() - start];
+})"""
+
+
+def search(browser, selector: str, value: str) -> tuple[str, int, bool]:
+    return tuple(browser.run(f"{SEARCH}({json.dumps(selector)}, {json.dumps(value)})")[:3])
+
+
+def test_answers_are_searched_and_filtered(browser, tmp_path) -> None:
+    index = build_site([], tmp_path / "out", scores=NO_RUNS, answers=[answers(many(240))])
+    page = index.with_name("answers-1.html")
+    check_reads_well(browser, page, [320, 390, 1280])
+    assert browser.run("typeof window.ran") == "undefined"
+    assert search(browser, "input", "") == ("240 of 240", 100, True)
+    browser.run("click('.more')")
+    assert browser.run("[...document.querySelectorAll('.shown')].length") == 200
+    assert search(browser, "input", "WHEELS  has 12") == ("13 of 240", 13, False)  # 12, 112, 120…
+    assert search(browser, "[name=outcome]", "hit") == ("5 of 240", 5, False)
+    assert search(browser, "input", "") == ("80 of 240", 80, False)
+    assert search(browser, "[name=outcome]", "near miss") == ("160 of 240", 100, True)
+    assert search(browser, "[name=type]", "number") == ("80 of 240", 80, False)
+    assert search(browser, "[name=outcome]", "near") == ("40 of 240", 40, False)
+    assert search(browser, "input", "onerror") == ("0 of 240", 0, False)
+    text = re.sub("<script>.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.S)
+    (tmp_path / "silent.html").write_text(text, encoding="utf-8")
+    browser.open(tmp_path / "silent.html")
+    visible = (
+        "[...document.querySelectorAll('.answers li')].filter((e) => e.checkVisibility()).length"
+    )
+    assert browser.run(visible) == 240 and not browser.run("isVisible('.search')")
+
+
+@pytest.mark.slow
+def test_twenty_thousand_answers_stay_usable(browser, tmp_path) -> None:
+    index = build_site([], tmp_path / "out", scores=NO_RUNS, answers=[answers(many(20_000))])
+    browser.open(index.with_name("answers-1.html"), 390)
+    for words, fitting in (("19998", "1"), ("bus", "19,999"), ("", "20,000")):
+        said, shown, _, took_ms = browser.run(f"{SEARCH}('input', '{words}')")
+        assert said == f"{fitting} of 20,000" and shown <= 100
+        assert took_ms < 1500  # 20 to 200 by itself; numbered list items took 6,000
+
+
+def test_a_word_is_explained_where_it_stands(browser, site) -> None:
+    browser.open(site / "index.html", 390)
+    for name in ("top1", "blind", "ceiling", "verdict", "stand-in"):
+        assert not browser.run(f"isVisible('#about-{name}')")
+        browser.run(f"click('.term[popovertarget=about-{name}]')")
+        assert browser.run(f"isVisible('#about-{name}')") and browser.run("stickingOut()") == []
+        browser.run(f"document.querySelector('#about-{name}').hidePopover()")
+
+
+def front(folder: Path, made: list[Run], **options) -> bs4.BeautifulSoup:
+    experiments = [Experiment(run.name, run.config["dataset"], (run,)) for run in made]
+    index = write_site(experiments, folder / "out", **options)
+    return bs4.BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser").main
+
+
+def test_a_site_of_runs_alone_shows_examples_of_each_dataset(tmp_path) -> None:
+    made, folders = [], []
+    for name in ("one", "two"):
+        folder = write_dataset(tmp_path / name, size_px=16)
+        table = open_dataset(folder).splits["test"]
+        rows = [
+            {"split": "test", "question_id": row.question_id, "image_id": row.image_id, "vqa": 1.0,
+             "answers": [row.answer, "b", "c", "d", "e"], "probabilities": [0.9, 0.04, 0, 0, 0],
+             "truth": row.answer, "blind": "a"}
+            for row in table.itertuples()
+        ]  # fmt: skip
+        made.append(Run(samples.write_run(tmp_path / "runs", "V", dataset=name, predictions=rows)))
+        folders.append(str(folder))
+    main = front(tmp_path, made, data=folders)
+    assert [why.get_text().split(" – ")[0] for why in main.select(".why")] == [
+        "V on one, right", "V on two, right",
+    ]  # fmt: skip
+    assert len(main.select(".examples img")) == 2 and len(main.select(".bars li")) == 10
+    links = [link["href"] for link in main.select(".results a")]
+    assert links == ["answers-1.html", "answers-2.html"]
+    page = (tmp_path / "out" / "answers-2.html").read_text(encoding="utf-8")
+    assert "How many marks are there?" in page and page.count('class="hit"') == 36
+    for folder in folders:
+        for picture in (Path(folder) / "images").iterdir():
+            picture.unlink()
+    main = front(tmp_path, made, data=folders)
+    assert main.select(".examples img") == []
+    assert [one.get_text() for one in main.select(".no-image")] == ["The image is not at hand."] * 2
+
+
+def test_what_the_front_page_says_follows_from_the_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # no data here
+    tested = Run(samples.write_run(tmp_path / "a", "V", predictions=samples.answered_rows(0.5)))
+    text = front(tmp_path, [tested]).get_text()
+    assert "scored once" in text and "validation questions, which also chose" not in text
+    assert "No example is shown" in text and "Stand-ins" in text
+    rows = samples.answered_rows(0.5, split="validation")
+    options = {"predictions": rows, "metrics": samples.metrics(50.0, test=False), "stand_ins": []}
+    text = front(tmp_path, [Run(samples.write_run(tmp_path / "b", "W", **options))]).get_text()
+    assert "scored once" not in text and "validation questions, which also chose" in text
+    assert "Stand-ins took" not in text
+
+
+def test_no_notebook_takes_the_place_of_answers(tmp_path) -> None:
+    with pytest.raises(InputError, match="another page has this name"):
+        build_site([tmp_path / "Answers-1.ipynb"], tmp_path / "out", scores=NO_RUNS,
+                   answers=[answers(many(3))])  # fmt: skip
 
 
 @pytest.mark.slow

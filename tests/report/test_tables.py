@@ -118,7 +118,7 @@ def test_tables_of_notebooks_escape_texts_and_join_intervals():
 ROOM = "&%$#_{}~^\\<>|"  # what LaTeX does not print as it stands
 
 
-def test_latex_prints_every_sign_and_compiles(write):
+def test_latex_escapes_every_sign_and_keeps_its_cells(write):
     named = "[&%$#_{}~^"  # the signs of these that a folder's name may hold
     runs = [write(preset, dataset=named, stand_ins=[ROOM]) for preset in ("1.e", "1.f")]
     text = tables.export(runs, "latex")
