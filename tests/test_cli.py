@@ -311,6 +311,27 @@ def test_two_runs_are_told_apart(vqa, run, blind, tmp_path):
     assert "is no finished run" in refused(vqa("compare", run, tmp_path))
 
 
+def test_any_number_of_runs_are_told_apart_pair_by_pair(vqa, run, blind, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    code, out, _ = vqa("compare", run, blind, copy)
+    models, pairs = (
+        [[cell.split()[0] for cell in line.split("|")[1:3]] for line in table.splitlines()[2:]]
+        for table in out.strip().split("\n\n")[::2]
+    )
+    assert code == 0 and [row[1] for row in models] == ["1.e", "Question_Only", "1.e"]
+    assert pairs == [["1.e", "Question_Only"], ["1.e", "1.e"], ["Question_Only", "1.e"]]
+    told = [json.loads(line) for line in vqa("compare", run, blind, copy, "--json")[1].splitlines()]
+    gains = [pair["top1"]["value"] for pair in told]
+    assert len(told) == 3 and gains[0] == -gains[2] and gains[1] == 0
+    assert "name another to compare it with" in refused(vqa("compare", run))
+    predictions = (copy / "predictions.jsonl").read_text(encoding="utf-8")
+    (copy / "predictions.jsonl").write_text(predictions.replace('"image_id": ', '"image_id": 9'))
+    (copy / "DONE").write_text("done\n")
+    line = refused(vqa("compare", run, blind, copy))
+    assert "1.e on tiny and 1.e on tiny: were not scored on the same questions" in line
+
+
 def test_the_results_are_a_table_and_a_site_tells_failed_notebooks(vqa, run, tmp_path):
     code, out, _ = vqa("report", "--table", "--runs", "runs")
     assert code == 0 and "1.e" in out
@@ -321,6 +342,26 @@ def test_the_results_are_a_table_and_a_site_tells_failed_notebooks(vqa, run, tmp
     code, _, error = vqa(*words)
     assert code == 1 and "One.ipynb: failed when it was last run" in error
     assert (tmp_path / "out" / "One.html").is_file()
+
+
+def test_results_come_out_of_any_runs_and_of_none_in_one_line(vqa, run, blind, tmp_path):
+    code, out, _ = vqa("report", "--runs", run.parents[1], "--out", tmp_path / "site")
+    assert code == 0 and out.strip() == str(tmp_path / "site" / "index.html")
+    page = (tmp_path / "site" / "answers-1.html").read_text(encoding="utf-8")
+    assert "How many marks are there?" in page  # the data are found where they lay
+    assert 'src="data:image/jpeg' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    line = refused(vqa("report", "--runs", tmp_path / "empty"))
+    assert "empty: is no finished run, and holds none; train one first" in line
+    begun = tmp_path / "begun" / "0"
+    shutil.copytree(run, begun)
+    (begun / "DONE").unlink()
+    assert f"{begun} was begun" in refused(vqa("report", "--runs", tmp_path / "begun"))
+    shutil.copytree(run, tmp_path / "begun" / "1")
+    code, out, error = vqa("report", "--table", "--runs", tmp_path / "begun")
+    assert code == 0 and "1.e" in out
+    assert "unfinished runs are left out, 1 in all" in error and str(begun) in error
+    assert "no notebooks here" in refused(vqa("report", "--notebooks", tmp_path / "empty"))
 
 
 # Datasets -----------------------------------------------------------------------------------------

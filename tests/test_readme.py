@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.builders import write_dataset
+from tests.report.samples import answered_rows, right_rows, write_run
 from tools.badges import GITHUB, address_set
 from vqa_helpers import api
 from vqa_helpers.cli import _parser, main
@@ -144,6 +146,26 @@ def test_code_is_fetched_from_the_address_that_is_set_alone(page):
         assert re.fullmatch(r"-e ('?)\.(\[\w+\])?\1", words.strip()), words
     opened = re.findall(r"colab\.research\.google\.com/github/([^/]+/[^/]+)", text)
     assert set(opened) <= {address.removeprefix(GITHUB)}
+
+
+def test_every_command_of_the_results_page_works(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for preset in ("GUSE_VGG", "GUSE_ResNet", "Question_Only"):
+        for seed in (0, 1):
+            write_run(Path("runs"), preset, seed, predictions=answered_rows(0.5))
+    write_dataset(Path("mine"))
+    write_run(Path("runs"), "mine", dataset="mine", predictions=right_rows(Path("mine")))
+    Path("runs/mine/mine/0").rename("runs/mine/0")  # named by hand
+    notebook = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    Path("runs/notebooks").mkdir()
+    Path("runs/notebooks/One.ipynb").write_text(json.dumps(notebook))
+    commands = re.findall(r"^vqa (.+)$", "\n".join(blocks("results.md", "bash")), re.M)
+    assert len(commands) == 10
+    for command in commands:
+        words = shlex.split(command.partition(" > ")[0], comments=True)
+        assert main(words) == 0, command
+        assert capsys.readouterr().out, command
+    assert Path("site/One.html").is_file() and Path("mine-site/answers-1.html").is_file()
 
 
 @pytest.mark.parametrize("page", PAGES)

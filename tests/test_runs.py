@@ -141,6 +141,28 @@ def test_experiments_are_runs_that_agree_in_all_but_the_seed(tmp_path):
     assert found == ["demo/1.b/0", "demo/1.f/0", "demo/1.f/9", "demo/1.f/10"]
 
 
+def test_runs_are_found_at_any_depth_and_what_is_not_finished_is_told(tmp_path):
+    for place in ("mine", "demo/1.f/0", "demo/1.f/0.1", "demo/1.f/1", "a/b/c/d/0"):
+        (tmp_path / place).mkdir(parents=True)
+        write_json(tmp_path / place / "config.json", {"dataset": "d", "preset": "p", "seed": 0})
+        if place != "demo/1.f/1":
+            runs.mark_done(tmp_path / place)
+
+    def names(found) -> list[str]:
+        return [run.folder.relative_to(tmp_path).as_posix() for run in found]
+
+    assert names(runs.find_runs(tmp_path)) == ["demo/1.f/0", "mine"]  # `0.1` was set aside
+    for folder in ("demo", "demo/1.f", "demo/1.f/0"):
+        assert names(runs.runs_at(tmp_path / folder)) == ["demo/1.f/0"]
+    assert runs.unfinished_runs(tmp_path) == [tmp_path / "demo/1.f/1"]
+    with pytest.raises(InputError, match="1.f/1: is no finished run.*1 was begun: train it again"):
+        runs.runs_at(tmp_path / "demo/1.f/1")
+    with pytest.raises(InputError, match="nowhere: is no finished run.*; train one first"):
+        runs.runs_at(tmp_path / "nowhere")
+    [both] = runs.group_runs(runs.find_runs(tmp_path))  # a copy is no second seed
+    assert names(both.runs) == ["demo/1.f/0"]
+
+
 def test_a_run_knows_its_train_questions_its_best_epoch_and_what_is_scored(tmp_path):
     run = runs.Run(tmp_path)
     assert run.train_questions is None

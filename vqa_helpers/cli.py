@@ -292,13 +292,13 @@ def _add_results(command) -> None:
         help="the official code since 2021-03-11, or before (2021)")  # fmt: skip
 
     add = command(
-        "compare", "tell two runs apart, question by question", "compare",
-        epilog="A folder with several seeds of one experiment counts as one model:\n"
-        "vqa compare runs/demo/GUSE_VGG runs/demo/GUSE_ResNet",
+        "compare", "tell runs apart, question by question", "compare",
+        epilog="Seeds of one experiment below a folder count as one model:\n"
+        "vqa compare runs/demo/GUSE_VGG runs/demo/GUSE_ResNet\n"
+        "Every pair is compared; of twenty pairs that do not differ about one looks as if it did.",
     )  # fmt: skip
-    add("first", type=Path, metavar="RUN", help="a run, or a folder of its seeds")
-    add("second", type=Path, metavar="OTHER", help="what it is compared with")
-    add("--json", action="store_true", help="print JSON instead of a table")
+    add("runs", type=Path, nargs="+", metavar="RUN", help="a run, or a folder of runs")
+    add("--json", action="store_true", help="print JSON, a line a pair, instead of tables")
 
     add = command("batch", "run notebooks unattended", "batch")
     add("--notebooks", type=Path, default=Path("notebooks"), metavar="DIR",
@@ -314,13 +314,18 @@ def _add_results(command) -> None:
     _add_executor(add)
 
     add = command("report", "the results table and the site", "report")
-    add("--runs", type=Path, default=Path("runs"), help="run folders (runs)")
-    add("--notebooks", type=Path, metavar="DIR", help="executed notebooks (runs/notebooks)")
+    add("--runs", type=Path, nargs="+", default=[Path("runs")], metavar="DIR",
+        help="runs, or folders of runs (runs)")  # fmt: skip
+    add("--notebooks", type=Path, metavar="DIR",
+        help="executed notebooks, if any (runs/notebooks)")  # fmt: skip
     add("--out", type=Path, default=Path("site"), help="the site's folder (site)")
-    add("--table", action="store_true", help="print the tables; build no site")
+    add("--table", action="store_true", help="print the results table; build no site")
+    add("--format", choices=["markdown", "latex", "csv"], default="markdown",
+        help="of the table (markdown)")  # fmt: skip
     add("--figures", type=Path, metavar="DIR",
         help="write the figures of the guides there; build no site")  # fmt: skip
-    add("--data", default="demo", help="the dataset of the figures (demo)")
+    add("--data", nargs="+", default=[], metavar="NAME|DIR",
+        help="datasets of the runs that are not where they were; of the figures: one (demo)")  # fmt: skip
 
 
 def _add_device(add) -> None:

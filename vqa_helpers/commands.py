@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -377,16 +378,20 @@ def evaluate(options: Namespace) -> int:
 
 def compare(options: Namespace) -> int:
     """`vqa compare`."""
-    from vqa_helpers.report.tables import to_markdown
-    from vqa_helpers.report.verdicts import compare, pair_table, verdict
-    from vqa_helpers.runs import runs_at
+    from vqa_helpers.report.tables import export, to_markdown
+    from vqa_helpers.report.verdicts import compare, pair_table
+    from vqa_helpers.runs import group_runs, runs_at
 
-    first, second = runs_at(options.first), runs_at(options.second)
+    models = [model for folder in options.runs for model in group_runs(runs_at(folder))]
+    if len(models) < 2:
+        raise InputError(f"{options.runs[0]}: is one model; name another to compare it with")
+    pairs = list(combinations(models, 2))
     if options.json:
-        print(json.dumps(compare(first, second), default=asdict, indent=1))
+        for pair in pairs:
+            print(json.dumps(compare(*pair), default=asdict))
     else:
-        print(to_markdown(pair_table([(first, second)])))
-        print(verdict(first, second))
+        verdicts = to_markdown(pair_table(pairs))  # first: it refuses what cannot be compared
+        print(export(models, "markdown"), verdicts, sep="\n", end="")
     return DONE
 
 
@@ -413,28 +418,35 @@ def batch(options: Namespace) -> int:
 
 def report(options: Namespace) -> int:
     """`vqa report`: the table, the guides' figures, or the site."""
-    from vqa_helpers.report.tables import results_table, to_markdown
-    from vqa_helpers.runs import find_experiments
+    from vqa_helpers.report.tables import export
+    from vqa_helpers.runs import find_runs, group_runs, runs_at, unfinished_runs
 
-    if not options.runs.is_dir():
-        raise InputError(f"{options.runs}: is no folder of runs; train a preset first")
-    if options.table:
-        print(to_markdown(results_table(find_experiments(options.runs))))
     if options.figures:
         from vqa_helpers.data.folder import open_dataset
         from vqa_helpers.report.show import write_gallery
 
-        for path in write_gallery(open_dataset(options.data), options.runs, options.figures):
+        dataset = open_dataset((options.data or ["demo"])[0])
+        for path in write_gallery(dataset, options.runs[0], options.figures):
             print(path)
-    if options.table or options.figures:
         return DONE
-    from vqa_helpers.batch import select
+    notebooks = options.notebooks or options.runs[0] / "notebooks"
+    executed = sorted(path for path in notebooks.glob("*.ipynb") if path.name[0] != ".")
+    failed = sorted((notebooks / "failed").glob("*.ipynb"))
+    if options.notebooks and not executed + failed:
+        raise InputError(f"{notebooks}: no notebooks here; name the folder that holds them")
+    only_notebooks = not options.table and executed + failed
+    found = find_runs if only_notebooks else runs_at
+    experiments = group_runs([run for folder in options.runs for run in found(folder)])
+    for folder in options.runs:
+        if begun := unfinished_runs(folder):
+            print(f"vqa: {folder}: unfinished runs are left out, {len(begun)} in all; train them "
+                  f"again to go on, the first is {begun[0]}", file=sys.stderr)  # fmt: skip
+    if options.table:
+        print(export(experiments, options.format), end="")
+        return DONE
     from vqa_helpers.report.site import write_site
 
-    notebooks = options.notebooks or options.runs / "notebooks"
-    failed = sorted((notebooks / "failed").glob("*.ipynb"))
-    good = [] if failed and not any(notebooks.glob("*.ipynb")) else select(notebooks)
-    print(write_site(good, options.out, options.runs, failed))
+    print(write_site(experiments, options.out, executed, failed, options.data))
     for path in failed:
         print(f"vqa: {path}: failed when it was last run; the site says so", file=sys.stderr)
     return SOME_FAILED if failed else DONE

@@ -195,11 +195,19 @@ class Run:
         return self.config.get("name", self.config["preset"])
 
     @cached_property
+    def split(self) -> dict[str, Any]:
+        """How its data were split: seed, counts, notes; {} where it kept nothing readable."""
+        try:
+            return _read_object(self.folder / SPLIT)
+        except InputError:
+            return {}
+
+    @property
     def train_questions(self) -> int | None:
         """How many questions it learnt from, as its split says; None where it kept none."""
         try:
-            return int(_read_object(self.folder / SPLIT)["counts"]["train"]["questions"])
-        except (InputError, LookupError, TypeError, ValueError):
+            return int(self.split["counts"]["train"]["questions"])
+        except (LookupError, TypeError, ValueError):
             return None
 
     @cached_property
@@ -283,18 +291,45 @@ class Run:
 
 
 def find_runs(root: Path, dataset: str | None = None) -> list[Run]:
-    """The finished runs below `root`, sorted by dataset, preset and seed.
+    """The finished runs at `root` or up to three folders below it, by dataset, preset and seed.
 
     Args:
-        root: the folder given to `run_folder`; one that does not exist holds no runs.
-        dataset: only the runs on this dataset.
+        root: a run, or a folder above runs; one that does not exist holds no runs.
+        dataset: only the runs below a folder of this name, as `run_folder` places them.
     """
-    folders = [done.parent for done in Path(root).glob("*/*/*/DONE") if done.is_file()]
-    # `0.1` is a run that was set aside for one with other settings.
-    folders = [folder for folder in folders if folder.name.isdecimal()]
+    folders = _run_folders(root, DONE)
     if dataset is not None:
         folders = [folder for folder in folders if folder.parent.parent.name == dataset]
-    return [Run(folder) for folder in sorted(folders, key=_order)]
+    return [Run(folder) for folder in folders]
+
+
+def unfinished_runs(root: Path) -> list[Path]:
+    """The folders of runs that were begun and did not come to their end, sought as `find_runs`."""
+    return [folder for folder in _run_folders(root, CONFIG) if not is_done(folder)]
+
+
+def runs_at(folder: Path) -> list[Run]:
+    """As `find_runs`, but never none.
+
+    Raises:
+        InputError: when there is none; says what was begun.
+    """
+    found, begun = find_runs(folder), unfinished_runs(folder)
+    if not found:
+        remedy = f"{begun[0]} was begun: train it again to go on" if begun else "train one first"
+        raise InputError(f"{folder}: is no finished run, and holds none; {remedy}")
+    return found
+
+
+def _run_folders(root: Path, name: str) -> list[Path]:
+    """The folders at `root` or up to three levels below it that hold a file `name`."""
+    found = {path.parent for depth in range(4) for path in Path(root).glob("*/" * depth + name)}
+    return sorted((folder for folder in found if not _set_aside(folder)), key=_order)
+
+
+def _set_aside(folder: Path) -> bool:
+    """Whether a run had to make place for one with other settings: `0.1` beside `0`."""
+    return folder.suffix[1:].isdecimal() and folder.with_suffix("").exists()
 
 
 @dataclass(frozen=True)
@@ -315,35 +350,23 @@ def find_experiments(root: Path, dataset: str | None = None) -> list[Experiment]
 
 
 def group_runs(runs: Iterable[Run]) -> list[Experiment]:
-    """Finished runs as experiments, in the order in which the first run of each is given."""
-    groups: dict[str, list[Run]] = {}
+    """Finished runs as experiments, in the order in which the first run of each is given.
+
+    Of several runs with one seed, such as a copy, the first counts.
+    """
+    groups: dict[str, dict[int, Run]] = {}
     for run in runs:
         fixed = {name: value for name, value in run.config.items() if name != "seed"}
-        groups.setdefault(json.dumps(fixed, sort_keys=True), []).append(run)
-    for same in groups.values():
-        same.sort(key=lambda run: run.config["seed"])
-    return [Experiment(s[0].name, s[0].config["dataset"], tuple(s)) for s in groups.values()]
+        group = groups.setdefault(json.dumps(fixed, sort_keys=True), {})
+        group.setdefault(run.config["seed"], run)
+    found = [tuple(same[seed] for seed in sorted(same)) for same in groups.values()]
+    return [Experiment(same[0].name, same[0].config["dataset"], same) for same in found]
 
 
-def runs_at(folder: Path) -> list[Run]:
-    """The finished run that `folder` is, or those of several seeds that it holds.
-
-    Raises:
-        InputError: when it is neither.
-    """
-    if is_done(folder):
-        return [Run(folder)]
-    seeds = [done.parent for done in Path(folder).glob("*/DONE") if done.parent.name.isdecimal()]
-    if not seeds:
-        raise InputError(
-            f"{folder}: is no finished run, and holds none of several seeds; train one first"
-        )
-    return [Run(seed) for seed in sorted(seeds, key=lambda path: int(path.name))]
-
-
-def _order(folder: Path) -> tuple[str, str, int]:
+def _order(folder: Path) -> tuple[str, str, int, str]:
     """Sort key of a run folder: seed 10 comes after seed 9."""
-    return folder.parent.parent.name, folder.parent.name, int(folder.name)
+    seed = int(folder.name) if folder.name.isdecimal() else -1
+    return folder.parent.parent.name, folder.parent.name, seed, folder.name
 
 
 def _text(path: Path) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from vqa_helpers import runs
-from vqa_helpers.data.folder import Dataset
+from vqa_helpers.data.folder import Dataset, open_dataset
 from vqa_helpers.evaluation.analysis import judge
 from vqa_helpers.files import write_json
 
@@ -151,4 +151,14 @@ def answered_rows(share: float, seed: int = 0, split: str = "test", vqa: bool = 
             "blind": "yes" if n % 3 == 0 else "2",
         }
         for n, hit in enumerate(right)
+    ]  # fmt: skip
+
+
+def right_rows(folder: Path) -> list[dict]:
+    """The right answer to each test question of a dataset folder, and four others."""
+    return [
+        {"split": "test", "question_id": row.question_id, "image_id": row.image_id, "vqa": 1.0,
+         "answers": [row.answer, "b", "c", "d", "e"], "probabilities": [0.9, 0.04, 0, 0, 0],
+         "truth": row.answer, "blind": "a"}
+        for row in open_dataset(folder).splits["test"].itertuples()
     ]  # fmt: skip

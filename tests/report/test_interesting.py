@@ -96,9 +96,12 @@ def test_each_rule_finds_its_example(tmp_path):
     assert chosen[0].answers == ("red", "blue") and chosen[0].picture is None
     [only] = interesting.choose_examples(*asked(tmp_path / "other", "1.e", ROWS[:1]))
     assert (only.name, only.outcome, only.question) == ("1.e", "hit", "question 1")
+    assert only.rule == "the surest right answer; the best blind guess has it too"
+    assert "the best blind guess gets wrong" in chosen[0].rule
 
 
-def test_no_runs_or_no_dataset_at_hand_are_no_examples(tmp_path):
-    assert interesting.examples(tmp_path / "runs", tmp_path / "data") == []
-    samples.write_run(tmp_path / "runs")
-    assert interesting.examples(tmp_path / "runs", tmp_path / "data") == []
+def test_images_at_hand_are_preferred(tmp_path):
+    run, dataset = asked(tmp_path, "1.e", ROWS)
+    dataset.images[5] = tmp_path / "5.png"  # is shown without, since it cannot be read
+    [only] = interesting.choose_examples(run, dataset)
+    assert (only.question, only.dataset, only.picture) == ("question 6", "demo", None)

@@ -1,5 +1,8 @@
 """Tables of results: what stands in each cell, and that nothing soft is passed over."""
 
+import io
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,7 +30,7 @@ def test_a_row_an_experiment(experiment):
     assert (row["scored on"], row["questions"], row["ceiling"]) == ("test", 300, 98.1)
     assert row["best blind guess"] == "most frequent per question"
     assert row["blind top-1"] == 33.33 and row["verdict"] == "better"
-    assert row["gain over blind"].startswith("+")
+    assert str(row["gain over blind"]).startswith("+")
     assert row["stand-ins"] == "random-weight vision, hashed n-gram sentences"
     assert (row["train s"], row["samples/s"]) == (45.2, 290.4)
     assert tuple(tables.results_table([]).columns) == tables.RESULT_COLUMNS
@@ -58,7 +61,7 @@ def test_pairs_are_means_over_the_seeds_and_none_where_not_defined(write):
     ten = {"value": 40.0, "low": 38.0, "high": 42.0, "questions": 1514}
     drawn = rows(0.5, vqa=False)
     part = tables.results_table(write("1.fB", predictions=drawn, metrics=metrics(vqa_of_ten=ten)))
-    assert part["VQA accuracy"].tolist() == ["40.0 [38.0, 42.0] of 1,514"]
+    assert part["VQA accuracy"].map(str).tolist() == ["40.0 [38.0, 42.0] of 1,514"]
     broken = write("1.c", metrics=metrics(pairs={"value": "x"}))
     with pytest.raises(InputError, match="test: .*pairs"):
         broken.metrics  # noqa: B018
@@ -110,3 +113,60 @@ def test_tables_of_notebooks_escape_texts_and_join_intervals():
     html = tables.shown(table).to_html()
     assert "1.0 [0.5, 2.0]" in html and "top-1 low" not in html
     assert "&lt;b&gt;$x$" in html and "mathjax_ignore" in html and "kind" in html
+
+
+ROOM = "&%$#_{}~^\\<>|"  # what LaTeX does not print as it stands
+
+
+def test_latex_escapes_every_sign_and_keeps_its_cells(write):
+    named = "[&%$#_{}~^"  # the signs of these that a folder's name may hold
+    runs = [write(preset, dataset=named, stand_ins=[ROOM]) for preset in ("1.e", "1.f")]
+    text = tables.export(runs, "latex")
+    head, body = text.split("\\midrule\n")
+    assert head.startswith(
+        "% in the preamble: \\usepackage{booktabs}\n\\begin{tabular}{llrlrrrrrlll}\n"
+    )
+    rows, below = body.split("\\bottomrule\n\\end{tabular}\n")
+    assert rows.startswith("{[}") and len(rows.splitlines()) == 2
+    for line in [*head.splitlines()[3:], *rows.splitlines()]:
+        assert line.endswith(r" \\") and len(re.findall(r"(?<!\\)&", line)) == 11
+    # Without what is known to print, and the ends of cells and rows, no special sign is left.
+    known = r"\\[&%$#_{}]|\\text(backslash|asciitilde|asciicircum|less|greater|bar)\{\}|\{\[\}|\\\\\n| & "
+    for part in (rows, below.removeprefix(r"\par\footnotesize ")):
+        assert not set(re.sub(known, "", part)) & set(ROOM)
+    for spelt in (r"\textbackslash{}", r"\textbar{}", r"\textless{}", r"\%", r"\textasciitilde{}"):
+        assert spelt in below
+
+
+def test_csv_has_every_column_and_bounds_of_their_own(experiment, write):
+    run = write("1.f", 0.5, predictions=rows(0.5, vqa=False), metrics=samples.metrics(50.0))
+    found = [experiment("1.e", (0.6, 0.7), train=1234), tables.as_list(run)[0]]
+    read = pd.read_csv(io.StringIO(tables.export(found, "csv")))
+    full = tables.results_table(found)
+    assert [name for name in read if name in tables.RESULT_COLUMNS] == list(tables.RESULT_COLUMNS)
+    for name in ("top-1", "gain over blind"):
+        for part, column in (("value", name), ("low", f"{name} low"), ("high", f"{name} high")):
+            wanted = [getattr(value, part) for value in full[name]]
+            assert read[column].tolist() == pytest.approx(wanted)
+    assert read["VQA accuracy high"].isna().tolist() == [False, True]
+    assert read["VQA accuracy"].isna().tolist() == [False, True]
+    assert read["preset"].tolist() == ["1.e", "1.f"] and read["seeds"].tolist() == [2, 1]
+
+
+def test_a_printed_table_calls_rows_by_what_differs_and_numbers_stand_ins(write):
+    runs = [write(f"V+batch=8+loss={loss}", 0.5) for loss in ("x", "y")]
+    runs.append(write("1.e", dataset="other", stand_ins=[]))
+    text = tables.export(runs, "markdown")
+    table, *notes = text.split("\n\n")
+    cells = [[c.strip() for c in line.split("|")[1:-1]] for line in table.splitlines()]
+    assert [row[:2] for row in cells[2:]] == [
+        ["demo", "V loss=x"], ["demo", "V loss=y"], ["other", "1.e"],
+    ]  # fmt: skip
+    assert re.fullmatch(r"\d\d\.\d \[\d\d\.\d, \d\d\.\d\]", cells[2][cells[0].index("top-1")])
+    assert [row[-1] for row in cells] == ["stand-ins", "---------", "(1)", "(1)", "–"]
+    assert "\n".join(notes).splitlines() == [
+        "All on demo have batch=8.", "(1) random-weight vision, hashed n-gram sentences",
+    ]  # fmt: skip
+    plain = tables.export([runs[-1]], "markdown")
+    assert "stand-ins" not in plain and "VQA accuracy" in plain and plain.endswith(" |\n")
+    assert tables.export([], "csv").startswith("preset,dataset,name")

@@ -120,3 +120,19 @@ def test_findings_are_verdicts_on_blind_on_the_best_and_on_single_pieces(experim
     ]  # fmt: skip
     assert table["finding"][3].startswith("B is better than A: +")
     assert verdicts.findings([]).empty
+
+
+def test_what_was_taught_otherwise_is_no_difference_of_one_piece(experiment):
+    one = experiment("A", (0.5,), model={"vision": "vgg16"})
+    other = experiment("B", (0.6,), model={"vision": "resnet18"})
+    assert verdicts.changed_piece(one, other) == "vision"
+    other.runs[0].config["training"] = {"learning_rate": 0.5}
+    assert verdicts.changed_piece(one, other) is None
+    assert verdicts.findings([one, other])["about"].tolist() == ["blind", "blind", "best"]
+
+
+def test_pairs_are_called_by_what_tells_all_of_them_apart(write):
+    found = [verdicts.as_one(write("1.e", 0.5, seed)) for seed in range(3)]
+    table = verdicts.pair_table(combinations(found, 2))
+    assert table["first"].tolist() == ["1.e seed=0", "1.e seed=0", "1.e seed=1"]
+    assert table["second"].tolist() == ["1.e seed=1", "1.e seed=2", "1.e seed=2"]

@@ -48,7 +48,8 @@ def plot_history(runs: Runs, title: str = "") -> Figure:
     if any(run.history.empty for run in experiment.runs):
         raise InputError(f"{experiment}: the history has no epoch to draw; train at least one")
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.2))
-    fields = {"loss": "loss (cross-entropy)", "top1": "top-1 accuracy, %"}
+    loss = experiment.runs[0].config.get("loss", "loss")
+    fields = {"loss": loss, "top1": "top-1 accuracy, %"}
     for axes, (field, label) in zip(panels, fields.items(), strict=True):
         _epochs(axes, experiment, field)
         axes.set_xlabel("epoch")

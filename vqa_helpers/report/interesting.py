@@ -4,31 +4,20 @@ A rule orders judged questions, most telling first; a gallery shows the first fe
 Runs no model.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vqa_helpers.data.folder import DATA, MANIFEST, Dataset, open_dataset
+from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.analysis import counting
 from vqa_helpers.report.cards import draw_cards, judged, load_picture
 from vqa_helpers.report.style import note
-from vqa_helpers.report.tables import best_first, by_weight
 from vqa_helpers.report.verdicts import Runs, as_one
-from vqa_helpers.runs import find_experiments
 
-log = logging.getLogger(__name__)
-
-EXAMPLES = {
-    "hit": "the surest right answer that the best blind guess gets wrong",
-    "top five": "the truth came second, with the highest probability",
-    "miss": "the surest wrong answer",
-}
 MOST_PX = 320  # side of an example's picture
 
 
@@ -115,7 +104,7 @@ class Example:
     """A question about an image, and what a model answered.
 
     Attributes:
-        name: of the experiment.
+        name, dataset: of the experiment.
         outcome: as `cards.outcome` names it.
         rule: why this one is shown.
         answers: the five most probable, first one first, with their probabilities.
@@ -123,6 +112,7 @@ class Example:
     """
 
     name: str
+    dataset: str
     outcome: str
     rule: str
     question: str
@@ -133,42 +123,36 @@ class Example:
 
 
 def choose_examples(runs: Runs, dataset: Dataset) -> list[Example]:
-    """One example for each rule that some prediction fits, each about another image."""
+    """One example for each rule that some prediction fits, each about another image; images at
+    hand are preferred."""
     experiment = as_one(runs)
     size_px = experiment.runs[0].config.get("image_size_px") or MOST_PX
     rows = judged(experiment, dataset)
-    hits, beaten = rows["rank"].eq(1), rows["blind"].ne(rows["truth"])
-    second = rows[rows["rank"].eq(2)]
+    seen = rows["image_id"].isin(dataset.images.keys())
+    rows = rows[seen] if seen.any() else rows
+    hits, second = rows["rank"].eq(1), rows[rows["rank"].eq(2)]
+    seeing = hits & rows["blind"].ne(rows["truth"])
+    right = "the surest right answer that the best blind guess gets wrong", rows[seeing]
+    if not seeing.any():
+        right = "the surest right answer; the best blind guess has it too", rows[hits]
     fitting = {
-        "hit": rows[hits & beaten] if (hits & beaten).any() else rows[hits],
-        "top five": second.assign(sure=second["probabilities"].str[1]),
-        "miss": rows[rows["rank"].eq(0)],
+        "hit": right,
+        "top five": (
+            "the truth came second, with the highest probability",
+            second.assign(sure=second["probabilities"].str[1]),
+        ),
+        "miss": (
+            "the surest answer where the truth is not among the first five",
+            rows[rows["rank"].eq(0)],
+        ),
     }
     chosen, shown = [], set()
-    for name, candidates in fitting.items():
+    for name, (rule, candidates) in fitting.items():
         fresh = candidates[~candidates["image_id"].isin(shown)]
         for row in _ordered(fresh, "sure", ascending=False).head(1).itertuples():
             shown.add(row.image_id)
             picture = load_picture(dataset.images.get(row.image_id), min(size_px, MOST_PX))
             five = tuple(row.answers[:5]), tuple(map(float, row.probabilities[:5]))
-            asked = row.question, row.truth
-            chosen.append(Example(experiment.name, name, EXAMPLES[name], *asked, *five, picture))
+            what = experiment.name, experiment.dataset, name, rule, row.question, row.truth
+            chosen.append(Example(*what, *five, picture))
     return chosen
-
-
-def examples(runs_root: Path, root: Path = DATA) -> list[Example]:
-    """Examples of the best experiment on the first dataset; [] where that is not at hand.
-
-    Args:
-        root: where datasets lie by name.
-    """
-    experiments = find_experiments(runs_root)
-    for name in by_weight((one.dataset, one.name) for one in experiments)[:1]:
-        if not (root / name / MANIFEST).is_file():  # a folder that was named by its path
-            break
-        try:
-            dataset = open_dataset(name, root=root)
-            return choose_examples(best_first(experiments, dataset)[0], dataset)
-        except InputError as error:
-            log.warning("the front page shows no example: %s", error)
-    return []

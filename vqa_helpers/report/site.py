@@ -1,4 +1,4 @@
-"""A static site: a page for each executed notebook, and a front page for newcomers.
+"""A static site: a front page for newcomers, what each model answered, executed notebooks.
 
 Every page is one file with its images, style and script inside; nothing is loaded from anywhere,
 so it reads the same offline, from a disk or from a server, and without script. Each page's content
@@ -10,13 +10,12 @@ import base64
 import hashlib
 import importlib.util
 import io
-import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
@@ -24,60 +23,38 @@ from PIL import Image
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.notebook import project_root
-from vqa_helpers.report.cards import OUTCOMES
-from vqa_helpers.report.interesting import Example
-from vqa_helpers.report.interesting import examples as find_examples
+from vqa_helpers.report.answers import AnswersPage, answers_page, find_dataset
+from vqa_helpers.report.interesting import Example, choose_examples
 from vqa_helpers.report.notebook_pages import NotebookPage, read_page, safe_html
-from vqa_helpers.report.tables import by_weight, results_table
+from vqa_helpers.report.tables import best_first, by_weight, results_table
 from vqa_helpers.report.verdicts import findings as find_findings
-from vqa_helpers.runs import find_experiments
-
-log = logging.getLogger(__name__)
+from vqa_helpers.report.verdicts import readable
+from vqa_helpers.runs import Experiment
 
 TEMPLATES = Path(__file__).parent / "site_templates"
 GENERATED = '<meta name="generator" content="vqa_helpers">'
 KINDS = {b"\x89PNG": "png", b"\xff\xd8": "jpeg"}  # by their first bytes; else SVG
 
 
-@dataclass(frozen=True)
-class ExampleCard:
-    """A question about an image, and what a model answered.
-
-    Attributes:
-        title: the question.
-        image: bytes of a PNG, JPEG or SVG; None where it is not at hand.
-        alt: what the image shows, in words.
-        answers: the most probable ones, first one first, with their probabilities, 0 to 1.
-        truth: the true answer; "" if unknown.
-        tone: "good", "near" or "bad", the colour of the dot before the note.
-        note: why this example is shown.
-    """
-
-    title: str
-    image: bytes | None
-    alt: str
-    answers: Sequence[tuple[str, float]] = ()
-    truth: str = ""
-    tone: str = ""
-    note: str = ""
-
-
 def build_site(
     notebooks: Sequence[Path], out: Path, *,
     scores: pd.DataFrame, findings: pd.DataFrame | None = None,
-    examples: Sequence[ExampleCard] = (), puzzle: bytes | None = None, failed: Sequence[Path] = (),
+    examples: Sequence[Example] = (), puzzle: bytes | None = None, failed: Sequence[Path] = (),
+    answers: Sequence[AnswersPage] = (),
 ) -> Path:  # fmt: skip
-    """Build the site of `notebooks`, in that order.
+    """Build the site of `notebooks`, in that order, and of what runs answered.
 
     Args:
         out: folder of the site; replaced as a whole, when everything has been written beside it.
         scores: a row an experiment, as `results_table` makes them; the dataset of the first row is
-            the one the front page opens with. May be empty.
+            the one the front page opens with. A column "answers" holds the address of a page of
+            `answers`. May be empty.
         findings: what the runs say, a row a finding; any columns.
         examples: shown on the front page.
         puzzle: PNG, JPEG or SVG of the four pieces.
         failed: what notebooks left whose last run failed. Those that are among `notebooks` too, by
             name, show that earlier run and say so; the others show what they left.
+        answers: a page each, beside those of the notebooks.
 
     Returns:
         the front page, `out/index.html`.
@@ -92,7 +69,7 @@ def build_site(
     shown = {path.stem for path in paths}
     paths += [path for stem, path in broken.items() if stem not in shown]
     out = Path(out).resolve()
-    _check(paths, out)
+    _check(paths, answers, out)
     names = {path.stem for path in paths}
     pages = [read_page(path, names, broken.get(path.stem)) for path in paths]
     templates = _templates(pages)
@@ -108,6 +85,8 @@ def build_site(
         texts[f"{page.name}.html"] = templates.get_template("notebook.html").render(
             page=page, before=before, after=after
         )
+    for page in answers:
+        texts[page.href] = templates.get_template("answers.html").render(page=page)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
         new = Path(beside) / "new"
@@ -117,44 +96,46 @@ def build_site(
         if out.exists():
             out.rename(Path(beside) / "old")
         new.rename(out)
-    log.info("site of %d notebooks: %s", len(pages), out / "index.html")
     return out / "index.html"
 
 
-def write_site(notebooks: Sequence[Path], out: Path, runs: Path, failed: Sequence[Path]) -> Path:
-    """Build the site of `notebooks` with what the finished runs below `runs` say."""
-    experiments = find_experiments(runs)
-    scores = results_table(experiments)
-    datasets = by_weight(zip(scores["dataset"], scores["name"], strict=True))
-    scores = scores.sort_values("dataset", kind="stable", key=lambda one: one.map(datasets.index))
-    said = find_findings([one for one in experiments if one.dataset in datasets[:1]])
+def write_site(
+    experiments: Sequence[Experiment], out: Path, notebooks: Sequence[Path] = (),
+    failed: Sequence[Path] = (), data: Sequence[str] = (),
+) -> Path:  # fmt: skip
+    """Build the site of experiments, with what they answered, and of executed notebooks.
+
+    Args:
+        notebooks, failed: as `build_site`.
+        data: names or folders of datasets that are not where they were.
+    """
+    found = [experiment for experiment, _ in readable(experiments)]
+    datasets = by_weight((one.dataset, one.name) for one in found)
+    groups: dict[tuple, list[Experiment]] = {}
+    for one in sorted(found, key=lambda one: datasets.index(one.dataset)):
+        groups.setdefault((one.dataset, one.runs[0].config.get("data_sha256")), []).append(one)
+    found, pages, examples = sum(groups.values(), []), [], []
+    for same in groups.values():
+        dataset = find_dataset(same[0].runs[0], data)
+        if dataset is not None:
+            examples += choose_examples(best_first(same)[0], dataset)
+        pages += [
+            answers_page(one, dataset, f"answers-{number}.html")
+            for number, one in enumerate(same, start=len(pages) + 1)
+        ]
+    said = find_findings([one for one in found if one.dataset in datasets[:1]])
     puzzle = project_root() / "images" / "puzzle.png"
     return build_site(
-        notebooks, out, scores=scores, failed=failed, findings=said[["about", "finding"]],
-        examples=[_card(example) for example in find_examples(runs)],
+        notebooks, out, failed=failed, examples=examples, answers=pages,
+        scores=results_table(found).assign(answers=[page.href for page in pages]),
+        findings=said[["about", "finding"]],
         puzzle=puzzle.read_bytes() if puzzle.is_file() else None,
     )  # fmt: skip
 
 
-def _card(example: Example) -> ExampleCard:
-    image = io.BytesIO()
-    if example.picture is not None:
-        Image.fromarray(example.picture).save(image, "JPEG", quality=84)
-    outcome = OUTCOMES[example.outcome][1].partition(":")[0]
-    return ExampleCard(
-        example.question,
-        image.getvalue(),
-        f"The image of the question: {example.question}",
-        tuple(zip(example.answers, example.probabilities, strict=True)),
-        example.truth,
-        {"hit": "good", "top five": "near", "miss": "bad"}[example.outcome],
-        f"{example.name}, {outcome} – {example.rule}",
-    )
-
-
-def _check(paths: Sequence[Path], out: Path) -> None:
+def _check(paths: Sequence[Path], answers: Sequence[AnswersPage], out: Path) -> None:
     """Refuse two pages of one name, and to replace what is not a site."""
-    seen = {"index"}
+    seen = {"index", *(Path(page.href).stem for page in answers)}
     for path in paths:
         if path.stem.lower() in seen:
             raise InputError(f"{path}: another page has this name; rename the notebook")
@@ -180,7 +161,7 @@ def _templates(pages: Sequence[NotebookPage]) -> Environment:
         "form-action 'none'"
     )
     made.globals.update(pages=pages, css=css, script=script, policy=policy)
-    made.filters.update(data_uri=_data_uri, table=_table)
+    made.filters.update(data_uri=_data_uri, jpeg=_jpeg, share=_share, table=_table, zip=zip)
     return made
 
 
@@ -191,6 +172,20 @@ def _hash(text: str) -> str:
 def _data_uri(image: bytes) -> str:
     kind = next((kind for start, kind in KINDS.items() if image.startswith(start)), "svg+xml")
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 as a file."""
+    image = io.BytesIO()
+    Image.fromarray(picture).save(image, "JPEG", quality=84)
+    return image.getvalue()
+
+
+def _share(probability: float) -> str:
+    """A probability in whole percent; what is neither 0 nor 1 does not read as if it were."""
+    percent = 100 * probability
+    whole = "<1" if 0 < percent < 0.5 else ">99" if 99.5 <= percent < 100 else f"{percent:.0f}"
+    return f"{whole}\N{NO-BREAK SPACE}%"
 
 
 def _table(frame: pd.DataFrame) -> Markup:
@@ -208,7 +203,6 @@ def _by_dataset(scores: pd.DataFrame, pages: Sequence[NotebookPage]) -> list[dic
     links = {page.name: page.href for page in pages}
     datasets = []
     for name, frame in scores.groupby("dataset", sort=False):
-        frame = frame.drop(columns="dataset")
         rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
         for row in rows:
             row["score"] = row["top-1"]
@@ -216,7 +210,8 @@ def _by_dataset(scores: pd.DataFrame, pages: Sequence[NotebookPage]) -> list[dic
             row["link"] = links.get(row["name"])
         order = sorted(range(len(rows)), key=lambda place: -rows[place]["score"].value)
         datasets.append({
-            "name": name, "rows": [rows[place] for place in order], "frame": frame.iloc[order],
+            "name": name, "rows": [rows[place] for place in order],
+            "frame": frame.iloc[order].drop(columns=["dataset", "answers"], errors="ignore"),
             "notes": [t for t in dict.fromkeys(r["stand-ins"] for r in rows) if t and t != "none"],
         })  # fmt: skip
     return datasets

@@ -14,7 +14,9 @@ import pandas as pd
 
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
+from vqa_helpers.evaluation.compare import Difference
 from vqa_helpers.evaluation.metrics import with_interval
+from vqa_helpers.report.labels import labels, preset_of, settings_of, shared_settings
 from vqa_helpers.report.verdicts import NOT_DEFINED, Answers, Runs, as_list, as_one, readable
 from vqa_helpers.runs import Experiment, Run
 
@@ -25,22 +27,37 @@ RESULT_COLUMNS = (
     "pairs both right", "ceiling", "best blind guess", "blind top-1", "gain over blind", "verdict",
     "stand-ins", "train s", "samples/s",
 )  # fmt: skip
+COMPARED = (  # of these, what a printed table shows of experiments side by side
+    "dataset", "model", "seeds", "scored on", "questions", "top-1", "VQA accuracy", "blind top-1",
+    "ceiling", "gain over blind", "verdict", "stand-ins",
+)  # fmt: skip
 # "|" ends a cell, "<" opens a tag, "$" opens a formula.
 MARKDOWN = str.maketrans({"|": "\\|", "<": "&lt;", "$": "\\$"})
+LATEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+)
 # What a notebook typesets as formulas leaves tables of these classes alone.
 NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
 
 
 @dataclass(frozen=True, order=True)
 class Score:
-    """A percentage with its 95 % interval; reads "43.6 [42.1, 45.0]", sorts by its value."""
+    """A percentage with its 95 % interval; reads "43.6 [42.1, 45.0]", sorts by its value.
+
+    Attributes:
+        of: how many questions, where it is not all of them.
+    """
 
     value: float
     low: float
     high: float
+    of: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        text = f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        return text if self.of is None else f"{text} of {self.of:,}"
 
     __repr__ = __str__
 
@@ -55,8 +72,11 @@ def results_table(experiments: Runs) -> pd.DataFrame:
     the gain over the best blind guess, question by question. Experiments whose runs kept too
     little to be compared are left out and logged.
     """
-    rows = [_result(*pair) for pair in readable(experiments)]
-    table = pd.DataFrame(rows, columns=list(RESULT_COLUMNS))
+    return _table(readable(experiments))
+
+
+def _table(found: list[tuple[Experiment, Answers]]) -> pd.DataFrame:
+    table = pd.DataFrame([_result(*pair) for pair in found], columns=list(RESULT_COLUMNS))
     return table.astype({"px": "Int64"})  # whole numbers, or none
 
 
@@ -65,11 +85,9 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
     config, scores = runs[0].config, runs[0].scored[1]
     images, gain, seeds = answers.images, answers.gain, 100 * answers.top1.mean(axis=1)
     baselines = scores["baselines"]
-    pairs, ten = _mean_score(runs, "pairs"), _mean_score(runs, "vqa_of_ten")
+    official = _mean_score(runs, "vqa_of_ten") or NOT_DEFINED
     if answers.vqa is not None:
-        official: Any = score_of(answers.vqa, images)
-    else:
-        official = f"{ten} of {scores['vqa_of_ten']['questions']:,}" if ten else NOT_DEFINED
+        official = score_of(answers.vqa, images)
     return {
         "dataset": experiment.dataset,
         "name": experiment.name,
@@ -85,11 +103,11 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
         "top-1 sd": round(float(seeds.std(ddof=1)), 2) if len(seeds) > 1 else None,
         "VQA accuracy": official,
         "VQA normaliser": None if official == NOT_DEFINED else scores["vqa_normaliser"],
-        "pairs both right": pairs,
+        "pairs both right": _mean_score(runs, "pairs"),
         "ceiling": scores["ceiling"]["top1"],
         "best blind guess": max(baselines, key=lambda name: baselines[name]["top1"], default=None),
         "blind top-1": round(100 * float(answers.blind.mean()), 2),
-        "gain over blind": str(gain),
+        "gain over blind": gain,
         "verdict": gain.verdict,
         "stand-ins": ", ".join(config.get("stand_ins") or []) or "none",
         "train s": _mean([run.timing.get("train_s") for run in runs]),
@@ -101,7 +119,7 @@ def _mean_score(runs: Iterable[Run], name: str) -> Score | None:
     """The mean over runs of a score that not all data have."""
     found = [run.scored[1].get(name) for run in runs]
     means = [_mean([one and one[bound] for one in found]) for bound in ("value", "low", "high")]
-    return None if None in means else Score(*means)
+    return None if None in means else Score(*means, found[0].get("questions"))
 
 
 def score_of(values: np.ndarray, images: np.ndarray) -> Score:
@@ -173,6 +191,71 @@ def _value(score: Mapping[str, float] | float | None) -> float | None:
 # Text
 
 
+def export(experiments: Runs, form: str) -> str:
+    """The results of experiments as one text.
+
+    Args:
+        form: "markdown" or "latex" (which needs booktabs), a row an experiment, called by what
+            differs among those on its dataset, and notes below; or "csv", every column of
+            `results_table` with each bound and each setting in a column of its own.
+    """
+    found = readable(experiments)
+    table, every = _table(found), [one for one, _ in found]
+    if form == "csv":
+        return _to_csv(table, every)
+    notes, table["model"] = [], None
+    for name, rows in table.groupby("dataset", sort=False).groups.items():
+        same = [every[place] for place in rows]
+        table.loc[rows, "model"] = labels(same)
+        if shared := shared_settings(same):
+            alike = ", ".join(f"{key}={value}" for key, value in shared.items())
+            notes.append(f"All on {name} have {alike}.")
+    known = [text for text in dict.fromkeys(table["stand-ins"]) if text != "none"]
+    notes += [f"({number}) {text}" for number, text in enumerate(known, start=1)]
+    table["stand-ins"] = [
+        f"({known.index(t) + 1})" if t in known else None for t in table["stand-ins"]
+    ]
+    table = table[list(COMPARED)]
+    empty = [name for name in table if all(cell(v) in ("–", NOT_DEFINED) for v in table[name])]
+    table = table.drop(columns=empty if len(table) else [])
+    if form == "markdown":
+        return "\n".join([to_markdown(table), *(f"{note}\n" for note in notes)])
+    below = [rf"\par\footnotesize {note.translate(LATEX)}" for note in notes]
+    lines = [r"% in the preamble: \usepackage{booktabs}", _to_latex(table).rstrip(), *below, ""]
+    return "\n".join(lines)
+
+
+def _to_csv(table: pd.DataFrame, experiments: list[Experiment]) -> str:
+    """Numbers as they were computed; empty is what is not defined, and a preset's own setting."""
+    settings = [settings_of(one) for one in experiments]
+    columns: dict[str, list] = {"preset": [preset_of(one) for one in experiments]}
+    columns |= {key: [one.get(key) for one in settings] for key in sorted(set().union(*settings))}
+    for name, values in table.items():
+        columns[name] = values
+        if any(isinstance(value, Score | Difference) for value in values):
+            for part in ("value", "low", "high"):
+                bound = [getattr(value, part, None) for value in values]
+                columns[f"{name} {part}".removesuffix(" value")] = bound
+    frame = pd.DataFrame(columns, dtype=object).replace(NOT_DEFINED, None)
+    return frame.convert_dtypes().to_csv(index=False, lineterminator="\n")
+
+
+def _to_latex(table: pd.DataFrame) -> str:
+    """A tabular of booktabs, every text escaped."""
+    text = table.map(lambda value: cell(value).translate(LATEX))
+    # After the end of a row a bracket would be read as its distance from the next.
+    text.iloc[:, 0] = text.iloc[:, 0].str.replace(r"^\[", "{[}", regex=True)
+    text.columns = [name.translate(LATEX) for name in table]
+    sides = "".join("r" if _is_numeric(values) else "l" for _, values in table.items())
+    return text.style.hide(axis="index").to_latex(hrules=True, column_format=sides)
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    """Whether all that is known in a column are numbers."""
+    known = [value for value in values if cell(value) not in ("–", NOT_DEFINED)]
+    return bool(known) and all(isinstance(value, Real | Score) for value in known)
+
+
 def to_markdown(table: pd.DataFrame) -> str:
     """A table in GitHub's Markdown, aligned for a terminal: floats to one decimal, numbers to the
     right; the index is shown where it has a name."""
@@ -181,8 +264,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     columns = []
     for name, values in table.items():
         cells = [text.translate(MARKDOWN) for text in (str(name), *map(cell, values))]
-        numbers = [v for v in values if cell(v) not in ("–", NOT_DEFINED)]
-        right = bool(numbers) and all(isinstance(value, Real | Score) for value in numbers)
+        right = _is_numeric(values)
         width = max(3, *map(len, cells))
         ruler = "-" * (width - right) + ":" * right
         columns.append(

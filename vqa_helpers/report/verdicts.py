@@ -16,6 +16,7 @@ import pandas as pd
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.compare import Difference, mcnemar, paired_difference
+from vqa_helpers.report.labels import labels
 from vqa_helpers.runs import PREDICTIONS, Experiment, Run, group_runs
 
 log = logging.getLogger(__name__)
@@ -185,14 +186,22 @@ def compare(first: Runs, second: Runs) -> dict[str, Any]:
 def pair_table(pairs: Iterable[tuple[Runs, Runs]]) -> pd.DataFrame:
     """A row a pair: points that the first has over the second, with 95 % interval and verdict.
 
+    Experiments are called by what differs among all of them.
+
     Each interval is of its pair by itself: of twenty pairs that do not differ about one is
     expected to look as if it did.
 
     Raises:
         InputError: as `compare`.
     """
-    found = [compare(*pair) for pair in pairs]
-    table = pd.DataFrame(found, columns=list(PAIR_COLUMNS), dtype=object)
+    found = [(as_one(first), as_one(second)) for first, second in pairs]
+    experiments = list({id(one): one for pair in found for one in pair}.values())
+    called = dict(zip(map(id, experiments), labels(experiments), strict=True))
+    rows = [
+        compare(one, other) | {"first": called[id(one)], "second": called[id(other)]}
+        for one, other in found
+    ]
+    table = pd.DataFrame(rows, columns=list(PAIR_COLUMNS), dtype=object)
     return table.rename(columns=PAIR_COLUMNS)
 
 
@@ -239,7 +248,12 @@ def findings(experiments: Runs) -> pd.DataFrame:
 
 
 def changed_piece(first: Experiment, second: Experiment) -> str | None:
-    """The one piece in which two experiments differ; None where it is none, or more than one."""
-    ours, theirs = (one.runs[0].config.get("model") or {} for one in (first, second))
+    """The one piece in which two experiments differ; None where it is none, or more than one, or
+    they were taught otherwise too."""
+    ours, theirs = (one.runs[0].config for one in (first, second))
+    taught = ("training", "epochs", "split_rule", "data_sha256")
+    if any(ours.get(name) != theirs.get(name) for name in taught):
+        return None
+    ours, theirs = (config.get("model") or {} for config in (ours, theirs))
     differing = [name for name in ours | theirs if ours.get(name) != theirs.get(name)]
     return differing[0] if len(differing) == 1 else None

@@ -139,7 +139,8 @@ def train(
                 "unseen_images": len({*unseen, *images.unseen()}),
             }
             write_json(folder / TIMING, timing)
-            write_json(folder / ENVIRONMENT, environment(device, processes=share[1]))
+            place = str(data.dataset.folder.resolve())
+            write_json(folder / ENVIRONMENT, environment(device, processes=share[1], data=place))
             mark_done(folder, leave_out=CHECKPOINT)
             remove_checkpoint(folder)  # after: a kill in between must not cost all the training
         accelerator.wait_for_everyone()

@@ -13,6 +13,7 @@
   const theme = remembered("vqa-theme");
   if (theme === "dark" || theme === "light") root.dataset.theme = theme;
   if (remembered("vqa-code") === "hidden") root.dataset.code = "hidden";
+  root.dataset.script = "";
 
   const isDark = () => root.dataset.theme
     ? root.dataset.theme === "dark"
@@ -91,6 +92,33 @@
     });
   }
 
+  // A list of answers: of those that fit the first are shown, more on demand.
+  function searchable(list) {
+    const tools = document.querySelector(".search");
+    const more = document.querySelector(".more");
+    const rows = [...list.children].map((row) => ({ row, text: row.textContent.toLowerCase() }));
+    const value = (selector) => tools.querySelector(selector)?.value ?? "";
+    let most = 100;
+    let shown = [];
+    function show() {
+      const words = value("input").toLowerCase().split(/\s+/);
+      const outcomes = value("[name=outcome]").split(" ");
+      const type = value("[name=type]");
+      const fitting = rows.filter(({ row, text }) => (!outcomes[0] || outcomes.includes(row.classList[0]))
+        && (!type || row.dataset.type === type) && words.every((word) => text.includes(word)));
+      for (const { row } of shown) row.classList.remove("shown");
+      shown = fitting.slice(0, most);
+      for (const { row } of shown) row.classList.add("shown");
+      more.hidden = fitting.length <= most;
+      tools.querySelector("output").textContent
+        = `${fitting.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}`;
+    }
+    tools.addEventListener("input", () => { most = 100; show(); });
+    more.addEventListener("click", () => { most += 100; show(); });
+    tools.hidden = false;
+    show();
+  }
+
   // A wide table can be scrolled with the keyboard too.
   function reachable(box) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
@@ -100,6 +128,7 @@
     themeTool();
     codeTool();
     document.querySelectorAll("main table").forEach(sortable);
+    document.querySelectorAll("main .answers").forEach(searchable);
     document.querySelectorAll("main .scroll, main pre, main .highlight").forEach(reachable);
   });
 })();

@@ -1,0 +1,99 @@
+"""What a model answered, question by question, as a page of the site lists it.
+
+A run keeps no questions: they are read from the dataset where it is still at hand, as it was. Else
+questions go by their number. Runs no model.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from vqa_helpers.data.folder import DATA, Dataset, open_dataset
+from vqa_helpers.errors import InputError
+from vqa_helpers.report.cards import judged, outcome
+from vqa_helpers.runs import Experiment, Run
+
+log = logging.getLogger(__name__)
+
+MOST = 20_000  # rows of a page: a phone has to hold them
+
+
+@dataclass(frozen=True)
+class AnswersPage:
+    """The answers of an experiment's first run to the questions of the scored split.
+
+    Attributes:
+        rows: a row a question: question, image_id, answer_type, truth, answers and probabilities
+            (lists, most probable first), blind, and outcome, as `cards.outcome`. At most `MOST`,
+            drawn by chance.
+        questions: how many there are.
+        known: whether the dataset was at hand; else `question` is a number, `answer_type` None.
+    """
+
+    href: str
+    name: str
+    dataset: str
+    seed: int
+    split: str
+    rows: pd.DataFrame
+    questions: int
+    known: bool
+    sections: tuple = ()
+    failure: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} on {self.dataset}: its answers"
+
+
+def answers_page(experiment: Experiment, dataset: Dataset | None, href: str) -> AnswersPage:
+    """The page of an experiment, whose address on the site is `href`.
+
+    Args:
+        dataset: from `find_dataset`.
+    """
+    run = experiment.runs[0]
+    split, _ = run.scored
+    if dataset is not None:
+        rows = judged(experiment, dataset)
+    else:
+        rows = run.predictions[run.predictions["split"] == split]
+        rows = rows.assign(question="Question " + rows["question_id"].astype(str), answer_type=None)
+    shown = rows.sample(MOST, random_state=0).sort_index() if len(rows) > MOST else rows
+    outcomes = [outcome(row.answers, row.truth) for row in shown.itertuples()]
+    return AnswersPage(
+        href, experiment.name, experiment.dataset, run.config["seed"], split,
+        shown.assign(outcome=outcomes), len(rows), dataset is not None,
+    )  # fmt: skip
+
+
+def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
+    """The dataset that a run learnt from, as it was then; None, and the log says so, where it is
+    not at hand.
+
+    It is looked for in `given`, where it lay when the run was trained, and below `data` by name.
+
+    Raises:
+        InputError: for one of `given` that is no dataset.
+    """
+    name, kept = run.config["dataset"], [DATA / run.config["dataset"]]
+    with suppress(InputError):  # an environment may be lacking: nothing else asks for it
+        kept.insert(0, Path(run.environment.get("data") or kept[0]))
+    for place in (*given, *(place for place in kept if place.is_dir())):
+        try:
+            dataset = open_dataset(place, int(run.split.get("seed") or 0))
+        except InputError as error:
+            if place in given:
+                raise
+            log.warning("%s", error)
+            continue
+        if dataset.name == name and run.config.get("data_sha256") in (None, dataset.sha256()):
+            if not dataset.images:
+                log.warning("%s: has no images; examples are shown without", dataset.folder)
+            return dataset
+    log.warning("%s: its questions are not at hand, or changed; name them with --data", name)
+    return None

@@ -1,0 +1,56 @@
+"""What to call experiments that stand beside each other: their preset, and what differs.
+
+An experiment's own name says all that differs from its preset. Among others that have the same
+setting it is told apart by less; where two have one name, by more. Knows what a run records.
+"""
+
+import re
+from collections.abc import Sequence
+
+from vqa_helpers.runs import Experiment
+
+# Entries of a run's config that are no part of its name, told where names are equal.
+FURTHER = ("dataset", "epochs", "weights", "image_size_px", "split_rule", "data_sha256", "seed")
+
+
+def settings_of(experiment: Experiment) -> dict[str, str]:
+    """What an experiment has otherwise than its preset, as the command line spells it."""
+    return dict(part.split("=", 1) for part in _parts(experiment)[1:])
+
+
+def preset_of(experiment: Experiment) -> str:
+    """The preset that an experiment is or changes; without one, its name."""
+    return _parts(experiment)[0]
+
+
+def shared_settings(experiments: Sequence[Experiment]) -> dict[str, str]:
+    """The settings that two or more experiments all have alike."""
+    if len(experiments) < 2:
+        return {}
+    each = [settings_of(one) for one in experiments]
+    return {k: v for k, v in each[0].items() if all(one.get(k) == v for one in each)}
+
+
+def labels(experiments: Sequence[Experiment]) -> list[str]:
+    """For each experiment its preset, and the settings that not all of them share.
+
+    Two that would read the same are told apart by the first entry of `FURTHER` in which they
+    differ, or by the folder of their first run.
+    """
+    shared, texts = shared_settings(experiments), []
+    for one in experiments:
+        own = {k: v for k, v in settings_of(one).items() if k not in shared}
+        texts.append(" ".join([preset_of(one), *(f"{k}={v}" for k, v in own.items())]))
+    entries = [one.runs[0].config | {"run": one.runs[0].folder} for one in experiments]
+    for name in (*FURTHER, "run"):
+        for text in {text for text in texts if texts.count(text) > 1}:
+            places = [place for place, other in enumerate(texts) if other == text]
+            values = [str(entries[place].get(name))[:64] for place in places]
+            if len(set(values)) > 1:
+                for place, value in zip(places, values, strict=True):
+                    texts[place] = f"{text} {name}={value}"
+    return texts
+
+
+def _parts(experiment: Experiment) -> list[str]:
+    return re.split(r"\+(?=[a-z_.]+=)", experiment.name)
