@@ -43,8 +43,9 @@ MAY_IMPORT = {
     "batch": GROUND | {"notebook", "execution", "cluster"},
     "why": LEARNING | {"answering", "report"},
     "export": LEARNING | {"answering", "api", "report"},
+    "serve": LEARNING | {"answering", "report", "why"},
     "cli": {"errors", "files", "commands"},
-    "commands": LEARNING | {"cluster", "batch", "api", "answering", "export", "report", "why"},
+    "commands": LEARNING | {"cluster", "batch", "api", "answering", "export", "report", "why", "serve"},
     "__main__": {"cli"},
     "__init__": {"api", "answering"},
 }

@@ -247,6 +247,19 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
+        "serve", "a page to drop a photograph on and ask, and the same as JSON", "serve",
+        epilog="For example: vqa serve; vqa serve runs/demo/GUSE_VGG/0 --blind runs/demo/Question_Only/0",
+    )  # fmt: skip
+    add("run_folder", type=Path, nargs="?", metavar="RUN",
+        help="a finished run (default: the model that comes with the package)")  # fmt: skip
+    add("--blind", type=Path, metavar="RUN",
+        help="one that sees no photograph, to compare (default: the package's, beside its model)")  # fmt: skip
+    add("--host", default="127.0.0.1", metavar="ADDR",
+        help="0.0.0.0: this machine's neighbours may ask too (127.0.0.1: nobody else)")  # fmt: skip
+    add("--port", type=int, default=7860, help="0: a free one (7860)")
+    add_run(add)
+
+    add = command(
         "why", "what counted for an answer: places of the photograph, words", "why",
         epilog='For example: vqa why runs/demo/GUSE_VGG/0 photo.jpg "what is on the table?"\n'
         "             vqa why runs/demo/GUSE_VGG/0 --data demo     (over a whole split)",

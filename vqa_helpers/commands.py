@@ -345,6 +345,22 @@ def why(options: Namespace) -> int:
     return DONE
 
 
+def serve(options: Namespace) -> int:
+    """`vqa serve`."""
+    from vqa_helpers.api import SHIPPED, load
+
+    try:
+        from vqa_helpers.serve import serve
+    except ModuleNotFoundError as error:
+        raise InputError(f"the page needs {error.name}; pip install 'vqa-helpers[serve]'") from None
+    answerer = _load(options)
+    blind = options.blind or (None if options.run_folder else SHIPPED / "blind")
+    if blind:
+        blind = load(blind, device=options.device, encoder=options.sentence_encoder, own=options.pieces)  # fmt: skip
+    serve(answerer, blind, options.host, options.port)
+    return DONE
+
+
 def export(options: Namespace) -> int:
     """`vqa export`."""
     from vqa_helpers.export import export

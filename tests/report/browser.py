@@ -36,12 +36,12 @@ class Browser:
         requests: addresses asked for since `open`.
     """
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, *flags: str) -> None:
         self.profile = tempfile.mkdtemp(prefix="browser-")
         there, self._write = os.pipe()
         self._read, back = os.pipe()
         # The browser takes commands from descriptor 3 and answers on 4.
-        words = ["bash", "-c", f'exec "$0" "$@" 3<&{there} 4>&{back}', program, *FLAGS]
+        words = ["bash", "-c", f'exec "$0" "$@" 3<&{there} 4>&{back}', program, *FLAGS, *flags]
         self.process = subprocess.Popen(
             [*words, f"--user-data-dir={self.profile}"], pass_fds=(there, back),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -75,12 +75,13 @@ class Browser:
         assert "error" not in answer, f"{method}: {answer['error']}"
         return answer["result"]
 
-    def open(self, page: Path, width: int = 1280) -> None:
-        """Load a page and wait until it is there."""
+    def open(self, page: Path | str, width: int = 1280) -> None:
+        """Load a page, a file or an address, and wait until it is there."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=900,
                   deviceScaleFactor=1, mobile=False)  # fmt: skip
         self.complaints, self.requests, self._loaded = [], [], False
-        self.send("Page.navigate", url=page.resolve().as_uri())
+        address = page if isinstance(page, str) else page.resolve().as_uri()
+        self.send("Page.navigate", url=address)
         while not self._loaded:
             self._next()
         self.run(CHECKS + "nextFrame()")
