@@ -44,8 +44,9 @@ MAY_IMPORT = {
     "why": LEARNING | {"answering", "report"},
     "export": LEARNING | {"answering", "api", "report"},
     "serve": LEARNING | {"answering", "report", "why"},
-    "cli": {"errors", "files", "commands"},
-    "commands": LEARNING | {"cluster", "batch", "api", "answering", "export", "report", "why", "serve"},
+    "cli": {"errors", "files"},
+    "commands": LEARNING | {"cluster", "batch", "report"},
+    "doors": LEARNING | {"commands", "answering", "api", "export", "report", "serve", "why"},
     "__main__": {"cli"},
     "__init__": {"api", "answering"},
 }

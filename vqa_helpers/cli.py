@@ -8,6 +8,7 @@ import argparse
 import errno
 import logging
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from vqa_helpers.errors import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE, InputError
@@ -44,9 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     for noisy in ("PIL", "matplotlib", "h5py", "urllib3", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        from vqa_helpers import commands
-
-        return getattr(commands, options.run)(options)
+        module, _, name = options.run.rpartition(".")
+        return getattr(import_module(f"vqa_helpers.{module or 'commands'}"), name)(options)
     except KeyboardInterrupt:
         print("vqa: interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
@@ -227,7 +227,7 @@ def _add_answering(command) -> None:
         add("--sentence-encoder", type=Path, metavar="DIR",
             help="the sentence encoder, if the run was trained with one from a folder")  # fmt: skip
 
-    add = command("predict", "answer a questions file: results JSON", "predict")
+    add = command("predict", "answer a questions file: results JSON", "doors.predict")
     add("run_folder", type=Path, metavar="RUN", help="a finished run")
     add("--questions", type=Path, required=True, help="official questions JSON")
     add("--images", type=Path, metavar="DIR", help="images anywhere below it")
@@ -237,7 +237,7 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "ask", "ask about a photograph", "ask",
+        "ask", "ask about a photograph", "doors.ask",
         epilog='For example: vqa ask photo.jpg "what is on the table?"',
     )  # fmt: skip
     add("run_folder", type=Path, nargs="?", metavar="RUN",
@@ -247,7 +247,7 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "serve", "a page to drop a photograph on and ask, and the same as JSON", "serve",
+        "serve", "a page to drop a photograph on and ask, and the same as JSON", "doors.serve",
         epilog="For example: vqa serve; vqa serve runs/demo/GUSE_VGG/0 --blind runs/demo/Question_Only/0",
     )  # fmt: skip
     add("run_folder", type=Path, nargs="?", metavar="RUN",
@@ -260,7 +260,7 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "why", "what counted for an answer: places of the photograph, words", "why",
+        "why", "what counted for an answer: places of the photograph, words", "doors.why",
         epilog='For example: vqa why runs/demo/GUSE_VGG/0 photo.jpg "what is on the table?"\n'
         "             vqa why runs/demo/GUSE_VGG/0 --data demo     (over a whole split)",
     )  # fmt: skip
@@ -278,7 +278,7 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "export", "take a run elsewhere: what it needs to answer, and its card", "export",
+        "export", "take a run elsewhere: what it needs to answer, and its card", "doors.export",
         epilog="For example: vqa export runs/demo/GUSE_VGG/0 mine --half\n"
         "             vqa ask mine photo.jpg \"what is on the table?\"",
     )  # fmt: skip

@@ -1,0 +1,113 @@
+"""What the commands do that ask a trained model: predict, ask, why, serve, export.
+
+As in `commands`, a function takes the parsed options, imports what it needs, and returns the exit code.
+"""
+
+import sys
+from argparse import Namespace
+
+from vqa_helpers.commands import layout_of
+from vqa_helpers.errors import DONE, SOME_FAILED, InputError
+
+
+def _load(options: Namespace):  # -> Answerer
+    from vqa_helpers.api import load
+
+    return load(
+        options.run_folder, device=options.device, weights=options.weights,
+        encoder=options.sentence_encoder, own=options.pieces,
+        features=getattr(options, "features", None),
+    )  # fmt: skip
+
+
+def predict(options: Namespace) -> int:
+    """`vqa predict`."""
+    from vqa_helpers.data.formats import IMAGE_NAME, read_questions, write_results
+    from vqa_helpers.data.images import find_images
+    from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
+
+    table = read_questions(options.questions)
+    answerer = _load(options)
+    images, missing, asked = {}, [], table["image_id"].unique()
+    if answerer.model.vision is not None:
+        if options.images is None or not options.images.is_dir():
+            raise InputError(f"{options.images}: is no folder; name the photographs with --images")
+        names = (
+            dict(zip(table[IMAGE_NAME], table["image_id"], strict=True))
+            if IMAGE_NAME in table
+            else {}
+        )
+        images = find_images(options.images, asked, names=names)
+        missing = name_missing(options.images, images, asked)
+    answers = answerer.predict(table, images, stores=options.features)
+    unreadable = len(answerer.unreadable)
+    if unreadable > MOST_UNREADABLE * len(asked):
+        raise InputError(
+            f"{options.images}: {unreadable} of {len(asked)} images cannot be read; repair them"
+        )
+    write_results(options.out, table, [row[0].text for row in answers])
+    print(options.out)
+    return SOME_FAILED if missing or unreadable else DONE
+
+
+def ask(options: Namespace) -> int:
+    """`vqa ask`."""
+    answerer = _load(options)
+    answers = answerer.answer(options.image, options.question)
+    print(answerer.about, file=sys.stderr)
+    print(answers)
+    return DONE
+
+
+def why(options: Namespace) -> int:
+    """`vqa why`: of one answer, or over a split."""
+    from vqa_helpers.data.folder import open_dataset
+    from vqa_helpers.report.tables import to_markdown
+    from vqa_helpers.why import changes, reasons
+
+    if options.data:
+        dataset = open_dataset(options.data, **layout_of(options))
+        if options.split not in dataset.splits:
+            raise InputError(
+                f"{dataset.folder}: has no split {options.split}; it has {', '.join(dataset.splits)}"
+            )
+        stores = options.features / dataset.image_source
+        print(to_markdown(changes(_load(options), dataset, options.split, stores)))
+        return DONE
+    if options.question is None:
+        raise InputError("name a photograph and a question, or a dataset with --data")
+    found = reasons(_load(options), options.image, options.question)
+    found.figure().savefig(options.out)
+    for word, fall in zip(found.words, found.without, strict=True):
+        print(f"{100 * fall:+6.1f}  {word}")
+    print(options.out)
+    return DONE
+
+
+def serve(options: Namespace) -> int:
+    """`vqa serve`."""
+    from vqa_helpers.api import SHIPPED, load
+
+    try:
+        from vqa_helpers.serve import serve
+    except ModuleNotFoundError as error:
+        raise InputError(f"the page needs {error.name}; pip install 'vqa-helpers[serve]'") from None
+    answerer = _load(options)
+    blind = options.blind or (None if options.run_folder else SHIPPED / "blind")
+    if blind:
+        blind = load(blind, device=options.device, encoder=options.sentence_encoder, own=options.pieces)  # fmt: skip
+    serve(answerer, blind, options.host, options.port)
+    return DONE
+
+
+def export(options: Namespace) -> int:
+    """`vqa export`."""
+    from vqa_helpers.export import export
+
+    print(
+        export(
+            options.run_folder, options.out, half=options.half, onnx=options.onnx,
+            license=options.license,            weights=options.weights, encoder=options.sentence_encoder, own=options.pieces,
+        )
+    )  # fmt: skip
+    return DONE
