@@ -108,19 +108,21 @@ def test_a_reader_that_goes_away_is_no_error():
     assert "Traceback" not in process.stderr.read()
 
 
-@pytest.mark.parametrize("coding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("coding", ["ascii:strict", "latin-1"])
 def test_an_output_that_cannot_show_a_letter_gets_its_number(place, coding):
+    coding, environment = coding.split(":")[0], {**os.environ, "PYTHONIOENCODING": coding}
     folder = write_dataset(place / f"größe-字-{coding}", images=4)
     (folder / "images" / f"{1:012d}.png").write_bytes(b"")
-    environment = {**os.environ, "PYTHONIOENCODING": coding}
-    for words in (["data", "check", folder], ["data", "check", folder, "--json"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "vqa_helpers", *words], env=environment, capture_output=True
-        )
-        said = done.stdout.decode(coding)
-        assert (done.returncode, done.stderr) == (1, b"") and "\\u5b57" in said
-        if "--json" in words:
-            assert str(folder) in json.dumps(json.loads(said), ensure_ascii=False)
+
+    def said(*words) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "vqa_helpers", "data", "check", *words]
+        return subprocess.run(command, env=environment, capture_output=True, encoding=coding)
+
+    plain, as_json, absent = said(folder), said(folder, "--json"), said(folder / "absent")
+    assert [done.returncode for done in (plain, as_json, absent)] == [1, 1, 2]
+    assert "\\u5b57" in plain.stdout and "\\u5b57" in absent.stderr
+    assert str(folder) in json.dumps(json.loads(as_json.stdout), ensure_ascii=False)
+    assert plain.stderr == as_json.stderr == absent.stdout == ""
 
 
 # Training -----------------------------------------------------------------------------------------

@@ -35,7 +35,8 @@ answered with the nearest one. Several processes or machines: accelerate launch 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 some work failed and is named, 2 wrong use."""
     # A terminal that cannot show a letter gets its number; files are always UTF-8.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.DEBUG if options.debug else logging.INFO,

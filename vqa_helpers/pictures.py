@@ -48,10 +48,8 @@ def why_unreadable(path: Path, formats: Sequence[str] = FORMATS) -> str | None:
         formats: those that are taken, as Pillow names them.
     """
     try:
-        with open_picture(
-            path, 32, formats
-        ) as image:  # a JPEG at an eighth: all of the data, less work
-            image.load()
+        with open_picture(path, 32, formats) as image:
+            image.load()  # of a JPEG an eighth: all of the data, less of the work
             return None
     except Exception as error:
         return str(error).replace(f" {str(path)!r}", "") or type(error).__name__

@@ -157,6 +157,7 @@ def test_what_is_no_image(tmp_path):
         ("1 90000000", "too many"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, size, reason):
     (tmp_path / "a.pgm").write_text(f"P5 {size} 255\n")
     assert reason in refusal(tmp_path / "a.pgm")

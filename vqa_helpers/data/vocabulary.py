@@ -20,7 +20,7 @@ _RESERVED = ("<pad>", "<unknown>")
 OUTSIDE = -1  # the target of an answer outside the vocabulary
 
 STUDY_ANSWERS = 1_000
-MOST_WORDS = 128  # of a question that is read: VQA's longest has 26, and all are as wide as one
+MOST_WORDS = 128  # read of a question: people ask in less than 30, and one makes all as wide
 
 # Clitics stand apart, as in the corpora that GloVe was trained on: "isn't" is "is" + "n't",
 # "what's" is "what" + "'s". Other words end where Unicode has its borders (annex 29): marks such as

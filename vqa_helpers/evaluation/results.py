@@ -20,8 +20,8 @@ def evaluate_results(
     """The official report: accuracy overall, per answer type and per question type, percent.
 
     Where a question has fewer than ten answers the VQA accuracy is not defined: those three are
-    None. `top1` is the share of answers that are the target word for word, `top1_normalised` of those
-    that are after the official normalisation of both.
+    None. `top1` is the share of answers that are the target word for word, `top1_normalised` the share
+    of those that are it after the official normalisation of both.
 
     Raises:
         InputError: for a malformed file, or results that `validate_results` refuses.

@@ -177,8 +177,8 @@ def fill_store(
     """Compute the features that `<stores>/<encoder>-<weights>-<size>[-grid]` lacks, and open it.
 
     Finished shards are kept; those that are damaged, or whose image files have changed, are
-    computed again. A complete store is only read, and may lie on a read-only disk. A second process that fills the same store waits
-    for the first.
+    computed again. A complete store is only read, and may lie on a read-only disk. A second process
+    that fills the same store waits for the first.
 
     Args:
         images: image id to file.

@@ -302,7 +302,7 @@ def load_weights(network: nn.Module, name: str, path: Path) -> None:
     found, own = _read_tensors(path), network.state_dict()
     needed = [key for key in own if not key.endswith("num_batches_tracked")]
     starts = [k.removesuffix(needed[0]) for k in found if f".{k}".endswith(f".{needed[0]}")] or [""]
-    start = max(starts, key=lambda start: sum(start + key in found for key in needed))
+    start = max(starts, key=lambda one: sum(one + key in found for key in needed))
     state = {key.removeprefix(start): found[key] for key in found if key.startswith(start)}
     lacking = [key for key in needed if key not in state or state[key].shape != own[key].shape]
     # A deeper network of the same widths holds all that a smaller one needs.
