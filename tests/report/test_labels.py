@@ -10,7 +10,7 @@ def named(name: str, folder: str = "", **config) -> Experiment:
     """An experiment of one run, of which there is no more than the config."""
     run = Run(Path(folder))
     run.__dict__["config"] = {"dataset": "demo", "seed": 0, **config}
-    return Experiment(name, "demo", (run,))
+    return Experiment(name, run.config["dataset"], (run,))
 
 
 def test_only_what_differs_is_named():
@@ -33,4 +33,5 @@ def test_two_of_one_name_are_told_apart_by_what_their_runs_record():
     three = [named("V", epochs=3), named("V", epochs=5), named("R")]
     assert labels.labels(three) == ["V epochs=3", "V epochs=5", "R"]
     assert labels.labels([named("V"), named("V", seed=1)]) == ["V seed=0", "V seed=1"]
+    assert labels.labels([named("V"), named("R", dataset="A")]) == ["V on demo", "R on A"]
     assert labels.labels([named("V", "a"), named("V", "b")]) == ["V run=a", "V run=b"]

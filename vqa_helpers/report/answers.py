@@ -82,7 +82,7 @@ def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
     """
     name, kept = run.config["dataset"], [DATA / run.config["dataset"]]
     with suppress(InputError):  # an environment may be lacking: nothing else asks for it
-        kept.insert(0, Path(run.environment.get("data") or kept[0]))
+        kept.insert(0, Path(str(run.environment.get("data") or kept[0])))
     for place in (*given, *(place for place in kept if place.is_dir())):
         try:
             dataset = open_dataset(place, int(run.split.get("seed") or 0))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from vqa_helpers.runs import Experiment
 
 # Entries of a run's config that are no part of its name, told where names are equal.
-FURTHER = ("dataset", "epochs", "weights", "image_size_px", "split_rule", "data_sha256", "seed")
+FURTHER = ("epochs", "weights", "image_size_px", "split_rule", "data_sha256", "seed")
 
 
 def settings_of(experiment: Experiment) -> dict[str, str]:
@@ -32,7 +32,8 @@ def shared_settings(experiments: Sequence[Experiment]) -> dict[str, str]:
 
 
 def labels(experiments: Sequence[Experiment]) -> list[str]:
-    """For each experiment its preset, and the settings that not all of them share.
+    """For each experiment its preset, the settings that not all of them share, and its dataset
+    where there are several.
 
     Two that would read the same are told apart by the first entry of `FURTHER` in which they
     differ, or by the folder of their first run.
@@ -40,12 +41,13 @@ def labels(experiments: Sequence[Experiment]) -> list[str]:
     shared, texts = shared_settings(experiments), []
     for one in experiments:
         own = {k: v for k, v in settings_of(one).items() if k not in shared}
-        texts.append(" ".join([preset_of(one), *(f"{k}={v}" for k, v in own.items())]))
-    entries = [one.runs[0].config | {"run": one.runs[0].folder} for one in experiments]
+        where = [f"on {one.dataset}"] if len({other.dataset for other in experiments}) > 1 else []
+        texts.append(" ".join([preset_of(one), *(f"{k}={v}" for k, v in own.items()), *where]))
+    entries = [run.config | {"run": run.folder} for run in (one.runs[0] for one in experiments)]
     for name in (*FURTHER, "run"):
         for text in {text for text in texts if texts.count(text) > 1}:
             places = [place for place, other in enumerate(texts) if other == text]
-            values = [str(entries[place].get(name))[:64] for place in places]
+            values = [str(entries[place].get(name)) for place in places]
             if len(set(values)) > 1:
                 for place, value in zip(places, values, strict=True):
                     texts[place] = f"{text} {name}={value}"
