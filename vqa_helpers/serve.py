@@ -86,7 +86,7 @@ class Desk:
 
     def __init__(self, answerer: Answerer, blind: Answerer | None) -> None:
         self.answerer, self.blind = answerer, blind
-        self._turn = CapacityLimiter(1)
+        self._turn, self._here = CapacityLimiter(1), 0
 
     async def turn(self, work: Callable[..., Any], *given: Any) -> Any:
         """Do some work in a thread, after what came before.
@@ -94,9 +94,13 @@ class Desk:
         Raises:
             Refused: too many wait already.
         """
-        if self._turn.statistics().tasks_waiting >= MOST_WAITING:
+        if self._here > MOST_WAITING:
             raise Refused(503, f"{MOST_WAITING} are waiting already; ask again in a moment")
-        return await to_thread.run_sync(work, *given, limiter=self._turn)
+        self._here += 1
+        try:
+            return await to_thread.run_sync(work, *given, limiter=self._turn)
+        finally:
+            self._here -= 1
 
     def answer(self, asked: Asked) -> dict[str, Any]:
         """The question, and what both models answer, most probable first."""
@@ -209,7 +213,8 @@ def make_page(desk: Desk) -> gr.Blocks:
     async def take(path: str) -> AsyncIterator[tuple[str, str]]:
         # From now on the page holds what the model sees, and the photograph here is deleted.
         yield "", ""
-        yield _png(await desk.turn(desk.square, Path(path).read_bytes())), ""
+        square = await desk.turn(desk.square, Path(path).read_bytes())
+        yield _png(square), "<p>Ask about it.</p>"
 
     async def ask(square: str, question: str) -> AsyncIterator[str]:
         if not square:
@@ -273,6 +278,14 @@ def _strip(title: str, answers: list[dict[str, Any]]) -> str:
 # ---------------------------------------------------------------- the server
 
 
+class Server(uvicorn.Server):
+    """Ends in silence: what an interruption cuts short is no error."""
+
+    def handle_exit(self, *signalled: Any) -> None:
+        logging.getLogger("uvicorn.error").disabled = True
+        super().handle_exit(*signalled)
+
+
 def serve(answerer: Answerer, blind: Answerer | None, host: str, port: int) -> None:
     """Answer on a port until interrupted.
 
@@ -301,5 +314,5 @@ def serve(answerer: Answerer, blind: Answerer | None, host: str, port: int) -> N
         )  # fmt: skip
         print(f"http://{host}:{listening.getsockname()[1]}  (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run([listening])
+            Server(config).run([listening])
     print("vqa: no longer serving", file=sys.stderr)
