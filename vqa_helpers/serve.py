@@ -25,6 +25,7 @@ import uvicorn
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from jinja2 import Environment
 from matplotlib.colors import to_hex
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -34,7 +35,7 @@ from starlette.requests import ClientDisconnect
 
 from vqa_helpers.answering import Answerer, Answers
 from vqa_helpers.errors import InputError
-from vqa_helpers.features.pixels import MOST_PIXELS, load_square
+from vqa_helpers.features.pixels import BadImage, load_square
 from vqa_helpers.report.cards import PROBABILITY
 from vqa_helpers.report.style import readable_on
 from vqa_helpers.why import looked_at
@@ -45,9 +46,12 @@ logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each
 MOST_BYTES, MOST_CHARACTERS, MOST_WAITING = 10 * 2**20, 500, 16
 MOST_BODY = 15 * 2**20  # base64 takes a third more than the photograph
 ARRIVING_S, MOST_CONNECTIONS = 30, 128
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # not all: Pillow runs EPS in Ghostscript
 # Holds the browser to what the server promises: the page fetches nothing from anywhere else.
 POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'"
+ANSWERS = Environment(autoescape=True, trim_blocks=True).from_string(
+    Path(__file__).with_name("serve.html").read_text(encoding="utf-8"),
+    {"colour": lambda probability: to_hex(PROBABILITY(probability)), "readable_on": readable_on},
+)
 
 
 class Refused(gr.Error):
@@ -119,11 +123,9 @@ class Desk:
             Refused: the photograph cannot be read.
         """
         try:
-            with Image.open(io.BytesIO(photograph), formats=FORMATS) as image:
-                return load_square(image, self.answerer.config["image_size_px"])
-        except Exception:  # Pillow raises whatever it likes for damaged files
-            what = f"{', '.join(FORMATS)} of at most {MOST_PIXELS // 10**6} megapixels"
-            raise Refused(422, f"image: damaged, too large or none; send a {what}") from None
+            return load_square(io.BytesIO(photograph), self.answerer.config["image_size_px"])
+        except BadImage as error:
+            raise Refused(422, f"image: {error}; send a photograph that opens") from None
 
 
 def _listed(answers: Answers) -> list[dict[str, Any]]:
@@ -133,16 +135,13 @@ def _listed(answers: Answers) -> list[dict[str, Any]]:
 # ---------------------------------------------------------------- JSON
 
 
-class Bodies:
-    """Receives a whole body before the application sees it, within bounds of size and time."""
+def bounded(app: Callable) -> Callable:
+    """An application that sees a request once all of its body is there, which has bounds."""
 
-    def __init__(self, app: Callable) -> None:
-        self.app = app
-
-    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+    async def received(scope: dict, receive: Callable, send: Callable) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
-            return await self.app(scope, receive, send)
-        body, size, app = bytearray(), 0, self.app
+            return await app(scope, receive, send)
+        body, size, answer = bytearray(), 0, app
         try:
             async with asyncio.timeout(ARRIVING_S):
                 async for chunk in Request(scope, receive).stream():
@@ -151,18 +150,20 @@ class Bodies:
                         body += chunk
         except TimeoutError:
             line = f"not all arrived within {ARRIVING_S} seconds; send faster"
-            app = JSONResponse({"error": line}, 400)
+            answer = JSONResponse({"error": line}, 400)
         except ClientDisconnect:
             return None
         if size > MOST_BODY:
             line = f"send a photograph of at most {MOST_BYTES >> 20} MB"
-            app = JSONResponse({"error": line}, 413)
+            answer = JSONResponse({"error": line}, 413)
         whole = iter([{"type": "http.request", "body": bytes(body)}])
 
         async def receive_again() -> dict:
             return next(whole, None) or await receive()
 
-        await app(scope, receive_again, send)
+        await answer(scope, receive_again, send)
+
+    return received
 
 
 async def refuse(_: Request, error: Refused | HTTPException) -> JSONResponse:
@@ -176,7 +177,7 @@ def make_app(desk: Desk) -> FastAPI:
         docs_url=None, redoc_url=None, openapi_url=None,
         exception_handlers={Refused: refuse, HTTPException: refuse},
     )  # fmt: skip
-    app.add_middleware(Bodies)
+    app.add_middleware(bounded)
 
     @app.post("/answer")
     async def answer(request: Request) -> dict[str, Any]:
@@ -223,16 +224,8 @@ def make_page(desk: Desk) -> gr.Blocks:
             Asked.model_validate, {"image": base64.b64decode(square), "question": question}
         )
         said = await desk.turn(desk.answer, asked)
-        answers = f"<h2>{escape(asked.question)}</h2>"
-        answers += _strip("With the photograph", said["answers"])
-        if desk.blind:
-            answers += _strip("Without it: a model that never sees one", said["blind"])
-        yield f"{answers}<h3>Where it looked …</h3>"
-        yield (
-            f'{answers}<h3>Where it looked</h3><img class="looked" alt="what counted is lit" '
-            f'src="data:image/png;base64,{_png(await desk.turn(desk.look, asked))}">'
-            "<p>Lit: what, covered, makes the first answer less probable.</p>"
-        )
+        yield ANSWERS.render(said)
+        yield ANSWERS.render(said, looked=_png(await desk.turn(desk.look, asked)))
 
     # Gradio's own files of the uploads are deleted every second, those older than five seconds.
     with gr.Blocks(analytics_enabled=False, title="Ask a photograph", delete_cache=(1, 5)) as page:
@@ -261,18 +254,6 @@ def _png(square: np.ndarray) -> str:
     packed = io.BytesIO()
     Image.fromarray(square).save(packed, format="PNG")
     return base64.b64encode(packed.getvalue()).decode()
-
-
-def _strip(title: str, answers: list[dict[str, Any]]) -> str:
-    """Answers as cells coloured by probability, as on the cards."""
-    cells = ""
-    for answer in answers:
-        fill = to_hex(PROBABILITY(answer["probability"]))
-        cells += (
-            f'<li style="background:{fill};color:{readable_on(fill)}">{escape(answer["answer"])}'
-            f"<b>{100 * answer['probability']:.0f} %</b></li>"
-        )
-    return f'<h3>{title}</h3><ol class="strip">{cells}</ol>'
 
 
 # ---------------------------------------------------------------- the server
