@@ -134,7 +134,6 @@ def test_what_is_no_dataset_folder(tmp_path):
     ("source", "copy", "expected"),
     [
         ("questions_val", "questions_validation", "are both the questions of the validation split"),
-        ("questions_val", "v2_OpenEnded_mscoco_train2014_questions", "of the train split; keep"),
         ("questions_val", "questions_trian", "'trian' is no split; name it train, val or test"),
         ("annotations_val", "annotations_export", "has no questions file beside it"),
     ],
@@ -142,6 +141,13 @@ def test_what_is_no_dataset_folder(tmp_path):
 def test_names_that_do_not_fit(folder, source, copy, expected):
     shutil.copy(folder / f"{source}.json", folder / f"{copy}.json")
     assert expected in refusal(folder)
+
+
+def test_our_own_names_go_before_those_of_a_release_that_lie_beside_them(folder):
+    before = read_folder(folder).sha256()
+    for kind in ("questions", "annotations"):
+        shutil.copy(folder / f"{kind}_val.json", folder / f"vqacp_v2_train_{kind}.json")
+    assert read_folder(folder).sha256() == before
 
 
 def test_the_manifest_names_the_dataset_and_its_images(folder):
