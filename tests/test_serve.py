@@ -289,6 +289,22 @@ def test_a_file_that_is_no_photograph_is_refused_on_the_page(page, tmp_path):
     page.wait("document.body.innerText.includes('drop a photograph first')")
 
 
+def test_the_page_reads_no_file_of_the_server_and_no_address(server, tmp_path):
+    (tmp_path / "private.png").write_bytes(picture())
+    for path, told in (
+        (str(tmp_path / "private.png"), ""),
+        ("http://example.com/a.png", "not where"),
+    ):
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        for number, sent in ((0, [file]), (2, [file, file])):
+            event = {"data": sent, "fn_index": number, "session_hash": f"{path}{number}"}
+            httpx.post(f"{server[0]}/gradio_api/queue/join", json=event, timeout=60)
+            where = f"{server[0]}/gradio_api/queue/data"
+            text = httpx.get(where, params={"session_hash": f"{path}{number}"}, timeout=60).text
+            assert '"success":false' in text and "iVBOR" not in text and told in text
+    assert not any(path.is_file() for path in server[2].rglob("private*"))
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_the_page_can_be_read_on_a_telephone_and_in_the_dark(page, colours, tmp_path):
     page.browser.prefer(colours)

@@ -25,6 +25,7 @@ import uvicorn
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from gradio import processing_utils
 from jinja2 import Environment
 from matplotlib.colors import to_hex
 from PIL import Image
@@ -246,7 +247,14 @@ def make_page(desk: Desk) -> gr.Blocks:
         photo.upload(take, photo, [square, answers], **usual)
         photo.clear(lambda: ("", ""), None, [square, answers], **usual)
         question.submit(ask, [square, question], answers, trigger_mode="always_last", **usual)
+    # Within another application Gradio would read any file and any address that a request names.
+    page.has_launched = True
+    processing_utils.async_ssrf_protected_download = _never
     return page
+
+
+async def _never(*_: Any, **__: Any) -> None:
+    raise Refused(422, "image: send a photograph, not where it is")
 
 
 def _png(square: np.ndarray) -> str:
