@@ -339,6 +339,13 @@ def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
         load(trained("1.e"), encoder=moved)
 
 
+def test_a_run_that_reads_words_needs_no_sentence_encoder_and_minds_none(
+    trained, dataset, tmp_path
+):
+    folder = trained("Question_Only")
+    same_answers(load(folder, device="cpu", encoder=tmp_path), folder, dataset)
+
+
 # The ways to ask ----------------------------------------------------------------------------------
 
 

@@ -13,6 +13,8 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +29,10 @@ from vqa_helpers.api import load
 from vqa_helpers.cli import main
 
 httpx = pytest.importorskip("httpx")
-serving = pytest.importorskip("vqa_helpers.serve", exc_type=ImportError)
-pytestmark = [pytest.mark.usefixtures("place"), pytest.mark.xdist_group("serve")]
+pytestmark = [
+    pytest.mark.usefixtures("place"), pytest.mark.xdist_group("serve"),
+    pytest.mark.skipif(find_spec("gradio") is None, reason="the server's packages are not here"),
+]  # fmt: skip
 
 QUESTION = "What color is the ground?"
 
@@ -83,6 +87,12 @@ HOSTILE = {
     "half a letter": (as_json(image="aaaa", question="\ud800"), 422),
     "number": (as_json(image=3, question=3), 422),
 }  # fmt: skip
+
+
+@pytest.fixture
+def serving():
+    """The module, which takes seconds to import."""
+    return import_module("vqa_helpers.serve")
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +161,7 @@ def test_what_cannot_be_answered_is_refused_in_one_line(server, sent, status):
     assert " object at 0x" not in given.json()["error"]
 
 
-def test_a_client_that_is_slow_or_goes_away_is_let_go(monkeypatch):
+def test_a_client_that_is_slow_or_goes_away_is_let_go(serving, monkeypatch):
     sent = []
 
     async def gone():
@@ -171,7 +181,7 @@ def test_a_client_that_is_slow_or_goes_away_is_let_go(monkeypatch):
     assert sent[0]["status"] == 400 and b"not all arrived within 0.05 seconds" in sent[1]["body"]
 
 
-def test_one_is_answered_sixteen_wait_and_the_next_is_refused():
+def test_one_is_answered_sixteen_wait_and_the_next_is_refused(serving):
     async def ask():
         desk, busy = serving.Desk(None, None), []
 
@@ -342,7 +352,7 @@ def test_a_port_in_use_and_runs_on_the_wrong_side_are_one_line(vqa, runs):
     assert "choose another" in refused(vqa("serve", runs[0], "--port", 99_999, "--device", "cpu"))
 
 
-def test_without_its_packages_it_says_what_to_install(vqa, runs, monkeypatch):
+def test_without_its_packages_it_says_what_to_install(serving, vqa, runs, monkeypatch):
     monkeypatch.delitem(sys.modules, "vqa_helpers.serve")
     monkeypatch.setitem(sys.modules, "gradio", None)
     line = refused(vqa("serve", runs[0], "--device", "cpu"))

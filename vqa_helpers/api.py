@@ -94,7 +94,7 @@ def load(
     if weights and vision:
         choices["vision"] = vision.with_(weights=str(weights))
     language = choices["language"]
-    if language and encoder:
+    if language and encoder and "encoder" in language.settable():
         choices["language"] = language.with_(encoder=str(encoder))
     elif language and language.keywords.get("encoder") not in (None, USE, MULTILINGUAL):
         raise InputError(  # a SavedModel is code: a run folder alone must not say which one runs
