@@ -194,7 +194,11 @@ class Answerer:
         table = pd.DataFrame({"question_id": range(len(questions)), "question": questions})
         table["image_id"] = [numbers[key] for key in ids]
         given = self.predict(table, {numbers[key]: files[key] for key in files}, most=most)
-        bad = {key: _why(files[key], size_px) for key in files if numbers[key] in self.unreadable}
+        bad = {
+            key: why_unreadable(files[key], size_px)
+            for key in files
+            if numbers[key] in self.unreadable
+        }
         return [
             bad.get(key) or Answers(question, image, size_px, tuple(row))
             for key, image, question, row in zip(ids, images, questions, given, strict=True)
@@ -295,7 +299,7 @@ def opened(image: Photograph) -> Path | Image.Image:
         ) from None
 
 
-def _why(image: Path | Image.Image, size_px: int) -> BadImage | None:
+def why_unreadable(image: Path | Image.Image, size_px: int) -> BadImage | None:
     """Why an image cannot be read."""
     try:
         load_square(image, size_px)

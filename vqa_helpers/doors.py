@@ -22,6 +22,7 @@ def _load(options: Namespace):  # -> Answerer
 
 def predict(options: Namespace) -> int:
     """`vqa predict`."""
+    from vqa_helpers.answering import why_unreadable
     from vqa_helpers.data.formats import IMAGE_NAME, read_questions, write_results
     from vqa_helpers.data.images import find_images
     from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
@@ -32,15 +33,16 @@ def predict(options: Namespace) -> int:
     if answerer.model.vision is not None:
         if options.images is None or not options.images.is_dir():
             raise InputError(f"{options.images}: is no folder; name the photographs with --images")
-        names = (
-            dict(zip(table[IMAGE_NAME], table["image_id"], strict=True))
-            if IMAGE_NAME in table
-            else {}
-        )
+        names = {}
+        if IMAGE_NAME in table:
+            names = dict(zip(table[IMAGE_NAME], table["image_id"], strict=True))
         images = find_images(options.images, asked, names=names)
         missing = name_missing(options.images, images, asked)
     answers = answerer.predict(table, images, stores=options.features)
-    unreadable = len(answerer.unreadable)
+    unreadable, size_px = len(answerer.unreadable), answerer.config["image_size_px"]
+    for image_id in answerer.unreadable[:20]:
+        why = why_unreadable(images[image_id], size_px)
+        print(f"vqa: {why}; its questions are answered without it", file=sys.stderr)
     if unreadable > MOST_UNREADABLE * len(asked):
         raise InputError(
             f"{options.images}: {unreadable} of {len(asked)} images cannot be read; repair them"

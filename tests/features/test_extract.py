@@ -242,7 +242,7 @@ def test_a_few_images_in_memory(tmp_path, images, caplog):
     work = Encode("resnet18", "random", 32, "cpu")
     rows = encode_images(images, ids, work)
     assert rows.dtype == np.float16 and rows.shape == (4, 512)
-    assert not rows[1:3].any() and "20.png: is not an image" in caplog.text
+    assert not rows[1:3].any()
     stored = fill(tmp_path, images).read(ids)[0]
     assert np.allclose(rows.astype(float), stored.astype(float), rtol=2e-3, atol=1e-3)
     assert encode_images({}, np.array([5]), work).tolist() == [[0] * 512]

@@ -158,8 +158,6 @@ def encode_images(images: dict[int, Path], image_ids: np.ndarray, work: Encode) 
     present = sorted(images.keys() & set(image_ids.tolist()))
     unit = Unit("", {image_id: images[image_id] for image_id in present})
     shards = [shard for _, shard in work.stream([unit])]
-    for image_id, why in shards[0].failed.items():
-        log.warning("%s: %s; its questions are answered without it", images[image_id], why)
     return gather_rows(shards, image_ids)[0]
 
 
