@@ -89,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vqa",
         description="Visual Question Answering: a photograph and a free question in, an answer out.",
-        epilog="Begin with: vqa train Improved_VQA2015_ResNet --data demo",
+        epilog='Begin with: vqa ask photo.jpg "what is on the table?"\n'
+        "            vqa train Improved_VQA2015_ResNet --data demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

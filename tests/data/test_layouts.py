@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from vqa_helpers.data.build import convert
+from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.formats import as_id
 from vqa_helpers.data.images import images_of
@@ -118,6 +119,8 @@ def test_tables_of_peoples_own(tmp_path, kind):
         assert rows(read) == wanted
         assert read["answer_type"].tolist() == ["other", "other", "number"]
     assert read["image_id"].nunique() == 2
+    for check in (check_folder(path), check_folder(tmp_path)):
+        assert check.images["found"] == 2 and [p.kind for p in check.problems] == ["splits"]
 
 
 def test_columns_are_named_where_they_are_not_guessed(tmp_path):
@@ -221,6 +224,8 @@ def test_what_is_converted_reads_the_same(tmp_path):
     for n in range(40):
         picture(tmp_path / "in" / "pictures" / f"p{n}.png", (n, 0, 0))
     dataset = read_folder(tmp_path / "in")
+    alone = read_folder(tmp_path / "in" / "train.csv")
+    assert alone.sha256() == dataset.sha256() and len(alone.images) == 40
     again = read_folder(convert(dataset, tmp_path / "out"))
     columns = ["question_id", "image_id", "question", "question_type", "answer_type", "answer"]
     for split, table in dataset.splits.items():

@@ -114,7 +114,7 @@ def is_official(folder: Path) -> bool:
 
 def question_files(folder: Path) -> list[Path]:
     """The files of questions that a folder has, by name."""
-    named = ((path, _named(path)) for path in sorted(folder.iterdir()))
+    named = ((path, _named(path)) for path in sorted(folder.glob("*")))
     return [path for path, match in named if match and match["kind"] == "questions"]
 
 

@@ -109,7 +109,7 @@ def find_pairs(folder: Path, tables: dict[str, pd.DataFrame]) -> Pairs:
 
 def pair_lists(folder: Path) -> list[Path]:
     """The lists of pairs that lie in a folder."""
-    return sorted(path for path in folder.iterdir() if _LIST.fullmatch(path.name))
+    return sorted(path for path in folder.glob("*") if _LIST.fullmatch(path.name))
 
 
 def _read_list(path: Path) -> np.ndarray:
