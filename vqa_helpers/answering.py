@@ -20,7 +20,7 @@ from torch import Tensor
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.extract import Encode, encode_images, fill_store
-from vqa_helpers.features.pixels import BadImage, load_square
+from vqa_helpers.features.pixels import BadImage, decode
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.image_rows import PixelRows
@@ -195,8 +195,8 @@ class Answerer:
         table["image_id"] = [numbers[key] for key in ids]
         given = self.predict(table, {numbers[key]: files[key] for key in files}, most=most)
         bad = {
-            key: why_unreadable(files[key], size_px)
-            for key in files
+            key: BadImage(f"{file}: {decode(file, size_px)[1]}")
+            for key, file in files.items()
             if numbers[key] in self.unreadable
         }
         return [
@@ -297,12 +297,3 @@ def opened(image: Photograph) -> Path | Image.Image:
         raise InputError(
             f"a photograph is {kind}; give a file, a PIL image, or an array (H, W, 3) of uint8"
         ) from None
-
-
-def why_unreadable(image: Path | Image.Image, size_px: int) -> BadImage | None:
-    """Why an image cannot be read."""
-    try:
-        load_square(image, size_px)
-    except BadImage as error:
-        return BadImage(f"{image}: {error}")
-    return None

@@ -22,9 +22,9 @@ def _load(options: Namespace):  # -> Answerer
 
 def predict(options: Namespace) -> int:
     """`vqa predict`."""
-    from vqa_helpers.answering import why_unreadable
     from vqa_helpers.data.formats import IMAGE_NAME, read_questions, write_results
     from vqa_helpers.data.images import find_images
+    from vqa_helpers.features.pixels import decode
     from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
 
     table = read_questions(options.questions)
@@ -41,8 +41,9 @@ def predict(options: Namespace) -> int:
     answers = answerer.predict(table, images, stores=options.features)
     unreadable, size_px = len(answerer.unreadable), answerer.config["image_size_px"]
     for image_id in answerer.unreadable[:20]:
-        why = why_unreadable(images[image_id], size_px)
-        print(f"vqa: {why}; its questions are answered without it", file=sys.stderr)
+        file = images[image_id]
+        why = f"{file}: {decode(file, size_px)[1]}; its questions are answered without it"
+        print(f"vqa: {why}", file=sys.stderr)
     if unreadable > MOST_UNREADABLE * len(asked):
         raise InputError(
             f"{options.images}: {unreadable} of {len(asked)} images cannot be read; repair them"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -22,7 +23,7 @@ FORMATS = tuple(kind for kind in Image.ID if kind not in _NO_PICTURES)
 
 @contextmanager
 def open_picture(
-    path: Path, side_px: int, formats: Sequence[str] = FORMATS
+    path: Path | BinaryIO, side_px: int, formats: Sequence[str] = FORMATS
 ) -> Iterator[Image.Image]:
     """A picture file, not yet decoded; a JPEG far larger is going to be decoded at a fraction.
 

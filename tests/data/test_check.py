@@ -102,10 +102,10 @@ def test_answers_that_a_run_does_not_mind(folder, edit):
     edit(folder / "annotations_train.json", change)
     assert [(p.kind, p.line.split("train split: ")[1]) for p in check_folder(folder).problems] == [
         ("empty answer", "multiple_choice_answer of question 11 is empty; write the answer"),
-        ("unknown answer type", "answer_type of question 12 is 'yes-no' (so are 2 in all); use "
-         "yes/no, number, other, or leave the field away"),
     ]  # fmt: skip
     assert [note.removeprefix("train split: questions with ") for note in notes(folder)] == [
+        "train split: answer_type of question 12 is 'yes-no' (so are 2 in all), not one of yes/no, "
+        "number, other; it is scored as a type of its own",
         "train split: questions longer than 100 words: 1 (the first is 32)",
         "fewer than ten answers, so no VQA accuracy: 1 (the first is 20)",
         "more than ten answers: 1 (the first is 21)",

@@ -68,13 +68,18 @@ def test_gqa(tmp_path):
     write(tmp_path / "train_balanced_questions.json", {"02930152": entry})
     write(tmp_path / "train_all_questions.json", {"02930152": entry, "05": entry})
     write(tmp_path / "testdev_balanced_questions.json", {"201": {**entry, "imageId": "77"}})
+    unanswered = {"imageId": "78", "question": "Is it blue?"}
+    write(tmp_path / "test_balanced_questions.json", {"9": unanswered})
+    write(tmp_path / "train_sceneGraphs.json", {"1": {"width": 3, "objects": {}}})
+    picture(tmp_path / "images" / "78.jpg")
     picture(tmp_path / "images" / "n161313.jpg"), picture(tmp_path / "images" / "77.jpg")
     tables = read_layout(tmp_path)
     assert {split: rows(table) for split, table in tables.items()} == {
         "train": [("n161313", "Is it red?", "yes", 1)], "test": [("77", "Is it red?", "yes", 1)],
+        "export": [("78", "Is it blue?", None, 0)],
     }  # fmt: skip
     assert tables["train"]["question_name"].tolist() == ["02930152"]
-    assert len(images_of(tmp_path, tables)[1]) == 2
+    assert len(images_of(tmp_path, tables)[1]) == 3
 
 
 def test_textvqa_and_answers_that_are_texts(tmp_path):
@@ -92,9 +97,67 @@ def test_a_okvqa(tmp_path):
              "direct_answers": ["swim"] * 4 + ["swimming"] * 6}  # fmt: skip
     write(tmp_path / "aokvqa_v1p0_val.json", [entry])
     write(tmp_path / "aokvqa_v1p0_train.json", [{**entry, "question_id": "other"}])
+    write(tmp_path / "large_vocab_train.csv", ",answer\n0,swim\n")  # as the release has it
+    write(tmp_path / "vocab_train.csv", ",answer\n0,swim\n")
     table = read_layout(tmp_path)["validation"]
     assert rows(table) == [(42, "What is it for?", "swim", 10)]
     assert table["question_name"].tolist() == ["22jbM6gDxdaMaunuzgrsBB"]
+
+
+def test_clevr(tmp_path):
+    """Numbers of questions and of images begin again in each split; the file's name is the image."""
+    for split, answered in (("train", True), ("val", True), ("test", False)):
+        entries = [
+            {"split": split, "question_index": n, "image_index": n // 2, "question": f"How many {n}?",
+             "image_filename": f"CLEVR_{split}_{n // 2:06d}.png"} | ({"answer": str(n)} if answered else {})
+            for n in range(6)
+        ]  # fmt: skip
+        content = {"info": {"split": split}, "questions": entries}
+        write(tmp_path / "questions" / f"CLEVR_{split}_questions.json", content)
+        for n in range(3):
+            picture(tmp_path / "images" / split / f"CLEVR_{split}_{n:06d}.png")
+    dataset = read_folder(tmp_path)
+    assert len(dataset.images) == 9 and not dataset.missing_images()
+    for split, name in (("train", "train"), ("validation", "val"), ("test", "test")):
+        table = dataset.splits[split]
+        seen = [dataset.images[image_id].name for image_id in table["image_id"]]
+        assert seen == [f"CLEVR_{name}_{n // 2:06d}.png" for n in range(6)]
+    assert "answer" not in dataset.splits["test"]
+
+
+def test_slake(tmp_path):
+    for split, n in (("train", 0), ("validate", 5)):
+        entry = {"img_id": n, "img_name": f"xmlab{n}/source.jpg", "question": "Is it a lung?",
+                 "answer": "Yes", "qid": n, "answer_type": "CLOSED"}  # fmt: skip
+        write(tmp_path / f"{split}.json", [entry])
+        picture(tmp_path / "imgs" / f"xmlab{n}" / "source.jpg")
+    tables = read_layout(tmp_path)
+    assert list(tables) == ["train", "validation"]
+    assert rows(tables["validation"]) == [("xmlab5/source.jpg", "Is it a lung?", "Yes", 1)]
+    images = images_of(tmp_path, tables)[1]
+    (image_id,) = tables["validation"]["image_id"]
+    assert images[image_id].parent.name == "xmlab5" and len(images) == 2
+
+
+def test_a_column_says_the_split_where_the_file_does_not(tmp_path):
+    said = [("train", "a"), ("val2014", "b"), ("test", ""), ("Train", "c"), ("odd", "d")]
+    lines = [f"{n}.jpg,Is it {n}?,{answer},{split}" for n, (split, answer) in enumerate(said)]
+    path = write(tmp_path / "mine.csv", "\n".join(["image,question,answer,split", *lines]))
+    tables = read_layout(path)
+    assert {split: table["question"].tolist() for split, table in tables.items()} == {
+        "train": ["Is it 0?", "Is it 3?", "Is it 4?"], "validation": ["Is it 1?"],
+        "test": ["Is it 2?"],
+    }  # fmt: skip
+    assert "answer" not in tables["test"]
+
+
+def test_records_without_images_share_none(tmp_path):
+    lines = [f"Is it {n}?,a{n % 2}" for n in range(30)]
+    write(tmp_path / "train.csv", "\n".join(["question,answer", *lines]))
+    picture(tmp_path / "3.png")  # no question's, though one has this number
+    dataset = read_folder(tmp_path)
+    assert not dataset.images
+    assert pd.concat(dataset.splits.values())["image_id"].is_unique
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "semicolons.csv"])
@@ -200,14 +263,16 @@ def test_answers_that_differ_in_capitals_are_one(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("train.csv", "image,question,answer\n1.jpg,,cat\n", "record 0 has no question in 'question'"),
+        ("train.csv", "image,question,answer\n1.jpg,,cat\n", "record 0: question is ''; write the"),
+        ("train.csv", "image,question,answer\n,What?,cat\n", "record 0: image is empty; name the image"),
+        ("train.json", '[{"question": 3, "answer": "b"}]', "record 0: question is 3; write the question"),
         ("train.csv", "image,question,answer\n1.jpg,What?,cat\n2.jpg,Who?,\n", "1 questions have no ans"),
         ("train.json", '{"a": 3}', "holds no records"), ("train.json", "[1, 2]", "holds no records"),
         ("train.jsonl", '{"question": "a"}\n{"question": ', "cannot be read as jsonl"),
         ("train.parquet", "PAR1 not", "cannot be read as parquet"),
         ("train.json", '[{"question_id": 1, "question": "a?", "answer": "b"},'
          ' {"question_id": 1, "question": "c?", "answer": "d"}]', "repeat a question id"),
-        ("train.json", '[{"image": 1.5, "question": "a?", "answer": "b"}]', "record 0 has an id that"),
+        ("train.json", '[{"image": 1.5, "question": "a?", "answer": "b"}]', "record 0: 0 or 1.5 is no id; use"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_line(tmp_path, name, content, expected):

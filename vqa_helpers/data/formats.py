@@ -37,7 +37,9 @@ _OFFICIAL_NAME = re.compile(  # of VQA, its abstract scenes, and VQA-CP
     r"(?P<kind>questions|annotations)\.json(\.gz)?"
 )
 SPLIT_NAMES = {split: split for split in SPLITS}
-SPLIT_NAMES |= dict.fromkeys(("val", "valid", "dev"), "validation") | {"testdev": "test"}
+SPLIT_NAMES |= dict.fromkeys(("val", "valid", "validate", "dev"), "validation") | {
+    "testdev": "test"
+}
 _ANSWER_COLUMNS = ("question_type", "answer_type", "answer", "answers")
 NAMES = QUESTION_NAME, IMAGE_NAME = "question_name", "image_name"  # ids that are texts, as given
 _IDS = [("entry", "i8"), ("question_id", "i8"), ("image_id", "i8")]
@@ -112,6 +114,11 @@ def is_official(folder: Path) -> bool:
     return any(map(_named, folder.iterdir()))
 
 
+def split_of(label: str) -> str | None:
+    """The split that a label names, such as "val2014"; None for any other."""
+    return SPLIT_NAMES.get(re.sub(r"\d{4}$", "", label).lower())
+
+
 def question_files(folder: Path) -> list[Path]:
     """The files of questions that a folder has, by name."""
     named = ((path, _named(path)) for path in sorted(folder.glob("*")))
@@ -135,7 +142,7 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
         if match is None:
             continue
         kind, label = match["kind"], match["split"] or "train"
-        split = SPLIT_NAMES.get(re.sub(r"\d{4}$", "", label).lower())
+        split = split_of(label)
         if split is not None:
             first = found.setdefault(split, {}).setdefault(kind, path)
             if first != path and bool(_OWN_NAME.fullmatch(path.name)) == bool(

@@ -30,6 +30,7 @@ from vqa_helpers.data.formats import (
     is_official,
     read_tables,
     refuse,
+    split_of,
 )
 from vqa_helpers.data.json_files import read_bytes
 from vqa_helpers.data.text import answer_type_of, question_type_of
@@ -41,15 +42,16 @@ log = logging.getLogger(__name__)
 PICTURES = "pictures"  # where those are put that a parquet file holds
 RECORDS = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"}
 _USUAL = {  # column: what people call it, without marks and capitals
-    "question_id": ("questionid", "qid", "id", "index"),
-    "image": ("image", "imageid", "imagename", "imagepath", "imagefile", "img", "imgid", "imgname",
-              "filename", "imgpath", "picture", "photo"),
+    "question_id": ("questionid", "qid", "id", "questionindex", "index"),
+    "image": ("imagefilename", "imagename", "imagepath", "imagefile", "filename", "imgname", "imgpath",
+              "image", "img", "picture", "photo", "imageid", "imgid", "imageindex"),  # names first
     "question": ("question", "questiontext", "sent", "query", "q"),
     "answer": ("directanswers", "answers", "answer", "answertext", "label", "labels", "a",
                "multiplechoiceanswer"),
     "target": ("multiplechoiceanswer", "mostfrequentanswer"),
     "question_type": ("questiontype",),
     "answer_type": ("answertype",),
+    "split": ("split", "set", "setname", "subset", "partition"),
 }  # fmt: skip
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _OWN_SPLIT_IDS = 10**9  # question ids that are made: a billion for each split
@@ -77,45 +79,73 @@ def read_layout(
     files = _record_files(folder)
     if not files:
         return read_tables(folder, report)  # says what is expected
-    tables = {}
-    for split in SPLITS:
-        if split in files:
-            log.info("%s: read as records, the %s split", files[split][0], split)
-            read, start = [], SPLITS.index(split) * _OWN_SPLIT_IDS
-            for path in files[split]:
-                read.append(_read_records(path, start, columns or {}, report))
-                start += len(read[-1])
-            tables[split] = pd.concat(read, ignore_index=True) if len(read) > 1 else read[0]
-    return tables
+    rows: dict[str, list[tuple]] = {split: [] for split in SPLITS}
+    places: dict[str, Path] = {}
+    for label, candidates in files.items():
+        start = SPLITS.index(label or "train") * _OWN_SPLIT_IDS
+        try:
+            path, read = _read_first(candidates, start, columns or {}, report)
+        except InputError as error:
+            place, _, line = str(error).partition(": ")
+            report("unreadable file", Path(place), line)
+            continue
+        for split, row in read:
+            split = label or split or "train"
+            rows[split].append(row)
+            places[split] = path
+    return {split: _table(rows[split], places[split], report) for split in SPLITS if rows[split]}
 
 
 # ---------------------------------------------------------------- records
 
 
-def _record_files(folder: Path) -> dict[str, list[Path]]:
-    """Split to its file, or to its parts. Of several files of a split the nearest to the folder is
-    taken, of several there the shortest name; a single file without a split's name is train."""
+class _NoQuestions(InputError):
+    """A file of something else."""
+
+
+def _record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
+    """Split to the files that may hold it, the likeliest first, each as its parts; None is the split
+    of a single file whose name says none."""
     if folder.is_file():
-        return {"train": [folder]} if folder.suffix.lower() in RECORDS else {}
+        return {None: [[folder]]} if folder.suffix.lower() in RECORDS else {}
     paths = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth))]
     paths = [path for path in paths if path.is_file() and path.suffix.lower() in RECORDS]
-    found: dict[str, list[Path]] = {}
+    named: dict[str, list[Path]] = {}
     for path in paths:
         words = re.split(r"[^a-z]+", path.relative_to(folder).with_suffix("").as_posix().lower())
-        named = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
-        if named:
-            found.setdefault(named[-1], []).append(path)
-    if not found and len(paths) == 1:
-        return {"train": paths}
-    chosen = {}
-    for split, of_split in found.items():
-        first = min(of_split, key=lambda path: (len(path.parts), "balanced" not in path.name,
-                                                "testdev" not in path.name, len(path.name)))  # fmt: skip
-        start = _SHARD.sub("", first.stem)
-        parts = [path for path in of_split if path.parent == first.parent and
-                 _SHARD.search(path.stem) and _SHARD.sub("", path.stem) == start]  # fmt: skip
-        chosen[split] = parts or [first]
-    return chosen
+        if said := [word for word in words if word in SPLIT_NAMES]:
+            named.setdefault(said[-1], []).append(path)
+    if not named and len(paths) == 1:
+        return {None: [paths]}
+    found: dict[str | None, list[list[Path]]] = {}
+    for word, of_word in named.items():
+        # GQA answers its test-dev, and keeps the answers of its test.
+        split = "export" if word == "test" and "testdev" in named else SPLIT_NAMES[word]
+        of_word.sort(
+            key=lambda path: (len(path.parts), "balanced" not in path.name, len(path.name))
+        )
+        whole = {(path.parent, _SHARD.sub("", path.stem)): [] for path in of_word}
+        for path in sorted(of_word):
+            whole[path.parent, _SHARD.sub("", path.stem)].append(path)
+        for parts in whole.values():  # the same stem in two kinds is the same data twice
+            found.setdefault(split, []).append(parts if _SHARD.search(parts[0].stem) else parts[:1])
+    return found
+
+
+def _read_first(
+    candidates: list[list[Path]], start: int, columns: Mapping[str, str], report: Report
+) -> tuple[Path, list[tuple[str | None, tuple]]]:
+    """The first of several files that holds questions, its rows, and the split that each says."""
+    refused = None
+    for parts in candidates:
+        read: list[tuple[str | None, tuple]] = []
+        try:
+            for path in parts:
+                read += _read_records(path, start + len(read), columns, report)
+            return parts[0], read
+        except _NoQuestions as error:  # a vocabulary, scene graphs, …
+            refused = refused or error
+    raise refused
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
@@ -142,7 +172,8 @@ def _records(path: Path) -> list[dict[str, Any]]:
             content = msgspec.json.Decoder().decode_lines(text)
     except (ValueError, OSError, msgspec.MsgspecError) as error:
         what = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read as {kind[1:]} ({what})") from None
+        line = f"cannot be read as {kind[1:]} ({what}); save it as UTF-8, or copy it again"
+        raise InputError(f"{path}: {line}") from None
     if isinstance(content, dict):
         lists = [value for value in content.values() if isinstance(value, list)]
         if lists:  # TextVQA's "data"
@@ -157,53 +188,64 @@ def _records(path: Path) -> list[dict[str, Any]]:
 
 def _read_records(
     path: Path, start: int, columns: Mapping[str, str], report: Report
-) -> pd.DataFrame:
-    """Records to a table, a row a question; those without an id are numbered from `start`."""
+) -> list[tuple[str | None, tuple]]:
+    """The rows of a file, and the split that each says; those without an id are numbered from
+    `start`."""
     records, rows = _records(path), []
     field = _fields(path, records[0], columns)
+    log.info("%s: read as records, %s", path, ", ".join(f"{c}={key}" for c, key in field.items()))
     for number, record in enumerate(records):
-        question, image = record.get(field["question"]), record.get(field.get("image"))
+        given = {column: record.get(key) for column, key in field.items()}
+        question, image = given["question"], given.get("image")
         if not isinstance(question, str) or not question.strip():
-            line = f"record {number} has no question in {field['question']!r}; write it"
-            report("empty question", path, line)
+            line = f"record {number}: {field['question']} is {question!r}; write the question"
+            report("broken entry", path, line)
             continue
+        id_ = given.get("question_id")
+        id_ = start + number if id_ in (None, "") else id_
         if isinstance(image, dict):
             image = _keep_picture(path, image)
-        id_ = record.get(field.get("question_id"), start + number)
-        given = [None if isinstance(one, str) and not one else one for one in (id_, image)]
-        try:
-            ids = [as_id(one) if one is not None else 0 for one in given]
-        except (TypeError, ValueError):
-            report("broken entry", path, f"record {number} has an id that is none: {given}")
+        elif "image" not in field:  # text alone: no picture may pass for a question's
+            image = f"no image of {path.name} {id_}"
+        if image in (None, ""):
+            report(
+                "broken entry", path, f"record {number}: {field['image']} is empty; name the image"
+            )
             continue
-        names = [one if isinstance(one, str) else None for one in given]
-        answers = _answers(record.get(field.get("answer")))
+        try:
+            ids = as_id(id_), as_id(image)
+        except (TypeError, ValueError):
+            line = f"record {number}: {id_!r} or {image!r} is no id; use a whole number or a text"
+            report("broken entry", path, line)
+            continue
+        names = [one if isinstance(one, str) else None for one in (id_, image)]
+        answers, target = _answers(given.get("answer")), given.get("target")
         choices, right = record.get("choices"), record.get("correct_choice_idx")
-        target = record.get(field.get("target"))
         if target is None and isinstance(choices, list | np.ndarray) and isinstance(right, int):
-            target = str(choices[right]) if 0 <= right < len(choices) else None
+            target = str(choices[right]) if 0 <= right < len(choices) else None  # A-OKVQA
         if target is None and answers:
             target = Counter(answers).most_common(1)[0][0]
-        kinds = (record.get(field.get("question_type")), record.get(field.get("answer_type")))
-        rows.append((*ids, question, *names, *kinds, target, answers or (target,)))
-    return _table(rows, path, report)
+        kinds = given.get("question_type"), given.get("answer_type")
+        row = (*ids, question, *names, *kinds, target, answers or (target,))
+        rows.append((split_of(str(given.get("split"))), row))
+    return rows
 
 
 def _fields(path: Path, first: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
     """Which key of a record each column is."""
     spelt = {re.sub(r"[^a-z]", "", str(key).lower()): key for key in reversed(first)}
-    field = {}
+    field, has = {}, ", ".join(map(str, first))
     for column, usual in _USUAL.items():
         if (key := columns.get(column)) is not None:
             if key not in first:
-                raise InputError(f"{path}: has no column {key!r}; it has {', '.join(first)}")
+                raise _NoQuestions(f"{path}: has no column {key!r}; it has {has}")
             field[column] = key
         elif (key := next((spelt[name] for name in usual if name in spelt), None)) is not None:
             field[column] = key
     if "question" not in field:
-        raise InputError(
-            f"{path}: which column holds the questions? It has {', '.join(map(str, first))}; say so "
-            "with --columns image=…,question=…,answer=…"
+        raise _NoQuestions(
+            f"{path}: which column holds the questions? It has {has}; say so with --columns "
+            "image=…,question=…,answer=…"
         )
     return field
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -41,7 +42,7 @@ class BadImage(ValueError):
     """An image file that cannot be used; the message gives the reason, not the file."""
 
 
-def load_square(image: Path | Image.Image, size_px: int) -> np.ndarray:
+def load_square(image: Path | BinaryIO | Image.Image, size_px: int) -> np.ndarray:
     """The centre square of an image or its file, (size_px, size_px, 3) uint8 RGB.
 
     The same as resizing the short side to `size_px` and cropping the centre (reference study,
