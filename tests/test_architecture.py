@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "serve": LEARNING | {"answering", "report", "why"},
     "cli": {"errors", "files"},
     "commands": LEARNING | {"cluster", "batch", "report"},
-    "doors": LEARNING | {"commands", "answering", "api", "export", "report", "serve", "why"},
+    "model_commands": LEARNING
+    | {"commands", "answering", "api", "export", "report", "serve", "why"},
     "__main__": {"cli"},
     "__init__": {"api", "answering"},
 }

@@ -183,7 +183,7 @@ def test_a_client_that_is_slow_or_goes_away_is_let_go(serving, monkeypatch):
 
 def test_one_is_answered_sixteen_wait_and_the_next_is_refused(serving):
     async def ask():
-        desk, busy = serving.Desk(None, None), []
+        service, busy = serving.Service(None, None), []
 
         def work(number):
             busy.append(number)
@@ -191,7 +191,7 @@ def test_one_is_answered_sixteen_wait_and_the_next_is_refused(serving):
             time.sleep(0.02)
             return busy.pop()
 
-        asked = [desk.turn(work, number) for number in range(18)]
+        asked = [service.in_turn(work, number) for number in range(18)]
         return await asyncio.gather(*asked, return_exceptions=True)
 
     *answered, last = asyncio.run(ask())

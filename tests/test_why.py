@@ -70,11 +70,11 @@ def test_the_place_and_the_word_that_count_are_found(answerer, photograph):
     # Without the dog 2 is left of the score, with the corner in its mean colour 3 and a 64th of 2.
     without = 1 / (1 + np.exp(-2 * 2))
     assert found.words == ["Is", "the", "dog", "old?"]
-    assert found.without == pytest.approx([0, 0, sure - without, 0], abs=1e-6)
+    assert found.word_drops == pytest.approx([0, 0, sure - without, 0], abs=1e-6)
     covered = 1 / (1 + np.exp(-2 * (3 + 2 * round(255 / 64) / 255)))
     expected = np.zeros((PLACES, PLACES))
     expected[0, 0] = sure - covered
-    assert found.places == pytest.approx(expected, abs=1e-4)
+    assert found.place_drops == pytest.approx(expected, abs=1e-4)
     heat = looked_at(answerer, photograph, "Is the dog old?")
     assert heat.shape == (SIDE, SIDE, 3) and heat.dtype == np.uint8
     assert heat[: SIDE // 8, : SIDE // 8].mean() > 4 * heat[SIDE // 2 :, SIDE // 2 :].mean()
@@ -89,8 +89,8 @@ def test_one_word_and_no_photograph_leave_nothing_to_compare(answerer, photograp
     )  # fmt: skip
     blind.model.fusion.forward = lambda image, question: torch.cat([question * 0, question], dim=1)
     found = reasons(blind, None, "a dog")
-    assert found.places is None and len(found.figure().axes) == 1
-    assert found.without[0] == 0 < found.without[1]
+    assert found.place_drops is None and len(found.figure().axes) == 1
+    assert found.word_drops[0] == 0 < found.word_drops[1]
 
 
 def test_changes_are_counted_over_a_split(answerer, photograph, tmp_path):

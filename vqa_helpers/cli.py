@@ -230,7 +230,7 @@ def _add_answering(command) -> None:
         add("--sentence-encoder", type=Path, metavar="DIR",
             help="the sentence encoder, if the run was trained with one from a folder")  # fmt: skip
 
-    add = command("predict", "answer a questions file: results JSON", "doors.predict")
+    add = command("predict", "answer a questions file: results JSON", "model_commands.predict")
     add("run_folder", type=Path, metavar="RUN", help="a finished run")
     add("--questions", type=Path, required=True, help="official questions JSON")
     add("--images", type=Path, metavar="DIR", help="images anywhere below it")
@@ -240,7 +240,7 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "ask", "ask about a photograph", "doors.ask",
+        "ask", "ask about a photograph", "model_commands.ask",
         epilog='For example: vqa ask photo.jpg "what is on the table?"',
     )  # fmt: skip
     add("run_folder", type=Path, nargs="?", metavar="RUN",
@@ -250,7 +250,7 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "serve", "a page to drop a photograph on and ask, and the same as JSON", "doors.serve",
+        "serve", "a page to drop a photograph on and ask, and the same as JSON", "model_commands.serve",
         epilog="For example: vqa serve; vqa serve runs/demo/GUSE_VGG/0 --blind runs/demo/Question_Only/0",
     )  # fmt: skip
     add("run_folder", type=Path, nargs="?", metavar="RUN",
@@ -263,7 +263,7 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "why", "what counted for an answer: places of the photograph, words", "doors.why",
+        "why", "what counted for an answer: places of the photograph, words", "model_commands.why",
         epilog='For example: vqa why runs/demo/GUSE_VGG/0 photo.jpg "what is on the table?"\n'
         "             vqa why runs/demo/GUSE_VGG/0 --data demo     (over a whole split)",
     )  # fmt: skip
@@ -281,7 +281,7 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "export", "take a run elsewhere: what it needs to answer, and its card", "doors.export",
+        "export", "take a run elsewhere: what it needs to answer, and its card", "model_commands.export",
         epilog="For example: vqa export runs/demo/GUSE_VGG/0 mine --half\n"
         "             vqa ask mine photo.jpg \"what is on the table?\"",
     )  # fmt: skip

@@ -86,14 +86,14 @@ def check(validate: Callable[..., Asked], sent: Any) -> Asked:
         raise Refused(status, f"{where}: {first['msg']}") from None
 
 
-class Desk:
+class Service:
     """A model, and one that never sees a photograph, which do one thing at a time."""
 
     def __init__(self, answerer: Answerer, blind: Answerer | None) -> None:
         self.answerer, self.blind = answerer, blind
         self._turn, self._here = CapacityLimiter(1), 0
 
-    async def turn(self, work: Callable[..., Any], *given: Any) -> Any:
+    async def in_turn(self, work: Callable[..., Any], *given: Any) -> Any:
         """Do some work in a thread, after what came before.
 
         Raises:
@@ -172,7 +172,7 @@ async def refuse(_: Request, error: Refused | HTTPException) -> JSONResponse:
     return JSONResponse({"error": error.detail}, error.status_code)
 
 
-def make_app(desk: Desk) -> FastAPI:
+def make_app(service: Service) -> FastAPI:
     """`POST /answer`, `GET /about`, and the page."""
     app = FastAPI(
         docs_url=None, redoc_url=None, openapi_url=None,
@@ -193,14 +193,14 @@ def make_app(desk: Desk) -> FastAPI:
             asked = check(Asked.model_validate, sent)
         else:
             raise Refused(415, "send multipart/form-data or application/json")
-        return await desk.turn(desk.answer, asked)
+        return await service.in_turn(service.answer, asked)
 
     @app.get("/about")
     async def about() -> dict[str, str | None]:
-        return {"model": desk.answerer.about, "blind": desk.blind and desk.blind.about}
+        return {"model": service.answerer.about, "blind": service.blind and service.blind.about}
 
     return gr.mount_gradio_app(
-        app, make_page(desk), "/", css_paths=Path(__file__).with_name("serve.css"),
+        app, make_page(service), "/", css_paths=Path(__file__).with_name("serve.css"),
         theme=gr.themes.Base(font="system-ui", font_mono="monospace"), ssr_mode=False,
         max_file_size=MOST_BYTES, footer_links=[], run_history=False, show_error=False,
     )  # fmt: skip
@@ -209,13 +209,13 @@ def make_app(desk: Desk) -> FastAPI:
 # ---------------------------------------------------------------- the page
 
 
-def make_page(desk: Desk) -> gr.Blocks:
+def make_page(service: Service) -> gr.Blocks:
     """A photograph and a question; beside them the answers, and where the model looked."""
 
     async def take(path: str) -> AsyncIterator[tuple[str, str]]:
         # From now on the page holds what the model sees, and the photograph here is deleted.
         yield "", ""
-        square = await desk.turn(desk.square, Path(path).read_bytes())
+        square = await service.in_turn(service.square, Path(path).read_bytes())
         yield _png(square), "<p>Ask about it.</p>"
 
     async def ask(square: str, question: str) -> AsyncIterator[str]:
@@ -224,9 +224,9 @@ def make_page(desk: Desk) -> gr.Blocks:
         asked = check(
             Asked.model_validate, {"image": base64.b64decode(square), "question": question}
         )
-        said = await desk.turn(desk.answer, asked)
+        said = await service.in_turn(service.answer, asked)
         yield ANSWERS.render(said)
-        yield ANSWERS.render(said, looked=_png(await desk.turn(desk.look, asked)))
+        yield ANSWERS.render(said, looked=_png(await service.in_turn(service.look, asked)))
 
     # Gradio's own files of the uploads are deleted every second, those older than five seconds.
     with gr.Blocks(analytics_enabled=False, title="Ask a photograph", delete_cache=(1, 5)) as page:
@@ -234,16 +234,16 @@ def make_page(desk: Desk) -> gr.Blocks:
         with gr.Row():
             with gr.Column():
                 photo = gr.Image(label="Photograph", sources=["upload", "clipboard"], buttons=[])
-                # As it is, it would open the file before `Desk` does, in any format.
+                # As it is, it would open the file before `Service` does, in any format.
                 photo.preprocess = lambda file: file and file.path
                 question = gr.Textbox(
                     label="Question", placeholder="What color is the bus?", submit_btn="Ask",
                     max_length=MOST_CHARACTERS,
                 )  # fmt: skip
             answers = gr.HTML("<p>Drop a photograph and ask about it.</p>", elem_id="answers")
-        gr.HTML(f"<p>{escape(desk.answerer.about)}</p>", elem_id="about")
+        gr.HTML(f"<p>{escape(service.answerer.about)}</p>", elem_id="about")
         square = gr.Textbox(visible=False)
-        usual = {"concurrency_limit": None, "api_visibility": "private"}  # `Desk` has the queue
+        usual = {"concurrency_limit": None, "api_visibility": "private"}  # `Service` has the queue
         photo.upload(take, photo, [square, answers], **usual)
         photo.clear(lambda: ("", ""), None, [square, answers], **usual)
         question.submit(ask, [square, question], answers, trigger_mode="always_last", **usual)
@@ -297,7 +297,7 @@ def serve(answerer: Answerer, blind: Answerer | None, host: str, port: int) -> N
     with tempfile.TemporaryDirectory(prefix="vqa-serve-") as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
         config = uvicorn.Config(
-            make_app(Desk(answerer, blind)), log_level="error", timeout_graceful_shutdown=1,
+            make_app(Service(answerer, blind)), log_level="error", timeout_graceful_shutdown=1,
             headers=[("Content-Security-Policy", POLICY)], server_header=False,
             limit_concurrency=MOST_CONNECTIONS,
         )  # fmt: skip

@@ -36,28 +36,27 @@ class Reasons:
 
     Attributes:
         square: what the model saw, (S, S, 3) uint8; None for a model that sees nothing.
-        places: (P, P) how much less probable the answer is with that place covered by the
+        place_drops: (P, P) how much less probable the answer is with that place covered by the
             photograph's mean colour, from -1 to 1; None for a model that sees nothing.
         words: the words of the question; empty for a model that reads nothing.
-        without: how much less probable the answer is without each word.
+        word_drops: how much less probable the answer is without each word.
     """
 
     question: str
     answer: str
     probability: float
     square: np.ndarray | None
-    places: np.ndarray | None
+    place_drops: np.ndarray | None
     words: list[str]
-    without: list[float]
+    word_drops: list[float]
 
     def heat(self) -> np.ndarray:
         """The square with the places that counted lit and the others darkened, (S, S, 3) uint8."""
         size = self.square.shape[:2]
-        share = np.clip(self.places, 0, None) / max(self.places.max(), _LEAST)
-        map_ = Image.fromarray((255 * share).astype(np.uint8)).resize(
-            size, Image.Resampling.BICUBIC
-        )
-        strength = np.asarray(map_)[..., None] / 255  # (S, S, 1)
+        share = np.clip(self.place_drops, 0, None) / max(self.place_drops.max(), _LEAST)
+        small = Image.fromarray((255 * share).astype(np.uint8))
+        smooth = small.resize(size, Image.Resampling.BICUBIC)
+        strength = np.asarray(smooth)[..., None] / 255  # (S, S, 1)
         lit = _HEAT(strength[..., 0])[..., :3] * 255
         mixed = self.square * (0.5 + 0.1 * strength) + lit * 0.4 * strength
         return mixed.astype(np.uint8)
@@ -66,20 +65,18 @@ class Reasons:
     def figure(self) -> Figure:
         """The photograph, the places that counted, and the words that counted."""
         seen = self.square is not None
-        figure, axes = plt.subplots(
-            1, 2 * seen + bool(self.words), figsize=(3.4 * (2 * seen + bool(self.words)), 3.2),
-            squeeze=False,
-        )  # fmt: skip
+        count = 2 * seen + bool(self.words)
+        figure, axes = plt.subplots(1, count, figsize=(3.4 * count, 3.2), squeeze=False)
         panels = iter(axes[0])
         if seen:
-            most = f"what counted: {100 * max(self.places.max(), 0):.0f} points at most"
+            most = f"what counted: {100 * max(self.place_drops.max(), 0):.0f} points at most"
             for title, picture in (("what the model saw", self.square), (most, self.heat())):
                 panel = next(panels)
                 panel.imshow(picture)
                 panel.set(title=title, xticks=[], yticks=[])
         if self.words:
             panel = next(panels)
-            panel.barh(range(len(self.words)), [100 * fall for fall in self.without])
+            panel.barh(range(len(self.words)), [100 * fall for fall in self.word_drops])
             panel.set_yticks(range(len(self.words)), self.words)
             panel.invert_yaxis()
             panel.set(xlabel="points less probable without it", title="words")

@@ -81,7 +81,7 @@ def why(options: Namespace) -> int:
         raise InputError("name a photograph and a question, or a dataset with --data")
     found = reasons(_load(options), options.image, options.question)
     found.figure().savefig(options.out)
-    for word, fall in zip(found.words, found.without, strict=True):
+    for word, fall in zip(found.words, found.word_drops, strict=True):
         print(f"{100 * fall:+6.1f}  {word}")
     print(options.out)
     return DONE
