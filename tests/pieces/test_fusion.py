@@ -7,7 +7,6 @@ from torch.testing import assert_close
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.fusion import (
-    AttendedProduct,
     Concatenation,
     OneSide,
     PlainProduct,
@@ -42,17 +41,6 @@ def test_dropout_on_the_product_acts_in_training_alone():
     piece = Product(5, 3, width=200, activation="tanh", dropout=0.5)
     assert (piece(IMAGE, QUESTION) == 0).float().mean() == pytest.approx(0.5, abs=0.1)
     assert not (piece.eval()(IMAGE, QUESTION) == 0).any()
-
-
-def test_attention_weighs_places_by_what_the_question_asks():
-    piece, grid = AttendedProduct(5, 3, width=6), torch.randn(4, 7, 5)
-    weights = piece.weights(grid, QUESTION)
-    assert weights.shape == (4, 7) and torch.allclose(weights.sum(1), torch.ones(4))
-    assert not torch.allclose(weights, piece.weights(grid, QUESTION.flip(0)))
-    alike = IMAGE[:, None].expand(4, 7, 5)  # every place shows the same
-    assert_close(piece(alike, QUESTION), Product.forward(piece, IMAGE, QUESTION))
-    order = torch.randperm(7)  # places have no order
-    assert_close(piece(grid[:, order], QUESTION), piece(grid, QUESTION))
 
 
 def test_one_side_passes_as_it_is():

@@ -44,7 +44,7 @@ def usual(tmp_path_factory):
     return {
         "vision": {"network": "resnet18", "weights": "random", "size_px": 32},
         "language": {**small, "width": 7, "encoder": MULTILINGUAL, "cache": folder},
-        "fusion": {"width": 12, "dropout": 0.0},
+        "fusion": {"width": 12, "hidden": 10, "heads": 4, "dropout": 0.0},
         "classifier": {"hidden": (17, 8)},
     }
 
@@ -72,6 +72,8 @@ COMBINATIONS = [
     if (None in names[:2]) == (names[2] in ONE_SIDED)
     and names[:2] != (None, None)
     and getattr(VISION.get(names[0]), "grid", False) == FUSION[names[2]].attends
+    and getattr(LANGUAGE.get(names[1]), "gives_words", False)
+    == getattr(FUSION[names[2]], "reads_words", False)
 ]
 
 
@@ -86,7 +88,9 @@ def test_pieces_of_other_widths_join_learn_and_are_saved(
     model = join(usual, **classes)
     widths = {}
     for name, child in model.named_children():
-        child.register_forward_hook(lambda m, i, out, name=name: widths.update({name: out.shape}))
+        child.register_forward_hook(
+            lambda m, i, out, name=name: widths.update({name: getattr(out, "vectors", out).shape})
+        )
     image, question = batch_for(model)
 
     # Every parameter learns or is declared frozen.

@@ -1,7 +1,8 @@
 """An image vector and a question vector become one.
 
 A fusion takes both widths, computes its own, and knows nothing of where the vectors come from.
-`attends` says whether it takes a grid (B, K, image_dim) of places instead of one vector.
+`attends` says whether it takes a grid (B, K, image_dim) of places instead of one vector; those that
+do, or that read a question word by word, are in `attention.py`.
 """
 
 import torch
@@ -77,40 +78,6 @@ class Product(Piece):
         if self.normalise:
             image, question = normalize(image, dim=1), normalize(question, dim=1)
         return self.dropout(image * question)
-
-
-class AttendedProduct(Product):
-    """A product with those places of an image that the question asks about (one glimpse of soft
-    attention; Xu et al., "Show, Attend and Tell", 2015, section 4.2, asked by a question).
-
-    Args:
-        image_dim: D of each place.
-        width, activation, normalise, dropout: as `Product` takes them.
-    """
-
-    attends = True
-
-    def __init__(
-        self,
-        image_dim: int,
-        question_dim: int,
-        width: int = 1024,
-        activation: str = "relu",
-        normalise: bool = False,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(image_dim, question_dim, width, activation, normalise, dropout)
-        self.score = nn.Linear(width, 1, bias=False)
-
-    def weights(self, image: Tensor, question: Tensor) -> Tensor:
-        """How much each place counts: (B, K, image_dim) and (B, question_dim) to (B, K)."""
-        both = self.image(image) * self.question(question).unsqueeze(1)  # (B, K, width)
-        return self.score(both).squeeze(-1).softmax(dim=1)
-
-    def forward(self, image: Tensor, question: Tensor) -> Tensor:
-        """(B, K, image_dim) and (B, question_dim) to (B, width)."""
-        seen = torch.einsum("bk,bkd->bd", self.weights(image, question), image)
-        return super().forward(seen, question)
 
 
 class OneSide(Piece):

@@ -176,10 +176,7 @@ class GloveBiLSTM(Piece):
     ) -> None:
         super().__init__()
         self.vocabulary = vocabulary
-        matrix, self.source = torch.zeros(len(vocabulary), dim), None
-        if vectors is not None:
-            matrix, self.source = read_glove(Path(vectors), vocabulary.words, dim)
-        self.embedding = nn.Embedding.from_pretrained(matrix, freeze=True, padding_idx=0)
+        self.embedding, self.source = glove_embedding(vocabulary, vectors, dim)
         self.lstm = nn.LSTM(dim, hidden, num_layers=2, bidirectional=True, batch_first=True)
         self.out_dim = 4 * hidden
 
@@ -226,6 +223,16 @@ class SentenceVectors(Piece):
     def forward(self, vectors: Tensor) -> Tensor:
         """(B, out_dim), unchanged."""
         return vectors
+
+
+def glove_embedding(
+    vocabulary: WordVocabulary, vectors: Path | None, dim: int
+) -> tuple[nn.Embedding, str | None]:
+    """Frozen GloVe vectors of the words, and which they are; zeros without a file."""
+    matrix, source = torch.zeros(len(vocabulary), dim), None
+    if vectors is not None:
+        matrix, source = read_glove(Path(vectors), vocabulary.words, dim)
+    return nn.Embedding.from_pretrained(matrix, freeze=True, padding_idx=0), source
 
 
 def word_ids(

@@ -303,6 +303,16 @@ def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset)
     vision = model.vision
     if getattr(vision, "grid", False) and not getattr(model.fusion, "attends", True):
         raise InputError("this fusion takes one vector of an image; try AttendedProduct for a grid")
+    gives, reads = (
+        getattr(model.language, "gives_words", False),
+        getattr(model.fusion, "reads_words", False),
+    )
+    if reads and not gives:
+        raise InputError("this fusion takes a vector of each word; try --language WordStates")
+    if gives and not reads:
+        raise InputError(
+            "this language piece gives a vector of each word; try --fusion CoAttention"
+        )
     if training.augments and (vision is None or getattr(vision, "stored", False)):
         raise InputError(
             "flip, crop and jitter vary photographs, and this model sees none; choose a network "

@@ -1,0 +1,138 @@
+"""Questions to a vector for each word, for fusions that attend to words; or to the words that count.
+
+The words' own vectors are GloVe's, as in `language.GloveBiLSTM`.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.pieces.choice import Piece
+from vqa_helpers.pieces.language import glove_embedding
+
+
+class Words(NamedTuple):
+    """Some questions, word by word.
+
+    Attributes:
+        vectors: (B, T, W), one a word.
+        there: (B, T) bool, false where a shorter question is padded.
+    """
+
+    vectors: Tensor
+    there: Tensor
+
+    def shares(self, scores: Tensor) -> Tensor:
+        """Scores (B, T) to shares that add up to one over the words that are there."""
+        return scores.masked_fill(~self.there, float("-inf")).softmax(dim=1)
+
+
+class GloveWords(Piece):
+    """The GloVe vector of each word.
+
+    Args:
+        vocabulary: the words of the train questions.
+        vectors: what `glove.read_glove` reads; None leaves zeros, for a saved model to fill.
+        dim: width of its vectors.
+        learn: whether the vectors change in training.
+
+    Attributes:
+        source: which vectors exactly.
+    """
+
+    gives_words = True
+
+    def __init__(
+        self,
+        vocabulary: WordVocabulary,
+        vectors: Path | None = None,
+        dim: int = 50,
+        learn: bool = False,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.embedding, self.source = glove_embedding(vocabulary, vectors, dim)
+        self.embedding.requires_grad_(learn)
+        self.out_dim = dim
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Words:
+        """Word ids (B, T), padded right with 0, and lengths (B,) to vectors (B, T, out_dim)."""
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        return Words(self.embedding(tokens), places < lengths.unsqueeze(1))
+
+
+class WordStates(GloveWords):
+    """What an LSTM knows at each word (the words of Yu et al., "MCAN", 2019, section 4.1).
+
+    Args:
+        vocabulary, vectors, dim, learn: as `GloveWords` takes them.
+        hidden: width of the LSTM.
+        bidirectional: whether a second one reads from the end; the vectors stand side by side.
+        dropout: on the words' vectors.
+    """
+
+    def __init__(
+        self,
+        vocabulary: WordVocabulary,
+        vectors: Path | None = None,
+        dim: int = 50,
+        learn: bool = False,
+        hidden: int = 512,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(vocabulary, vectors, dim, learn)
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(dim, hidden, batch_first=True, bidirectional=bidirectional)
+        self.out_dim = hidden * (2 if bidirectional else 1)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Words:
+        """Word ids (B, T), padded right with 0, and lengths (B,) to states (B, T, out_dim)."""
+        vectors, there = super().forward(tokens, lengths)  # (B, T, dim)
+        with torch.autocast(vectors.device.type, enabled=False):  # as `language.last_states`
+            packed = pack_padded_sequence(
+                self.dropout(vectors.float()), lengths.cpu(), batch_first=True, enforce_sorted=False
+            )
+            states, _ = pad_packed_sequence(
+                self.lstm(packed)[0], batch_first=True, total_length=tokens.shape[1]
+            )
+        return Words(states, there)
+
+
+class AttendedWords(WordStates):
+    """One vector of a question, in which each word counts as much as its own state says (Yang et al.,
+    "Hierarchical Attention Networks", 2016, section 2.2; a next step of the reference study).
+
+    Args:
+        vocabulary, vectors, dim, learn, hidden, bidirectional, dropout: as `WordStates` takes them.
+    """
+
+    gives_words = False
+
+    def __init__(
+        self,
+        vocabulary: WordVocabulary,
+        vectors: Path | None = None,
+        dim: int = 50,
+        learn: bool = False,
+        hidden: int = 512,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(vocabulary, vectors, dim, learn, hidden, bidirectional, dropout)
+        self.score = nn.Sequential(
+            nn.Linear(self.out_dim, hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False)
+        )
+
+    def word_shares(self, words: Words) -> Tensor:
+        """How much each word counts: states (B, T, out_dim) to (B, T)."""
+        return words.shares(self.score(words.vectors).squeeze(-1))
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Word ids (B, T), padded right with 0, and lengths (B,) to (B, out_dim)."""
+        words = super().forward(tokens, lengths)
+        return torch.einsum("bt,btw->bw", self.word_shares(words), words.vectors)
