@@ -3,8 +3,7 @@
 A piece is an `nn.Module` with `out_dim`. Its constructor takes the sizes that only the model knows
 (`image_dim`, `question_dim` of a fusion; `in_dim`, `answers` of a classifier; `vocabulary` of a
 language encoder), then plain keywords. There is no list of pieces to keep: those of the package are
-the `Piece` classes of `vision.py`, `language.py`, `fusion.py` and `classifier.py`; others come from a
-notebook cell or a file that the user names.
+the `Piece` classes of `MODULES`; others come from a notebook cell or a file that the user names.
 """
 
 import difflib
@@ -32,6 +31,12 @@ SIZES = {
     "classifier": ("in_dim", "answers"),
 }  # what each piece of the puzzle is given by the model, by name
 SLOTS = tuple(SIZES)
+MODULES = {
+    "vision": ("vision",),
+    "language": ("language", "transformer"),
+    "fusion": ("fusion", "bilinear"),
+    "classifier": ("classifier",),
+}  # where the package's pieces of each are
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 MOST_NAMED, SOME_NAMED = 60, 12  # a list that no message can hold is begun
@@ -167,9 +172,10 @@ def choice_of(live: nn.Module) -> Choice:
 
 def pieces_of(slot: str) -> dict[str, type[nn.Module]]:
     """The package's classes for a slot, by name."""
-    module = importlib.import_module(f"vqa_helpers.pieces.{slot}")
+    modules = [importlib.import_module(f"vqa_helpers.pieces.{name}") for name in MODULES[slot]]
     return {
         name: cls
+        for module in modules
         for name, cls in vars(module).items()
         if isinstance(cls, type) and issubclass(cls, Piece) and cls.__module__ == module.__name__
     }
