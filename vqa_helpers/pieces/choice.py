@@ -33,8 +33,8 @@ SIZES = {
 SLOTS = tuple(SIZES)
 MODULES = {
     "vision": ("vision",),
-    "language": ("language", "words"),
-    "fusion": ("fusion", "attention"),
+    "language": ("language", "words", "transformer"),
+    "fusion": ("fusion", "bilinear", "attention"),
     "classifier": ("classifier",),
 }  # where the package's pieces of each are
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}

@@ -2,7 +2,8 @@
 
 A fusion takes both widths, computes its own, and knows nothing of where the vectors come from.
 `attends` says whether it takes a grid (B, K, image_dim) of places instead of one vector; those that
-do, or that read a question word by word, are in `attention.py`.
+do, or that read a question word by word, are in `attention.py`. Those that take every number of the
+image times every number of the question are in `bilinear.py`.
 """
 
 import torch
@@ -72,12 +73,65 @@ class Product(Piece):
         self.dropout = nn.Dropout(dropout)
         self.out_dim = width
 
-    def forward(self, image: Tensor, question: Tensor) -> Tensor:
-        """(B, image_dim) and (B, question_dim) to (B, width)."""
-        image, question = self.image(image), self.question(question)  # (B, width) each
+    def projections(self, image: Tensor, question: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, image_dim) and (B, question_dim) to (B, width) each."""
+        image, question = self.image(image), self.question(question)
         if self.normalise:
             image, question = normalize(image, dim=1), normalize(question, dim=1)
+        return image, question
+
+    def forward(self, image: Tensor, question: Tensor) -> Tensor:
+        """(B, image_dim) and (B, question_dim) to (B, width)."""
+        image, question = self.projections(image, question)
         return self.dropout(image * question)
+
+
+class Sum(Product):
+    """The sum of two projections, the baseline that products are measured by (Ben-younes et al.,
+    "BLOCK", 2019, section 4).
+
+    Args:
+        width, activation, normalise, dropout: as `Product` takes them.
+    """
+
+    def forward(self, image: Tensor, question: Tensor) -> Tensor:
+        """(B, image_dim) and (B, question_dim) to (B, width)."""
+        image, question = self.projections(image, question)
+        return self.dropout(image + question)
+
+
+class FiLM(Piece):
+    """The question scales and shifts what a residual block sees in the image (Perez et al., "FiLM",
+    2018, section 3), here one block of linear layers on a vector in place of convolutions.
+
+    The question gives the scale's distance from 1, so that at first nothing of the image is lost
+    (section 7.2).
+
+    Args:
+        width: of the block.
+        dropout: on the vector.
+    """
+
+    attends = False
+
+    def __init__(
+        self, image_dim: int, question_dim: int, width: int = 1024, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.image = nn.Sequential(nn.Linear(image_dim, width), nn.ReLU())
+        # What is added before a batch normalisation is taken away by it; scale and shift follow.
+        self.block = nn.Sequential(
+            nn.Linear(width, width, bias=False), nn.BatchNorm1d(width, affine=False)
+        )
+        self.question = nn.Linear(question_dim, 2 * width)
+        self.dropout = nn.Dropout(dropout)
+        self.out_dim = width
+
+    def forward(self, image: Tensor, question: Tensor) -> Tensor:
+        """(B, image_dim) and (B, question_dim) to (B, width)."""
+        seen = self.image(image)  # (B, width)
+        scale, shift = self.question(question).chunk(2, dim=1)  # (B, width) each
+        return self.dropout(seen + torch.relu((1 + scale) * self.block(seen) + shift))
 
 
 class OneSide(Piece):

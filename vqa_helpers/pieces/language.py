@@ -43,6 +43,7 @@ class WordLSTM(Piece):
         sorted_set: each question as the sorted set of its word ids, as two of the study's notebooks
             have it; word order is lost.
         dropout: on the embedded words.
+        bidirectional: read each question backwards as well, by a second LSTM.
     """
 
     def __init__(
@@ -55,17 +56,18 @@ class WordLSTM(Piece):
         carry_state: bool = False,
         sorted_set: bool = False,
         dropout: float = 0.0,
+        bidirectional: bool = False,
     ) -> None:
         super().__init__()
         self.vocabulary = vocabulary.at_least(min_count)
         self.embedding = nn.Embedding(len(self.vocabulary), width, padding_idx=0)
         self.activation = nn.Tanh() if embedding_tanh else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.lstm = nn.LSTM(width, hidden, batch_first=True)
+        self.lstm = nn.LSTM(width, hidden, batch_first=True, bidirectional=bidirectional)
         self.carry_state = carry_state
         self.sorted_set = sorted_set
         self._state: States | None = None
-        self.out_dim = 2 * hidden
+        self.out_dim = 2 * hidden * (1 + bidirectional)
 
     def encode(self, questions: Sequence[str]) -> States:
         """N texts to word ids (N, T), padded right with 0, and lengths (N,)."""
@@ -84,7 +86,8 @@ class WordLSTM(Piece):
             lengths: true lengths, (B,), at least 1; None where each is T.
 
         Returns:
-            (B, 2 * hidden): last hidden and last cell state side by side.
+            (B, 2 * hidden): last hidden and last cell state side by side; (B, 4 * hidden) where
+            there are two directions, the hidden states of both before the cells.
         """
         words = self.dropout(self.activation(self.embedding(tokens)))  # (B, T, W)
         carry = self.carry_state and self.training
@@ -92,8 +95,8 @@ class WordLSTM(Piece):
             self.lstm, words, lengths, self._carried(words) if carry else None
         )
         if carry and (self._state is None or hidden.shape == self._state[0].shape):
-            self._state = hidden.detach(), cell.detach()  # (1, B, H) each
-        return torch.cat([hidden[-1], cell[-1]], dim=1)  # (B, 2H)
+            self._state = hidden.detach(), cell.detach()  # (directions, B, H) each
+        return torch.cat([*hidden, *cell], dim=1)  # (B, 2H), or 4H
 
     def _carried(self, words: Tensor) -> States | None:
         """The states for the rows of a batch; None for more rows than the batch before had."""
@@ -101,6 +104,50 @@ class WordLSTM(Piece):
             return None
         hidden, cell = (state[:, : len(words)].contiguous() for state in self._state)
         return hidden, cell
+
+
+class WordGRU(Piece):
+    """A learned word embedding and a one-layer GRU (Cho et al., 2014, section 2.3), which the field
+    took up after VQA 2015 (Teney et al., "Tips and Tricks", 2018).
+
+    Args:
+        vocabulary: the words of the train questions.
+        width: of the word embedding.
+        hidden: width of the GRU.
+        min_count: words that the train questions hold less often are unknown.
+        dropout: on the embedded words.
+        bidirectional: read each question backwards as well, by a second GRU.
+    """
+
+    def __init__(
+        self,
+        vocabulary: WordVocabulary,
+        width: int = 300,
+        hidden: int = 512,
+        min_count: int = 1,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary.at_least(min_count)
+        self.embedding = nn.Embedding(len(self.vocabulary), width, padding_idx=0)
+        self.dropout = nn.Dropout(dropout)
+        self.gru = nn.GRU(width, hidden, batch_first=True, bidirectional=bidirectional)
+        self.out_dim = hidden * (1 + bidirectional)
+
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode questions.
+
+        Args:
+            tokens: word ids, (B, T), padded right with 0.
+            lengths: true lengths, (B,), at least 1; None where each is T.
+
+        Returns:
+            (B, hidden): the state after the last word; with two directions (B, 2 * hidden), the
+            second after the first word.
+        """
+        words = self.dropout(self.embedding(tokens))  # (B, T, W)
+        return torch.cat([*last_states(self.gru, words, lengths)], dim=1)
 
 
 class BagOfWords(Piece):
@@ -225,6 +272,36 @@ class SentenceVectors(Piece):
         return vectors
 
 
+class SentenceLayers(SentenceVectors):
+    """Sentence vectors and layers that learn on top of them, as the encoder's authors use it for
+    other tasks (Cer et al., "Universal Sentence Encoder", 2018). The encoder itself stays frozen.
+
+    Args:
+        encoder, cache: as `SentenceVectors` takes them.
+        width: of each layer.
+        layers: how many; each is linear, ReLU, dropout if asked.
+        dropout: after each layer.
+    """
+
+    def __init__(
+        self,
+        encoder: str = USE,
+        cache: Path | None = Path("features/sentences"),
+        width: int = 512,
+        layers: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(encoder, cache)
+        self.layers = nn.Sequential()
+        for _ in range(layers):
+            self.layers.extend([nn.Linear(self.out_dim, width), nn.ReLU(), nn.Dropout(dropout)])
+            self.out_dim = width
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(B, the encoder's width) to (B, width)."""
+        return self.layers(vectors)
+
+
 def glove_embedding(
     vocabulary: WordVocabulary, vectors: Path | None, dim: int
 ) -> tuple[nn.Embedding, str | None]:
@@ -244,24 +321,25 @@ def word_ids(
 
 
 def last_states(
-    lstm: nn.LSTM, words: Tensor, lengths: Tensor | None, states: States | None = None
-) -> States:
+    recurrent: nn.LSTM | nn.GRU, words: Tensor, lengths: Tensor | None, states: States | None = None
+) -> States | Tensor:
     """The states after the last word of right-padded questions, in single precision: half floats
     would lose what a cell sums up.
 
     Args:
-        lstm: `batch_first`.
+        recurrent: `batch_first`.
         words: (B, T, W).
         lengths: (B,), at least 1; None where each is T.
         states: hidden and cell before the first word, (L, B, H) each; None is zero.
 
     Returns:
-        Hidden and cell after the last word, (L, B, H) each, L being layers times directions.
+        Hidden and cell after the last word, (L, B, H) each, L being layers times directions; of a
+        GRU, which has no cell, the one tensor.
     """
     if lengths is None:
-        return lstm(words, states)[1]
+        return recurrent(words, states)[1]
     with torch.autocast(words.device.type, enabled=False):
         packed = pack_padded_sequence(
             words.float(), lengths.cpu(), batch_first=True, enforce_sorted=False
         )
-        return lstm(packed, states)[1]
+        return recurrent(packed, states)[1]

@@ -1,0 +1,63 @@
+"""Questions to vectors by attention of each word to all others."""
+
+from torch import Tensor, nn
+
+from vqa_helpers.data.vocabulary import MOST_WORDS, PAD, WordVocabulary
+from vqa_helpers.pieces.choice import Piece
+
+
+class WordTransformer(Piece):
+    """Learned words and positions, the encoder of a transformer, and the mean of what comes out at
+    the words (Vaswani et al., 2017, section 3.1; normalised before each part, which learns without a
+    warm-up: Xiong et al., 2020).
+
+    Args:
+        vocabulary: the words of the train questions.
+        width: of words and positions, a multiple of `heads`.
+        layers: one after another.
+        heads: of the attention in each layer.
+        hidden: width between the two linear layers of each.
+        min_count: words that the train questions hold less often are unknown.
+        dropout: on the embedded words, and inside the layers.
+    """
+
+    def __init__(
+        self,
+        vocabulary: WordVocabulary,
+        width: int = 300,
+        layers: int = 2,
+        heads: int = 4,
+        hidden: int = 512,
+        min_count: int = 1,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary.at_least(min_count)
+        self.embedding = nn.Embedding(len(self.vocabulary), width, padding_idx=PAD)
+        self.positions = nn.Embedding(MOST_WORDS, width)
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, heads, hidden, dropout, batch_first=True, norm_first=True
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.out_dim = width
+
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode questions.
+
+        Args:
+            tokens: word ids, (B, T), padded right with 0, which no word attends to.
+
+        Returns:
+            (B, width).
+        """
+        padding = tokens == PAD  # (B, T)
+        words = self.embedding(tokens) + self.positions.weight[: tokens.shape[1]]  # (B, T, W)
+        words = self.dropout(words)
+        for layer in self.layers:
+            words = layer(words, src_key_padding_mask=padding)
+        words = self.norm(words).masked_fill(padding.unsqueeze(-1), 0)
+        return words.sum(dim=1) / (~padding).sum(dim=1, keepdim=True)
