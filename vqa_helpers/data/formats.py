@@ -329,7 +329,9 @@ def write_results(path: Path, table: pd.DataFrame, answers: Iterable[str]) -> No
 
 def write_split(folder: Path, split: str, table: pd.DataFrame, description: str) -> None:
     """Write the rows of a table as `questions_<split>.json` and, where they are answered,
-    `annotations_<split>.json`; a row at a time, since a full release is large."""
+    `annotations_<split>.json`, of validation `…_val.json`; a row at a time, since a full release is
+    large."""
+    split = "val" if split == "validation" else split
     info = {"info": {"description": description}, "data_subtype": split}
     for name in ("questions", "annotations") if "answer" in table else ("questions",):
         with (folder / f"{name}_{split}.json").open("w", encoding="utf-8") as file:

@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -47,19 +47,11 @@ from vqa_helpers.runs import (
     run_folder,
     write_history,
 )
+from vqa_helpers.training import checkpoint, measuring
 from vqa_helpers.training.batches import Batches
-from vqa_helpers.training.checkpoint import (
-    CHECKPOINT,
-    load_checkpoint,
-    load_model,
-    remove_checkpoint,
-    save_checkpoint,
-    save_model,
-)
 from vqa_helpers.training.inputs import Data, build_model
 from vqa_helpers.training.loop import Trainer
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
-from vqa_helpers.training.measuring import measure_run, validation_score
 from vqa_helpers.training.tensorboard import open_writer, record_epoch
 
 log = logging.getLogger(__name__)
@@ -110,26 +102,32 @@ def train(
     accelerator = _accelerator(data.device)
     share = (accelerator.process_index, accelerator.num_processes)
     device = str(accelerator.device)
-    with ExitStack() as held:
-        if accelerator.is_main_process:
-            # Beside the folder, not inside: setting it aside must not take the lock along.
-            held.enter_context(locked(folder.with_name(f".{folder.name}.lock"), folder))
+    # Beside the folder, not inside: setting it aside must not take the lock along.
+    lock = locked(folder.with_name(f".{folder.name}.lock"), folder)
+    with lock if accelerator.is_main_process else nullcontext():
         config = _config(model, data, training, name, preset, seed, epochs or training.epochs)
-        if _decide(accelerator, lambda: _finished(folder, config, set_aside)):
+        done = accelerator.is_main_process and _finished(folder, config, set_aside)
+        if broadcast_object_list([done])[0]:  # what the main process found
             log.info("%s: is finished; nothing to do", folder)
             return Run(folder)
         read = data.read(model)  # first: what is wrong shows before hours of feature extraction
         images = data.images(model.vision, device, seed)
         batches = data.batches(read, images, training, device, share)
         if accelerator.is_main_process:
-            _begin(folder, config, data, model)
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_partials(folder)
+            write_json(folder / CONFIG, config)
+            write_json(folder / SPLIT, data.dataset.split_record())
+            words = model.words(data.words)
+            known = {"answers": list(data.answers.answers), "words": words and list(words.words)}
+            write_json(folder / VOCABULARY, known)
         accelerator.wait_for_everyone()
         train_s = _fit(model, data, training, batches, folder, config, accelerator)
         unseen = gather_object(images.unseen())  # each process decodes photographs of its own
         if accelerator.is_main_process:
             start = time.perf_counter()
-            load_model(folder, model)
-            measure_run(folder, config, model, data, batches)
+            checkpoint.load_model(folder, model)
+            measuring.measure_run(folder, config, model, data, batches)
             answered = len(batches["train"]) * config["epochs"]
             timing = {
                 "features_s": images.seconds,
@@ -141,8 +139,10 @@ def train(
             write_json(folder / TIMING, timing)
             place = str(data.dataset.folder.resolve())
             write_json(folder / ENVIRONMENT, environment(device, processes=share[1], data=place))
-            mark_done(folder, leave_out=CHECKPOINT)
-            remove_checkpoint(folder)  # after: a kill in between must not cost all the training
+            mark_done(folder, leave_out=checkpoint.CHECKPOINT)
+            checkpoint.remove_checkpoint(
+                folder
+            )  # after: a kill in between must not cost all the training
         accelerator.wait_for_everyone()
     return Run(folder)
 
@@ -243,7 +243,7 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
         name for name in wanted if name not in NOT_COMPARED and kept.get(name) != wanted[name]
     ]
     if not different:
-        remove_checkpoint(folder)  # of one that was killed at its very end
+        checkpoint.remove_checkpoint(folder)  # of one that was killed at its very end
         return True
     if set_aside:
         names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
@@ -261,17 +261,6 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
 def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _begin(folder: Path, config: dict, data: Data, model: VQAModel) -> None:
-    """Write down what is going to be trained, from what."""
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_partials(folder)
-    write_json(folder / CONFIG, config)
-    write_json(folder / SPLIT, data.dataset.split_record())
-    words = model.words(data.words)
-    vocabulary = {"answers": list(data.answers.answers), "words": words and list(words.words)}
-    write_json(folder / VOCABULARY, vocabulary)
 
 
 def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
@@ -334,14 +323,6 @@ def _accelerator(device: str) -> Accelerator:
         ) from None
 
 
-def _decide(accelerator: Accelerator, decide) -> bool:
-    """What the main process decides, known to all."""
-    decision = [decide() if accelerator.is_main_process else None]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(decision)
-    return decision[0]
-
-
 def _fit(
     model: VQAModel,
     data: Data,
@@ -356,15 +337,13 @@ def _fit(
     if training.loss == "binary cross entropy" and hasattr(model.classifier, "start_from"):
         model.classifier.start_from(prior_logits(train.examples.soft, len(data.answers)))
     loss = Loss(training.loss, inverse_frequencies(train.examples.target, len(data.answers)))
-    score = partial(validation_score, data)
+    score = partial(measuring.validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
-    history: list[dict] = []
-    left = (folder / CHECKPOINT).exists()
-    if left and (checkpoint := load_checkpoint(folder, config)) is not None:
-        trainer.restore(checkpoint["trainer"])
-        history = json.loads(checkpoint["history"])
+    history, writer = [], None
+    if (kept := checkpoint.load_checkpoint(folder, config)) is not None:
+        trainer.restore(kept["trainer"])
+        history = json.loads(kept["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
-    writer = None
     while trainer.epoch < config["epochs"]:
         epoch = trainer.run_epoch(train, validation, config["epochs"])
         if not math.isfinite(epoch.train_loss):
@@ -376,7 +355,7 @@ def _fit(
         history.append(asdict(epoch))
         if accelerator.is_main_process:
             if better:
-                save_model(folder, model)
+                checkpoint.save_model(folder, model)
             # Seconds differ from run to run; the history of a resumed run must not.
             without_times = [{k: v for k, v in row.items() if k != "train_s"} for row in history]
             write_history(folder / HISTORY, without_times)
@@ -385,7 +364,7 @@ def _fit(
                 "history": json.dumps(history),
                 "trainer": trainer.state(),
             }
-            save_checkpoint(folder, state)
+            checkpoint.save_checkpoint(folder, state)
             writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
             log.info("%s%s", epoch.line(config["epochs"]), " (best)" if better else "")
