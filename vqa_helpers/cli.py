@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from vqa_helpers.errors import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE, InputError
+from vqa_helpers.errors import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE, InputError, one_line
 from vqa_helpers.files import remedy
 
 # What torch says on a CPU and on GPUs; cuDNN and cuBLAS fail in their own words.
@@ -72,14 +72,13 @@ def _limit_of_the_machine(error: Exception) -> str | None:
     out_of_memory = isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
     told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
     if out_of_memory or told or type(error).__name__ == "OutOfMemoryError":
-        what = " ".join(str(error).split())[:160] or type(error).__name__
         return (
-            f"the memory does not suffice ({what}); choose a smaller --image-size or batch, end "
+            f"the memory does not suffice ({one_line(error, 160)}); choose a smaller --image-size or batch, end "
             "what else uses it, or on a GPU try --device cpu"
         )
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{' '.join(str(error.strerror or error).split())}; {remedy(error)}"
+        return f"{where}{one_line(error.strerror or error)}; {remedy(error)}"
     return None
 
 

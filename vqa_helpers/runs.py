@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import msgspec
 import pandas as pd
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import read_sums, sha256_of, to_json, write_sums, write_text
 
 CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
@@ -381,5 +381,4 @@ def _read_object(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
 def _damaged(path: Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path}: no such file; {REMEDY}")
-    reason = " ".join(str(error).split())
-    return InputError(f"{path}: cannot be read ({reason}); {REMEDY}")
+    return InputError(f"{path}: cannot be read ({one_line(error)}); {REMEDY}")

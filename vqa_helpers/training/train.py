@@ -27,7 +27,7 @@ from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gath
 
 from vqa_helpers.data.folder import Dataset, require_seed
 from vqa_helpers.environment import environment
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import locked, remove_partials, write_json
 from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
@@ -316,9 +316,8 @@ def _accelerator(device: str) -> Accelerator:
     try:
         return Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[waiting])
     except ValueError as error:
-        reason = " ".join(str(error).split())
         raise InputError(
-            f"the processes cannot be brought together ({reason}; WORLD_SIZE="
+            f"the processes cannot be brought together ({one_line(error)}; WORLD_SIZE="
             f"{os.environ.get('WORLD_SIZE')}); start them with `accelerate launch -m vqa_helpers`"
         ) from None
 
