@@ -226,20 +226,18 @@ def _one_spelling(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     answered = [table["answer"] for table in tables.values() if "answer" in table]
     if not answered:
         return tables
-    every = pd.concat(answered, ignore_index=True)
-    spellings = every.value_counts().sort_index(kind="stable").sort_values(
-        ascending=False, kind="stable"
-    )  # fmt: skip
-    usual = (
-        pd.Series(spellings.index, dtype=object).groupby(fold(pd.Series(spellings.index))).first()
-    )
+    counts = pd.concat(answered, ignore_index=True).value_counts().sort_index(kind="stable")
+    counts = counts.sort_values(ascending=False, kind="stable")
+    spellings = pd.Series(counts.index, dtype=object)
+    usual = spellings.groupby(fold(spellings)).first()
     if len(usual) == len(spellings):
         return tables
-    return {
+    said = {
         split: table.assign(answer=fold(table["answer"]).map(usual).astype(object))
-        if "answer" in table else table
         for split, table in tables.items()
-    }  # fmt: skip
+        if "answer" in table
+    }
+    return tables | said
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -18,10 +18,7 @@ from vqa_helpers.data.formats import SPLITS
 from vqa_helpers.data.splits import cut_by_image, pairs_kept
 from vqa_helpers.errors import InputError
 
-QUALIFYING: dict[Answers, list[str]] = {
-    "numbers 1-20": [str(number) for number in range(1, 21)],
-    "yes/no": ["yes", "no"],
-}
+QUALIFYING = {"numbers 1-20": list(map(str, range(1, 21))), "yes/no": ["yes", "no"]}
 SMALLEST = 100  # triplets: the study's dataset A
 
 
@@ -91,9 +88,8 @@ def cut(
     asked = set(pool["image_id"])
     images = {image_id: path for image_id, path in source.images.items() if image_id in asked}
     name = f"{source.name}-{name}" + (f"-{answers}" if answers else "")
-    return dataclasses.replace(
-        source, name=name, splits=splits, images=images, seed=seed, rule=rule, notes=notes
-    )
+    made = {"name": name, "splits": splits, "images": images, "seed": seed, "rule": rule}
+    return dataclasses.replace(source, **made, notes=notes)
 
 
 def keep_train(dataset: Dataset, questions: int, seed: int = 0, name: str | None = None) -> Dataset:

@@ -114,9 +114,8 @@ class VisionEncoder(nn.Module):
         with torch.set_grad_enabled(learns):
             for block in blocks if self.grid else [*blocks, head]:
                 if learns and self.recompute and any(p.requires_grad for p in block.parameters()):
-                    values = checkpoint(
-                        block, values, use_reentrant=False, context_fn=partial(_passes, block)
-                    )
+                    passes = partial(_passes, block)
+                    values = checkpoint(block, values, use_reentrant=False, context_fn=passes)
                 else:
                     values = block(values)
         return self._regions(values) if self.grid else values

@@ -32,12 +32,10 @@ def _row(name: str, entry: Entry, root: Path, known: dict[str, Source]) -> dict[
         sizes = [DRAWN_BYTES if drawn else 1000 * PHOTOGRAPH_KB * entry.images]
     absent = f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
     absent = "not drawn yet" if drawn else absent
-    source = (
-        f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}" if entry.subsets else "DAQUAR"
-    )
+    coco = f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}"
     return {
         "dataset": name,
-        "source": "drawn here" if drawn else source,
+        "source": "drawn here" if drawn else coco if entry.subsets else "DAQUAR",
         "questions": entry.questions,
         "images": entry.images,
         "on disk": _in_words(None if None in sizes else sum(sizes)),

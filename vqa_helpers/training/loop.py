@@ -52,40 +52,33 @@ class Epoch:
         )
 
 
+@dataclass(eq=False)
 class Trainer:
     """A model on its way: the optimiser, the schedule, the shuffling and the epoch reached.
 
     Args:
-        score: VQA accuracy of the validation predictions (N,), in percent, or None.
         seed: of the shuffling and of dropout.
+        score: VQA accuracy of the validation predictions (N,), in percent, or None.
     """
 
-    def __init__(
-        self,
-        model: VQAModel,
-        training: Training,
-        loss: Loss,
-        accelerator: "Accelerator",
-        seed: int = 0,
-        score: Callable[[Tensor], float | None] | None = None,
-    ) -> None:
-        self.model = model
-        self.training = training
-        self.loss = loss
-        self.accelerator = accelerator
-        self.seed = seed
-        self.score = score
-        if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+    model: VQAModel
+    training: Training
+    loss: Loss
+    accelerator: "Accelerator"
+    seed: int = 0
+    score: Callable[[Tensor], float | None] | None = None
+
+    def __post_init__(self) -> None:
+        model, training, several = self.model, self.training, self.accelerator.num_processes > 1
+        if several and self.accelerator.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        optimiser = OPTIMISERS[training.optimiser](
-            _groups(model, training), lr=training.learning_rate, fused=True
-        )
-        self.network, self.optimiser = accelerator.prepare(model, optimiser)
-        self.decay = torch.optim.lr_scheduler.StepLR(
-            self.optimiser.optimizer, training.decay_every, training.decay
-        )
-        self.shuffling = torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed)  # of dropout, whatever was drawn since the model was built
+        kind, parts = OPTIMISERS[training.optimiser], _groups(model, training)
+        optimiser = kind(parts, lr=training.learning_rate, fused=True)
+        self.network, self.optimiser = self.accelerator.prepare(model, optimiser)
+        own = self.optimiser.optimizer
+        self.decay = torch.optim.lr_scheduler.StepLR(own, training.decay_every, training.decay)
+        self.shuffling = torch.Generator().manual_seed(self.seed)
+        torch.manual_seed(self.seed)  # of dropout, whatever was drawn since the model was built
         self.epoch = 0
 
     def state(self) -> dict:
@@ -125,15 +118,10 @@ class Trainer:
         right = (predictions == validation.examples.target).sum().item()
         self.decay.step()
         self.epoch += 1
+        train_top1, validation_top1 = 100 * hits / len(train), 100 * right / len(validation)
+        vqa = self.score(predictions) if self.score else None
         return Epoch(
-            epoch=self.epoch,
-            train_loss=loss,
-            train_top1=100 * hits / len(train),
-            validation_loss=validation_loss,
-            validation_top1=100 * right / len(validation),
-            validation_vqa=self.score(predictions) if self.score else None,
-            learning_rate=rate,
-            train_s=train_s,
+            self.epoch, loss, train_top1, validation_loss, validation_top1, vqa, rate, train_s
         )
 
     def _train(self, train: Batches, label: str) -> tuple[float, int]:
@@ -196,10 +184,8 @@ def evaluate(model: VQAModel, batches: Batches, loss: Loss) -> tuple[float, Tens
     sums, predictions = [], []
     for batch in batches.in_order():
         logits = model(batch.image, batch.question).float()  # (B, A)
-        losses, weights = (
-            loss(logits, batch.target, batch.soft),
-            loss.weights(batch.target, batch.soft),
-        )
+        losses = loss(logits, batch.target, batch.soft)  # (B,)
+        weights = loss.weights(batch.target, batch.soft)
         sums.append(torch.stack([losses.sum(), weights.sum()]))
         predictions.append(logits.argmax(1))
     total, weight = torch.stack(sums).sum(0).tolist()
@@ -224,8 +210,5 @@ def rank(
     for batch in batches.in_order():
         logits = model(batch.image, batch.question).float()
         found.append(probabilities(logits, loss).topk(min(most, logits.shape[1]), dim=1))
-    ids, chances = (
-        torch.cat([top.indices for top in found]),
-        torch.cat([top.values for top in found]),
-    )
-    return ids.cpu(), chances.cpu()
+    chances, ids = (torch.cat(part).cpu() for part in zip(*found, strict=True))
+    return ids, chances

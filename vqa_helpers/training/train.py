@@ -140,9 +140,8 @@ def train(
             place = str(data.dataset.folder.resolve())
             write_json(folder / ENVIRONMENT, environment(device, processes=share[1], data=place))
             mark_done(folder, leave_out=checkpoint.CHECKPOINT)
-            checkpoint.remove_checkpoint(
-                folder
-            )  # after: a kill in between must not cost all the training
+            # After: a kill in between must not cost all the training.
+            checkpoint.remove_checkpoint(folder)
         accelerator.wait_for_everyone()
     return Run(folder)
 
@@ -239,19 +238,17 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
     if not (folder / DONE).is_file():
         return False
     kept, wanted = Run(folder).config, json.loads(json.dumps(config))
-    different = [
-        name for name in wanted if name not in NOT_COMPARED and kept.get(name) != wanted[name]
-    ]
-    if not different:
+    different = [name for name in wanted if kept.get(name) != wanted[name]]
+    field = next((name for name in different if name not in NOT_COMPARED), None)
+    if field is None:
         checkpoint.remove_checkpoint(folder)  # of one that was killed at its very end
         return True
     if set_aside:
         names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
         beside = next(name for name in names if not name.exists())
         folder.rename(beside)
-        log.info("%s: the run with another %s is kept as %s", folder, different[0], beside)
+        log.info("%s: the run with another %s is kept as %s", folder, field, beside)
         return False
-    field = different[0]
     raise InputError(
         f"{folder}: holds a finished run with another {field} ({_short(kept.get(field))}, not "
         f"{_short(wanted[field])}); choose another folder or remove this one"
@@ -358,12 +355,8 @@ def _fit(
             # Seconds differ from run to run; the history of a resumed run must not.
             without_times = [{k: v for k, v in row.items() if k != "train_s"} for row in history]
             write_history(folder / HISTORY, without_times)
-            state = {
-                "config": json.dumps(config, sort_keys=True),
-                "history": json.dumps(history),
-                "trainer": trainer.state(),
-            }
-            checkpoint.save_checkpoint(folder, state)
+            texts = {"config": json.dumps(config, sort_keys=True), "history": json.dumps(history)}
+            checkpoint.save_checkpoint(folder, texts | {"trainer": trainer.state()})
             writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
             log.info("%s%s", epoch.line(config["epochs"]), " (best)" if better else "")
