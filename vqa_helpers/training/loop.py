@@ -19,7 +19,7 @@ from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.progress import track
 from vqa_helpers.recipe import Training
 from vqa_helpers.training.augment import augment, draw
-from vqa_helpers.training.batches import Batch, Batches
+from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.losses import Loss, probabilities
 
 if TYPE_CHECKING:  # whoever only answers does not wait for it
@@ -127,6 +127,7 @@ class Trainer:
     def _train(self, train: Batches, label: str) -> tuple[float, int]:
         """One pass: the mean loss, and how many answers were right on the way."""
         accelerator, training = self.accelerator, self.training
+        device, half = accelerator.device, training.precision == "bfloat16"
         self.model.train()
         if accelerator.num_processes > 1:  # dropout is each process's own, and follows the epoch
             seeds = np.random.SeedSequence([self.seed, self.epoch, accelerator.process_index])
@@ -136,7 +137,7 @@ class Trainer:
         if accelerator.is_main_process:
             batches = track(batches, label, total=train.count(), unit="batches")
         # Summed on the device: reading a number back at each step would make a GPU wait.
-        counts = torch.zeros(3, device=accelerator.device)  # losses, weights, hits
+        counts = torch.zeros(3, device=device)  # losses, weights, hits
         for batch in batches:
             if draws is not None:
                 drawn = draws[batch.rows].to(batch.image.device)
@@ -148,7 +149,8 @@ class Trainer:
             for part in parts:
                 last = part is parts[-1]
                 with nullcontext() if last else accelerator.no_sync(self.network):
-                    logits = self._logits(part)  # (B, A)
+                    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                        logits = self.network(part.image, part.question).float()  # (B, A)
                     total = self.loss(logits, part.target, part.soft).sum()
                     # Gradients are averaged over processes: the factor makes that a sum.
                     accelerator.backward(total * accelerator.num_processes / weight)
@@ -158,11 +160,6 @@ class Trainer:
             self.optimiser.step()
         total, weight, hits = accelerator.reduce(counts, "sum")
         return (total / weight).item(), int(hits.item())
-
-    def _logits(self, batch: Batch) -> Tensor:
-        half = self.training.precision == "bfloat16"
-        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=half):
-            return self.network(batch.image, batch.question).float()
 
 
 def _groups(model: nn.Module, training: Training) -> list[dict]:
