@@ -95,10 +95,8 @@ def layout_of(options: Namespace) -> dict[str, Any]:
     columns = dict(pair.partition("=")[::2] for pair in (options.columns or "").split(",") if pair)
     known = ("image", "question", "answer", "question_id")
     if wrong := [name for name, value in columns.items() if name not in known or not value]:
-        raise InputError(
-            f"--columns {wrong[0]}: give NAME=COLUMN with the names {', '.join(known)}, such as "
-            "image=file,question=text"
-        )
+        line = f"give NAME=COLUMN with the names {', '.join(known)}, such as"
+        raise InputError(f"--columns {wrong[0]}: {line} image=file,question=text")
     if options.images and not options.images.is_dir():
         raise InputError(f"{options.images}: is no folder; name the photographs with --images")
     return {"images": options.images, "columns": columns}
@@ -170,10 +168,8 @@ def train(options: Namespace) -> int:
         name = _recipe(options, settings).run_name()
         if name in named:
             keys = sorted({key for key, _ in {*settings} ^ {*named[name]}} or dict(settings))
-            raise InputError(
-                f"--set {', '.join(keys)}: two of the combinations are both called {name}; give one "
-                "value, or train each into an --out of its own"
-            )
+            line = f"two of the combinations are both called {name}; give one value, or train each"
+            raise InputError(f"--set {', '.join(keys)}: {line} into an --out of its own")
         named[name] = settings
     main = os.environ.get("RANK", "0") == "0"  # of processes that train together, one speaks
     if not main:

@@ -114,10 +114,8 @@ class Choice:
                 known = " or ".join(SIZES[slot]) or "nothing"
                 settable = parameter.name in self.settable()
                 option = f", or --set {slot}.{parameter.name}=…" if settable else ""
-                raise InputError(
-                    f"{name}: {parameter.name!r} has no value; a {slot} is given {known} by name, "
-                    f"every other keyword needs a default{option}"
-                )
+                line = f"{parameter.name!r} has no value; a {slot} is given {known} by name, every"
+                raise InputError(f"{name}: {line} other keyword needs a default{option}")
         try:
             piece = self.made_by(**given)
         except InputError:

@@ -74,10 +74,9 @@ def _process() -> Iterator[Callable]:
     try:
         yield lambda function, *given: process.submit(function, *given).result()
     except BrokenExecutor as error:
-        raise InputError(
-            f"the sentence encoder's process has ended ({one_line(error, 200)}); is there enough memory, "
-            "and does `import tensorflow` work?"
-        ) from None
+        remedy = "is there enough memory, and does `import tensorflow` work?"
+        why = f"the sentence encoder's process has ended ({one_line(error, 200)}); {remedy}"
+        raise InputError(why) from None
     finally:
         process.shutdown(kill_workers=True)
 
@@ -93,10 +92,8 @@ def embed(source: str, questions: list[str], width: int) -> np.ndarray:
             (result,) = result.values()
         vectors = np.asarray(result, dtype=np.float32)
     except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise InputError(
-            f"{source}: the model does not take a batch of strings ({one_line(error, 200)}); "
-            "is it a sentence encoder?"
-        ) from None
+        line = f"the model does not take a batch of strings ({one_line(error, 200)})"
+        raise InputError(f"{source}: {line}; is it a sentence encoder?") from None
     if vectors.shape != (len(questions), width) or not np.isfinite(vectors).all():
         raise InputError(
             f"{source}: the model returns shape {vectors.shape} for {len(questions)} questions, or "

@@ -92,10 +92,9 @@ def load_model(folder: Path, model: VQAModel) -> None:
     try:
         model.load_saved_state(_read_model(path))
     except _DAMAGE as error:
-        raise InputError(
-            f"{path}: does not fit the run's configuration ({one_line(error)}); delete the run folder and "
-            "train the run again"
-        ) from None
+        remedy = "delete the run folder and train the run again"
+        line = f"does not fit the run's configuration ({one_line(error)}); {remedy}"
+        raise InputError(f"{path}: {line}") from None
 
 
 def _read_model(path: Path) -> dict[str, Tensor]:

@@ -176,10 +176,8 @@ def name_missing(folder: Path, images: Mapping[int, Path], ids: np.ndarray) -> l
         InputError: when there is no image, or more than a tenth of them have no file.
     """
     if not images:
-        raise InputError(
-            f"{folder}: has no images, or none whose name ends in an image id; a preset without "
-            "vision is Question_Only"
-        )
+        line = "has no images, or none whose name ends in an image id"
+        raise InputError(f"{folder}: {line}; a preset without vision is Question_Only")
     missing = [image_id for image_id in ids.tolist() if image_id not in images]
     if missing:
         named = ", ".join(map(str, missing[:5])) + (" …" if len(missing) > 5 else "")

@@ -282,18 +282,15 @@ def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
 def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset) -> None:
     """Refuse what this model could not follow, or these data could not judge."""
     if not dataset.answered("validation"):
-        raise InputError(
-            f"{dataset.folder}: the validation split has no annotations, and the epoch is chosen on "
-            "it; add them, or take its questions away and it is cut from train"
-        )
+        line = "the validation split has no annotations, and the epoch is chosen on it"
+        remedy = "add them, or take its questions away and it is cut from train"
+        raise InputError(f"{dataset.folder}: {line}; {remedy}")
     vision = model.vision
     if getattr(vision, "grid", False) and not getattr(model.fusion, "attends", True):
         raise InputError("this fusion takes one vector of an image; try AttendedProduct for a grid")
     if training.augments and (vision is None or getattr(vision, "stored", False)):
-        raise InputError(
-            "flip, crop and jitter vary photographs, and this model sees none; choose a network "
-            "inside the loop, as 1.f and 1.fC have it"
-        )
+        what = "flip, crop and jitter vary photographs, and this model sees none"
+        raise InputError(f"{what}; choose a network inside the loop, as 1.f and 1.fC have it")
     learns = vision is not None and any(p.requires_grad for p in vision.parameters())
     if training.vision_rate and not learns:
         raise InputError("vision_rate: no part of the vision piece is trained; try 1.f or 1.fC")
