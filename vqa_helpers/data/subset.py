@@ -71,20 +71,19 @@ def cut(
         end = min(round(train_share * len(pool)), len(pool) - 2)
         start = end + max(1, round(validation_share * len(pool)))
         parts = [pool[:end], pool[end:start], pool[start:]]
+        ids = pd.concat([part["image_id"].drop_duplicates() for part in parts])
+        shared = ids[ids.duplicated()].nunique()
+        line = f"{shared:,} of {ids.nunique():,} images stand in more than one split"
+        line += ", so its scores are partly memory" if shared else ""
+        balanced, apart = source.pairs.count(parts)
+        line += f"; {apart:,} of {balanced:,} balanced pairs are cut apart" if balanced else ""
+        notes.append(f"split by row, as the study did: {line}")
     else:
         rest, test = cut_by_image(pool, test_share, seed, "test", source.pairs)
         share = validation_share / (train_share + validation_share)
         parts = [*cut_by_image(rest, share, seed, "validation", source.pairs), test]
         notes += pairs_kept(parts, len(pool), source.pairs)
     splits = dict(zip(SPLITS, (part.reset_index(drop=True) for part in parts), strict=False))
-    if rule == "study":
-        ids = pd.concat([table["image_id"].drop_duplicates() for table in splits.values()])
-        shared = ids[ids.duplicated()].nunique()
-        line = f"{shared:,} of {ids.nunique():,} images stand in more than one split"
-        line += ", so its scores are partly memory" if shared else ""
-        balanced, apart = source.pairs.count(splits.values())
-        line += f"; {apart:,} of {balanced:,} balanced pairs are cut apart" if balanced else ""
-        notes.append(f"split by row, as the study did: {line}")
     asked = set(pool["image_id"])
     images = {image_id: path for image_id, path in source.images.items() if image_id in asked}
     name = f"{source.name}-{name}" + (f"-{answers}" if answers else "")

@@ -6,7 +6,7 @@ import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -205,8 +205,7 @@ def open_data(
     sentence_encoder: Path | None = None,
     device: str = "auto",
     split_seed: int = 0,
-    images: Path | None = None,
-    columns: Mapping[str, str] | None = None,
+    **layout: Any,
 ) -> Data:
     """Open a dataset for models.
 
@@ -219,14 +218,14 @@ def open_data(
         glove: a GloVe file; else it is looked for in `data/glove`, then the package is read.
         sentence_encoder: the folder of a SavedModel.
         split_seed: of the splits that have to be cut.
-        images, columns: as `folder.read_folder` takes them.
+        layout: `images` and `columns`, as `folder.read_folder` takes them.
 
     Raises:
         InputError: for a folder that is no dataset, or a choice outside its limits.
     """
     dataset = name
     if not isinstance(name, Dataset):
-        dataset = open_dataset(str(name), split_seed, images=images, columns=columns)
+        dataset = open_dataset(str(name), split_seed, **layout)
     offline = offline or dataset.drawn is not None
     if weights == "auto" and offline:
         weights = "local" if dataset.drawn is None else "packaged"
@@ -322,10 +321,18 @@ def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) ->
     Args:
         given: (N) what the annotators of each question wrote.
     """
+    normal: dict[str, int] = {}
+    for text, answer_id in vocabulary.ids.items():
+        normal.setdefault(normalise(clean_white_space(text)), answer_id)
+
+    @cache
+    def id_of(text: str) -> int:
+        fallback = normal.get(normalise(clean_white_space(text)), OUTSIDE)
+        return vocabulary.ids.get(text, fallback)
+
     given = list(given)
     people = np.fromiter(map(len, given), dtype=np.int64, count=len(given))
-    known = _Reader(vocabulary)
-    ids = np.fromiter(map(known.__getitem__, chain.from_iterable(given)), dtype=np.int64)
+    ids = np.fromiter(map(id_of, chain.from_iterable(given)), dtype=np.int64)
     questions = np.repeat(np.arange(len(given)), people)[ids != OUTSIDE]
     pairs = questions * len(vocabulary) + ids[ids != OUTSIDE]
     # (P,) each: a question and an answer that an annotator gave, and how many gave it
@@ -338,17 +345,3 @@ def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) ->
     for kept, values in zip(padded, (ids, scores), strict=True):
         kept[questions, place] = values
     return SoftScores(*map(torch.from_numpy, padded))
-
-
-class _Reader(dict[str, int]):
-    """What an annotator wrote to the answer it counts for, each text normalised once."""
-
-    def __init__(self, vocabulary: AnswerVocabulary) -> None:
-        super().__init__(vocabulary.ids)
-        self._normal: dict[str, int] = {}
-        for text, answer_id in vocabulary.ids.items():
-            self._normal.setdefault(normalise(clean_white_space(text)), answer_id)
-
-    def __missing__(self, text: str) -> int:
-        self[text] = self._normal.get(normalise(clean_white_space(text)), OUTSIDE)
-        return self[text]
