@@ -8,6 +8,7 @@ the package's are named by the user.
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from torch import nn
@@ -78,12 +79,10 @@ def load(
         raise InputError(f"{where}: 'loss' is none of {', '.join(LOSSES)}; train the run again")
     classes = read_pieces(own) if isinstance(own, Path | str) else own or {}
     records = config["model"]
-    choices = {
-        slot: choice_from(slot, records.get(slot), classes, where)
-        if records.get(slot) is not None or slot in ("fusion", "classifier")
-        else None
-        for slot in SLOTS
-    }
+    choices = dict.fromkeys(SLOTS)
+    for slot in SLOTS:  # one of the two sides may be missing, on purpose
+        if slot in ("fusion", "classifier") or records.get(slot) is not None:
+            choices[slot] = choice_from(slot, records.get(slot), classes, where)
     vision = choices["vision"]
     if vision and issubclass(vision.made_by, NetworkInLoop):
         trained = vision.keywords.get("trained", "none") != "none"
@@ -110,12 +109,10 @@ def load(
         _refuse_other_source(folder, model.language, source, "--sentence-encoder DIR")
     load_model(folder, model)
     if structure_of(model) != config["structure"]:
-        changed = [
-            f", the code of {choice.made_by.__name__} has changed"
-            for slot, choice in choices.items()
-            if choice and choice.record().get("code") != records[slot].get("code")
-        ]
-        what = "a piece of the model is not quite as it was trained" + "".join(changed)
+        what = "a piece of the model is not quite as it was trained"
+        for slot, choice in choices.items():
+            if choice and choice.record().get("code") != records[slot].get("code"):
+                what += f", the code of {choice.made_by.__name__} has changed"
         log.warning("%s: %s; answers may be others than the run's", folder, what)
     return Answerer(model.to(device).eval(), answers, words, config, _about(run), device)
 
@@ -123,29 +120,25 @@ def load(
 def _about(run: Run) -> str:
     """A run in one line."""
     parts = [f"{run.name}, trained on {Path(run.config['dataset']).name}"]
-    try:
+    with suppress(
+        InputError, LookupError, TypeError, ValueError
+    ):  # a copy without scores answers too
         split, scores = run.scored
         top1 = scores["top1"]
         parts.append(f"{split} top-1 {top1['value']:.1f} % [{top1['low']:.1f}, {top1['high']:.1f}]")
-    except (InputError, LookupError, TypeError, ValueError):
-        pass  # a copy without its scores answers as well
     return "; ".join([*parts, *run.config.get("stand_ins", [])])
 
 
 def _refuse_other_source(folder: Path, piece: nn.Module | None, known: str, option: str) -> None:
     """Refuse a frozen part that is not the one of the training."""
     found = getattr(piece, "source", known)
-    if str(found).startswith("random") and str(known).startswith("random"):
-        if found != known:
-            log.warning(
-                "%s: its vision weights are %s, and drawn here are %s", folder, known, found
-            )
+    if found == known:
         return
-    if found != known and getattr(piece, "trained", "none") == "none":
-        raise InputError(
-            f"{folder}: was trained with {known}, which is not what is here ({found}); name the "
-            f"right one with {option}"
-        )
+    if str(found).startswith("random") and str(known).startswith("random"):
+        log.warning("%s: its vision weights are %s, and drawn here are %s", folder, known, found)
+    elif getattr(piece, "trained", "none") == "none":
+        line = f"was trained with {known}, which is not what is here ({found}); name the right one"
+        raise InputError(f"{folder}: {line} with {option}")
 
 
 def _read_vocabulary(path: Path) -> tuple[WordVocabulary, AnswerVocabulary]:

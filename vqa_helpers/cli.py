@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from vqa_helpers.errors import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE, InputError
+from vqa_helpers.errors import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE, InputError, one_line
 from vqa_helpers.files import remedy
 
 # What torch says on a CPU and on GPUs; cuDNN and cuBLAS fail in their own words.
@@ -38,11 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.INFO,
-        format="%(message)s",
-        stream=sys.stderr,
-    )
+    level = logging.DEBUG if options.debug else logging.INFO
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in ("PIL", "matplotlib", "h5py", "urllib3", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
@@ -72,14 +69,13 @@ def _limit_of_the_machine(error: Exception) -> str | None:
     out_of_memory = isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
     told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
     if out_of_memory or told or type(error).__name__ == "OutOfMemoryError":
-        what = " ".join(str(error).split())[:160] or type(error).__name__
         return (
-            f"the memory does not suffice ({what}); choose a smaller --image-size or batch, end "
+            f"the memory does not suffice ({one_line(error, 160)}); choose a smaller --image-size or batch, end "
             "what else uses it, or on a GPU try --device cpu"
         )
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{' '.join(str(error.strerror or error).split())}; {remedy(error)}"
+        return f"{where}{one_line(error.strerror or error)}; {remedy(error)}"
     return None
 
 
@@ -169,12 +165,8 @@ def _add_data(commands, command) -> None:
 
 
 def _add_layout(add) -> None:
-    add(
-        "--images",
-        type=Path,
-        metavar="DIR",
-        help="where the images lie (anywhere below the dataset)",
-    )
+    add("--images", type=Path, metavar="DIR",
+        help="where the images lie (anywhere below the dataset)")  # fmt: skip
     add("--columns", metavar="NAME=COLUMN,…",
         help="what the columns image, question, answer, question_id of a table are called")  # fmt: skip
 
@@ -190,9 +182,8 @@ def _add_training(command) -> None:
     _add_vision(add)
     _add_executor(add)
 
-    add = command(
-        "train", "train a preset, or a change of it, and measure it", "train", epilog=_TRAIN
-    )
+    what = "train a preset, or a change of it, and measure it"
+    add = command("train", what, "train", epilog=_TRAIN)
     add("preset", help="an experiment, such as Improved_VQA2015_VGG")
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     _add_layout(add)
@@ -220,12 +211,8 @@ def _add_training(command) -> None:
 def _add_answering(command) -> None:
     def add_run(add) -> None:
         add("--weights", metavar="FILE", help="if the run's weights file has moved")
-        add(
-            "--pieces",
-            type=Path,
-            metavar="FILE.py",
-            help="its classes of your own; the file is run",
-        )
+        add("--pieces", type=Path, metavar="FILE.py",
+            help="its classes of your own; the file is run")  # fmt: skip
         _add_device(add)
         add("--sentence-encoder", type=Path, metavar="DIR",
             help="the sentence encoder, if the run was trained with one from a folder")  # fmt: skip
@@ -288,9 +275,8 @@ def _add_answering(command) -> None:
     add("run_folder", type=Path, metavar="RUN", help="a finished run")
     add("out", type=Path, metavar="DIR", help="the new folder")
     add("--half", action="store_true", help="half floats: half the size")
-    add(
-        "--license", default="", metavar="NAME", help="of the data, for the card, such as cc-by-4.0"
-    )
+    add("--license", default="", metavar="NAME",
+        help="of the data, for the card, such as cc-by-4.0")  # fmt: skip
     add("--onnx", action="store_true", help="an ONNX file of each side besides")
     add_run(add)
 

@@ -83,10 +83,8 @@ def executor_of(options: Namespace, jobs: int = 0) -> Iterator[Map]:
             raise InputError("--address and --workers are of a cluster; add --executor ray")
         yield partial(run_here, jobs=jobs)
     elif not options.address:
-        raise InputError(
-            "--executor ray: which cluster? Add --address ray://HOST:10001, HOST:6379 or auto; "
-            "local starts a small one on this machine"
-        )
+        which = "ray://HOST:10001, HOST:6379 or auto; local starts a small one on this machine"
+        raise InputError(f"--executor ray: which cluster? Add --address {which}")
     else:
         with ray_cluster(options.address, options.workers) as map_units:
             yield map_units
@@ -160,10 +158,8 @@ def _do(packed: list, folder: str, unit: Unit) -> Result:
     try:
         os.chdir(folder)
     except OSError:
-        raise InputError(
-            f"{folder}: the machine {socket.gethostname()} does not see it; all machines must see "
-            "the working folder under the same path"
-        ) from None
+        line = f"the machine {socket.gethostname()} does not see it; all machines must see the"
+        raise InputError(f"{folder}: {line} working folder under the same path") from None
     return _unpack(packed[0])(unit)
 
 

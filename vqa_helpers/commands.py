@@ -45,18 +45,16 @@ def download_data(options: Namespace) -> int:
 
     sources = read_sources(options.sources)
     chosen = [sources[name] for name in options.names]
-    failed = 0
+    code = DONE
     for source in chosen:
         try:
-            folder = download(source, options.root, mirror=options.mirror, offline=options.offline)
+            print(download(source, options.root, mirror=options.mirror, offline=options.offline))
         except InputError as error:
             if len(chosen) == 1:
                 raise
             print(f"vqa: {error}", file=sys.stderr)
-            failed += 1
-        else:
-            print(folder)
-    return SOME_FAILED if failed else DONE
+            code = SOME_FAILED
+    return code
 
 
 def build_data(options: Namespace) -> int:
@@ -65,20 +63,13 @@ def build_data(options: Namespace) -> int:
     from vqa_helpers.data.folder import read_folder
 
     fetching = Fetching(
-        root=options.root,
-        offline=options.offline,
-        mirror=options.mirror,
-        sources=options.sources,
-        photographs=not options.no_photographs,
-    )
+        root=options.root, offline=options.offline, mirror=options.mirror,
+        sources=options.sources, photographs=not options.no_photographs,
+    )  # fmt: skip
     out = build(
-        options.name,
-        source=options.source,
-        rule=options.split,
-        seed=options.seed,
-        out=options.out,
-        fetching=fetching,
-    )
+        options.name, source=options.source, rule=options.split, seed=options.seed,
+        out=options.out, fetching=fetching,
+    )  # fmt: skip
     dataset = read_folder(out)  # says its notes
     print(out)
     lacking = [] if options.source or options.no_photographs else dataset.missing_images()
@@ -104,10 +95,8 @@ def layout_of(options: Namespace) -> dict[str, Any]:
     columns = dict(pair.partition("=")[::2] for pair in (options.columns or "").split(",") if pair)
     known = ("image", "question", "answer", "question_id")
     if wrong := [name for name, value in columns.items() if name not in known or not value]:
-        raise InputError(
-            f"--columns {wrong[0]}: give NAME=COLUMN with the names {', '.join(known)}, such as "
-            "image=file,question=text"
-        )
+        line = f"give NAME=COLUMN with the names {', '.join(known)}, such as"
+        raise InputError(f"--columns {wrong[0]}: {line} image=file,question=text")
     if options.images and not options.images.is_dir():
         raise InputError(f"{options.images}: is no folder; name the photographs with --images")
     return {"images": options.images, "columns": columns}
@@ -118,13 +107,8 @@ def check_data(options: Namespace) -> int:
     from vqa_helpers.data.check import check_folder
 
     layout = layout_of(options)
-    check = check_folder(
-        options.folder, options.open, image_folder=layout["images"], columns=layout["columns"]
-    )
-    if options.json:
-        print(json.dumps(check.to_json(), indent=1))
-    else:
-        print(*check.lines(), sep="\n")
+    check = check_folder(options.folder, options.open, layout["images"], layout["columns"])
+    print(json.dumps(check.to_json(), indent=1) if options.json else "\n".join(check.lines()))
     return SOME_FAILED if check.problems else DONE
 
 
@@ -149,15 +133,10 @@ def features(options: Namespace) -> int:
     weights = find_weights(options.encoder, data.weights)
     with executor_of(options) as map_units:
         store = fill_store(
-            options.features / dataset.image_source,
-            dataset.images,
-            encoder=options.encoder,
-            weights=weights,
-            size_px=data.size_px or own_size(options.encoder, weights),
-            grid=options.grid,
-            device=options.device,
-            map_units=map_units if far else None,
-        )
+            options.features / dataset.image_source, dataset.images, encoder=options.encoder,
+            weights=weights, size_px=data.size_px or own_size(options.encoder, weights),
+            grid=options.grid, device=options.device, map_units=map_units if far else None,
+        )  # fmt: skip
     missing = dataset.missing_images()
     for image_id in missing:
         what = "has no file, whose name must end in the id; its questions see none"
@@ -189,10 +168,8 @@ def train(options: Namespace) -> int:
         name = _recipe(options, settings).run_name()
         if name in named:
             keys = sorted({key for key, _ in {*settings} ^ {*named[name]}} or dict(settings))
-            raise InputError(
-                f"--set {', '.join(keys)}: two of the combinations are both called {name}; give one "
-                "value, or train each into an --out of its own"
-            )
+            line = f"two of the combinations are both called {name}; give one value, or train each"
+            raise InputError(f"--set {', '.join(keys)}: {line} into an --out of its own")
         named[name] = settings
     main = os.environ.get("RANK", "0") == "0"  # of processes that train together, one speaks
     if not main:
@@ -200,10 +177,9 @@ def train(options: Namespace) -> int:
     work = partial(_train_one, {**vars(options), "swept": len(combinations) > 1})
     runs = []
     for folder in _mapped(options, work, units):
-        run = Run(folder)
-        runs.append(run)
+        runs.append(Run(folder))
         if main:
-            _print_run(run)
+            _print_run(runs[-1])
     if main and len(runs) > 1:
         from vqa_helpers.report.tables import results_table, to_markdown
 
@@ -312,14 +288,10 @@ def batch(options: Namespace) -> int:
 
     with executor_of(options, options.jobs) as map_units:
         outcomes = run_batch(
-            select(options.notebooks, options.only),
-            options.parameter,
-            out=options.out or Path("runs") / "notebooks",
-            jobs=options.jobs,
-            map_units=map_units,
-            timeout_s=options.timeout,
-            force=options.force,
-        )
+            select(options.notebooks, options.only), options.parameter,
+            out=options.out or Path("runs") / "notebooks", jobs=options.jobs,
+            map_units=map_units, timeout_s=options.timeout, force=options.force,
+        )  # fmt: skip
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     for outcome in failed:
         print(f"vqa: {outcome.notebook}: {outcome.reason}", file=sys.stderr)

@@ -117,9 +117,8 @@ class NotebookRun:
         stop = self.stop or threading.Event()
         log.info("started %s", notebook.stem)
         try:
-            with tempfile.TemporaryDirectory(
-                prefix="vqa-notebook-", ignore_cleanup_errors=True
-            ) as folder:
+            own = tempfile.TemporaryDirectory(prefix="vqa-notebook-", ignore_cleanup_errors=True)
+            with own as folder:
                 return self._run(notebook, Path(folder), stop)
         except BaseException:
             stop.set()  # such as a full disk: nothing else is left running

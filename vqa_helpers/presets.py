@@ -3,6 +3,8 @@
 Where the study gives no number, a preset says so in its source.
 """
 
+from dataclasses import replace
+
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import Choice, nearest, piece
 from vqa_helpers.pieces.classifier import Funnel
@@ -16,12 +18,6 @@ from vqa_helpers.recipe import Recipe, Training
 _START = 1e-3 / 0.95**3  # the study's rate, which decay brings to 1e-3 after three steps
 _MODEL100 = Training("adamw", 1e-3, batch=30, epochs=20)
 _MODEL100_SMALL = Training("adamw", 1e-3, batch=30, epochs=4)
-_GUSE = Training("adam", _START, batch=400, epochs=100, decay=0.95, decay_every=10)
-_GUSE_SMALL = Training("adam", _START, batch=64, epochs=15)
-_WE_LSTM = Training("adam", 1e-3, batch=400, epochs=100)
-_WE_LSTM_SMALL = Training("adam", 1e-3, batch=64, epochs=12)
-_GLOVE = Training("adamw", _START, batch=400, epochs=100, decay=0.95, decay_every=20)
-_GLOVE_SMALL = Training("adamw", _START, batch=64, epochs=10)
 
 # Pieces that several experiments share -----------------------------------------------------------
 
@@ -31,6 +27,43 @@ _RESNET50 = piece(StoredFeatures, "resnet50")
 _SENTENCES = piece(SentenceVectors)
 _EARLY_FUNNEL = piece(Funnel, (4096, 1024), batch_norm=True, dropout=0.5)
 
+_GUSE_VGG = Recipe(
+    name="GUSE_VGG",
+    source="reference study, 'VGG16 GUSE'",
+    vision=_VGG16,
+    language=_SENTENCES,
+    fusion=piece(Product, width=1024, activation="relu", normalise=True, dropout=0.5),
+    classifier=piece(Funnel, (1024,), activation="relu", batch_norm=True, dropout=0.5),
+    training=Training("adam", _START, batch=400, epochs=100, decay=0.95, decay_every=10),
+    small=Training("adam", _START, batch=64, epochs=15),
+)
+_ORIGINAL_VGG = Recipe(
+    name="Original_VQA2015_VGG",
+    source="reference study, 'Word Embedding + LSTM', original, VGG16",
+    vision=_VGG16,
+    language=piece(WordLSTM, width=300, hidden=512, embedding_tanh=True, carry_state=True),
+    fusion=piece(Product, width=1024, activation="tanh"),
+    classifier=piece(Funnel, (1000, 1000, 1000), activation="tanh", dropout=0.5),
+    training=Training("adam", 1e-3, batch=400, epochs=100),
+    small=Training("adam", 1e-3, batch=64, epochs=12),
+)
+_IMPROVED_VGG = replace(
+    _ORIGINAL_VGG,
+    name="Improved_VQA2015_VGG",
+    source="reference study, 'Word Embedding + LSTM', improved, VGG16",
+    language=piece(WordLSTM, width=300, hidden=512, min_count=5),
+    fusion=piece(Product, width=1024, activation="relu", normalise=True),
+    classifier=piece(Funnel, (1000, 1000, 1000), activation="relu", batch_norm=True),
+)
+_GLOVE_VGG = replace(
+    _GUSE_VGG,
+    name="GloVe_VGG",
+    source="reference study, 'VGG16 GloVe+LSTM'",
+    language=piece(GloveBiLSTM, dim=50, hidden=512),
+    training=Training("adamw", _START, batch=400, epochs=100, decay=0.95, decay_every=20),
+    small=Training("adamw", _START, batch=64, epochs=10),
+)
+
 
 def _early(
     name: str, source: str, vision: Choice, fusion: Choice, classifier: Choice, dataset: str = "D"
@@ -38,58 +71,6 @@ def _early(
     noted = f"{source}; optimiser and schedule are not stated, Model100's are used"
     return Recipe(
         name, noted, vision, _SENTENCES, fusion, classifier, _MODEL100, _MODEL100_SMALL, dataset
-    )
-
-
-def _guse(name: str, source: str, vision: Choice) -> Recipe:
-    return Recipe(
-        name=name,
-        source=source,
-        vision=vision,
-        language=_SENTENCES,
-        fusion=piece(Product, width=1024, activation="relu", normalise=True, dropout=0.5),
-        classifier=piece(Funnel, (1024,), activation="relu", batch_norm=True, dropout=0.5),
-        training=_GUSE,
-        small=_GUSE_SMALL,
-    )
-
-
-def _original(name: str, source: str, vision: Choice) -> Recipe:
-    return Recipe(
-        name=name,
-        source=source,
-        vision=vision,
-        language=piece(WordLSTM, width=300, hidden=512, embedding_tanh=True, carry_state=True),
-        fusion=piece(Product, width=1024, activation="tanh"),
-        classifier=piece(Funnel, (1000, 1000, 1000), activation="tanh", dropout=0.5),
-        training=_WE_LSTM,
-        small=_WE_LSTM_SMALL,
-    )
-
-
-def _improved(name: str, source: str, vision: Choice) -> Recipe:
-    return Recipe(
-        name=name,
-        source=source,
-        vision=vision,
-        language=piece(WordLSTM, width=300, hidden=512, min_count=5),
-        fusion=piece(Product, width=1024, activation="relu", normalise=True),
-        classifier=piece(Funnel, (1000, 1000, 1000), activation="relu", batch_norm=True),
-        training=_WE_LSTM,
-        small=_WE_LSTM_SMALL,
-    )
-
-
-def _glove(name: str, source: str, vision: Choice) -> Recipe:
-    return Recipe(
-        name=name,
-        source=source,
-        vision=vision,
-        language=piece(GloveBiLSTM, dim=50, hidden=512),
-        fusion=piece(Product, width=1024, activation="relu", normalise=True, dropout=0.5),
-        classifier=piece(Funnel, (1024,), activation="relu", batch_norm=True, dropout=0.5),
-        training=_GLOVE,
-        small=_GLOVE_SMALL,
     )
 
 
@@ -131,26 +112,25 @@ _RECIPES = (
         piece(NetworkInLoop, "resnet50", trained="last block"), piece(Concatenation),
         _EARLY_FUNNEL,
     ),
-    _guse("GUSE_VGG", "reference study, 'VGG16 GUSE'", _VGG16),
-    _guse("GUSE_ResNet", "reference study, 'ResNet50 GUSE'", _RESNET50),
-    _original(
-        "Original_VQA2015_VGG",
-        "reference study, 'Word Embedding + LSTM', original, VGG16", _VGG16,
+    _GUSE_VGG,
+    replace(
+        _GUSE_VGG, name="GUSE_ResNet", source="reference study, 'ResNet50 GUSE'", vision=_RESNET50,
     ),
-    _original(
-        "Original_VQA2015_ResNet",
-        "reference study, 'Word Embedding + LSTM', original, ResNet50", _RESNET50,
+    _ORIGINAL_VGG,
+    replace(
+        _ORIGINAL_VGG, name="Original_VQA2015_ResNet", vision=_RESNET50,
+        source="reference study, 'Word Embedding + LSTM', original, ResNet50",
     ),
-    _improved(
-        "Improved_VQA2015_VGG",
-        "reference study, 'Word Embedding + LSTM', improved, VGG16", _VGG16,
+    _IMPROVED_VGG,
+    replace(
+        _IMPROVED_VGG, name="Improved_VQA2015_ResNet", vision=_RESNET50,
+        source="reference study, 'Word Embedding + LSTM', improved, ResNet50",
     ),
-    _improved(
-        "Improved_VQA2015_ResNet",
-        "reference study, 'Word Embedding + LSTM', improved, ResNet50", _RESNET50,
+    _GLOVE_VGG,
+    replace(
+        _GLOVE_VGG, name="GloVe_ResNet", source="reference study, 'ResNet50 GloVe+LSTM'",
+        vision=_RESNET50,
     ),
-    _glove("GloVe_VGG", "reference study, 'VGG16 GloVe+LSTM'", _VGG16),
-    _glove("GloVe_ResNet", "reference study, 'ResNet50 GloVe+LSTM'", _RESNET50),
     Recipe(
         name="Question_Only",
         source="VQA 2015, section 4, 'LSTM Q': no image; not an experiment of the study",

@@ -47,10 +47,8 @@ def meter(
     """
     in_bytes = unit == "B"
     if sys.stderr.isatty():
-        unit = unit if in_bytes else f" {unit}"
-        with tqdm(
-            desc=label, total=total, initial=done, unit=unit, unit_scale=in_bytes, leave=False
-        ) as bar:
+        units = {"unit": unit if in_bytes else f" {unit}", "unit_scale": in_bytes}
+        with tqdm(desc=label, total=total, initial=done, leave=False, **units) as bar:
             yield bar.update
         return
     scale, unit = (1e6, "MB") if in_bytes else (1, unit)

@@ -16,9 +16,7 @@ from vqa_helpers.pieces.networks import is_network, network_names
 from vqa_helpers.pieces.vision import StoredFeatures
 
 OPTIMISERS = ("adam", "adamw")
-LOSSES = (
-    "cross entropy", "weighted cross entropy", "soft cross entropy", "binary cross entropy",
-)  # fmt: skip
+LOSSES = ("cross entropy", "weighted cross entropy", "soft cross entropy", "binary cross entropy")
 PRECISIONS = ("float32", "bfloat16")
 SMALL_DATASET = 20_000  # train questions under which the small schedule is the default
 
@@ -58,11 +56,9 @@ class Training:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("optimiser", OPTIMISERS), ("loss", LOSSES), ("precision", PRECISIONS),
-        ):  # fmt: skip
-            if getattr(self, name) not in known:
-                value = getattr(self, name)
+        words = {"optimiser": OPTIMISERS, "loss": LOSSES, "precision": PRECISIONS}
+        for name, known in words.items():
+            if (value := getattr(self, name)) not in known:
                 raise InputError(f"{name} {value!r} is none of them; {nearest(value, known)}")
         for name in ("learning_rate", "batch", "epochs", "decay", "decay_every", "accumulate"):
             if not 0 < getattr(self, name) < float("inf"):
@@ -145,9 +141,8 @@ class Recipe:
         for key, value in (set or {}).items():
             recipe = recipe._set(key, value)
         preset = self.preset or self
-        changes = differences(preset, recipe.choices) | training_differences(
-            (recipe.training, recipe.small), (preset.training, preset.small)
-        )
+        ours, usual = ((one.training, one.small) for one in (recipe, preset))
+        changes = differences(preset, recipe.choices) | training_differences(ours, usual)
         return replace(recipe, preset=preset, name=named(preset.name, changes))
 
     def run_name(self) -> str:
@@ -168,9 +163,8 @@ class Recipe:
             return (self.vision or Choice(StoredFeatures)).with_(network=wanted)
         choice = Choice(find_class(slot, wanted, own, network_names()))
         network = self.vision and self.vision.keywords.get("network")  # another class, the same one
-        return (
-            choice.with_(network=network) if network and "network" in choice.settable() else choice
-        )
+        keeps = network and "network" in choice.settable()
+        return choice.with_(network=network) if keeps else choice
 
     def _set(self, key: str, value: Any) -> "Recipe":
         slot, _, keyword = key.rpartition(".")

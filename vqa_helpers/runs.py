@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import read_sums, sha256_of, to_json, write_sums, write_text
 
 CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
@@ -119,14 +118,10 @@ def write_history(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         rows: mappings with the keys of `HISTORY_COLUMNS`; further keys become further columns.
     """
     rows = list(rows)
-    further = {name: None for row in rows for name in row if name not in HISTORY_COLUMNS}
-    columns = [*HISTORY_COLUMNS, *further]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_csv_cell(row.get(name)) for name in columns])
-    write_text(path, text.getvalue())
+    columns = dict.fromkeys([*HISTORY_COLUMNS, *(name for row in rows for name in row)])
+    # Objects, lest pandas make floats of whole numbers: a cell is what Python writes of it.
+    table = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def mark_done(folder: Path, leave_out: str = "") -> None:
@@ -145,14 +140,6 @@ def mark_done(folder: Path, leave_out: str = "") -> None:
 
 def is_done(folder: Path) -> bool:
     return (Path(folder) / DONE).is_file()
-
-
-def _csv_cell(value: Any) -> str:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 # Reading
@@ -394,5 +381,4 @@ def _read_object(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
 def _damaged(path: Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path}: no such file; {REMEDY}")
-    reason = " ".join(str(error).split())
-    return InputError(f"{path}: cannot be read ({reason}); {REMEDY}")
+    return InputError(f"{path}: cannot be read ({one_line(error)}); {REMEDY}")

@@ -18,7 +18,7 @@ from vqa_helpers.pieces.choice import Piece
 from vqa_helpers.pieces.sentences import MULTILINGUAL_STAND_IN
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs
-from vqa_helpers.training import measuring
+from vqa_helpers.training import checkpoint, measuring
 from vqa_helpers.training import train as training
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.checkpoint import CHECKPOINT, MODEL
@@ -170,7 +170,7 @@ def interrupted(train, tmp_path, monkeypatch):
     """Train a recipe and stop where a function is called for the n-th time, before its work."""
 
     def make(recipe, name: str, at: int, data: Path | None = None, **options) -> Path:
-        place = training if hasattr(training, name) else measuring
+        place = next(m for m in (training, measuring, checkpoint) if hasattr(m, name))
         original, calls = getattr(place, name), []
 
         def stop(*arguments, **named):

@@ -12,18 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.catalogue import (
-    CUT_FROM,
-    CUTS,
-    DAQUAR,
-    DAQUAR_PAGE,
-    DEMO,
-    ENTRIES,
-    RELEASES,
-    RULES,
-    SUBSETS,
-    Rule,
-)
+from vqa_helpers.data import catalogue, formats
 from vqa_helpers.data.daquar import daquar_files, read_daquar
 from vqa_helpers.data.folder import (
     DATA,
@@ -33,14 +22,6 @@ from vqa_helpers.data.folder import (
     find_folder,
     read_folder,
     require_seed,
-)
-from vqa_helpers.data.formats import (
-    SPLITS,
-    read_questions,
-    read_split,
-    read_tables,
-    refuse,
-    write_split,
 )
 from vqa_helpers.data.images import find_images
 from vqa_helpers.data.pairs import NO_PAIRS, PAIRS, find_pairs, pair_lists
@@ -87,7 +68,7 @@ class Fetching:
 
 
 def build(
-    name: str, *, source: Source = None, rule: Rule = "by-image", seed: int = 0,
+    name: str, *, source: Source = None, rule: catalogue.Rule = "by-image", seed: int = 0,
     out: Path | None = None, fetching: Fetching = Fetching(),
 ) -> Path:  # fmt: skip
     """Make a named dataset, downloading what it needs; one that was built as asked is returned.
@@ -104,32 +85,33 @@ def build(
         InputError: for an unknown name or rule, a seed that cannot be used, and a source that lacks
             what is needed.
     """
-    if name not in ENTRIES:
-        raise InputError(f"{name!r} is no named dataset; the names are {', '.join(ENTRIES)}")
-    if rule not in RULES:
-        raise InputError(f"split rule {rule!r}: use {' or '.join(RULES)}")
-    if name not in CUTS and rule != "by-image":
+    if name not in catalogue.ENTRIES:
+        raise InputError(
+            f"{name!r} is no named dataset; the names are {', '.join(catalogue.ENTRIES)}"
+        )
+    if rule not in catalogue.RULES:
+        raise InputError(f"split rule {rule!r}: use {' or '.join(catalogue.RULES)}")
+    if name not in catalogue.CUTS and rule != "by-image":
         raise InputError(f"{name} has splits of its own; leave --split")
     require_seed(seed)
-    if name == DEMO:
-        return draw_demo(out or fetching.root / DEMO, seed)
+    if name == catalogue.DEMO:
+        return draw_demo(out or fetching.root / catalogue.DEMO, seed)
     if out is None:
         parts = [name] if source is None else [Path(source).resolve().name, name]
         out = fetching.root / "-".join(parts + ["study"] * (rule == "study"))
     asked = {"dataset": name, "rule": rule, "seed": seed, "from": source and str(source)}
     with locked(out.with_name(f".{out.name}.build.lock")):
-        if (
-            read_json(out / "split.json").get("built") == asked
-        ):  # before, or by the process that was waited for
+        # It may be built by the process that was waited for.
+        if read_json(out / "split.json").get("built") == asked:
             log.info("%s: is built already", out)
             if source is None and not fetching.offline:
-                _provide_photographs(name, read_tables(out), fetching)
+                _provide_photographs(name, formats.read_tables(out), fetching)
             return out
         if out.exists():
             raise InputError(f"{out}: is there already; choose another --out or remove it")
-        if name in RELEASES:
+        if name in catalogue.RELEASES:
             dataset, files = _follow_protocol(name, source, seed, fetching)
-        elif name == DAQUAR:
+        elif name == catalogue.DAQUAR:
             dataset, files = _as_published(source, seed, fetching)
         else:
             pool, files = _read_pool(source, fetching)
@@ -147,11 +129,11 @@ def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: F
     """
     if not fetching.photographs:
         return
-    if ENTRIES[name].archives:
-        for archive in ENTRIES[name].archives:
+    if catalogue.ENTRIES[name].archives:
+        for archive in catalogue.ENTRIES[name].archives:
             fetching.download(archive)
         return
-    folder, subset = fetching.root / PHOTOGRAPHS, CUT_FROM[1][0]
+    folder, subset = fetching.root / PHOTOGRAPHS, catalogue.CUT_FROM[1][0]
     wanted = set().union(*(table["image_id"].tolist() for table in splits.values()))
     lacking = sorted(wanted - find_images(folder / subset, wanted).keys())
     if lacking:
@@ -166,12 +148,13 @@ def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: F
 
 def _subset_files(folder: Path, release: str, subset: str) -> dict[str, Path]:
     """The official files of a subset that lie in a folder: "questions" and "annotations"."""
-    return {
-        kind: path
-        for kind, test in (("questions", "OpenEnded_"), ("annotations", ""))
-        for end in (".json.gz", ".json")
-        if (path := folder / f"{RELEASES[release]}{test}mscoco_{subset}_{kind}{end}").is_file()
-    }
+    version, found = catalogue.RELEASES[release], {}
+    for kind, test in (("questions", "OpenEnded_"), ("annotations", "")):
+        for end in (".json.gz", ".json"):
+            path = folder / f"{version}{test}mscoco_{subset}_{kind}{end}"
+            if path.is_file():
+                found[kind] = path
+    return found
 
 
 def _read_subset(folder: Path, release: str, subset: str) -> tuple[pd.DataFrame, list[Path]]:
@@ -180,7 +163,7 @@ def _read_subset(folder: Path, release: str, subset: str) -> tuple[pd.DataFrame,
     if len(files) < 2:
         line = f"lacks the official questions or annotations of {release} {subset}; put them there"
         raise InputError(f"{folder}: {line}, or fetch them with `vqa data download {release}`")
-    return read_split(files), list(files.values())
+    return formats.read_split(files), list(files.values())
 
 
 def _of_release(release: str, source: Source, fetching: Fetching) -> tuple[Path, str, Path]:
@@ -193,7 +176,7 @@ def _of_release(release: str, source: Source, fetching: Fetching) -> tuple[Path,
 
 def _read_pool(source: Source, fetching: Fetching) -> Made:
     """What the study's datasets are cut from."""
-    release, (subset,) = CUT_FROM
+    release, (subset,) = catalogue.CUT_FROM
     if source is not None and len(_subset_files(Path(source), release, subset)) < 2:
         # A dataset, as its files have it: what a run would cut or leave out is cut again here.
         return read_folder(find_folder(source, fetching.root), arranged=False), []
@@ -206,13 +189,13 @@ def _follow_protocol(name: str, source: Source, seed: int, fetching: Fetching) -
     """The field's protocol: train on train2014, choose on a part of it, report on val2014, export
     test2015 where its questions and photographs are here."""
     folder, filed, images = _of_release(name, source, fetching)
-    learnt, reported, exported = SUBSETS
+    learnt, reported, exported = catalogue.SUBSETS
     train, files = _read_subset(folder, name, learnt)
     test, more = _read_subset(folder, name, reported)
     splits, files = {"train": train, "test": test}, files + more
     notes = [f"VQA {name}: learnt on {learnt}, reported on {reported}"]
     if path := _subset_files(folder, name, exported).get("questions"):
-        table = read_questions(path)
+        table = formats.read_questions(path)
         asked = set(table["image_id"].tolist())
         absent = len(asked) - len(find_images(images, asked))
         if fetching.photographs and absent > MOST_ABSENT * len(asked):
@@ -228,24 +211,25 @@ def _follow_protocol(name: str, source: Source, seed: int, fetching: Fetching) -
         files += pair_lists(folder)
     notes += keep_apart(splits)
     notes.append(cut_from_train(splits, "validation", VALIDATION_SHARE, seed, pairs))
-    splits = {split: splits[split] for split in SPLITS if split in splits}
+    splits = {split: splits[split] for split in formats.SPLITS if split in splits}
     made = Dataset(name, folder, splits, {}, filed, seed, images, notes=notes, pairs=pairs)
     return made, files
 
 
 def _as_published(source: Source, seed: int, fetching: Fetching) -> Made:
     """DAQUAR with its own test split; validation is cut from train, as of any folder."""
-    folder = fetching.download(DAQUAR) if source is None else Path(source)
+    folder = fetching.download(catalogue.DAQUAR) if source is None else Path(source)
     files = daquar_files(folder)
     if "train" not in files:
         line = "lacks qa.894.raw.train.txt; put it, qa.894.raw.test.txt and the unpacked"
-        raise InputError(f"{folder}: {line} nyu_depth_images.tar of {DAQUAR_PAGE} there")
-    tables = {split: read_daquar(path, refuse) for split, path in files.items()}
+        raise InputError(f"{folder}: {line} nyu_depth_images.tar of {catalogue.DAQUAR_PAGE} there")
+    tables = {split: read_daquar(path, formats.refuse) for split, path in files.items()}
     notes = [f"DAQUAR as published: {', '.join(path.name for path in files.values())}"]
     notes += arrange(folder, tables, "by-image", seed)
-    splits = {split: tables[split] for split in SPLITS if split in tables}
-    filed = DAQUAR if source is None else folder.resolve().name
-    return Dataset(DAQUAR, folder, splits, {}, filed, seed, folder, notes=notes), [*files.values()]
+    splits = {split: tables[split] for split in formats.SPLITS if split in tables}
+    filed = catalogue.DAQUAR if source is None else folder.resolve().name
+    made = Dataset(catalogue.DAQUAR, folder, splits, {}, filed, seed, folder, notes=notes)
+    return made, list(files.values())
 
 
 def convert(dataset: Dataset, out: Path) -> Path:
@@ -258,8 +242,7 @@ def convert(dataset: Dataset, out: Path) -> Path:
         raise InputError(f"{out}: is there already; choose another folder or remove it")
     with folder_in_one_step(out) as partial:
         for split, table in dataset.splits.items():
-            name = "val" if split == "validation" else split
-            write_split(partial, name, table, f"converted from {dataset.name}")
+            formats.write_split(partial, split, table, f"converted from {dataset.name}")
         (partial / "images").mkdir()
         for image_id, path in dataset.images.items():
             link = partial / "images" / f"{image_id:012d}{path.suffix.lower()}"
@@ -282,8 +265,7 @@ def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
     record = {"built": asked, **dataset.split_record(), "files": sums}
     with folder_in_one_step(out) as partial:
         for split, table in dataset.splits.items():
-            name = "val" if split == "validation" else split
-            write_split(partial, name, table, dataset.notes[0])
+            formats.write_split(partial, split, table, dataset.notes[0])
         for name, content in ((MANIFEST, manifest), ("split.json", record)):
             (partial / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
         if len(dataset.pairs.ids):  # else what is rare in a part of the data would pass for pairs

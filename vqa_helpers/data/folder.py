@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,8 +102,8 @@ class Dataset:
         """What `split.json` keeps: the seed, the counts, the notes and a hash of the splits."""
         tables = self.splits.items()
         counts = {s: {"questions": len(t), "images": t["image_id"].nunique()} for s, t in tables}
-        record = {"rule": self.rule, "seed": self.seed, "counts": counts}
-        return record | {"sha256": self.sha256(), "notes": self.notes}
+        return {"rule": self.rule, "seed": self.seed, "counts": counts, "sha256": self.sha256(),
+                "notes": self.notes}  # fmt: skip
 
     def sha256(self) -> str:
         """A hash of every question, its answers, its image and its split."""
@@ -118,13 +119,7 @@ class Dataset:
         return digest.hexdigest()
 
 
-def open_dataset(
-    data: str | Path,
-    seed: int = 0,
-    root: Path = DATA,
-    images: Path | None = None,
-    columns: Mapping[str, str] | None = None,
-) -> Dataset:
+def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA, **layout: Any) -> Dataset:
     """Open a dataset by the name the catalogue gives it, or by its folder.
 
     The demo is drawn on first use.
@@ -132,10 +127,10 @@ def open_dataset(
     Args:
         data: "demo", the name of a dataset built under `root`, a folder, or a file of records.
         seed: of the splits that have to be cut.
-        images, columns: as `read_folder` takes them.
+        layout: `images` and `columns`, as `read_folder` takes them.
     """
     require_seed(seed)
-    return read_folder(find_folder(data, root), seed, images=images, columns=columns)
+    return read_folder(find_folder(data, root), seed, **layout)
 
 
 def require_seed(seed: int) -> None:
@@ -226,20 +221,18 @@ def _one_spelling(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     answered = [table["answer"] for table in tables.values() if "answer" in table]
     if not answered:
         return tables
-    every = pd.concat(answered, ignore_index=True)
-    spellings = every.value_counts().sort_index(kind="stable").sort_values(
-        ascending=False, kind="stable"
-    )  # fmt: skip
-    usual = (
-        pd.Series(spellings.index, dtype=object).groupby(fold(pd.Series(spellings.index))).first()
-    )
+    counts = pd.concat(answered, ignore_index=True).value_counts().sort_index(kind="stable")
+    counts = counts.sort_values(ascending=False, kind="stable")
+    spellings = pd.Series(counts.index, dtype=object)
+    usual = spellings.groupby(fold(spellings)).first()
     if len(usual) == len(spellings):
         return tables
-    return {
+    said = {
         split: table.assign(answer=fold(table["answer"]).map(usual).astype(object))
-        if "answer" in table else table
         for split, table in tables.items()
-    }  # fmt: skip
+        if "answer" in table
+    }
+    return tables | said
 
 
 def read_manifest(folder: Path) -> Manifest:

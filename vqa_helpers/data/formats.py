@@ -36,10 +36,8 @@ _OFFICIAL_NAME = re.compile(  # of VQA, its abstract scenes, and VQA-CP
     r"((v2_)?(OpenEnded_)?(mscoco|abstract_v002)|vqacp_v[12])_(?P<split>.+)_"
     r"(?P<kind>questions|annotations)\.json(\.gz)?"
 )
-SPLIT_NAMES = {split: split for split in SPLITS}
-SPLIT_NAMES |= dict.fromkeys(("val", "valid", "validate", "dev"), "validation") | {
-    "testdev": "test"
-}
+SPLIT_NAMES = {split: split for split in SPLITS} | {"testdev": "test"}
+SPLIT_NAMES |= dict.fromkeys(("val", "valid", "validate", "dev"), "validation")
 _ANSWER_COLUMNS = ("question_type", "answer_type", "answer", "answers")
 NAMES = QUESTION_NAME, IMAGE_NAME = "question_name", "image_name"  # ids that are texts, as given
 _IDS = [("entry", "i8"), ("question_id", "i8"), ("image_id", "i8")]
@@ -135,24 +133,20 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     Of two files of one kind the first is taken.
     """
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(
-        folder.iterdir(), key=lambda path: (not _OWN_NAME.fullmatch(path.name), path)
-    ):
-        match = _named(path)
-        if match is None:
-            continue
-        kind, label = match["kind"], match["split"] or "train"
-        split = split_of(label)
-        if split is not None:
-            first = found.setdefault(split, {}).setdefault(kind, path)
-            if first != path and bool(_OWN_NAME.fullmatch(path.name)) == bool(
-                _OWN_NAME.fullmatch(first.name)
-            ):  # our own names go before a release's
-                line = f"{first.name} and {path.name} are both the {kind} of the {split} split"
-                report("file name", folder, f"{line}; keep one")
-        elif not label.lower().startswith("test-"):  # test-dev2015 is a part of test2015
-            line = f"{label!r} is no split; name it train, val or test, or move the file away"
-            report("file name", path, line)
+    paths = sorted(folder.iterdir())
+    for names in (_OWN_NAME, _OFFICIAL_NAME):  # our own names go before a release's
+        for path, match in ((path, names.fullmatch(path.name)) for path in paths):
+            if match is None:
+                continue
+            kind, label = match["kind"], match["split"] or "train"
+            if (split := split_of(label)) is not None:
+                first = found.setdefault(split, {}).setdefault(kind, path)
+                if first != path and names.fullmatch(first.name):
+                    line = f"{first.name} and {path.name} are both the {kind} of the {split} split"
+                    report("file name", folder, f"{line}; keep one")
+            elif not label.lower().startswith("test-"):  # test-dev2015 is a part of test2015
+                line = f"{label!r} is no split; name it train, val or test, or move the file away"
+                report("file name", path, line)
     if not found:
         line = "is not a dataset folder; expected questions_train.json and annotations_train.json"
         report("file name", folder, f"{line} (or the official names) in it")
@@ -329,7 +323,9 @@ def write_results(path: Path, table: pd.DataFrame, answers: Iterable[str]) -> No
 
 def write_split(folder: Path, split: str, table: pd.DataFrame, description: str) -> None:
     """Write the rows of a table as `questions_<split>.json` and, where they are answered,
-    `annotations_<split>.json`; a row at a time, since a full release is large."""
+    `annotations_<split>.json`, of validation `…_val.json`; a row at a time, since a full release is
+    large."""
+    split = "val" if split == "validation" else split
     info = {"info": {"description": description}, "data_subtype": split}
     for name in ("questions", "annotations") if "answer" in table else ("questions",):
         with (folder / f"{name}_{split}.json").open("w", encoding="utf-8") as file:

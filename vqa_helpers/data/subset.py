@@ -18,10 +18,7 @@ from vqa_helpers.data.formats import SPLITS
 from vqa_helpers.data.splits import cut_by_image, pairs_kept
 from vqa_helpers.errors import InputError
 
-QUALIFYING: dict[Answers, list[str]] = {
-    "numbers 1-20": [str(number) for number in range(1, 21)],
-    "yes/no": ["yes", "no"],
-}
+QUALIFYING = {"numbers 1-20": list(map(str, range(1, 21))), "yes/no": ["yes", "no"]}
 SMALLEST = 100  # triplets: the study's dataset A
 
 
@@ -74,26 +71,24 @@ def cut(
         end = min(round(train_share * len(pool)), len(pool) - 2)
         start = end + max(1, round(validation_share * len(pool)))
         parts = [pool[:end], pool[end:start], pool[start:]]
+        ids = pd.concat([part["image_id"].drop_duplicates() for part in parts])
+        shared = ids[ids.duplicated()].nunique()
+        line = f"{shared:,} of {ids.nunique():,} images stand in more than one split"
+        line += ", so its scores are partly memory" if shared else ""
+        balanced, apart = source.pairs.count(parts)
+        line += f"; {apart:,} of {balanced:,} balanced pairs are cut apart" if balanced else ""
+        notes.append(f"split by row, as the study did: {line}")
     else:
         rest, test = cut_by_image(pool, test_share, seed, "test", source.pairs)
         share = validation_share / (train_share + validation_share)
         parts = [*cut_by_image(rest, share, seed, "validation", source.pairs), test]
         notes += pairs_kept(parts, len(pool), source.pairs)
     splits = dict(zip(SPLITS, (part.reset_index(drop=True) for part in parts), strict=False))
-    if rule == "study":
-        ids = pd.concat([table["image_id"].drop_duplicates() for table in splits.values()])
-        shared = ids[ids.duplicated()].nunique()
-        line = f"{shared:,} of {ids.nunique():,} images stand in more than one split"
-        line += ", so its scores are partly memory" if shared else ""
-        balanced, apart = source.pairs.count(splits.values())
-        line += f"; {apart:,} of {balanced:,} balanced pairs are cut apart" if balanced else ""
-        notes.append(f"split by row, as the study did: {line}")
     asked = set(pool["image_id"])
     images = {image_id: path for image_id, path in source.images.items() if image_id in asked}
     name = f"{source.name}-{name}" + (f"-{answers}" if answers else "")
-    return dataclasses.replace(
-        source, name=name, splits=splits, images=images, seed=seed, rule=rule, notes=notes
-    )
+    made = {"name": name, "splits": splits, "images": images, "seed": seed, "rule": rule}
+    return dataclasses.replace(source, **made, notes=notes)
 
 
 def keep_train(dataset: Dataset, questions: int, seed: int = 0, name: str | None = None) -> Dataset:

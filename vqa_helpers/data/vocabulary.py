@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, repeat
 
 import numpy as np
@@ -51,11 +52,9 @@ def tokenize_all(questions: Iterable[str]) -> list[tuple[str, ...]]:
     once: dict[str, str] = {}  # one copy of each word: less memory, and its hash is at hand
     rows = []
     for text in questions:
-        words = known.get(text)
-        if words is None:
-            words = tuple([once.setdefault(word, word) for word in tokenize(text)])
-            known[text] = words
-        rows.append(words)
+        if text not in known:
+            known[text] = tuple([once.setdefault(word, word) for word in tokenize(text)])
+        rows.append(known[text])
     return rows
 
 
@@ -70,10 +69,11 @@ class WordVocabulary:
 
     words: tuple[str, ...]
     counts: tuple[int, ...] | None = field(default=None, repr=False, compare=False)
-    ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", {word: i for i, word in enumerate(self.words)})
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Word to id."""
+        return {word: i for i, word in enumerate(self.words)}
 
     def __len__(self) -> int:
         return len(self.words)
@@ -106,10 +106,8 @@ class WordVocabulary:
         """
         known = self.ids.get
         if long := sum(len(words) > MOST_WORDS for words in questions):
-            log.warning(
-                "%d of %d questions are cut to their first %d words",
-                long, len(questions), MOST_WORDS,
-            )  # fmt: skip
+            line = "%d of %d questions are cut to their first %d words"
+            log.warning(line, long, len(questions), MOST_WORDS)
             questions = [words[:MOST_WORDS] for words in questions]
         if as_sorted_set:
             questions = [sorted({known(word, UNKNOWN) for word in words}) for words in questions]
@@ -134,10 +132,11 @@ class AnswerVocabulary:
     """The answers a model can give, most frequent first."""
 
     answers: tuple[str, ...]
-    ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", {answer: i for i, answer in enumerate(self.answers)})
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Answer to id."""
+        return {answer: i for i, answer in enumerate(self.answers)}
 
     def __len__(self) -> int:
         return len(self.answers)

@@ -83,12 +83,12 @@ class Encode:
             InputError: when this machine sees none of the images; a few that are missing are named
                 in the shard.
         """
-        if not any(path.exists() for path in unit.images.values()):
-            path = next(iter(unit.images.values()))
+        paths = list(unit.images.values())
+        if not any(path.exists() for path in paths):
             raise InputError(
-                f"{path}: the machine {socket.gethostname()} sees neither this image nor the "
-                f"{len(unit.images) - 1} after it; all machines must see the dataset's folder "
-                "under the same path"
+                f"{paths[0]}: the machine {socket.gethostname()} sees neither this image nor the "
+                f"{len(paths) - 1} after it; all machines must see the dataset's folder under the "
+                "same path"
             )
         return next(self.stream([unit]))[1]
 
@@ -156,9 +156,8 @@ def encode_images(images: dict[int, Path], image_ids: np.ndarray, work: Encode) 
         missing or cannot be read.
     """
     present = sorted(images.keys() & set(image_ids.tolist()))
-    unit = Unit("", {image_id: images[image_id] for image_id in present})
-    shards = [shard for _, shard in work.stream([unit])]
-    return gather_rows(shards, image_ids)[0]
+    [(_, shard)] = work.stream([Unit("", {image_id: images[image_id] for image_id in present})])
+    return gather_rows([shard], image_ids)[0]
 
 
 def fill_store(
@@ -203,8 +202,8 @@ def fill_store(
         "preprocessing": DESCRIPTION.format(size=size_px),
     } | ({"grid": True} if grid else {})
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
-    name = f"{encoder}-{networks.weights_label(weights)}-{size_px}"
-    folder = stores / (f"{name}-grid" if grid else name)
+    name = f"{encoder}-{networks.weights_label(weights)}-{size_px}" + "-grid" * grid
+    folder = stores / name
     with locked(folder / ".lock"):
         kept = _usable(folder, identity, images)
         lacking = sorted(images.keys() - kept.image_ids - kept.failed.keys())
@@ -212,11 +211,9 @@ def fill_store(
             folder.mkdir(parents=True, exist_ok=True)
             (folder / ".lock").touch()  # a read-only disk shows before anything is computed
             remove_partials(folder)
-            units = _cut(lacking, images, kept.entries)
-            label = f"features {encoder}"
-            if map_units is None:
-                done = work.stream(units, label)
-            else:
+            units, label = _cut(lacking, images, kept.entries), f"features {encoder}"
+            done = work.stream(units, label)
+            if map_units is not None:
                 done = track(map_units(work, units), label, len(units), "shards")
             for unit, shard in done:
                 write_shard(folder / unit.file, shard, identity)
@@ -224,8 +221,7 @@ def fill_store(
             if not kept.image_ids:
                 first, why = images[min(images)], kept.failed[min(images)]
                 raise InputError(f"{first}: {why}; none of the {len(images)} images can be read")
-            manifest = {
-                **description,
+            manifest = description | {
                 "weights_sha256": vision.weights_sha256(work.network),
                 "width": work.network.out_dim,
                 "identity": identity,
@@ -235,12 +231,9 @@ def fill_store(
             }
             write_text(folder / FeatureStore.MANIFEST, json.dumps(manifest, indent=1))
     store = FeatureStore(folder)
+    remedy = "it gets no features, its questions stay; repair the file and run again"
     for image_id in sorted(store.failed.keys() & images.keys()):
-        log.warning(
-            "%s: %s; it gets no features, its questions stay; repair the file and run again",
-            images[image_id],
-            store.failed[image_id],
-        )
+        log.warning("%s: %s; %s", images[image_id], store.failed[image_id], remedy)
     return store
 
 
@@ -314,7 +307,6 @@ def _cut(lacking: list[int], images: dict[int, Path], taken: Container[str]) -> 
     """
     names = (f"shard-{number:05d}.safetensors" for number in count())
     free = (name for name in names if name not in taken)
-    return [
-        Unit(next(free), {i: images[i] for i in lacking[start : start + SHARD_IMAGES]})
-        for start in range(0, len(lacking), SHARD_IMAGES)
-    ]
+    starts = range(0, len(lacking), SHARD_IMAGES)
+    parts = (lacking[start : start + SHARD_IMAGES] for start in starts)
+    return [Unit(next(free), {i: images[i] for i in part}) for part in parts]

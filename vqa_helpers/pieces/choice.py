@@ -21,7 +21,7 @@ from typing import Any
 
 from torch import nn
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.pieces.identity import code_of, is_ours, is_plain
 
 SIZES = {
@@ -117,21 +117,17 @@ class Choice:
         for parameter in parameters.values():
             if parameter.default is parameter.empty and parameter.name not in given:
                 known = " or ".join(SIZES[slot]) or "nothing"
-                option = f", or --set {slot}.{parameter.name}=…"
-                raise InputError(
-                    f"{name}: {parameter.name!r} has no value; a {slot} is given {known} by name, "
-                    "every other keyword needs a default"
-                    + (option if parameter.name in self.settable() else "")
-                )
+                settable = parameter.name in self.settable()
+                option = f", or --set {slot}.{parameter.name}=…" if settable else ""
+                line = f"{parameter.name!r} has no value; a {slot} is given {known} by name, every"
+                raise InputError(f"{name}: {line} other keyword needs a default{option}")
         try:
             piece = self.made_by(**given)
         except InputError:
             raise
         except Exception as error:  # whatever the class raises
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{name}: cannot be made ({type(error).__name__}: {reason})"
-            ) from error
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            raise InputError(f"{name}: cannot be made ({reason})") from error
         if slot != "classifier" and not isinstance(getattr(piece, "out_dim", None), int):
             raise InputError(f"{name}: has no `out_dim`; set it to the width of what it returns")
         piece.__dict__.setdefault("_made_with", given)  # one that is no `Piece` does not know
@@ -173,12 +169,7 @@ def choice_of(live: nn.Module) -> Choice:
 def pieces_of(slot: str) -> dict[str, type[nn.Module]]:
     """The package's classes for a slot, by name."""
     modules = [importlib.import_module(f"vqa_helpers.pieces.{name}") for name in MODULES[slot]]
-    return {
-        name: cls
-        for module in modules
-        for name, cls in vars(module).items()
-        if isinstance(cls, type) and issubclass(cls, Piece) and cls.__module__ == module.__name__
-    }
+    return {name: cls for module in modules for name, cls in _classes_of(module, Piece).items()}
 
 
 def read_pieces(path: Path) -> dict[str, type[nn.Module]]:
@@ -201,16 +192,19 @@ def read_pieces(path: Path) -> dict[str, type[nn.Module]]:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
         line = getattr(error, "lineno", None) or (lines[-1] if lines else "?")
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: line {line}: {type(error).__name__}: {reason}") from error
-    classes = {
-        name: cls
-        for name, cls in vars(module).items()
-        if isinstance(cls, type) and issubclass(cls, nn.Module) and cls.__module__ == spec.name
-    }
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise InputError(f"{path}: line {line}: {reason}") from error
+    classes = _classes_of(module, nn.Module)
     if not classes:
         raise InputError(f"{path}: defines no class derived from torch.nn.Module")
     return classes
+
+
+def _classes_of(module: types.ModuleType, base: type) -> dict[str, type[nn.Module]]:
+    """The classes that a module itself defines, by name."""
+    found = {name: cls for name, cls in vars(module).items() if isinstance(cls, type)}
+    own = {name: cls for name, cls in found.items() if cls.__module__ == module.__name__}
+    return {name: cls for name, cls in own.items() if issubclass(cls, base)}
 
 
 def find_class(
@@ -258,7 +252,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     many = len(names) > MOST_NAMED
     if many:
         names, more = names[:SOME_NAMED], f" and {len(names) - SOME_NAMED:,} more"
-    near = difflib.get_close_matches(wanted, folded, n=3 if many else 1, cutoff=0.6)
+    near = difflib.get_close_matches(wanted, folded, n=3 if many else 1)
     hint = f"did you mean {' or '.join(folded[name] for name in near)}? " if near else ""
     return f"{hint}there are {', '.join(names) or 'none'}{more}"
 
@@ -281,9 +275,7 @@ def read_value(what: str, text: str, wanted: Any) -> Any:
                 return {str(word).lower(): word for word in typing.get_args(kind)}[text.lower()]
             if kind is bool:
                 return {"true": True, "false": False}[text.lower()]
-            if kind in (int, float):
-                return kind(text)
-            if kind in (str, Path):
+            if kind in (int, float, str, Path):
                 return kind(text)
             if isinstance(origin, type) and issubclass(origin, Iterable):
                 parts = [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
@@ -303,9 +295,7 @@ def _expected(kind: Any) -> str:
     origin = typing.get_origin(kind) or kind
     if origin is typing.Literal:
         return f"one of {', '.join(map(str, typing.get_args(kind)))}"
-    names = {
-        type(None): "none", bool: "true or false", int: "a whole number", float: "a number",
-    }  # fmt: skip
+    names = {type(None): "none", bool: "true or false", int: "a whole number", float: "a number"}
     if kind in names:
         return names[kind]
     if isinstance(origin, type) and issubclass(origin, Iterable):

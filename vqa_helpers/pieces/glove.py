@@ -94,21 +94,18 @@ def _open_text(path: Path, dim: int) -> Iterator[tuple[BinaryIO, str]]:
     """The file's lines as bytes, and its name for messages."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
-            member = _member(path, archive.namelist(), dim)
+            names = archive.namelist()
+            texts = [n for n in names if n.endswith(".txt") and not n.startswith("__MACOSX")]
+            fitting = [name for name in texts if name.endswith(f".{dim}d.txt")]
+            if not fitting and len(texts) != 1:
+                line = f"no member named like glove.6B.{dim}d.txt (it holds"
+                raise InputError(f"{path}: {line} {', '.join(names[:6]) or 'nothing'})")
+            member = (fitting or texts)[0]
             with archive.open(member) as stream:
                 yield stream, f"{path}/{member}"
     else:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as stream:
             yield stream, str(path)
-
-
-def _member(path: Path, names: list[str], dim: int) -> str:
-    texts = [name for name in names if name.endswith(".txt") and not name.startswith("__MACOSX")]
-    fitting = [name for name in texts if name.endswith(f".{dim}d.txt")]
-    if not fitting and len(texts) != 1:
-        held = ", ".join(names[:6]) or "nothing"
-        raise InputError(f"{path}: no member named like glove.6B.{dim}d.txt (it holds {held})")
-    return (fitting or texts)[0]
 
 
 def _scan(

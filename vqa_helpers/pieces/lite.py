@@ -22,9 +22,8 @@ class SameConv(nn.Conv2d):
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        high, wide = (
-            max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in maps.shape[2:]
-        )
+        spans = ((math.ceil(n / stride) - 1) * stride + kernel - n for n in maps.shape[2:])
+        high, wide = (max(span, 0) for span in spans)
         sides = (wide // 2, wide - wide // 2, high // 2, high - high // 2)
         return super().forward(pad(maps, sides))
 
@@ -86,10 +85,7 @@ class EfficientNetLite(nn.Module):
     """
 
     num_features = 1280
-    feature_info = (
-        {"module": "blocks.4"},
-        {"module": "blocks.6"},
-    )  # the last two stages, as timm's
+    feature_info = ({"module": "blocks.4"}, {"module": "blocks.6"})  # the last stages, as timm's
 
     def __init__(self, name: str, classes: int = 1000) -> None:
         super().__init__()
@@ -102,10 +98,8 @@ class EfficientNetLite(nn.Module):
             blocks = []
             for step in range(repeats if ends else math.ceil(repeats * depth)):
                 shape = (inputs, outputs, kernel, 1 if step else stride)
-                separable = expansion == 1
-                blocks.append(
-                    Separable(*shape) if separable else InvertedResidual(*shape, expansion)
-                )
+                widened = expansion > 1
+                blocks.append(InvertedResidual(*shape, expansion) if widened else Separable(*shape))
                 inputs = outputs
             stages.append(nn.Sequential(*blocks))
         self.blocks = nn.Sequential(*stages)

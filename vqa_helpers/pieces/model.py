@@ -92,10 +92,7 @@ class VQAModel(nn.Module):
         own source gives back."""
         frozen = getattr(self.vision, "frozen", tuple)()
         left_out = tuple(f"vision.{part}" for part in frozen)
-        state = self.state_dict()
-        return {
-            name: t for name, t in state.items() if not (left_out and name.startswith(left_out))
-        }
+        return {k: v for k, v in self.state_dict().items() if not k.startswith(left_out)}
 
     def load_saved_state(self, state: dict[str, Tensor]) -> None:
         """Take back what `saved_state` gave.

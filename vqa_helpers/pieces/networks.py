@@ -121,14 +121,10 @@ def facts_of(network: str) -> Facts:
 
     with torch.device("meta"):
         built = timm.create_model(network)
-    config = built.pretrained_cfg
-    return Facts(
-        width=getattr(built, "head_hidden_size", built.num_features),
-        grid_width=built.num_features,
-        size_px=config["input_size"][-1],
-        published=config.get("hf_hub_id") or "weights that timm does not name",
-        fixed=bool(config.get("fixed_input_size")),
-    )
+    width, config = built.num_features, built.pretrained_cfg
+    published = config.get("hf_hub_id") or "weights that timm does not name"
+    size_px, fixed = config["input_size"][-1], bool(config.get("fixed_input_size"))
+    return Facts(getattr(built, "head_hidden_size", width), width, size_px, published, fixed)
 
 
 def built_network(network: str, weights: str) -> str:
@@ -244,19 +240,16 @@ def weights_source(network: str, weights: str) -> str:
         return f"imagenet, {facts_of(network).published}"
     path = Path(weights)
     if not path.is_file():
-        raise InputError(
-            f"{path}: is no weights file; use auto, imagenet, packaged, random, or a file that exists"
-        )
+        known = f"auto, {', '.join(KINDS)}, or a file that exists"
+        raise InputError(f"{path}: is no weights file; use {known}")
     return f"file, sha256 {sha256_of(path)}"
 
 
 def _package_of(network: str) -> Packaged:
     name = STAND_INS.get(network, network)
     if name not in PACKAGED:
-        raise InputError(
-            f"{network}: no package carries its weights; {', '.join(PACKAGED)} have one, or use "
-            "--weights imagenet or random"
-        )
+        line = f"no package carries its weights; {', '.join(PACKAGED)} have one, or use"
+        raise InputError(f"{network}: {line} --weights imagenet or random")
     return PACKAGED[name]
 
 
@@ -309,13 +302,11 @@ def load_weights(network: nn.Module, name: str, path: Path) -> None:
     parts = {key.split(".")[0] for key in needed} - {"fc", "head", "classifier"}
     deeper = [key for key in state if key not in own and key.split(".")[0] in parts]
     if odd := lacking or deeper:
-        named = ", ".join(odd[:3]) + (", …" if len(odd) > 3 else "")
         what = f"lacks {len(odd)} of {len(needed)} tensors, or has them in another shape"
-        whose = "torchvision" if name in STUDY else "timm"
-        raise InputError(
-            f"{path}: does not fit {name} ({what if lacking else 'is of a deeper network'}: {named}); "
-            f"give a {whose} {name} state dict"
-        )
+        what = what if lacking else "is of a deeper network"
+        named = ", ".join(odd[:3]) + (", …" if len(odd) > 3 else "")
+        whose = f"give a {'torchvision' if name in STUDY else 'timm'} {name} state dict"
+        raise InputError(f"{path}: does not fit {name} ({what}: {named}); {whose}")
     network.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
 
 

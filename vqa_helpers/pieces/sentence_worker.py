@@ -14,7 +14,7 @@ from http.client import HTTPException
 import numpy as np
 from joblib.externals.loky import ProcessPoolExecutor
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.progress import track
 
 BATCH = 512
@@ -24,11 +24,6 @@ ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 class Unavailable(Exception):
     """The model could not be fetched: no network, or no tensorflow-hub to fetch it with."""
-
-
-def one_line(error: object, limit: int = 200) -> str:
-    """The beginning of an error's text, its line breaks removed; at most `limit` characters."""
-    return " ".join(str(error).split())[:limit]
 
 
 def embed_in_subprocess(source: str, questions: list[str], width: int) -> np.ndarray:
@@ -66,7 +61,7 @@ def fetch_in_subprocess(handle: str) -> None:
     try:
         requests.head(handle, timeout=DOWNLOAD_SILENCE_S)  # before TensorFlow's seven seconds
     except requests.RequestException as error:
-        raise Unavailable(f"{handle} cannot be reached ({one_line(error)})") from None
+        raise Unavailable(f"{handle} cannot be reached ({one_line(error, 200)})") from None
     with _process() as run:
         run(_fetch, handle)
 
@@ -79,10 +74,9 @@ def _process() -> Iterator[Callable]:
     try:
         yield lambda function, *given: process.submit(function, *given).result()
     except BrokenExecutor as error:
-        raise InputError(
-            f"the sentence encoder's process has ended ({one_line(error)}); is there enough memory, "
-            "and does `import tensorflow` work?"
-        ) from None
+        remedy = "is there enough memory, and does `import tensorflow` work?"
+        why = f"the sentence encoder's process has ended ({one_line(error, 200)}); {remedy}"
+        raise InputError(why) from None
     finally:
         process.shutdown(kill_workers=True)
 
@@ -98,10 +92,8 @@ def embed(source: str, questions: list[str], width: int) -> np.ndarray:
             (result,) = result.values()
         vectors = np.asarray(result, dtype=np.float32)
     except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise InputError(
-            f"{source}: the model does not take a batch of strings ({one_line(error)}); "
-            "is it a sentence encoder?"
-        ) from None
+        line = f"the model does not take a batch of strings ({one_line(error, 200)})"
+        raise InputError(f"{source}: {line}; is it a sentence encoder?") from None
     if vectors.shape != (len(questions), width) or not np.isfinite(vectors).all():
         raise InputError(
             f"{source}: the model returns shape {vectors.shape} for {len(questions)} questions, or "
@@ -118,7 +110,7 @@ def _load(source: str) -> Callable:
         import tensorflow as tf
     except (ImportError, OSError, SystemError) as error:
         raise InputError(
-            f"TensorFlow cannot be imported by {sys.executable} ({one_line(error)}): "
+            f"TensorFlow cannot be imported by {sys.executable} ({one_line(error, 200)}): "
             "`pip install tensorflow`, or use --offline for the packaged encoder"
         ) from None
     folder = _fetch(source) if source.startswith("https://") else source
@@ -126,7 +118,7 @@ def _load(source: str) -> Callable:
         model = tf.saved_model.load(folder)
     except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
         raise InputError(
-            f"{folder}: TensorFlow cannot load this SavedModel ({one_line(error)}); "
+            f"{folder}: TensorFlow cannot load this SavedModel ({one_line(error, 200)}); "
             "unpack it again, with its `variables` folder beside `saved_model.pb`"
         ) from None
     if callable(model):
@@ -148,9 +140,9 @@ def _fetch(handle: str) -> str:
         remedy = "tensorflow-hub"
         if "pkg_resources" in str(error):
             remedy = "'setuptools<82'"  # tensorflow-hub imports a module that left setuptools
-        raise Unavailable(f"{one_line(error)}: `pip install {remedy}`") from error
+        raise Unavailable(f"{one_line(error, 200)}: `pip install {remedy}`") from error
     socket.setdefaulttimeout(DOWNLOAD_SILENCE_S)
     try:
         return tensorflow_hub.resolve(handle)
     except (OSError, EOFError, ValueError, HTTPException, tf.errors.OpError) as error:
-        raise Unavailable(f"{handle} cannot be downloaded ({one_line(error)})") from error
+        raise Unavailable(f"{handle} cannot be downloaded ({one_line(error, 200)})") from error

@@ -19,15 +19,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import write_bytes
 from vqa_helpers.packaged import Packaged
-from vqa_helpers.pieces.sentence_worker import (
-    Unavailable,
-    embed_in_subprocess,
-    fetch_in_subprocess,
-    one_line,
-)
+from vqa_helpers.pieces.sentence_worker import Unavailable, embed_in_subprocess, fetch_in_subprocess
 from vqa_helpers.progress import track
 
 log = logging.getLogger(__name__)
@@ -214,7 +209,7 @@ def _read_part(path: Path) -> dict[bytes, np.ndarray]:
         keys = (key.tobytes() for key in part["keys"])
         return dict(zip(keys, part["vectors"], strict=True))
     except (OSError, ValueError, SafetensorError) as error:
-        log.warning("%s: the kept vectors cannot be used (%s)", path, one_line(error))
+        log.warning("%s: the kept vectors cannot be used (%s)", path, one_line(error, 200))
         with suppress(OSError):  # of a read-only disk
             path.unlink()
         return {}
@@ -228,7 +223,7 @@ def _keep_part(store: Path, questions: list[str], vectors: np.ndarray) -> None:
     try:
         write_bytes(_part(store, content), content)
     except OSError as error:
-        log.warning("%s: sentence vectors are not kept (%s)", store, one_line(error))
+        log.warning("%s: sentence vectors are not kept (%s)", store, one_line(error, 200))
 
 
 def _part(store: Path, content: bytes) -> Path:

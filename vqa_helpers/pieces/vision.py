@@ -20,23 +20,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.checkpoint import checkpoint
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.pieces import networks
 from vqa_helpers.pieces.choice import Piece
-from vqa_helpers.pieces.networks import (
-    KINDS,
-    STUDY,
-    TITLES,
-    built_network,
-    cut_resnet,
-    cut_vgg,
-    facts_of,
-    find_weights,
-    load_network,
-    load_weights,
-    normalisation,
-    own_size,
-    timm_blocks,
-    weights_source,
-)
 
 TRAINED = ("none", "last block", "all")
 RANDOM_WEIGHTS = "random-weight vision"  # the control's name in tables
@@ -76,24 +61,27 @@ class VisionEncoder(nn.Module):
         super().__init__()
         if trained not in TRAINED:
             raise InputError(f"trained={trained!r}: use one of {', '.join(TRAINED)}")
-        weights = find_weights(network, weights)
-        name = built_network(network, weights)
-        facts = facts_of(name)
-        self.network = load_network(name, weights)
+        weights = networks.find_weights(network, weights)
+        name = networks.built_network(network, weights)
+        facts = networks.facts_of(name)
+        self.network = networks.load_network(name, weights)
         self.out_dim = facts.grid_width if grid else facts.width
         self.recompute, self.grid = recompute, grid
-        mean, std = normalisation(self.network)
-        if name in STUDY:
-            self._blocks = cut_vgg(self.network) if name == "vgg16" else cut_resnet(self.network)
+        mean, std = networks.normalisation(self.network)
+        if name in networks.STUDY:
+            cut = networks.cut_vgg if name == "vgg16" else networks.cut_resnet
+            self._blocks = cut(self.network)
             last = self._blocks(self.network)[-2:-1]  # of convolutions
         else:
             self.network.reset_classifier(0)
-            self._blocks = timm_blocks
+            self._blocks = networks.timm_blocks
             last = _last_stage(self.network) if trained == "last block" else []
             if recompute:
-                raise InputError(f"{network}: recompute works for {', '.join(STUDY)} alone")
-        if weights not in KINDS:
-            load_weights(self.network, name, Path(weights))
+                raise InputError(
+                    f"{network}: recompute works for {', '.join(networks.STUDY)} alone"
+                )
+        if weights not in networks.KINDS:
+            networks.load_weights(self.network, name, Path(weights))
         self._learning = {"none": [], "last block": last, "all": [self.network]}[trained]
         self.network.requires_grad_(False)
         for part in self._learning:
@@ -126,9 +114,8 @@ class VisionEncoder(nn.Module):
         with torch.set_grad_enabled(learns):
             for block in blocks if self.grid else [*blocks, head]:
                 if learns and self.recompute and any(p.requires_grad for p in block.parameters()):
-                    values = checkpoint(
-                        block, values, use_reentrant=False, context_fn=partial(_passes, block)
-                    )
+                    passes = partial(_passes, block)
+                    values = checkpoint(block, values, use_reentrant=False, context_fn=passes)
                 else:
                     values = block(values)
         return self._regions(values) if self.grid else values
@@ -167,18 +154,18 @@ class StoredFeatures(Piece):
 
     def __init__(self, network: str = "vgg16", weights: str = "auto", size_px: int = 0) -> None:
         super().__init__()
-        self.network, self.weights = network, find_weights(network, str(weights))
-        self.size_px = size_px or own_size(network, self.weights)
-        name = built_network(network, self.weights)
-        facts = facts_of(name)
+        self.network, self.weights = network, networks.find_weights(network, str(weights))
+        self.size_px = size_px or networks.own_size(network, self.weights)
+        name = networks.built_network(network, self.weights)
+        facts = networks.facts_of(name)
         if facts.fixed and self.size_px != facts.size_px:
             raise InputError(
                 f"{network} sees squares of {facts.size_px} px, not {self.size_px}; leave its size"
             )
-        self.source = weights_source(network, self.weights)
+        self.source = networks.weights_source(network, self.weights)
         self.stand_in = RANDOM_WEIGHTS if self.weights == "random" else None
         if name != network:
-            self.stand_in = f"{TITLES[name]} for {TITLES[network]}"
+            self.stand_in = f"{networks.TITLES[name]} for {networks.TITLES[network]}"
         self.standardised = self.weights == "random"
         self.out_dim = facts.grid_width if self.grid else facts.width
         self.register_buffer("mean", torch.zeros(self.out_dim))

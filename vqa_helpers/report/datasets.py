@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.catalogue import ENTRIES, Entry
+from vqa_helpers.data.catalogue import ENTRIES
 from vqa_helpers.data.folder import MANIFEST
 from vqa_helpers.data.public.download import HERE, state
-from vqa_helpers.data.public.sources import Source, read_sources
+from vqa_helpers.data.public.sources import read_sources
 
 PHOTOGRAPH_KB = 160  # of a COCO photograph: an archive's bytes over its images
 DRAWN_BYTES = 10_000_000  # of the demo
@@ -18,33 +18,25 @@ DRAWN_BYTES = 10_000_000  # of the demo
 def dataset_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
     """Every named dataset, a row each: source, questions, images, size of its photographs, licence,
     state, what it is."""
-    known = {source.name: source for source in read_sources(sources).sources}
-    return pd.DataFrame([_row(name, entry, root, known) for name, entry in ENTRIES.items()])
-
-
-def _row(name: str, entry: Entry, root: Path, known: dict[str, Source]) -> dict[str, object]:
-    drawn = entry.release is None
-    archives = entry.archives
-    needed = [] if drawn else [entry.release, *archives]
-    lacking = [s for s in needed if s not in known or state(known[s], root) != HERE]
-    sizes = [known[s].bytes if s in known else None for s in archives]
-    if not archives:
-        sizes = [DRAWN_BYTES if drawn else 1000 * PHOTOGRAPH_KB * entry.images]
-    absent = f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
-    absent = "not drawn yet" if drawn else absent
-    source = (
-        f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}" if entry.subsets else "DAQUAR"
-    )
-    return {
-        "dataset": name,
-        "source": "drawn here" if drawn else source,
-        "questions": entry.questions,
-        "images": entry.images,
-        "on disk": _in_words(None if None in sizes else sum(sizes)),
-        "licence": entry.licence,
-        "state": "built" if (root / name / MANIFEST).exists() else absent,
-        "what": entry.about,
-    }
+    known, rows = {source.name: source for source in read_sources(sources).sources}, []
+    for name, entry in ENTRIES.items():
+        needed = filter(None, (entry.release, *entry.archives))
+        lacking = [s for s in needed if s not in known or state(known[s], root) != HERE]
+        sizes = [known[s].bytes if s in known else None for s in entry.archives]
+        sizes = sizes or [1000 * PHOTOGRAPH_KB * entry.images]
+        source = f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}"
+        source = source if entry.subsets else "DAQUAR"
+        absent = f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
+        if entry.release is None:
+            sizes, source, absent = [DRAWN_BYTES], "drawn here", "not drawn yet"
+        rows.append({
+            "dataset": name, "source": source, "questions": entry.questions,
+            "images": entry.images, "on disk": _in_words(None if None in sizes else sum(sizes)),
+            "licence": entry.licence,
+            "state": "built" if (root / name / MANIFEST).exists() else absent,
+            "what": entry.about,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def source_list(root: Path, sources: Path | None = None) -> pd.DataFrame:

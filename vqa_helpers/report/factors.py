@@ -175,10 +175,8 @@ def fit_trend(experiments: Runs) -> Trend:
     parts = [read_answers(one) for one in found]
     for one, part in zip(found, parts, strict=True):
         if not part.same_questions(parts[0]):
-            raise InputError(
-                f"{one} and {found[0]}: were not scored on the same questions; a trend needs one "
-                "test split for all sizes"
-            )
+            line = "were not scored on the same questions; a trend needs one test split for all"
+            raise InputError(f"{one} and {found[0]}: {line} sizes")
     tens, means = np.log10(sizes), np.array([part.top1.mean() for part in parts])  # (K,)
     slope, start = np.polyfit(tens, means, 1)
     drawn = np.stack(resampled_means([part.top1 for part in parts], parts[0].images))  # (K, R)

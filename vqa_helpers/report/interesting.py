@@ -135,16 +135,12 @@ def choose_examples(runs: Runs, dataset: Dataset) -> list[Example]:
     right = "the surest right answer that the best blind guess gets wrong", rows[seeing]
     if not seeing.any():
         right = "the surest right answer; the best blind guess has it too", rows[hits]
+    second = second.assign(sure=second["probabilities"].str[1])
+    missed = rows[rows["rank"].eq(0)]
     fitting = {
         "hit": right,
-        "top five": (
-            "the truth came second, with the highest probability",
-            second.assign(sure=second["probabilities"].str[1]),
-        ),
-        "miss": (
-            "the surest answer where the truth is not among the first five",
-            rows[rows["rank"].eq(0)],
-        ),
+        "top five": ("the truth came second, with the highest probability", second),
+        "miss": ("the surest answer where the truth is not among the first five", missed),
     }
     chosen, shown = [], set()
     for name, (rule, candidates) in fitting.items():

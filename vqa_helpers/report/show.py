@@ -78,16 +78,13 @@ def write_gallery(dataset: Dataset, runs_root: Path, folder: Path) -> list[Path]
     Raises:
         InputError: when there is no finished run on the dataset.
     """
-    experiments = best_first(find_experiments(runs_root), dataset)
+    experiments, name = best_first(find_experiments(runs_root), dataset), dataset.name
+    learnt = f"What was learnt on {name}, epoch by epoch"
     drawn = {
-        "comparison": figures.plot_comparison(experiments, f"Top-1 accuracy on {dataset.name}"),
+        "comparison": figures.plot_comparison(experiments, f"Top-1 accuracy on {name}"),
         "sample_cards": sample_cards(experiments[0], dataset),
-        "curves": figures.plot_curves(
-            experiments, title=f"What was learnt on {dataset.name}, epoch by epoch"
-        ),
-        "answer_types": figures.plot_answer_distribution(
-            dataset.splits, title=f"What {dataset.name} asks"
-        ),
+        "curves": figures.plot_curves(experiments, title=learnt),
+        "answer_types": figures.plot_answer_distribution(dataset.splits, title=f"What {name} asks"),
     }
     Path(folder).mkdir(parents=True, exist_ok=True)
     return [style.save(figure, Path(folder) / f"{n}.png") for n, figure in drawn.items()]

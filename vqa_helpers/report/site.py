@@ -73,20 +73,14 @@ def build_site(
     names = {path.stem for path in paths}
     pages = [read_page(path, names, broken.get(path.stem)) for path in paths]
     templates = _templates(pages)
-    front = templates.get_template("front.html").render(
-        page=None,
-        datasets=_by_dataset(scores, pages),
-        findings=findings,
-        examples=examples,
-        puzzle=puzzle,
-    )
-    texts = {"index.html": front}
+    names = ("front.html", "notebook.html", "answers.html")
+    front, notebook, listing = map(templates.get_template, names)
+    said = {"findings": findings, "examples": examples, "puzzle": puzzle}
+    texts = {"index.html": front.render(page=None, datasets=_by_dataset(scores, pages), **said)}
     for page, before, after in zip(pages, [None, *pages], [*pages[1:], None], strict=False):
-        texts[f"{page.name}.html"] = templates.get_template("notebook.html").render(
-            page=page, before=before, after=after
-        )
+        texts[f"{page.name}.html"] = notebook.render(page=page, before=before, after=after)
     for page in answers:
-        texts[page.href] = templates.get_template("answers.html").render(page=page)
+        texts[page.href] = listing.render(page=page)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
         new = Path(beside) / "new"
@@ -119,10 +113,8 @@ def write_site(
         dataset = find_dataset(same[0].runs[0], data)
         if dataset is not None:
             examples += choose_examples(best_first(same)[0], dataset)
-        pages += [
-            answers_page(one, dataset, f"answers-{number}.html")
-            for number, one in enumerate(same, start=len(pages) + 1)
-        ]
+        for one in same:
+            pages.append(answers_page(one, dataset, f"answers-{len(pages) + 1}.html"))
     said = find_findings([one for one in found if one.dataset in datasets[:1]])
     puzzle = project_root() / "images" / "puzzle.png"
     return build_site(
@@ -149,12 +141,10 @@ def _check(paths: Sequence[Path], answers: Sequence[AnswersPage], out: Path) -> 
 
 def _templates(pages: Sequence[NotebookPage]) -> Environment:
     """The templates, with what every page holds: the list of pages, style, script and policy."""
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    css, script = (
-        Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("site.css", "site.js")
-    )
+    lines = {"trim_blocks": True, "lstrip_blocks": True}
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, **lines)
+    parts = (TEMPLATES / name for name in ("site.css", "site.js"))
+    css, script = (Markup(part.read_text(encoding="utf-8")) for part in parts)
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(css)}'; "
         f"style-src-attr 'unsafe-inline'; script-src '{_hash(script)}'; base-uri 'none'; "

@@ -105,10 +105,8 @@ def read_answers(runs: Runs) -> Answers:
     asked = tables[0][ASKED]
     for run, table in zip(experiment.runs, tables, strict=True):
         if not table[ASKED].equals(asked):
-            raise InputError(
-                f"{run.folder}: was not scored on the questions of {experiment.runs[0].folder}; "
-                "seeds are compared on one split of the data"
-            )
+            line = f"was not scored on the questions of {experiment.runs[0].folder}"
+            raise InputError(f"{run.folder}: {line}; seeds are compared on one split of the data")
     truth = asked["truth"].to_numpy()
     first = np.stack([table["answers"].str[0].to_numpy(dtype=object) for table in tables])
     vqa = np.stack([table["vqa"].to_numpy(dtype=float, na_value=np.nan) for table in tables])

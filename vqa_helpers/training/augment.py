@@ -33,9 +33,8 @@ def augment(pixels: Tensor, draws: Tensor, how: Training) -> Tensor:
     Returns:
         (B, 3, S, S) floats, 0 to 255.
     """
-    mirror, area, across, down, brightness, contrast, saturation = draws.view(
-        -1, DRAWS, 1, 1, 1
-    ).unbind(1)  # (B, 1, 1, 1) each
+    draws = draws.view(-1, DRAWS, 1, 1, 1)
+    mirror, area, across, down, brightness, contrast, saturation = draws.unbind(1)  # (B, 1, 1, 1)
     pixels = pixels.float()
     if how.flip or how.crop:
         pixels = _cropped(pixels, mirror < 0.5 if how.flip else None, how.crop, area, across, down)

@@ -51,9 +51,7 @@ class Batch:
 
     def _part(self, rows: slice) -> "Batch":
         image = None if self.image is None else self.image[rows]
-        question = tuple(tensor[rows] for tensor in self.question)
-        soft = None if self.soft is None else self.soft[rows]
-        return Batch(image, question, self.target[rows], soft, self.rows[rows])
+        return Batch(image, *_rows_of(self, rows), self.rows[rows])
 
 
 @dataclass
@@ -79,34 +77,34 @@ class Examples:
         """The questions that teach: the model can give their answer, or with soft scores one of
         their answers."""
         kept = self.target != OUTSIDE if self.soft is None else self.soft.total() > 0
-        question = tuple(tensor[kept] for tensor in self.question)
-        soft = None if self.soft is None else self.soft[kept]
-        return Examples(question, self.image_row[kept], self.target[kept], soft)
+        question, target, soft = _rows_of(self, kept)
+        return Examples(question, self.image_row[kept], target, soft)
 
 
+def _rows_of(
+    some: Batch | Examples, rows: Tensor | slice
+) -> tuple[tuple[Tensor, ...], Tensor, SoftScores | None]:
+    """Some of the questions, with their targets and soft scores."""
+    question = tuple(tensor[rows] for tensor in some.question)
+    return question, some.target[rows], None if some.soft is None else some.soft[rows]
+
+
+@dataclass(eq=False)
 class Batches:
     """The batches of a split.
 
-    Args:
+    Attributes:
         images: features (I, D), or photographs that are decoded for each batch; None without.
         size: questions a batch.
         share: which process this is and how many there are: each learns from its part of a
             shuffled batch.
     """
 
-    def __init__(
-        self,
-        examples: Examples,
-        images: Tensor | PixelRows | None,
-        size: int,
-        device: torch.device | str = "cpu",
-        share: tuple[int, int] = (0, 1),
-    ) -> None:
-        self.examples = examples
-        self.images = images
-        self.size = size
-        self.device = torch.device(device)
-        self.share = share
+    examples: Examples
+    images: Tensor | PixelRows | None
+    size: int
+    device: torch.device | str = "cpu"
+    share: tuple[int, int] = (0, 1)
 
     def __len__(self) -> int:
         """The number of questions."""
@@ -135,20 +133,15 @@ class Batches:
         return _ahead(batches) if isinstance(self.images, PixelRows) else batches
 
     def _batch(self, rows: Tensor) -> Batch:
-        examples = self.examples
-        question = tuple(tensor.index_select(0, rows) for tensor in examples.question)
+        question, target, soft = _rows_of(self.examples, rows)
         if len(question) == 2 and question[1].ndim == 1:  # word ids and lengths
             tokens, lengths = question
             question = tokens[:, : int(lengths.max())], lengths
-        images = None if self.images is None else self.images[examples.image_row[rows]]
-        soft = None if examples.soft is None else examples.soft[rows].to(self.device)
-        return Batch(
-            None if images is None else images.to(self.device),
-            tuple(tensor.to(self.device) for tensor in question),
-            examples.target[rows].to(self.device),
-            soft,
-            rows,
-        )
+        image = None if self.images is None else self.images[self.examples.image_row[rows]]
+        image = None if image is None else image.to(self.device)
+        soft = None if soft is None else soft.to(self.device)
+        question = tuple(tensor.to(self.device) for tensor in question)
+        return Batch(image, question, target.to(self.device), soft, rows)
 
 
 def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import write_bytes
 from vqa_helpers.pieces.model import VQAModel
 
@@ -92,11 +92,9 @@ def load_model(folder: Path, model: VQAModel) -> None:
     try:
         model.load_saved_state(_read_model(path))
     except _DAMAGE as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: does not fit the run's configuration ({reason}); delete the run folder and "
-            "train the run again"
-        ) from None
+        remedy = "delete the run folder and train the run again"
+        line = f"does not fit the run's configuration ({one_line(error)}); {remedy}"
+        raise InputError(f"{path}: {line}") from None
 
 
 def _read_model(path: Path) -> dict[str, Tensor]:

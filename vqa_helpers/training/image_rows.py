@@ -92,13 +92,7 @@ class ImageRows:
 
 
 def open_images(
-    vision: nn.Module,
-    dataset: Dataset,
-    stores: Path,
-    *,
-    size_px: int,
-    device: str,
-    seed: int,
+    vision: nn.Module, dataset: Dataset, stores: Path, size_px: int, device: str, seed: int
 ) -> ImageRows:
     """Compute or open what a vision piece needs; one whose weights are random takes the statistics
     of the train images.
@@ -130,14 +124,10 @@ def _stored(
     start = time.perf_counter()
     asked_about = set(ids.tolist())
     store = fill_store(
-        stores,
-        {i: path for i, path in dataset.images.items() if i in asked_about},
-        encoder=vision.network,
-        weights=vision.weights,
-        size_px=vision.size_px,
-        device=device,
+        stores, {i: path for i, path in dataset.images.items() if i in asked_about},
+        encoder=vision.network, weights=vision.weights, size_px=vision.size_px, device=device,
         grid=getattr(vision, "grid", False),
-    )
+    )  # fmt: skip
     seconds = time.perf_counter() - start
     unreadable = {i: why for i, why in store.failed.items() if i in asked_about}
     _refuse_unreadable(dataset, unreadable, len(ids))
@@ -186,17 +176,13 @@ def name_missing(folder: Path, images: Mapping[int, Path], ids: np.ndarray) -> l
         InputError: when there is no image, or more than a tenth of them have no file.
     """
     if not images:
-        raise InputError(
-            f"{folder}: has no images, or none whose name ends in an image id; a preset without "
-            "vision is Question_Only"
-        )
+        line = "has no images, or none whose name ends in an image id"
+        raise InputError(f"{folder}: {line}; a preset without vision is Question_Only")
     missing = [image_id for image_id in ids.tolist() if image_id not in images]
     if missing:
         named = ", ".join(map(str, missing[:5])) + (" …" if len(missing) > 5 else "")
-        message = (
-            f"{folder}: no file for {len(missing)} of {len(ids)} images ({named}); "
-            "image names must end in the image id"
-        )
+        message = f"{folder}: no file for {len(missing)} of {len(ids)} images ({named}); image"
+        message += " names must end in the image id"
         if len(missing) > MOST_UNREADABLE * len(ids):
             raise InputError(message)
         log.warning("%s; their questions are answered without an image", message)
@@ -205,8 +191,6 @@ def name_missing(folder: Path, images: Mapping[int, Path], ids: np.ndarray) -> l
 
 def _refuse_unreadable(dataset: Dataset, unreadable: dict[int, str], of: int) -> None:
     if len(unreadable) > MOST_UNREADABLE * of:
-        first = min(unreadable)
-        raise InputError(
-            f"{dataset.folder}: {len(unreadable)} of {of} images cannot be read, the first is "
-            f"{dataset.images[first]}: {unreadable[first]}; repair or remove them"
-        )
+        line = f"{len(unreadable)} of {of} images cannot be read, the first is"
+        first, why = dataset.images[min(unreadable)], unreadable[min(unreadable)]
+        raise InputError(f"{dataset.folder}: {line} {first}: {why}; repair or remove them")

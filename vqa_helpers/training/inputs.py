@@ -6,7 +6,7 @@ import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -135,9 +135,7 @@ class Data:
         if vision is None:
             return ImageRows(self.dataset.image_ids())
         stores = self.features / self.dataset.image_source
-        return open_images(
-            vision, self.dataset, stores, size_px=self.square_px, device=device, seed=seed
-        )
+        return open_images(vision, self.dataset, stores, self.square_px, device, seed)
 
     def word_coverage(self, model: VQAModel) -> float | None:
         """Percent of the words of the validation questions that the model knows; None where it
@@ -185,15 +183,13 @@ class Data:
             examples = examples_of(table, question, images.ids, self.answers, soft)
             examples = examples.learnable() if name == "train" else examples
             made[name] = Batches(examples, images.rows, training.batch, device, share)
-        learnt = len(made["train"])
+        learnt, folder = len(made["train"]), self.dataset.folder
         if learnt < 2:
-            raise InputError(
-                f"{self.dataset.folder}: training needs at least two answered questions"
-            )
+            raise InputError(f"{folder}: training needs at least two answered questions")
         if min(learnt, training.batch) < share[1]:
             raise InputError(
-                f"{self.dataset.folder}: {share[1]} processes cannot share {learnt} questions in "
-                f"batches of {training.batch}; use fewer processes"
+                f"{folder}: {share[1]} processes cannot share {learnt} questions in batches of "
+                f"{training.batch}; use fewer processes"
             )
         return made
 
@@ -209,8 +205,7 @@ def open_data(
     sentence_encoder: Path | None = None,
     device: str = "auto",
     split_seed: int = 0,
-    images: Path | None = None,
-    columns: Mapping[str, str] | None = None,
+    **layout: Any,
 ) -> Data:
     """Open a dataset for models.
 
@@ -223,22 +218,21 @@ def open_data(
         glove: a GloVe file; else it is looked for in `data/glove`, then the package is read.
         sentence_encoder: the folder of a SavedModel.
         split_seed: of the splits that have to be cut.
-        images, columns: as `folder.read_folder` takes them.
+        layout: `images` and `columns`, as `folder.read_folder` takes them.
 
     Raises:
         InputError: for a folder that is no dataset, or a choice outside its limits.
     """
     dataset = name
     if not isinstance(name, Dataset):
-        dataset = open_dataset(str(name), split_seed, images=images, columns=columns)
+        dataset = open_dataset(str(name), split_seed, **layout)
     offline = offline or dataset.drawn is not None
     if weights == "auto" and offline:
         weights = "local" if dataset.drawn is None else "packaged"
     if image_size and not 32 <= image_size <= 2048:
         raise InputError(f"image size {image_size} px: use 32 to 2048")
-    return Data(
-        dataset, str(weights), image_size, sentence_encoder, offline, Path(features), glove, device
-    )
+    where = Path(features), glove, device
+    return Data(dataset, str(weights), image_size, sentence_encoder, offline, *where)
 
 
 def change(
@@ -307,14 +301,12 @@ def examples_of(
         image_ids: (I,) ascending: the image of each row.
         soft: whether the soft scores are wanted too.
     """
-    rows = np.searchsorted(image_ids, table["image_id"].to_numpy())
-    answered = "answer" in table.columns
-    target = answers.encode(table["answer"]) if answered else np.full(len(table), OUTSIDE)
+    rows = torch.from_numpy(np.searchsorted(image_ids, table["image_id"].to_numpy()))
+    if "answer" not in table.columns:
+        return Examples(question, rows, torch.full((len(table),), OUTSIDE))
+    target = torch.from_numpy(answers.encode(table["answer"]))
     return Examples(
-        question,
-        torch.from_numpy(rows),
-        torch.from_numpy(target.astype(np.int64)),
-        soft_scores(table["answers"], answers) if soft and answered else None,
+        question, rows, target, soft_scores(table["answers"], answers) if soft else None
     )
 
 
@@ -329,14 +321,22 @@ def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) ->
     Args:
         given: (N) what the annotators of each question wrote.
     """
+    normal: dict[str, int] = {}
+    for text, answer_id in vocabulary.ids.items():
+        normal.setdefault(normalise(clean_white_space(text)), answer_id)
+
+    @cache
+    def id_of(text: str) -> int:
+        fallback = normal.get(normalise(clean_white_space(text)), OUTSIDE)
+        return vocabulary.ids.get(text, fallback)
+
     given = list(given)
     people = np.fromiter(map(len, given), dtype=np.int64, count=len(given))
-    known = _Reader(vocabulary)
-    ids = np.fromiter(map(known.__getitem__, chain.from_iterable(given)), dtype=np.int64)
+    ids = np.fromiter(map(id_of, chain.from_iterable(given)), dtype=np.int64)
     questions = np.repeat(np.arange(len(given)), people)[ids != OUTSIDE]
-    pairs, agreeing = np.unique(
-        questions * len(vocabulary) + ids[ids != OUTSIDE], return_counts=True
-    )  # (P,) each: a question and an answer that an annotator gave
+    pairs = questions * len(vocabulary) + ids[ids != OUTSIDE]
+    # (P,) each: a question and an answer that an annotator gave, and how many gave it
+    pairs, agreeing = np.unique(pairs, return_counts=True)
     questions, ids = np.divmod(pairs, len(vocabulary))
     scores = vqa_accuracy(10 * agreeing / people[questions], 10)
     place = np.arange(len(pairs)) - np.searchsorted(questions, questions)  # within its question
@@ -345,17 +345,3 @@ def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) ->
     for kept, values in zip(padded, (ids, scores), strict=True):
         kept[questions, place] = values
     return SoftScores(*map(torch.from_numpy, padded))
-
-
-class _Reader(dict[str, int]):
-    """What an annotator wrote to the answer it counts for, each text normalised once."""
-
-    def __init__(self, vocabulary: AnswerVocabulary) -> None:
-        super().__init__(vocabulary.ids)
-        self._normal: dict[str, int] = {}
-        for text, answer_id in vocabulary.ids.items():
-            self._normal.setdefault(normalise(clean_white_space(text)), answer_id)
-
-    def __missing__(self, text: str) -> int:
-        self[text] = self._normal.get(normalise(clean_white_space(text)), OUTSIDE)
-        return self[text]

@@ -19,7 +19,7 @@ from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.progress import track
 from vqa_helpers.recipe import Training
 from vqa_helpers.training.augment import augment, draw
-from vqa_helpers.training.batches import Batch, Batches
+from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.losses import Loss, probabilities
 
 if TYPE_CHECKING:  # whoever only answers does not wait for it
@@ -52,40 +52,33 @@ class Epoch:
         )
 
 
+@dataclass(eq=False)
 class Trainer:
     """A model on its way: the optimiser, the schedule, the shuffling and the epoch reached.
 
     Args:
-        score: VQA accuracy of the validation predictions (N,), in percent, or None.
         seed: of the shuffling and of dropout.
+        score: VQA accuracy of the validation predictions (N,), in percent, or None.
     """
 
-    def __init__(
-        self,
-        model: VQAModel,
-        training: Training,
-        loss: Loss,
-        accelerator: "Accelerator",
-        seed: int = 0,
-        score: Callable[[Tensor], float | None] | None = None,
-    ) -> None:
-        self.model = model
-        self.training = training
-        self.loss = loss
-        self.accelerator = accelerator
-        self.seed = seed
-        self.score = score
-        if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+    model: VQAModel
+    training: Training
+    loss: Loss
+    accelerator: "Accelerator"
+    seed: int = 0
+    score: Callable[[Tensor], float | None] | None = None
+
+    def __post_init__(self) -> None:
+        model, training, several = self.model, self.training, self.accelerator.num_processes > 1
+        if several and self.accelerator.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        optimiser = OPTIMISERS[training.optimiser](
-            _groups(model, training), lr=training.learning_rate, fused=True
-        )
-        self.network, self.optimiser = accelerator.prepare(model, optimiser)
-        self.decay = torch.optim.lr_scheduler.StepLR(
-            self.optimiser.optimizer, training.decay_every, training.decay
-        )
-        self.shuffling = torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed)  # of dropout, whatever was drawn since the model was built
+        kind, parts = OPTIMISERS[training.optimiser], _groups(model, training)
+        optimiser = kind(parts, lr=training.learning_rate, fused=True)
+        self.network, self.optimiser = self.accelerator.prepare(model, optimiser)
+        own = self.optimiser.optimizer
+        self.decay = torch.optim.lr_scheduler.StepLR(own, training.decay_every, training.decay)
+        self.shuffling = torch.Generator().manual_seed(self.seed)
+        torch.manual_seed(self.seed)  # of dropout, whatever was drawn since the model was built
         self.epoch = 0
 
     def state(self) -> dict:
@@ -125,20 +118,16 @@ class Trainer:
         right = (predictions == validation.examples.target).sum().item()
         self.decay.step()
         self.epoch += 1
+        train_top1, validation_top1 = 100 * hits / len(train), 100 * right / len(validation)
+        vqa = self.score(predictions) if self.score else None
         return Epoch(
-            epoch=self.epoch,
-            train_loss=loss,
-            train_top1=100 * hits / len(train),
-            validation_loss=validation_loss,
-            validation_top1=100 * right / len(validation),
-            validation_vqa=self.score(predictions) if self.score else None,
-            learning_rate=rate,
-            train_s=train_s,
+            self.epoch, loss, train_top1, validation_loss, validation_top1, vqa, rate, train_s
         )
 
     def _train(self, train: Batches, label: str) -> tuple[float, int]:
         """One pass: the mean loss, and how many answers were right on the way."""
         accelerator, training = self.accelerator, self.training
+        device, half = accelerator.device, training.precision == "bfloat16"
         self.model.train()
         if accelerator.num_processes > 1:  # dropout is each process's own, and follows the epoch
             seeds = np.random.SeedSequence([self.seed, self.epoch, accelerator.process_index])
@@ -148,7 +137,7 @@ class Trainer:
         if accelerator.is_main_process:
             batches = track(batches, label, total=train.count(), unit="batches")
         # Summed on the device: reading a number back at each step would make a GPU wait.
-        counts = torch.zeros(3, device=accelerator.device)  # losses, weights, hits
+        counts = torch.zeros(3, device=device)  # losses, weights, hits
         for batch in batches:
             if draws is not None:
                 drawn = draws[batch.rows].to(batch.image.device)
@@ -160,7 +149,8 @@ class Trainer:
             for part in parts:
                 last = part is parts[-1]
                 with nullcontext() if last else accelerator.no_sync(self.network):
-                    logits = self._logits(part)  # (B, A)
+                    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                        logits = self.network(part.image, part.question).float()  # (B, A)
                     total = self.loss(logits, part.target, part.soft).sum()
                     # Gradients are averaged over processes: the factor makes that a sum.
                     accelerator.backward(total * accelerator.num_processes / weight)
@@ -170,11 +160,6 @@ class Trainer:
             self.optimiser.step()
         total, weight, hits = accelerator.reduce(counts, "sum")
         return (total / weight).item(), int(hits.item())
-
-    def _logits(self, batch: Batch) -> Tensor:
-        half = self.training.precision == "bfloat16"
-        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=half):
-            return self.network(batch.image, batch.question).float()
 
 
 def _groups(model: nn.Module, training: Training) -> list[dict]:
@@ -196,10 +181,8 @@ def evaluate(model: VQAModel, batches: Batches, loss: Loss) -> tuple[float, Tens
     sums, predictions = [], []
     for batch in batches.in_order():
         logits = model(batch.image, batch.question).float()  # (B, A)
-        losses, weights = (
-            loss(logits, batch.target, batch.soft),
-            loss.weights(batch.target, batch.soft),
-        )
+        losses = loss(logits, batch.target, batch.soft)  # (B,)
+        weights = loss.weights(batch.target, batch.soft)
         sums.append(torch.stack([losses.sum(), weights.sum()]))
         predictions.append(logits.argmax(1))
     total, weight = torch.stack(sums).sum(0).tolist()
@@ -224,8 +207,5 @@ def rank(
     for batch in batches.in_order():
         logits = model(batch.image, batch.question).float()
         found.append(probabilities(logits, loss).topk(min(most, logits.shape[1]), dim=1))
-    ids, chances = (
-        torch.cat([top.indices for top in found]),
-        torch.cat([top.values for top in found]),
-    )
-    return ids.cpu(), chances.cpu()
+    chances, ids = (torch.cat(part).cpu() for part in zip(*found, strict=True))
+    return ids, chances

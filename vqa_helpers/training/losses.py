@@ -82,9 +82,8 @@ class Loss:
             losses = functional.softplus(logits).sum(1) - soft.pick(logits)
             return losses * (soft.total() > 0)
         weights = None if self.class_weights is None else self.class_weights.to(logits)
-        return functional.cross_entropy(
-            logits, target, weights, ignore_index=OUTSIDE, reduction="none"
-        )
+        known = {"ignore_index": OUTSIDE, "reduction": "none"}
+        return functional.cross_entropy(logits, target, weights, **known)
 
     def weights(self, target: Tensor, soft: SoftScores | None) -> Tensor:
         """What each question counts, (B,)."""

@@ -5,20 +5,11 @@ from pathlib import Path
 from torch import Tensor
 
 from vqa_helpers.data.formats import has_official_answers, write_results
+from vqa_helpers.evaluation import metrics
 from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
 from vqa_helpers.evaluation.calibration import calibrate
 from vqa_helpers.evaluation.compare import against
 from vqa_helpers.evaluation.guesses import blind_guesses
-from vqa_helpers.evaluation.metrics import (
-    measure,
-    normalised_hits,
-    pair_accuracy,
-    percent,
-    score,
-    vqa_of_ten,
-    vqa_scores,
-    with_interval,
-)
 from vqa_helpers.files import write_json
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.runs import METRICS, PREDICTION_COLUMNS, PREDICTIONS, write_predictions
@@ -35,7 +26,7 @@ def validation_score(data: Data, predictions: Tensor) -> float | None:
     table, answers = data.dataset.splits["validation"], data.answers.answers
     if not has_official_answers(table):
         return None
-    return percent(vqa_scores([answers[i] for i in predictions.tolist()], table))
+    return metrics.percent(metrics.vqa_scores([answers[i] for i in predictions.tolist()], table))
 
 
 def measure_run(
@@ -47,7 +38,7 @@ def measure_run(
     answered = [split for split in ("validation", "test") if dataset.answered(split)]
     guesses = blind_guesses(dataset, answered, data.features / dataset.name / "guesses")
     rows: list[dict] = []
-    metrics = {}
+    measured = {}
     for split, table in dataset.splits.items():
         if split == "train":
             continue
@@ -65,15 +56,15 @@ def measure_run(
             "probabilities": [[round(p, 6) for p in row] for row in probabilities.tolist()],
         }
         if split in answered:
-            scores = score(table, ranked, vocabulary)
+            scores = metrics.score(table, ranked, vocabulary)
             top1, vqa, images = scores["top1"], scores["vqa"], table["image_id"].to_numpy()
             best = best_guesser(guesses[split], table)
-            blind = guesses[split][best]
-            metrics[split] = {
-                **measure(table, scores, vocabulary),
-                "top1_normalised": with_interval(normalised_hits(first, table), images),
-                "vqa_of_ten": vqa_of_ten(first, table),
-                "pairs": pair_accuracy(table, top1, dataset.pairs),
+            blind, normalised = guesses[split][best], metrics.normalised_hits(first, table)
+            measured[split] = {
+                **metrics.measure(table, scores, vocabulary),
+                "top1_normalised": metrics.with_interval(normalised, images),
+                "vqa_of_ten": metrics.vqa_of_ten(first, table),
+                "pairs": metrics.pair_accuracy(table, top1, dataset.pairs),
                 "calibration": calibrate(probabilities[:, 0].numpy(), top1),
                 "baselines": measure_guesses(guesses[split], table),
                 "against_blind": against(best, top1, hits(blind, table), images),
@@ -84,5 +75,5 @@ def measure_run(
         entries = zip(*columns.values(), strict=True)
         rows += [dict(zip(columns, entry, strict=True)) for entry in entries]
     write_predictions(folder / PREDICTIONS, rows)
-    write_json(folder / METRICS, metrics)
-    write_board(folder, config, metrics, model, dataset.splits["train"], vocabulary.answers)
+    write_json(folder / METRICS, measured)
+    write_board(folder, config, measured, model, dataset.splits["train"], vocabulary.answers)

@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -27,7 +27,7 @@ from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gath
 
 from vqa_helpers.data.folder import Dataset, require_seed
 from vqa_helpers.environment import environment
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import locked, remove_partials, write_json
 from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
@@ -47,19 +47,11 @@ from vqa_helpers.runs import (
     run_folder,
     write_history,
 )
+from vqa_helpers.training import checkpoint, measuring
 from vqa_helpers.training.batches import Batches
-from vqa_helpers.training.checkpoint import (
-    CHECKPOINT,
-    load_checkpoint,
-    load_model,
-    remove_checkpoint,
-    save_checkpoint,
-    save_model,
-)
 from vqa_helpers.training.inputs import Data, build_model
 from vqa_helpers.training.loop import Trainer
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
-from vqa_helpers.training.measuring import measure_run, validation_score
 from vqa_helpers.training.tensorboard import open_writer, record_epoch
 
 log = logging.getLogger(__name__)
@@ -110,26 +102,32 @@ def train(
     accelerator = _accelerator(data.device)
     share = (accelerator.process_index, accelerator.num_processes)
     device = str(accelerator.device)
-    with ExitStack() as held:
-        if accelerator.is_main_process:
-            # Beside the folder, not inside: setting it aside must not take the lock along.
-            held.enter_context(locked(folder.with_name(f".{folder.name}.lock"), folder))
+    # Beside the folder, not inside: setting it aside must not take the lock along.
+    lock = locked(folder.with_name(f".{folder.name}.lock"), folder)
+    with lock if accelerator.is_main_process else nullcontext():
         config = _config(model, data, training, name, preset, seed, epochs or training.epochs)
-        if _decide(accelerator, lambda: _finished(folder, config, set_aside)):
+        done = accelerator.is_main_process and _finished(folder, config, set_aside)
+        if broadcast_object_list([done])[0]:  # what the main process found
             log.info("%s: is finished; nothing to do", folder)
             return Run(folder)
         read = data.read(model)  # first: what is wrong shows before hours of feature extraction
         images = data.images(model.vision, device, seed)
         batches = data.batches(read, images, training, device, share)
         if accelerator.is_main_process:
-            _begin(folder, config, data, model)
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_partials(folder)
+            write_json(folder / CONFIG, config)
+            write_json(folder / SPLIT, data.dataset.split_record())
+            words = model.words(data.words)
+            known = {"answers": list(data.answers.answers), "words": words and list(words.words)}
+            write_json(folder / VOCABULARY, known)
         accelerator.wait_for_everyone()
         train_s = _fit(model, data, training, batches, folder, config, accelerator)
         unseen = gather_object(images.unseen())  # each process decodes photographs of its own
         if accelerator.is_main_process:
             start = time.perf_counter()
-            load_model(folder, model)
-            measure_run(folder, config, model, data, batches)
+            checkpoint.load_model(folder, model)
+            measuring.measure_run(folder, config, model, data, batches)
             answered = len(batches["train"]) * config["epochs"]
             timing = {
                 "features_s": images.seconds,
@@ -141,8 +139,9 @@ def train(
             write_json(folder / TIMING, timing)
             place = str(data.dataset.folder.resolve())
             write_json(folder / ENVIRONMENT, environment(device, processes=share[1], data=place))
-            mark_done(folder, leave_out=CHECKPOINT)
-            remove_checkpoint(folder)  # after: a kill in between must not cost all the training
+            mark_done(folder, leave_out=checkpoint.CHECKPOINT)
+            # After: a kill in between must not cost all the training.
+            checkpoint.remove_checkpoint(folder)
         accelerator.wait_for_everyone()
     return Run(folder)
 
@@ -239,19 +238,17 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
     if not (folder / DONE).is_file():
         return False
     kept, wanted = Run(folder).config, json.loads(json.dumps(config))
-    different = [
-        name for name in wanted if name not in NOT_COMPARED and kept.get(name) != wanted[name]
-    ]
-    if not different:
-        remove_checkpoint(folder)  # of one that was killed at its very end
+    different = [name for name in wanted if kept.get(name) != wanted[name]]
+    field = next((name for name in different if name not in NOT_COMPARED), None)
+    if field is None:
+        checkpoint.remove_checkpoint(folder)  # of one that was killed at its very end
         return True
     if set_aside:
         names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
         beside = next(name for name in names if not name.exists())
         folder.rename(beside)
-        log.info("%s: the run with another %s is kept as %s", folder, different[0], beside)
+        log.info("%s: the run with another %s is kept as %s", folder, field, beside)
         return False
-    field = different[0]
     raise InputError(
         f"{folder}: holds a finished run with another {field} ({_short(kept.get(field))}, not "
         f"{_short(wanted[field])}); choose another folder or remove this one"
@@ -261,17 +258,6 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
 def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _begin(folder: Path, config: dict, data: Data, model: VQAModel) -> None:
-    """Write down what is going to be trained, from what."""
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_partials(folder)
-    write_json(folder / CONFIG, config)
-    write_json(folder / SPLIT, data.dataset.split_record())
-    words = model.words(data.words)
-    vocabulary = {"answers": list(data.answers.answers), "words": words and list(words.words)}
-    write_json(folder / VOCABULARY, vocabulary)
 
 
 def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
@@ -296,10 +282,9 @@ def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
 def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset) -> None:
     """Refuse what this model could not follow, or these data could not judge."""
     if not dataset.answered("validation"):
-        raise InputError(
-            f"{dataset.folder}: the validation split has no annotations, and the epoch is chosen on "
-            "it; add them, or take its questions away and it is cut from train"
-        )
+        line = "the validation split has no annotations, and the epoch is chosen on it"
+        remedy = "add them, or take its questions away and it is cut from train"
+        raise InputError(f"{dataset.folder}: {line}; {remedy}")
     vision = model.vision
     if getattr(vision, "grid", False) and not getattr(model.fusion, "attends", True):
         raise InputError("this fusion takes one vector of an image; try AttendedProduct for a grid")
@@ -314,10 +299,8 @@ def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset)
             "this language piece gives a vector of each word; try --fusion CoAttention"
         )
     if training.augments and (vision is None or getattr(vision, "stored", False)):
-        raise InputError(
-            "flip, crop and jitter vary photographs, and this model sees none; choose a network "
-            "inside the loop, as 1.f and 1.fC have it"
-        )
+        what = "flip, crop and jitter vary photographs, and this model sees none"
+        raise InputError(f"{what}; choose a network inside the loop, as 1.f and 1.fC have it")
     learns = vision is not None and any(p.requires_grad for p in vision.parameters())
     if training.vision_rate and not learns:
         raise InputError("vision_rate: no part of the vision piece is trained; try 1.f or 1.fC")
@@ -337,19 +320,10 @@ def _accelerator(device: str) -> Accelerator:
     try:
         return Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[waiting])
     except ValueError as error:
-        reason = " ".join(str(error).split())
         raise InputError(
-            f"the processes cannot be brought together ({reason}; WORLD_SIZE="
+            f"the processes cannot be brought together ({one_line(error)}; WORLD_SIZE="
             f"{os.environ.get('WORLD_SIZE')}); start them with `accelerate launch -m vqa_helpers`"
         ) from None
-
-
-def _decide(accelerator: Accelerator, decide) -> bool:
-    """What the main process decides, known to all."""
-    decision = [decide() if accelerator.is_main_process else None]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(decision)
-    return decision[0]
 
 
 def _fit(
@@ -366,15 +340,13 @@ def _fit(
     if training.loss == "binary cross entropy" and hasattr(model.classifier, "start_from"):
         model.classifier.start_from(prior_logits(train.examples.soft, len(data.answers)))
     loss = Loss(training.loss, inverse_frequencies(train.examples.target, len(data.answers)))
-    score = partial(validation_score, data)
+    score = partial(measuring.validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
-    history: list[dict] = []
-    left = (folder / CHECKPOINT).exists()
-    if left and (checkpoint := load_checkpoint(folder, config)) is not None:
-        trainer.restore(checkpoint["trainer"])
-        history = json.loads(checkpoint["history"])
+    history, writer = [], None
+    if (kept := checkpoint.load_checkpoint(folder, config)) is not None:
+        trainer.restore(kept["trainer"])
+        history = json.loads(kept["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
-    writer = None
     while trainer.epoch < config["epochs"]:
         epoch = trainer.run_epoch(train, validation, config["epochs"])
         if not math.isfinite(epoch.train_loss):
@@ -386,16 +358,12 @@ def _fit(
         history.append(asdict(epoch))
         if accelerator.is_main_process:
             if better:
-                save_model(folder, model)
+                checkpoint.save_model(folder, model)
             # Seconds differ from run to run; the history of a resumed run must not.
             without_times = [{k: v for k, v in row.items() if k != "train_s"} for row in history]
             write_history(folder / HISTORY, without_times)
-            state = {
-                "config": json.dumps(config, sort_keys=True),
-                "history": json.dumps(history),
-                "trainer": trainer.state(),
-            }
-            save_checkpoint(folder, state)
+            texts = {"config": json.dumps(config, sort_keys=True), "history": json.dumps(history)}
+            checkpoint.save_checkpoint(folder, texts | {"trainer": trainer.state()})
             writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
             log.info("%s%s", epoch.line(config["epochs"]), " (best)" if better else "")

@@ -43,8 +43,27 @@ def make_demo(folder: Path, *, seed: int = 0, images: int = 1500, size_px: int =
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"demo: {folder} is in the way; remove it or choose another folder")
+    questions: dict[str, list[dict]] = {split: [] for split in SPLITS}
+    annotations: dict[str, list[dict]] = {split: [] for split in SPLITS}
     with folder_in_one_step(folder) as partial:
-        _write(partial, seed, images, size_px)
+        for split in SPLITS:
+            (partial / split).mkdir()
+        for k in track(range(images), "drawing the demo", unit="images"):
+            image_id, split, scene, asked = make_image(seed, k)
+            picture = draw_scene(scene, _stream(seed, k, 2), size_px)
+            name = f"DEMO_{split}_{image_id:012d}.jpg"
+            picture.save(partial / split / name, quality=JPEG_QUALITY, optimize=True)
+            for index, one in enumerate(asked):
+                ids = {"image_id": image_id, "question_id": image_id * 1000 + index}
+                questions[split].append(ids | {"question": one.question})
+                annotations[split].append(ids | _annotation(one))
+        for split in SPLITS:
+            head = {"info": INFO, "license": LICENSE, "data_type": "demo", "data_subtype": split}
+            asking = {**head, "task_type": "Open-Ended", "questions": questions[split]}
+            _dump(partial / f"questions_{split}.json", asking)
+            answering = {**head, "annotations": annotations[split]}
+            _dump(partial / f"annotations_{split}.json", answering)
+        _dump(partial / "dataset.json", {"drawn": seed})
     log.info("drew %d images with %d questions into %s", images, images * PER_IMAGE, folder)
 
 
@@ -59,28 +78,6 @@ def make_image(seed: int, k: int) -> tuple[int, str, Scene, tuple[Asked, ...]]:
 def _stream(seed: int, k: int, purpose: int):
     """Random numbers of image k; drawing and asking do not disturb each other."""
     return default_rng(SeedSequence(seed, spawn_key=(k, purpose)))
-
-
-def _write(folder: Path, seed: int, images: int, size_px: int) -> None:
-    questions: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    annotations: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    for split in SPLITS:
-        (folder / split).mkdir()
-    for k in track(range(images), "drawing the demo", unit="images"):
-        image_id, split, scene, asked = make_image(seed, k)
-        picture = draw_scene(scene, _stream(seed, k, 2), size_px)
-        name = f"DEMO_{split}_{image_id:012d}.jpg"
-        picture.save(folder / split / name, quality=JPEG_QUALITY, optimize=True)
-        for index, one in enumerate(asked):
-            ids = {"image_id": image_id, "question_id": image_id * 1000 + index}
-            questions[split].append(ids | {"question": one.question})
-            annotations[split].append(ids | _annotation(one))
-    for split in SPLITS:
-        head = {"info": INFO, "license": LICENSE, "data_type": "demo", "data_subtype": split}
-        asking = {**head, "task_type": "Open-Ended", "questions": questions[split]}
-        _dump(folder / f"questions_{split}.json", asking)
-        _dump(folder / f"annotations_{split}.json", {**head, "annotations": annotations[split]})
-    _dump(folder / "dataset.json", {"drawn": seed})
 
 
 def _annotation(asked: Asked) -> dict:

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import require_space
 from vqa_helpers.progress import meter
 
@@ -103,9 +103,8 @@ def _unpack_beside(archive: Path, staged: Path) -> list[str]:
     except Exception as error:  # whatever a broken archive makes the libraries raise
         if isinstance(error, OSError) and error.errno not in _OWN_FAULTS:
             raise
-        what = " ".join(str(error).split()) or type(error).__name__
         raise BadArchive(
-            f"{archive}: is damaged or not safe ({what}); nothing was unpacked, download it again"
+            f"{archive}: is damaged or not safe ({one_line(error)}); nothing was unpacked, download it again"
         ) from error
 
 

@@ -20,7 +20,7 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
 from vqa_helpers.data.public.sources import ADDRESS, File
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import require_space, sha256_of
 from vqa_helpers.progress import meter
 
@@ -237,4 +237,4 @@ def _cause(error: BaseException) -> str:
     """What is at the bottom of an error of requests, which wraps several, in one line."""
     while error.__context__ is not None:
         error = error.__context__
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(error, 200)
