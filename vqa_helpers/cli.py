@@ -26,7 +26,7 @@ examples:
   vqa train GUSE_VGG --data demo --pieces my_pieces.py --fusion MyFusion
 
 What can be set: the numbers of a schedule (learning_rate, batch, epochs, decay, decay_every,
-optimiser, loss, accumulate, vision_rate, flip, crop, jitter, precision; schedule=study or small), and
+step_decay, clamp, optimiser, loss, accumulate, vision_rate, flip, crop, jitter, precision; schedule=study or small), and
 every keyword of a piece (vision.trained, language.hidden, fusion.dropout, …). A name that is none is
 answered with the nearest one. Several processes or machines: accelerate launch -m vqa_helpers train …
 """

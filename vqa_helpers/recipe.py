@@ -15,7 +15,7 @@ from vqa_helpers.pieces.choice import SLOTS, Choice, find_class, nearest, read_v
 from vqa_helpers.pieces.networks import is_network, network_names
 from vqa_helpers.pieces.vision import StoredFeatures
 
-OPTIMISERS = ("adam", "adamw")
+OPTIMISERS = ("adam", "adamw", "rmsprop")
 LOSSES = ("cross entropy", "weighted cross entropy", "soft cross entropy", "binary cross entropy")
 PRECISIONS = ("float32", "bfloat16")
 SMALL_DATASET = 20_000  # train questions under which the small schedule is the default
@@ -26,9 +26,11 @@ class Training:
     """How a model is trained.
 
     Attributes:
-        optimiser: "adam" or "adamw".
+        optimiser: "adam", "adamw" or "rmsprop".
         batch: questions a step.
         decay, decay_every: the learning rates are multiplied by `decay` every so many epochs.
+        step_decay: the same after every step.
+        clamp: gradients below -clamp or above it are set to that; None leaves them.
         loss: one of `LOSSES`; `training.losses` says what each is.
         accumulate: parts of a batch that are computed one after another, for less memory; the
             gradient is that of the undivided batch, but for batch normalisation.
@@ -47,6 +49,8 @@ class Training:
     epochs: int
     decay: float = 1.0
     decay_every: int = 1
+    step_decay: float = 1.0
+    clamp: float | None = None
     loss: str = "cross entropy"
     accumulate: int = 1
     vision_rate: float | None = None
@@ -60,11 +64,21 @@ class Training:
         for name, known in words.items():
             if (value := getattr(self, name)) not in known:
                 raise InputError(f"{name} {value!r} is none of them; {nearest(value, known)}")
-        for name in ("learning_rate", "batch", "epochs", "decay", "decay_every", "accumulate"):
+        numbers = (
+            "learning_rate",
+            "batch",
+            "epochs",
+            "decay",
+            "decay_every",
+            "step_decay",
+            "accumulate",
+        )
+        for name in numbers:
             if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} {getattr(self, name)}: use a number above 0")
-        if self.vision_rate is not None and not 0 < self.vision_rate < float("inf"):
-            raise InputError(f"vision_rate {self.vision_rate}: use a number above 0, or none")
+        for name in ("vision_rate", "clamp"):
+            if (value := getattr(self, name)) is not None and not 0 < value < float("inf"):
+                raise InputError(f"{name} {value}: use a number above 0, or none")
         if not (0 <= self.crop < 1 and 0 <= self.jitter <= 1):
             raise InputError(f"crop {self.crop}, jitter {self.jitter}: use 0 to 0.9, and 0 to 1")
 

@@ -28,7 +28,8 @@ States = tuple[Tensor, Tensor]
 
 
 class WordLSTM(Piece):
-    """A learned word embedding and a one-layer LSTM (VQA 2015, section 4, "LSTM Q").
+    """A learned word embedding and an LSTM (VQA 2015, section 4: "LSTM Q", and with two layers "deeper
+    LSTM Q").
 
     Args:
         vocabulary: the words of the train questions.
@@ -44,6 +45,7 @@ class WordLSTM(Piece):
             have it; word order is lost.
         dropout: on the embedded words.
         bidirectional: read each question backwards as well, by a second LSTM.
+        layers: of the LSTM.
     """
 
     def __init__(
@@ -57,17 +59,20 @@ class WordLSTM(Piece):
         sorted_set: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        layers: int = 1,
     ) -> None:
         super().__init__()
         self.vocabulary = vocabulary.at_least(min_count)
         self.embedding = nn.Embedding(len(self.vocabulary), width, padding_idx=0)
         self.activation = nn.Tanh() if embedding_tanh else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.lstm = nn.LSTM(width, hidden, batch_first=True, bidirectional=bidirectional)
+        self.lstm = nn.LSTM(
+            width, hidden, num_layers=layers, batch_first=True, bidirectional=bidirectional
+        )
         self.carry_state = carry_state
         self.sorted_set = sorted_set
         self._state: States | None = None
-        self.out_dim = 2 * hidden * (1 + bidirectional)
+        self.out_dim = 2 * hidden * layers * (1 + bidirectional)
 
     def encode(self, questions: Sequence[str]) -> States:
         """N texts to word ids (N, T), padded right with 0, and lengths (N,)."""
@@ -86,8 +91,8 @@ class WordLSTM(Piece):
             lengths: true lengths, (B,), at least 1; None where each is T.
 
         Returns:
-            (B, 2 * hidden): last hidden and last cell state side by side; (B, 4 * hidden) where
-            there are two directions, the hidden states of both before the cells.
+            (B, out_dim): the last hidden states of all layers and directions, then the cells;
+            2 * hidden with one of each.
         """
         words = self.dropout(self.activation(self.embedding(tokens)))  # (B, T, W)
         carry = self.carry_state and self.training
@@ -96,7 +101,7 @@ class WordLSTM(Piece):
         )
         if carry and (self._state is None or hidden.shape == self._state[0].shape):
             self._state = hidden.detach(), cell.detach()  # (directions, B, H) each
-        return torch.cat([*hidden, *cell], dim=1)  # (B, 2H), or 4H
+        return torch.cat([*hidden, *cell], dim=1)  # (B, 2H) of one layer and direction
 
     def _carried(self, words: Tensor) -> States | None:
         """The states for the rows of a batch; None for more rows than the batch before had."""

@@ -44,11 +44,12 @@ PACKAGED = {
 # The ImageNet weights of the study's networks are downloaded; where they cannot be, these are there.
 STAND_INS = {
     "vgg16": "efficientnet_lite2",
+    "vgg19": "efficientnet_lite2",
     "resnet18": "efficientnet_lite0",
     "resnet50": "efficientnet_lite0",
 }
 TITLES = {
-    "vgg16": "VGG16", "resnet18": "ResNet18", "resnet50": "ResNet50",
+    "vgg16": "VGG16", "vgg19": "VGG19", "resnet18": "ResNet18", "resnet50": "ResNet50",
     "efficientnet_lite0": "EfficientNet-Lite0", "efficientnet_lite2": "EfficientNet-Lite2",
 }  # fmt: skip
 
@@ -77,8 +78,9 @@ class Facts:
     fixed: bool = False
 
 
-STUDY = {  # torchvision's weights of the study's year
+STUDY = {  # torchvision's weights of the study's year; VGG19 is the one of the VQA paper
     "vgg16": Facts(4096, 512, STUDY_SIZE_PX, "vgg16-397923af.pth"),
+    "vgg19": Facts(4096, 512, 224, "vgg19-dcbb9e9d.pth"),
     "resnet18": Facts(512, 512, STUDY_SIZE_PX, "resnet18-f37072fd.pth"),
     "resnet50": Facts(2048, 2048, STUDY_SIZE_PX, "resnet50-0676ba61.pth"),
 }

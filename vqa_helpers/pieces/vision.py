@@ -37,7 +37,7 @@ class VisionEncoder(nn.Module):
     its pre-logits.
 
     Args:
-        network: "vgg16", "resnet18", "resnet50" (torchvision's), "efficientnet_lite0", "…lite2",
+        network: "vgg16", "vgg19", "resnet18", "resnet50" (torchvision's), "efficientnet_lite0", "…lite2",
             or any name that timm knows.
         weights: as `find_weights` takes them.
         trained: which part learns: "none", "last block" or "all"; the batch-norm statistics of the
@@ -69,7 +69,7 @@ class VisionEncoder(nn.Module):
         self.recompute, self.grid = recompute, grid
         mean, std = networks.normalisation(self.network)
         if name in networks.STUDY:
-            cut = networks.cut_vgg if name == "vgg16" else networks.cut_resnet
+            cut = networks.cut_vgg if name.startswith("vgg") else networks.cut_resnet
             self._blocks = cut(self.network)
             last = self._blocks(self.network)[-2:-1]  # of convolutions
         else:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,11 @@ from vqa_helpers.training.losses import Loss, probabilities
 if TYPE_CHECKING:  # whoever only answers does not wait for it
     from accelerate import Accelerator
 
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+OPTIMISERS = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "rmsprop": torch.optim.RMSprop,
+}
 
 
 @dataclass
@@ -73,7 +78,7 @@ class Trainer:
         if several and self.accelerator.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         kind, parts = OPTIMISERS[training.optimiser], _groups(model, training)
-        optimiser = kind(parts, lr=training.learning_rate, fused=True)
+        optimiser = kind(parts, lr=training.learning_rate)
         self.network, self.optimiser = self.accelerator.prepare(model, optimiser)
         own = self.optimiser.optimizer
         self.decay = torch.optim.lr_scheduler.StepLR(own, training.decay_every, training.decay)
@@ -157,7 +162,11 @@ class Trainer:
                 part_weight = self.loss.weights(part.target, part.soft).sum()
                 hits = (logits.detach().argmax(1) == part.target).sum()
                 counts += torch.stack([total.detach(), part_weight, hits.to(total.dtype)])
+            if training.clamp:
+                accelerator.clip_grad_value_(self.network.parameters(), training.clamp)
             self.optimiser.step()
+            for group in self.optimiser.param_groups:
+                group["lr"] *= training.step_decay
         total, weight, hits = accelerator.reduce(counts, "sum")
         return (total / weight).item(), int(hits.item())
 
