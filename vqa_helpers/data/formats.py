@@ -92,6 +92,11 @@ def as_id(given: int | float | str) -> int:
     return number
 
 
+def as_text(given: str | int | float) -> str:
+    """An answer as a text: a whole number without the point that pandas gives it."""
+    return str(int(given) if isinstance(given, float) and given.is_integer() else given)
+
+
 def refuse(kind: str, where: Path, line: str) -> None:
     """The strict report: raise the first fault as an `InputError`."""
     raise InputError(f"{where}: {line}")
@@ -109,9 +114,11 @@ def read_tables(folder: Path, report: Report = refuse) -> dict[str, pd.DataFrame
     return {split: read_split(files, report) for split, files in _find(folder, report).items()}
 
 
-def is_official(folder: Path) -> bool:
-    """Whether files of a folder are named as official ones are."""
-    return any(map(_named, folder.iterdir()))
+def official_files(folder: Path) -> list[Path]:
+    """The files of a folder that are named as official ones are; else the release's in the folders
+    of it, such as `Questions` and `Annotations`."""
+    inside = (path for path in folder.glob("*/*") if _OFFICIAL_NAME.fullmatch(path.name))
+    return sorted(filter(_named, folder.glob("*"))) or sorted(inside)
 
 
 def split_of(label: str) -> str | None:
@@ -121,8 +128,7 @@ def split_of(label: str) -> str | None:
 
 def question_files(folder: Path) -> list[Path]:
     """The files of questions that a folder has, by name."""
-    named = ((path, _named(path)) for path in sorted(folder.glob("*")))
-    return [path for path, match in named if match and match["kind"] == "questions"]
+    return [path for path in official_files(folder) if _named(path)["kind"] == "questions"]
 
 
 def _named(path: Path) -> re.Match | None:
@@ -136,11 +142,9 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     """
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(
-        folder.iterdir(), key=lambda path: (not _OWN_NAME.fullmatch(path.name), path)
+        official_files(folder), key=lambda path: (not _OWN_NAME.fullmatch(path.name), path)
     ):
         match = _named(path)
-        if match is None:
-            continue
         kind, label = match["kind"], match["split"] or "train"
         split = split_of(label)
         if split is not None:
@@ -227,10 +231,10 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
             ids = entry.question_id, entry.image_id
             if (ids := _ids(path, f"annotations[{number}]", ids, report)) is None:
                 continue
-            texts = [str(getattr(a, "answer", a)) for a in entry.answers or ()]
+            texts = [as_text(getattr(a, "answer", a)) for a in entry.answers or ()]
             given = tuple([once.setdefault(text, text) for text in texts])
             target = entry.multiple_choice_answer
-            target = target if target is None else str(target)
+            target = target if target is None else as_text(target)
             if target is None and not given:
                 line = f"annotations[{number}] has neither multiple_choice_answer nor answers"
                 report("no answer", path, f"{line}; leave the file away if the split has none")
