@@ -295,6 +295,21 @@ def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path,
     assert "holds no finished run" in refused(vqa("predict", tmp_path, *words))
 
 
+def test_predictions_of_images_that_some_questions_name(vqa, run, data, tmp_path):
+    asked = read_json(data / "questions_test.json")["questions"][:20]
+    for row in asked:
+        if row["image_id"] % 2:
+            row["image_id"] = f"images/{row['image_id']:012d}.png"
+    write_json(tmp_path / "q.json", {"questions": asked})
+    words = ["--questions", tmp_path / "q.json", "--images", data, "--out", tmp_path / "r.json"]
+    assert vqa("predict", run, *words)[0] == 0
+    named = read_json(tmp_path / "r.json")
+    assert vqa("predict", run, "--questions", data / "questions_test.json", *words[2:])[0] == 0
+    assert named == read_json(tmp_path / "r.json")[:20]
+    write_json(tmp_path / "q.json", [asked[0], asked[-1] | {"image_id": "lost.png"}])
+    assert "no file for 1 of 2 images (lost.png)" in refused(vqa("predict", run, *words))
+
+
 def test_asking_prints_five_answers_or_one_line(vqa, run, data, tmp_path):
     photograph = data / "images" / f"{1:012d}.png"
     code, out, _ = vqa("ask", run, photograph, "What color is the ground?")
