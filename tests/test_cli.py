@@ -293,6 +293,7 @@ def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path,
     assert "empty: has no images" in refused(vqa(*answer, tmp_path / "empty"))
     assert not (tmp_path / "r.json").exists()
     assert "holds no finished run" in refused(vqa("predict", tmp_path, *words))
+    assert "is a folder; name the file" in refused(vqa(*answer, data, "--out", tmp_path))
 
 
 def test_predictions_of_images_that_some_questions_name(vqa, run, data, tmp_path):

@@ -27,6 +27,8 @@ def predict(options: Namespace) -> int:
     from vqa_helpers.features.pixels import decode
     from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
 
+    if options.out.is_dir():
+        raise InputError(f"{options.out}: is a folder; name the file of the results with --out")
     table = read_questions(options.questions)
     answerer = _load(options)
     images, missing, asked = {}, [], table["image_id"].unique()

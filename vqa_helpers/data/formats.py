@@ -25,7 +25,7 @@ from vqa_helpers.files import write_text
 # "export": questions whose answers only an evaluation server knows; answered and written, no more.
 SPLITS = ("train", "validation", "test", "export")
 OFFICIAL_ANSWERS = 10
-LAYOUT = "the official VQA JSON layout is expected"
+LAYOUT = "the official VQA JSON layout is expected, as `vqa data convert` writes it"
 RELEASE = "are the two files of one release?"
 
 Report = Callable[[str, Path, str], None]
