@@ -412,7 +412,38 @@ def test_a_table_is_answered_row_by_row(seeing, trained, photograph, caplog):
     assert blind["answer"].notna().all()
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((3, 4, 5, 6)), "x", np.zeros((4, 4, 5), np.uint8), 3])
+def test_a_table_with_cells_that_hold_no_photograph(seeing, photograph, caplog):
+    for nothing in (None, np.nan, pd.NA, 3, "", "a\0b"):
+        table = pd.DataFrame({"image": [photograph, nothing], "question": ["Who?", "What color?"]})
+        answered = seeing.answer(table.astype({"image": object}))
+        assert answered["answer"].isna().tolist() == [False, True]
+        assert "its questions are not answered" in caplog.text
+        caplog.clear()
+    with pytest.raises(InputError, match="question 2 is empty; ask something"):
+        seeing.answer(pd.DataFrame({"image": [photograph] * 2, "question": ["Who?", np.nan]}))
+
+
+@pytest.mark.parametrize("of", [list, tuple, pd.Series])
+def test_many_are_a_list_or_a_column(seeing, photograph, of):
+    questions = ["What color?", "Who?"]
+    answered = seeing.answer(of([photograph] * 2), of(questions))
+    assert [str(each) for each in answered] == [
+        str(seeing.answer(photograph, questions)[n]) for n in (0, 1)
+    ]
+    assert len(seeing.answer(photograph, np.array(questions))) == 2
+
+
+@pytest.mark.parametrize("wrong", [None, 5, np.nan, b"What?", [None], "Caf\udce9?"])
+def test_what_is_no_question_is_one_line(seeing, photograph, wrong):
+    with pytest.raises(InputError, match="the question is (empty|not UTF-8)"):
+        seeing.answer(photograph, wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((3, 4, 5, 6)), "x", np.zeros((4, 4, 5), np.uint8), 3, 3.5, None, np.uint8(3),
+     np.zeros((0, 0, 3), np.uint8), np.zeros(9, np.uint8)],
+)  # fmt: skip
 def test_what_is_no_photograph_is_one_line(seeing, wrong):
     with pytest.raises(InputError) as caught:
         seeing.answer(wrong, "What?")

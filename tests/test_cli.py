@@ -293,6 +293,22 @@ def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path,
     assert "empty: has no images" in refused(vqa(*answer, tmp_path / "empty"))
     assert not (tmp_path / "r.json").exists()
     assert "holds no finished run" in refused(vqa("predict", tmp_path, *words))
+    assert "is a folder; name the file" in refused(vqa(*answer, data, "--out", tmp_path))
+
+
+def test_predictions_of_images_that_some_questions_name(vqa, run, data, tmp_path):
+    asked = read_json(data / "questions_test.json")["questions"][:20]
+    for row in asked:
+        if row["image_id"] % 2:
+            row["image_id"] = f"images/{row['image_id']:012d}.png"
+    write_json(tmp_path / "q.json", {"questions": asked})
+    words = ["--questions", tmp_path / "q.json", "--images", data, "--out", tmp_path / "r.json"]
+    assert vqa("predict", run, *words)[0] == 0
+    named = read_json(tmp_path / "r.json")
+    assert vqa("predict", run, "--questions", data / "questions_test.json", *words[2:])[0] == 0
+    assert named == read_json(tmp_path / "r.json")[:20]
+    write_json(tmp_path / "q.json", [asked[0], asked[-1] | {"image_id": "lost.png"}])
+    assert "no file for 1 of 2 images (lost.png)" in refused(vqa("predict", run, *words))
 
 
 def test_asking_prints_five_answers_or_one_line(vqa, run, data, tmp_path):

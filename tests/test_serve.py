@@ -315,6 +315,15 @@ def test_the_page_reads_no_file_of_the_server_and_no_address(server, tmp_path):
     assert not any(path.is_file() for path in server[2].rglob("private*"))
 
 
+def test_what_the_page_would_not_send_is_refused_as_in_json(server):
+    for number, square in enumerate(("@@", 3, "aaaa")):
+        event = {"data": [square, QUESTION], "fn_index": 2, "session_hash": f"square{number}"}
+        httpx.post(f"{server[0]}/gradio_api/queue/join", json=event, timeout=60)
+        where = f"{server[0]}/gradio_api/queue/data"
+        text = httpx.get(where, params={"session_hash": f"square{number}"}, timeout=60).text
+        assert '"success":false' in text and '"error":"image: ' in text
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_the_page_can_be_read_on_a_telephone_and_in_the_dark(page, colours, tmp_path):
     page.browser.prefer(colours)

@@ -6,6 +6,7 @@ read yet.
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -139,9 +140,10 @@ class Answerer:
         """
         if isinstance(image, pd.DataFrame):
             return self._answer_table(image, most)
-        one_image, one_question = not isinstance(image, list | tuple), isinstance(question, str)
+        one_image = not isinstance(image, list | tuple | pd.Series)
+        one_question = not isinstance(question, list | tuple | pd.Series | np.ndarray)
         images = [image] if one_image else list(image)
-        questions = [question] if one_question else list(question or ())
+        questions = [question] if one_question else list(question)
         if one_image:
             images *= len(questions)
         elif one_question:
@@ -179,22 +181,29 @@ class Answerer:
             raise InputError(
                 f"{len(images)} photographs and {len(questions)} questions; give as many, or one"
             )
-        for question in questions:
+        for number, question in enumerate(questions, start=1):
+            which = "the question" if len(questions) == 1 else f"question {number}"
             if not isinstance(question, str) or not question.strip():
-                raise InputError("the question is empty; ask something, in quotes")
+                raise InputError(f"{which} is empty; ask something, in quotes")
+            if question.encode(errors="ignore").decode() != question:
+                raise InputError(f"{which} is not UTF-8 text; set the terminal to UTF-8")
         if not questions:
             return []
-        size_px, files = self.config["image_size_px"], {}
+        size_px, files, bad = self.config["image_size_px"], {}, {}
         if self.model.vision is None:
             images = ids = [None] * len(questions)
         else:  # a photograph with several questions is looked at once
             ids = [str(i) if isinstance(i, str | Path) else id(i) for i in images]
-            files = {key: opened(image) for key, image in zip(ids, images, strict=True)}
+            for key, image in zip(ids, images, strict=True):
+                try:
+                    files[key] = opened(image)
+                except BadImage as error:
+                    bad[key] = error
         numbers = {key: number for number, key in enumerate(dict.fromkeys(ids))}
         table = pd.DataFrame({"question_id": range(len(questions)), "question": questions})
         table["image_id"] = [numbers[key] for key in ids]
         given = self.predict(table, {numbers[key]: files[key] for key in files}, most=most)
-        bad = {
+        bad |= {
             key: BadImage(f"{file}: {decode(file, size_px)[1]}")
             for key, file in files.items()
             if numbers[key] in self.unreadable
@@ -285,15 +294,18 @@ class Answerer:
 
 
 def opened(image: Photograph) -> Path | Image.Image:
-    """A photograph as it is decoded later: a file, or an image in memory."""
+    """A photograph as it is decoded later: a file, or an image in memory.
+
+    Raises:
+        BadImage: it is neither, nor an array of pixels.
+    """
     if isinstance(image, str | Path):
         return Path(image)
     if isinstance(image, Image.Image):
         return image
-    try:
-        return Image.fromarray(np.asarray(image))
-    except (TypeError, ValueError, AttributeError):
-        kind = f"{getattr(image, 'dtype', type(image).__name__)} {np.shape(image)}"
-        raise InputError(
-            f"a photograph is {kind}; give a file, a PIL image, or an array (H, W, 3) of uint8"
-        ) from None
+    with suppress(TypeError, ValueError, AttributeError):
+        pixels = np.asarray(image)
+        if pixels.ndim > 1 and pixels.size:
+            return Image.fromarray(pixels)
+    kind = f"{getattr(image, 'dtype', type(image).__name__)} {np.shape(image)}"
+    raise BadImage(f"a photograph is {kind}, and no file, PIL image, or array (H, W, 3) of uint8")

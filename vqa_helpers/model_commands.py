@@ -22,22 +22,22 @@ def _load(options: Namespace):  # -> Answerer
 
 def predict(options: Namespace) -> int:
     """`vqa predict`."""
-    from vqa_helpers.data.formats import IMAGE_NAME, read_questions, write_results
-    from vqa_helpers.data.images import find_images
+    from vqa_helpers.data.formats import read_questions, write_results
+    from vqa_helpers.data.images import find_images, names_of
     from vqa_helpers.features.pixels import decode
     from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
 
+    if options.out.is_dir():
+        raise InputError(f"{options.out}: is a folder; name the file of the results with --out")
     table = read_questions(options.questions)
     answerer = _load(options)
     images, missing, asked = {}, [], table["image_id"].unique()
     if answerer.model.vision is not None:
         if options.images is None or not options.images.is_dir():
             raise InputError(f"{options.images}: is no folder; name the photographs with --images")
-        names = {}
-        if IMAGE_NAME in table:
-            names = dict(zip(table[IMAGE_NAME], table["image_id"], strict=True))
+        names = names_of([table])
         images = find_images(options.images, asked, names=names)
-        missing = name_missing(options.images, images, asked)
+        missing = name_missing(options.images, images, asked, names)
     answers = answerer.predict(table, images, stores=options.features)
     unreadable, size_px = len(answerer.unreadable), answerer.config["image_size_px"]
     for image_id in answerer.unreadable[:20]:

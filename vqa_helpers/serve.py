@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import io
+import json
 import logging
 import os
 import socket
@@ -221,9 +222,8 @@ def make_page(service: Service) -> gr.Blocks:
     async def ask(square: str, question: str) -> AsyncIterator[str]:
         if not square:
             raise Refused(422, "drop a photograph first, and wait until it is there")
-        asked = check(
-            Asked.model_validate, {"image": base64.b64decode(square), "question": question}
-        )
+        sent = json.dumps({"image": square, "question": question})
+        asked = check(Asked.model_validate_json, sent)
         said = await service.in_turn(service.answer, asked)
         yield ANSWERS.render(said)
         yield ANSWERS.render(said, looked=_png(await service.in_turn(service.look, asked)))

@@ -176,3 +176,12 @@ def test_images_missing_damaged_doubled_and_too_large(folder, monkeypatch):
     shutil.rmtree(images)
     check = check_folder(folder)
     assert check.problems == [] and "holds no image that is asked about" in check.notes[0]
+
+
+def test_images_that_lack_are_called_what_the_questions_call_them(tmp_path):
+    rows = "".join(f"p{n}.png,Is it {n}?,yes\n" for n in range(20))
+    (tmp_path / "train.csv").write_text("image,question,answer\n" + rows)
+    for n in range(1, 20):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"p{n}.png")
+    (missing,) = lines(tmp_path, "missing image")
+    assert "no file of image p0.png, which the train split asks about; put one there of" in missing

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -222,6 +223,131 @@ def test_a_folder_of_the_hub_with_pictures_inside(tmp_path):
     assert colours == {0, 1, 9}
 
 
+def test_a_folder_that_datasets_saved(tmp_path):
+    def content(colour):
+        made = io.BytesIO()
+        Image.new("RGB", (8, 8), colour).save(made, format="PNG")
+        return {"bytes": made.getvalue(), "path": "image"}  # no ending
+
+    for split, count in (("train", 2), ("validation", 1)):
+        for part in range(count):
+            table = pa.table({"image": [content((part, 0, 0))], "question": [f"What {part}?"],
+                              "answers": [{"answer": ["a", "b", "b"], "answer_id": [1, 2, 3]}]})  # fmt: skip
+            path = tmp_path / split / f"data-0000{part}-of-0000{count}.arrow"
+            path.parent.mkdir(exist_ok=True)
+            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as out:
+                out.write_table(table)
+        write(tmp_path / split / "state.json", {"_data_files": [{"filename": path.name}]})
+        features = {"question": {"dtype": "string", "_type": "Value"}}
+        write(tmp_path / split / "dataset_info.json", {"features": features})
+    write(tmp_path / "dataset_dict.json", {"splits": ["train", "validation"]})
+    dataset = read_folder(tmp_path, arranged=False)
+    for split, count in (("train", 2), ("validation", 1)):
+        table = dataset.splits[split]
+        assert table["question"].tolist() == [f"What {part}?" for part in range(count)]
+        seen = [np.asarray(Image.open(dataset.images[i]))[0, 0, 0] for i in table["image_id"]]
+        assert seen == [*range(count)]
+        assert set(table["answer"]) == {"b"} and table["answers"].map(len).tolist() == [3] * count
+    assert read_layout(tmp_path / "train")["train"]["question"].tolist() == ["What 0?", "What 1?"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_0.json", "train_1.json"), ("train/0000.json", "train/0001.json"),
+        ("train-00000-of-00002-abcdef0123456789.json", "train-00001-of-00002-123456789abcdef0.json"),
+    ],
+)  # fmt: skip
+def test_parts_of_a_split_are_read_all(tmp_path, names):
+    for number, name in enumerate(names):
+        write(tmp_path / name, [{"question": f"Is it {number}?", "answer": "yes"}])
+    assert read_layout(tmp_path)["train"]["question"].tolist() == ["Is it 0?", "Is it 1?"]
+
+
+def test_what_is_not_read_is_said(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for name in ("train.json", "train_all.json"):
+        write(tmp_path / name, [{"question": "Is it?", "answer": name}])
+    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
+    assert (
+        f"{tmp_path / 'train.json'}: holds what is asked; not read: train_all.json" in caplog.text
+    )
+
+
+def test_one_file_among_others_is_known_by_its_questions(tmp_path):
+    write(tmp_path / "mine.json", [{"question": "Is it?", "answer": "yes"}])
+    write(tmp_path / "info.json", {"license": "mine"})
+    write(tmp_path / "all.json", ["yes", "no"])
+    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["yes"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (["a", "b", "b"], ("b", 3)), ("['a', 'b', 'b']", ("b", 3)), ("['a' 'b'\n 'b']", ("b", 3)),
+        ('["it\'s", "b", "b"]', ("b", 3)), ("[unclear]", ("[unclear]", 1)),
+        ("[{'answer': 'b', 'answer_confidence': 'yes'}]", ("b", 1)),
+        ({"text": ["b"], "start": [3]}, ("b", 1)), (2.0, ("2", 1)), (2.5, ("2.5", 1)),
+        ([3.0, "3"], ("3", 2)), ("[" * 9_000, ("[" * 9_000, 1)),
+    ],
+)  # fmt: skip
+def test_answers_as_people_have_them(tmp_path, answer, expected):
+    write(tmp_path / "train.json", [{"question": "What?", "answer": answer}])
+    assert rows(read_layout(tmp_path)["train"])[0][2:] == expected
+
+
+def test_the_answer_is_not_the_first_of_the_choices(tmp_path):
+    write(tmp_path / "train.json", [
+        {"question": "What?", "choices": ["a", "b"], "answer": 1},
+        {"question": "Who?", "choices": ["a", "b"], "answer": 0},
+    ])  # fmt: skip
+    table = read_layout(tmp_path)["train"]
+    assert table["answer"].tolist() == ["b", "a"]
+    assert table["answers"].tolist() == [("b",), ("a",)]
+    write(
+        tmp_path / "train.json",
+        [{"question": "What?", "answers": ["a", "b"], "answer": "b", "own": "c"}],
+    )
+    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["b"]
+    assert read_layout(tmp_path, {"answer": "own"})["train"]["answer"].tolist() == ["c"]
+
+
+def test_a_column_that_the_first_record_lacks(tmp_path):
+    first, second = {"question": "What?"}, {"question": "Who?", "image": "2.png", "answer": "b"}
+    write(tmp_path / "train.json", [first | {"image": "1.png"}, second])
+    with pytest.raises(InputError, match="1 questions have no answer"):
+        read_layout(tmp_path)
+    write(tmp_path / "train.json", [first | {"answer": "a"}, second])
+    with pytest.raises(InputError, match="record 0: image is empty"):
+        read_layout(tmp_path)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_lines_however_they_are_written(tmp_path, separator, encoding):
+    lines = [["question id", "image", "question", "answer"],
+             ["7", "a.png", '"Is it\r\nred?"', "yes"],
+             ["8", "b.png", f'"Is{separator} it?"', "no", ""]]  # fmt: skip
+    text = "\r\n".join(f"{separator} ".join(line) for line in lines)
+    (tmp_path / "train.csv").write_bytes(text.encode(encoding))
+    assert rows(read_layout(tmp_path)["train"]) == [
+        ("a.png", "Is it\r\nred?", "yes", 1), ("b.png", f"Is{separator} it?", "no", 1)
+    ]  # fmt: skip
+
+
+def test_files_of_a_release_in_folders(tmp_path):
+    asked = {"question_id": 3, "image_id": 42, "question": "What?"}
+    said = {"question_id": 3, "image_id": 42, "answers": [{"answer": "cat"}]}
+    for split in ("train2014", "val2014"):
+        name = f"mscoco_{split}"
+        write(tmp_path / "Questions" / f"OpenEnded_{name}_questions.json", {"questions": [asked]})
+        write(tmp_path / "Annotations" / f"{name}_annotations.json", {"annotations": [said]})
+    tables = read_layout(tmp_path)
+    assert {split: rows(table) for split, table in tables.items()} == dict.fromkeys(
+        ("train", "validation"), [(42, "What?", "cat", 1)]
+    )
+
+
 def test_coco_qa(tmp_path):
     for split in ("train", "test"):
         for name, text in (("questions", "what is on the desk\nhow many cats\n"), ("types", "0\n1\n"),
@@ -268,6 +394,12 @@ def test_answers_that_differ_in_capitals_are_one(tmp_path):
         ("train.json", '[{"question": 3, "answer": "b"}]', "record 0: question is 3; write the question"),
         ("train.csv", "image,question,answer\n1.jpg,What?,cat\n2.jpg,Who?,\n", "1 questions have no ans"),
         ("train.json", '{"a": 3}', "holds no records"), ("train.json", "[1, 2]", "holds no records"),
+        ("train.json", '[{"question": "a?", "answer": "b"}, 5]', "holds no records"),
+        ("train.json", "[" * 100_000, "cannot be read as json"),
+        ("train.csv", "image,question,answer\n", "holds no records"),
+        ("train.csv", "image,question,answer\n1.jpg,red, or blue?,red\n", "record 0: has more values than"),
+        ("train.csv", 'image,question,answer\n1.jpg,"What?,red\n', "cannot be read as csv"),
+        ("train.json", '[{"question": "a?", "answer": [["b"]]}]', "record 0: the answer is [['b']]; write"),
         ("train.jsonl", '{"question": "a"}\n{"question": ', "cannot be read as jsonl"),
         ("train.parquet", "PAR1 not", "cannot be read as parquet"),
         ("train.json", '[{"question_id": 1, "question": "a?", "answer": "b"},'

@@ -92,9 +92,14 @@ def test_a_missing_or_damaged_image_is_an_empty_frame(run, images, tmp_path, cap
 
 def test_answers_without_a_truth_are_shown_without_judgement():
     rows = pd.DataFrame(samples.prediction_rows(4)).assign(truth=None, question="why?")
-    found = texts(cards.draw_cards(rows, {}, columns=2))
+    figure = cards.draw_cards(rows, {}, columns=2)
+    found = texts(figure)
     assert found.count("no truth known") == 4
     assert not any(text.startswith("truth:") for text in found)
+    assert not figure.legends  # there is nothing to tell apart
+    one_known = cards.draw_cards(rows.assign(truth=[rows["answers"][0][0], *[None] * 3]), {})
+    (legend,) = one_known.legends
+    assert [text.get_text() for text in legend.get_texts()] == [cards.OUTCOMES["hit"][1]]
 
 
 def test_awkward_texts_are_drawn_and_stay_on_their_card():

@@ -14,7 +14,7 @@ import pandas as pd
 
 from vqa_helpers.data.folder import Manifest, fold, read_manifest
 from vqa_helpers.data.formats import OFFICIAL_ANSWERS
-from vqa_helpers.data.images import images_of
+from vqa_helpers.data.images import images_of, names_of
 from vqa_helpers.data.layouts import RECORDS, read_layout
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.splits import arrange
@@ -210,12 +210,14 @@ def _examine_images(
     wanted: dict[int, str] = {}  # to the first split that asks
     for split, table in reversed(splits.items()):
         wanted |= dict.fromkeys(table["image_id"].tolist(), split)
+    called = {image_id: name for name, image_id in names_of(splits.values()).items()}
     if wanted and not found:
         line = "holds no image that is asked about; questions alone can be learnt"
         check.notes.append(f"{folder}: {line}")
     for image_id in sorted(wanted.keys() - found.keys()) if found else ():
-        line = f"has no file of image {image_id}, which the {wanted[image_id]} split asks about"
-        line += f"; put one there whose name ends in {image_id}"
+        name = called.get(image_id)
+        line = f"has no file of image {name or image_id}, which the {wanted[image_id]} split asks about"
+        line += f"; put one there {'of this name' if name else f'whose name ends in {image_id}'}"
         check.problem("missing image", folder, line)
     to_open = list(found.values()) if open_them else []
     with ThreadPoolExecutor() as pool:

@@ -25,7 +25,7 @@ from vqa_helpers.files import write_text
 # "export": questions whose answers only an evaluation server knows; answered and written, no more.
 SPLITS = ("train", "validation", "test", "export")
 OFFICIAL_ANSWERS = 10
-LAYOUT = "the official VQA JSON layout is expected"
+LAYOUT = "the official VQA JSON layout is expected, as `vqa data convert` writes it"
 RELEASE = "are the two files of one release?"
 
 Report = Callable[[str, Path, str], None]
@@ -90,6 +90,11 @@ def as_id(given: int | float | str) -> int:
     return number
 
 
+def as_text(given: str | int | float) -> str:
+    """An answer as a text: a whole number without the point that pandas gives it."""
+    return str(int(given) if isinstance(given, float) and given.is_integer() else given)
+
+
 def refuse(kind: str, where: Path, line: str) -> None:
     """The strict report: raise the first fault as an `InputError`."""
     raise InputError(f"{where}: {line}")
@@ -107,9 +112,11 @@ def read_tables(folder: Path, report: Report = refuse) -> dict[str, pd.DataFrame
     return {split: read_split(files, report) for split, files in _find(folder, report).items()}
 
 
-def is_official(folder: Path) -> bool:
-    """Whether files of a folder are named as official ones are."""
-    return any(map(_named, folder.iterdir()))
+def official_files(folder: Path) -> list[Path]:
+    """The files of a folder that are named as official ones are; else the release's in the folders
+    of it, such as `Questions` and `Annotations`."""
+    inside = (path for path in folder.glob("*/*") if _OFFICIAL_NAME.fullmatch(path.name))
+    return sorted(filter(_named, folder.glob("*"))) or sorted(inside)
 
 
 def split_of(label: str) -> str | None:
@@ -119,8 +126,7 @@ def split_of(label: str) -> str | None:
 
 def question_files(folder: Path) -> list[Path]:
     """The files of questions that a folder has, by name."""
-    named = ((path, _named(path)) for path in sorted(folder.glob("*")))
-    return [path for path, match in named if match and match["kind"] == "questions"]
+    return [path for path in official_files(folder) if _named(path)["kind"] == "questions"]
 
 
 def _named(path: Path) -> re.Match | None:
@@ -133,20 +139,22 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     Of two files of one kind the first is taken.
     """
     found: dict[str, dict[str, Path]] = {}
-    paths = sorted(folder.iterdir())
-    for names in (_OWN_NAME, _OFFICIAL_NAME):  # our own names go before a release's
-        for path, match in ((path, names.fullmatch(path.name)) for path in paths):
-            if match is None:
-                continue
-            kind, label = match["kind"], match["split"] or "train"
-            if (split := split_of(label)) is not None:
-                first = found.setdefault(split, {}).setdefault(kind, path)
-                if first != path and names.fullmatch(first.name):
-                    line = f"{first.name} and {path.name} are both the {kind} of the {split} split"
-                    report("file name", folder, f"{line}; keep one")
-            elif not label.lower().startswith("test-"):  # test-dev2015 is a part of test2015
-                line = f"{label!r} is no split; name it train, val or test, or move the file away"
-                report("file name", path, line)
+    for path in sorted(
+        official_files(folder), key=lambda path: (not _OWN_NAME.fullmatch(path.name), path)
+    ):
+        match = _named(path)
+        kind, label = match["kind"], match["split"] or "train"
+        split = split_of(label)
+        if split is not None:
+            first = found.setdefault(split, {}).setdefault(kind, path)
+            if first != path and bool(_OWN_NAME.fullmatch(path.name)) == bool(
+                _OWN_NAME.fullmatch(first.name)
+            ):  # our own names go before a release's
+                line = f"{first.name} and {path.name} are both the {kind} of the {split} split"
+                report("file name", folder, f"{line}; keep one")
+        elif not label.lower().startswith("test-"):  # test-dev2015 is a part of test2015
+            line = f"{label!r} is no split; name it train, val or test, or move the file away"
+            report("file name", path, line)
     if not found:
         line = "is not a dataset folder; expected questions_train.json and annotations_train.json"
         report("file name", folder, f"{line} (or the official names) in it")
@@ -221,10 +229,10 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
             ids = entry.question_id, entry.image_id
             if (ids := _ids(path, f"annotations[{number}]", ids, report)) is None:
                 continue
-            texts = [str(getattr(a, "answer", a)) for a in entry.answers or ()]
+            texts = [as_text(getattr(a, "answer", a)) for a in entry.answers or ()]
             given = tuple([once.setdefault(text, text) for text in texts])
             target = entry.multiple_choice_answer
-            target = target if target is None else str(target)
+            target = target if target is None else as_text(target)
             if target is None and not given:
                 line = f"annotations[{number}] has neither multiple_choice_answer nor answers"
                 report("no answer", path, f"{line}; leave the file away if the split has none")

@@ -48,13 +48,8 @@ def images_of(
     Where numbers begin again in each split, and the names of files or folders say which is whose
     (`CLEVR_train_000000.png`, `val/000000.png`), each image of a split gets an id of its own.
     """
-    names, wanted = {}, set()
-    for table in tables.values():
-        wanted.update(table["image_id"].tolist())
-        if IMAGE_NAME in table:
-            named = table.dropna(subset=[IMAGE_NAME])
-            names |= dict(zip(named[IMAGE_NAME], named["image_id"], strict=True))
-    candidates = _candidates(folder, wanted, names)
+    wanted = {image_id for table in tables.values() for image_id in table["image_id"].tolist()}
+    candidates = _candidates(folder, wanted, names_of(tables.values()))
     chosen, again = {}, False
     for split, table in tables.items():
         for image_id in table["image_id"].unique().tolist():
@@ -77,23 +72,56 @@ def images_of(
     return renumbered, dict(sorted(images.items()))
 
 
+def names_of(tables: Iterable[pd.DataFrame]) -> dict[str, int]:
+    """What questions call their images, where they call them by a text, to ids."""
+    named = [table.dropna(subset=[IMAGE_NAME]) for table in tables if IMAGE_NAME in table]
+    return {
+        name: image_id
+        for table in named
+        for name, image_id in zip(table[IMAGE_NAME], table["image_id"].tolist(), strict=True)
+    }
+
+
 def _candidates(
     folder: Path, wanted: Iterable[int], names: Mapping[str, int]
 ) -> dict[int, list[Path]]:
     """The files that could be each image: of several kinds of likeness the closest alone."""
-    wanted = set(wanted)
-    found: dict[int, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    wanted, called = set(wanted), defaultdict(list)
+    for name, image_id in names.items():
+        *parents, last = re.split(r"[\\/]+", name)
+        parents = [parent for parent in parents if parent not in ("", ".", "..")]
+        called[last.lower()].append((parents, last, image_id))
+    found: dict[int, dict[tuple, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in _files(folder):
-        stem = path.stem
-        spelt = (path.relative_to(folder).as_posix(), "/".join(path.parts[-2:]), path.name, stem)
-        if (named := next((names[name] for name in spelt if name in names), None)) is not None:
-            found[named][0].append(path)
+        if (closest := _closest(path.relative_to(folder), called)) is not None:
+            likeness, named = closest
+            found[named][likeness].append(path)
             continue
         for likeness, pattern in ((1, _LAST), (2, _FIRST)):
-            if (match := pattern.search(stem)) and (number := int(match[1])) in wanted:
-                found[number][likeness].append(path)
+            if (match := pattern.search(path.stem)) and (number := int(match[1])) in wanted:
+                found[number][likeness,].append(path)
                 break
     return {image_id: kinds[min(kinds)] for image_id, kinds in found.items()}
+
+
+def _closest(
+    path: Path, called: Mapping[str, list[tuple[list[str], str, int]]]
+) -> tuple[tuple, int] | None:
+    """How like a file's path the closest of the names is, the closest first in order, and its image;
+    None where there is none, or two are as close.
+
+    A name is a file's where all folders that both have above it are the same: questions may come
+    with other folders, or with fewer, than the files now lie in.
+    """
+    fits = []
+    for bare, last in enumerate((path.name, path.stem)):
+        for parents, name, image_id in called.get(last.lower(), ()):
+            above = list(zip(reversed(parents), reversed(path.parts[:-1]), strict=False))
+            if all(one == other for one, other in above):
+                likeness = -len(above), bare, last != name, len(parents) > len(above)
+                fits.append((likeness, image_id))
+    fits.sort()
+    return None if not fits or fits[1:] and fits[0][0] == fits[1][0] else fits[0]
 
 
 def _files(folder: Path) -> Iterator[Path]:

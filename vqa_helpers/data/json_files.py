@@ -27,9 +27,12 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     data = data.removeprefix(codecs.BOM_UTF8)  # some editors begin a file with it
+    encoding = {0: "utf-16-be", 1: "utf-16-le"}.get(data[:2].find(b"\0"))
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes files
+        encoding = "utf-16"
+    if encoding:
         try:
-            data = data.decode("utf-16").encode()
+            data = data.decode(encoding).encode()
         except UnicodeDecodeError as error:
             line = f"begins as UTF-16 and is not ({error}); save it as UTF-8"
             raise InputError(f"{path}: {line}") from None

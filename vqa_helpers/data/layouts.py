@@ -1,11 +1,13 @@
 """Other people's data, read as they lie: each layout becomes the tables that the official one gives.
 
 A layout is known by the files of a folder. What is neither official nor DAQUAR's nor COCO-QA's text is
-taken for records, one a question, in JSON, JSON lines, CSV, TSV or parquet: VizWiz, GQA, TextVQA,
+taken for records, one a question, in JSON, JSON lines, CSV, TSV, parquet or Arrow: VizWiz, GQA, TextVQA,
 A-OKVQA, the Hugging Face hub's folders, and what people write for themselves differ in little more than
 the names of their columns.
 """
 
+import ast
+import csv
 import hashlib
 import io
 import json
@@ -13,12 +15,13 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
+from pyarrow import ipc, parquet
 
 from vqa_helpers.data.daquar import daquar_files, read_daquar
 from vqa_helpers.data.formats import (
@@ -27,7 +30,8 @@ from vqa_helpers.data.formats import (
     SPLITS,
     Report,
     as_id,
-    is_official,
+    as_text,
+    official_files,
     read_tables,
     refuse,
     split_of,
@@ -36,11 +40,13 @@ from vqa_helpers.data.json_files import read_bytes
 from vqa_helpers.data.text import answer_type_of, question_type_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_bytes
+from vqa_helpers.pictures import SUFFIXES
 
 log = logging.getLogger(__name__)
 
 PICTURES = "pictures"  # where those are put that a parquet file holds
-RECORDS = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"}
+_COLUMNAR = {".parquet", ".arrow"}  # of `datasets`, whose notes beside them are JSON
+RECORDS = {".json", ".jsonl", ".ndjson", ".csv", ".tsv"} | _COLUMNAR
 _USUAL = {  # column: what people call it, without marks and capitals
     "question_id": ("questionid", "qid", "id", "questionindex", "index"),
     "image": ("imagefilename", "imagename", "imagepath", "imagefile", "filename", "imgname", "imgpath",
@@ -48,12 +54,12 @@ _USUAL = {  # column: what people call it, without marks and capitals
     "question": ("question", "questiontext", "sent", "query", "q"),
     "answer": ("directanswers", "answers", "answer", "answertext", "label", "labels", "a",
                "multiplechoiceanswer"),
-    "target": ("multiplechoiceanswer", "mostfrequentanswer"),
+    "target": ("multiplechoiceanswer", "mostfrequentanswer", "answer"),
     "question_type": ("questiontype",),
     "answer_type": ("answertype",),
     "split": ("split", "set", "setname", "subset", "partition"),
 }  # fmt: skip
-_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_PART = re.compile(r"(^|[-_])\d+(-of-\d+)?(-[0-9a-f]{8,})?$")  # train_1, train-00000-of-00002, 0001
 _OWN_SPLIT_IDS = 10**9  # question ids that are made: a billion for each split
 
 
@@ -70,7 +76,7 @@ def read_layout(
         Split to table, in the order of `SPLITS`; where faults are only reported, the sound rows.
     """
     if folder.is_dir():
-        if is_official(folder):
+        if official_files(folder):
             return read_tables(folder, report)
         if files := daquar_files(folder):
             return {split: read_daquar(path, report) for split, path in files.items()}
@@ -109,26 +115,27 @@ def _record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
     if folder.is_file():
         return {None: [[folder]]} if folder.suffix.lower() in RECORDS else {}
     paths = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth))]
-    paths = [path for path in paths if path.is_file() and path.suffix.lower() in RECORDS]
-    named: dict[str, list[Path]] = {}
+    named: dict[str | None, list[Path]] = {}
     for path in paths:
-        words = re.split(r"[^a-z]+", path.relative_to(folder).with_suffix("").as_posix().lower())
-        if said := [word for word in words if word in SPLIT_NAMES]:
-            named.setdefault(said[-1], []).append(path)
-    if not named and len(paths) == 1:
-        return {None: [paths]}
+        if path.is_file() and path.suffix.lower() in RECORDS:
+            name = path.relative_to(folder).with_suffix("").as_posix().lower()
+            said = [word for word in re.split(r"[^a-z]+", name) if word in SPLIT_NAMES]
+            named.setdefault(said[-1] if said else None, []).append(path)
+    if len(named) > 1:
+        named.pop(None, None)
     found: dict[str | None, list[list[Path]]] = {}
     for word, of_word in named.items():
         # GQA answers its test-dev, and keeps the answers of its test.
-        split = "export" if word == "test" and "testdev" in named else SPLIT_NAMES[word]
+        split = "export" if word == "test" and "testdev" in named else SPLIT_NAMES.get(word)
         of_word.sort(
-            key=lambda path: (len(path.parts), "balanced" not in path.name, len(path.name))
-        )
-        whole = {(path.parent, _SHARD.sub("", path.stem)): [] for path in of_word}
+            key=lambda path: (path.suffix.lower() not in _COLUMNAR, len(path.parts),
+                              "balanced" not in path.name, len(path.name))
+        )  # fmt: skip
+        whole = {(path.parent, _PART.sub("", path.stem), path.suffix): [] for path in of_word}
         for path in sorted(of_word):
-            whole[path.parent, _SHARD.sub("", path.stem)].append(path)
-        for parts in whole.values():  # the same stem in two kinds is the same data twice
-            found.setdefault(split, []).append(parts if _SHARD.search(parts[0].stem) else parts[:1])
+            whole[path.parent, _PART.sub("", path.stem), path.suffix].append(path)
+        for parts in whole.values():
+            found.setdefault(split, []).append(parts if _PART.search(parts[0].stem) else parts[:1])
     return found
 
 
@@ -137,14 +144,17 @@ def _read_first(
 ) -> tuple[Path, list[tuple[str | None, tuple]]]:
     """The first of several files that holds questions, its rows, and the split that each says."""
     refused = None
-    for parts in candidates:
+    for number, parts in enumerate(candidates, start=1):
         read: list[tuple[str | None, tuple]] = []
         try:
             for path in parts:
                 read += _read_records(path, start + len(read), columns, report)
-            return parts[0], read
         except _NoQuestions as error:  # a vocabulary, scene graphs, …
             refused = refused or error
+            continue
+        if others := ", ".join(other.name for other, *_ in candidates[number:]):
+            log.info("%s: holds what is asked; not read: %s", parts[0], others)
+        return parts[0], read
     raise refused
 
 
@@ -155,22 +165,22 @@ def _records(path: Path) -> list[dict[str, Any]]:
         InputError: when it cannot be read, or holds none.
     """
     kind = path.suffix.lower()
+    text = b"" if kind in _COLUMNAR else read_bytes(path)
     try:
         if kind == ".parquet":
-            return pd.read_parquet(path).to_dict("records")
-        if kind in (".csv", ".tsv"):
-            text = read_bytes(path).decode()
-            table = pd.read_csv(
-                io.StringIO(text), sep="\t" if kind == ".tsv" else None, engine="python",
-                dtype=str, keep_default_na=False,
-            )  # fmt: skip
-            return table.to_dict("records")
-        text = read_bytes(path)
-        try:
-            content = msgspec.json.decode(text)
-        except msgspec.MsgspecError:
-            content = msgspec.json.Decoder().decode_lines(text)
-    except (ValueError, OSError, msgspec.MsgspecError) as error:
+            content = parquet.read_table(path).to_pylist()
+        elif kind == ".arrow":  # as `datasets` saves to disk
+            content = ipc.open_stream(path.read_bytes()).read_all().to_pylist()
+        elif kind in (".csv", ".tsv"):
+            usual = max("\t,;|", key=text.partition(b"\n")[0].decode().count)
+            lines = io.StringIO(text.decode(), newline="")
+            content = [*csv.DictReader(lines, delimiter=usual, skipinitialspace=True, strict=True)]
+        else:
+            try:
+                content = msgspec.json.decode(text)
+            except msgspec.MsgspecError:
+                content = msgspec.json.Decoder().decode_lines(text)
+    except (ValueError, OSError, csv.Error, RecursionError, msgspec.MsgspecError) as error:
         what = " ".join(str(error).split())
         line = f"cannot be read as {kind[1:]} ({what}); save it as UTF-8, or copy it again"
         raise InputError(f"{path}: {line}") from None
@@ -181,8 +191,8 @@ def _records(path: Path) -> list[dict[str, Any]]:
         else:  # GQA's questions by their ids
             content = [{"question_id": key} | value for key, value in content.items()
                        if isinstance(value, dict)]  # fmt: skip
-    if not isinstance(content, list) or not content or not isinstance(content[0], dict):
-        raise InputError(f"{path}: holds no records; expected an object for each question")
+    if not isinstance(content, list) or not content or {*map(type, content)} != {dict}:
+        raise _NoQuestions(f"{path}: holds no records; expected an object for each question")
     return content
 
 
@@ -192,56 +202,66 @@ def _read_records(
     """The rows of a file, and the split that each says; those without an id are numbered from
     `start`."""
     records, rows = _records(path), []
-    field = _fields(path, records[0], columns)
+    field = _fields(path, dict.fromkeys(key for record in records for key in record), columns)
     log.info("%s: read as records, %s", path, ", ".join(f"{c}={key}" for c, key in field.items()))
     for number, record in enumerate(records):
-        given = {column: record.get(key) for column, key in field.items()}
-        question, image = given["question"], given.get("image")
-        if not isinstance(question, str) or not question.strip():
-            line = f"record {number}: {field['question']} is {question!r}; write the question"
-            report("broken entry", path, line)
-            continue
-        id_ = given.get("question_id")
-        id_ = start + number if id_ in (None, "") else id_
-        if isinstance(image, dict):
-            image = _keep_picture(path, image)
-        elif "image" not in field:  # text alone: no picture may pass for a question's
-            image = f"no image of {path.name} {id_}"
-        if image in (None, ""):
-            report(
-                "broken entry", path, f"record {number}: {field['image']} is empty; name the image"
-            )
-            continue
         try:
-            ids = as_id(id_), as_id(image)
-        except (TypeError, ValueError):
-            line = f"record {number}: {id_!r} or {image!r} is no id; use a whole number or a text"
-            report("broken entry", path, line)
-            continue
-        names = [one if isinstance(one, str) else None for one in (id_, image)]
-        answers, target = _answers(given.get("answer")), given.get("target")
-        choices, right = record.get("choices"), record.get("correct_choice_idx")
-        if target is None and isinstance(choices, list | np.ndarray) and isinstance(right, int):
-            target = str(choices[right]) if 0 <= right < len(choices) else None  # A-OKVQA
-        if target is None and answers:
-            target = Counter(answers).most_common(1)[0][0]
-        kinds = given.get("question_type"), given.get("answer_type")
-        row = (*ids, question, *names, *kinds, target, answers or (target,))
-        rows.append((split_of(str(given.get("split"))), row))
+            split = split_of(str(record.get(field.get("split"))))
+            rows.append((split, _row(path, record, field, start + number)))
+        except ValueError as error:
+            report("broken entry", path, f"record {number}: {error}")
     return rows
 
 
-def _fields(path: Path, first: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
-    """Which key of a record each column is."""
-    spelt = {re.sub(r"[^a-z]", "", str(key).lower()): key for key in reversed(first)}
-    field, has = {}, ", ".join(map(str, first))
+def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id: int) -> tuple:
+    """A record as a row of `_table`.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    given = {column: record.get(key) for column, key in field.items()}
+    question, image, id_ = given["question"], given.get("image"), given.get("question_id")
+    if any(record.get(None, ())):  # of a line, whose columns are shifted perhaps
+        raise ValueError("has more values than the header has names; put texts in quotes")
+    if not isinstance(question, str) or not question.strip():
+        raise ValueError(f"{field['question']} is {question!r:.80}; write the question")
+    id_ = usual_id if id_ in (None, "") else id_
+    if isinstance(image, dict | bytes):
+        image = _keep_picture(path, image if isinstance(image, dict) else {"bytes": image})
+    elif "image" not in field:  # text alone: no picture may pass for a question's
+        image = f"no image of {path.name} {id_}"
+    if image in (None, ""):
+        raise ValueError(f"{field['image']} is empty; name the image")
+    try:
+        ids = as_id(id_), as_id(image)
+    except (TypeError, ValueError):
+        line = f"{id_!r:.80} or {image!r:.80} is no id; use a whole number or a text"
+        raise ValueError(line) from None
+    names = [one if isinstance(one, str) else None for one in (id_, image)]
+    choices, right = record.get("choices"), record.get("correct_choice_idx")  # A-OKVQA
+    if isinstance(choices, list) and isinstance(given.get("answer"), int):  # ScienceQA
+        right, given["answer"] = given["answer"], None
+    answers, target = _answers(given.get("answer")), _answers(given.get("target"))
+    if not target and isinstance(choices, list) and isinstance(right, int):
+        target = tuple(map(str, choices[right : right + 1] if right >= 0 else ()))
+    target = target[0] if target else Counter(answers).most_common(1)[0][0] if answers else None
+    kinds = given.get("question_type"), given.get("answer_type")
+    return (*ids, question, *names, *kinds, target, answers or (target,))
+
+
+def _fields(path: Path, keys: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
+    """Which key of the records each column is."""
+    spelt = {re.sub(r"[^a-z]", "", str(key).lower()): key for key in reversed(keys)}
+    field, has = {}, ", ".join(map(str, keys))
     for column, usual in _USUAL.items():
         if (key := columns.get(column)) is not None:
-            if key not in first:
+            if key not in keys:
                 raise _NoQuestions(f"{path}: has no column {key!r}; it has {has}")
             field[column] = key
         elif (key := next((spelt[name] for name in usual if name in spelt), None)) is not None:
             field[column] = key
+    if "answer" in columns or field.get("target") == field.get("answer"):
+        field.pop("target", None)
     if "question" not in field:
         raise _NoQuestions(
             f"{path}: which column holds the questions? It has {has}; say so with --columns "
@@ -251,17 +271,26 @@ def _fields(path: Path, first: Mapping[str, Any], columns: Mapping[str, str]) ->
 
 
 def _answers(given: Any) -> tuple[str, ...]:
-    """The answers of a record: a text, a number, or a list of them or of objects."""
+    """The answers of a record: a text, a number, a list of them or of objects, or an object of lists.
+
+    Raises:
+        ValueError: they are none of these.
+    """
     if isinstance(given, str) and given.startswith("["):
         try:
             given = json.loads(given)
-        except ValueError:
-            pass
-    if isinstance(given, list | tuple | np.ndarray):
-        texts = [one.get("answer") if isinstance(one, dict) else one for one in given]
-        return tuple(str(one) for one in texts if one is not None)
-    missing = given is None or given == "" or (isinstance(given, float) and np.isnan(given))
-    return () if missing else (str(given),)
+        except (ValueError, RecursionError):  # as Python prints a list, or NumPy, without commas
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                given = ast.literal_eval(re.sub(r"(?<=['\"}])\s+(?=['\"{])", ", ", given))
+    if isinstance(given, dict):  # as the hub keeps a list of objects
+        given = given.get("answer", given.get("text"))
+    if given in (None, "") or given != given:
+        return ()
+    many = given if isinstance(given, list) else [given]
+    texts = [one.get("answer") if isinstance(one, dict) else one for one in many]
+    if not all(isinstance(one, str | int | float | None) for one in texts):
+        raise ValueError(f"the answer is {given!r:.80}; write a text, or a list of texts")
+    return tuple(as_text(one) for one in texts if one is not None)
 
 
 def _keep_picture(path: Path, image: Mapping[str, Any]) -> str | None:
@@ -269,7 +298,9 @@ def _keep_picture(path: Path, image: Mapping[str, Any]) -> str | None:
     content, name = image.get("bytes"), image.get("path")
     if not isinstance(content, bytes):
         return name if isinstance(name, str) else None
-    suffix = Path(str(name)).suffix if name else ".png" if content[:4] == b"\x89PNG" else ".jpg"
+    suffix = Path(str(name)).suffix.lower()
+    if suffix not in SUFFIXES:
+        suffix = ".png" if content[:4] == b"\x89PNG" else ".jpg"
     kept = path.parent / PICTURES / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     if not kept.is_file():
         write_bytes(kept, content)

@@ -86,7 +86,7 @@ def file_mark(path: Path | Image.Image) -> int:
             for place in (0, size // 3, 2 * size // 3, max(0, size - _SAMPLE_BYTES)):
                 file.seek(place)
                 digest.update(file.read(_SAMPLE_BYTES))
-    except OSError:
+    except (OSError, ValueError):  # a name with a zero byte
         return -1
     return int.from_bytes(digest.digest(), "little")
 

@@ -37,7 +37,7 @@ OUTCOMES = {  # name: colour of the dot, explanation
     "hit": ("#2ca25f", "hit: the first answer is right"),
     "top five": ("#f28e1c", "the truth is in the top five"),
     "miss": ("#d7301f", "miss"),
-    "unknown": (GREY, "no true answer known"),
+    "unknown": (GREY, "no truth known"),  # said on the card itself
 }
 CARD_IN, PICTURE_IN, STRIP_IN = 3.15, 1.65, 0.5  # width of a card, its picture, height of its strip
 GAP_IN, LINE_GAP_IN = 0.16, 0.26  # between cards side by side, and one below the other
@@ -127,7 +127,9 @@ def draw_cards(
     height = (PICTURE_IN if pictures else 0.9) + 0.08 + STRIP_IN
     above = GAP_IN + (HEADING_IN if headings else 0)
     across = GAP_IN + columns * (CARD_IN + GAP_IN)
-    up = above + lines * (height + LINE_GAP_IN) - LINE_GAP_IN + LEGEND_IN
+    known = {outcome(card.answers, card.truth) for card in cards} - {"unknown"}
+    below = LEGEND_IN if known else GAP_IN
+    up = above + lines * (height + LINE_GAP_IN) - LINE_GAP_IN + below
     with mpl.rc_context({"figure.constrained_layout.use": False}):  # every place is given here
         figure = plt.figure(figsize=(across, up))
     for place, card in enumerate(cards):
@@ -143,12 +145,12 @@ def draw_cards(
             _picture(axes, height, images.get(int(card.image_id)), size_px or SHOWN_PX)
         _words(axes, height, pictures, card)
         _strip(axes, card)
-    known = {outcome(card.answers, card.truth) for card in cards}
-    style.legend_below(
-        figure,
-        [(text, {"color": colour, "marker": "o", "linestyle": ""})
-         for name, (colour, text) in OUTCOMES.items() if name in known],
-    )  # fmt: skip
+    if known:
+        style.legend_below(
+            figure,
+            [(text, {"color": colour, "marker": "o", "linestyle": ""})
+             for name, (colour, text) in OUTCOMES.items() if name in known],
+        )  # fmt: skip
     return figure
 
 
@@ -181,7 +183,7 @@ def _words(axes: Axes, height: float, pictures: bool, card: Any) -> None:
     left, wrap_at, lines = (PICTURE_IN + 0.12, 19, 6) if pictures else (0.0, 42, 2)
     name, answers = outcome(card.answers, card.truth), list(card.answers)
     axes.plot(left + 0.08, height - 0.1, "o", color=OUTCOMES[name][0], ms=9, clip_on=False)
-    place = "no truth known" if name == "unknown" else name
+    place = OUTCOMES[name][1] if name == "unknown" else name
     if name == "top five":
         place = f"answer {answers.index(card.truth) + 1} of {len(answers)}"
     axes.text(left + 0.22, height - 0.1, place, va="center", fontsize=8)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vqa_helpers.data.folder import Dataset
+from vqa_helpers.data.images import names_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.extract import fill_store
 from vqa_helpers.features.pixels import BadImage, decoding_threads, load_square
@@ -106,7 +107,8 @@ def open_images(
         InputError: when there are no images, or too many are missing or cannot be read.
     """
     ids = dataset.image_ids()
-    missing = name_missing(dataset.folder, dataset.images, ids)
+    names = names_of(dataset.splits.values())
+    missing = name_missing(dataset.image_folder or dataset.folder, dataset.images, ids, names)
     if getattr(vision, "stored", False):
         return _stored(vision, dataset, stores, device, ids, missing)
     size_px = getattr(vision, "size_px", size_px)
@@ -164,25 +166,34 @@ def _vectors(encoder: nn.Module, squares: list[np.ndarray], device: str) -> Tens
     return torch.cat([encoder(one.to(device)).cpu() for one in pixels])
 
 
-def name_missing(folder: Path, images: Mapping[int, Path], ids: np.ndarray) -> list[int]:
+def name_missing(
+    folder: Path, images: Mapping[int, Path], ids: np.ndarray, names: Mapping[str, int]
+) -> list[int]:
     """The images asked about that have no file; they are logged.
 
     Args:
         folder: where images were looked for.
         images: image id to file.
         ids: (I,) of the images asked about.
+        names: what the questions call their images, to ids.
 
     Raises:
         InputError: when there is no image, or more than a tenth of them have no file.
     """
     if not images:
-        line = "has no images, or none whose name ends in an image id"
-        raise InputError(f"{folder}: {line}; a preset without vision is Question_Only")
+        raise InputError(
+            f"{folder}: has no images, or none whose name ends in an image id, or is what the "
+            "questions say; name their folder with --images; a preset without vision is Question_Only"
+        )
     missing = [image_id for image_id in ids.tolist() if image_id not in images]
     if missing:
-        named = ", ".join(map(str, missing[:5])) + (" …" if len(missing) > 5 else "")
-        message = f"{folder}: no file for {len(missing)} of {len(ids)} images ({named}); image"
-        message += " names must end in the image id"
+        called = {image_id: name for name, image_id in names.items()}
+        named = ", ".join(str(called.get(image_id, image_id)) for image_id in missing[:5])
+        message = (
+            f"{folder}: no file for {len(missing)} of {len(ids)} images ({named}"
+            f"{' …' if len(missing) > 5 else ''}); image names must end in the image id, or be what "
+            "the questions say"
+        )
         if len(missing) > MOST_UNREADABLE * len(ids):
             raise InputError(message)
         log.warning("%s; their questions are answered without an image", message)
