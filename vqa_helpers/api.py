@@ -43,14 +43,10 @@ _READ = {
 
 
 def load(
-    folder: Path | str | None = None,
-    *,
-    device: str = "auto",
-    weights: str | None = None,
-    encoder: Path | None = None,
-    own: Mapping[str, type[nn.Module]] | Path | None = None,
+    folder: Path | str | None = None, *, device: str = "auto", weights: str | None = None,
+    encoder: Path | None = None, own: Mapping[str, type[nn.Module]] | Path | None = None,
     features: Path | None = None,
-) -> Answerer:
+) -> Answerer:  # fmt: skip
     """Load a finished run, or the model that comes with the package.
 
     Args:

@@ -170,12 +170,9 @@ def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
 
 
 def read_folder(
-    folder: Path,
-    seed: int = 0,
-    arranged: bool = True,
-    images: Path | None = None,
+    folder: Path, seed: int = 0, arranged: bool = True, images: Path | None = None,
     columns: Mapping[str, str] | None = None,
-) -> Dataset:
+) -> Dataset:  # fmt: skip
     """Open a dataset folder, or a file of records with its images beside it.
 
     A missing validation or test split is cut from train by image, 10 % each; an image that stands

@@ -51,13 +51,9 @@ def record_epoch(writer, epoch: Mapping[str, Any]) -> None:
 
 
 def write_board(
-    folder: Path,
-    config: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    model: VQAModel,
-    train: pd.DataFrame,
-    answers: Sequence[str],
-) -> None:
+    folder: Path, config: Mapping[str, Any], metrics: Mapping[str, Any], model: VQAModel,
+    train: pd.DataFrame, answers: Sequence[str],
+) -> None:  # fmt: skip
     """Write what a finished run has to show, in place of what is there.
 
     Args:
