@@ -321,7 +321,8 @@ def _fit(
     score = partial(measuring.validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
     history, writer = [], None
-    if (kept := checkpoint.load_checkpoint(folder, config)) is not None:
+    left = (folder / checkpoint.CHECKPOINT).exists()
+    if left and (kept := checkpoint.load_checkpoint(folder, config)) is not None:
         trainer.restore(kept["trainer"])
         history = json.loads(kept["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
