@@ -127,7 +127,7 @@ def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA, **layout: A
     Args:
         data: "demo", the name of a dataset built under `root`, a folder, or a file of records.
         seed: of the splits that have to be cut.
-        layout: `images` and `columns`, as `read_folder` takes them.
+        layout: `images`, `columns` and `arranged`, as `read_folder` takes them.
     """
     require_seed(seed)
     return read_folder(find_folder(data, root), seed, **layout)
