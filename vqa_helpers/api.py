@@ -31,26 +31,17 @@ log = logging.getLogger(__name__)
 VISION = "vision.safetensors"  # of an exported run: a vision network that nobody publishes
 SHIPPED = Path(__file__).with_name("shipped")  # the model that comes with the package
 
-_READ = {
-    "model": dict,
-    "structure": str,
-    "weights_source": str | None,
-    "image_size_px": int | None,
-    "question_source": str | None,
-    "loss": str,
-    "dataset": str,
-}  # what is read here of a run's configuration
+_READ = {  # what is read here of a run's configuration
+    "model": dict, "structure": str, "loss": str, "dataset": str, "weights_source": str | None,
+    "image_size_px": int | None, "question_source": str | None,
+}  # fmt: skip
 
 
 def load(
-    folder: Path | str | None = None,
-    *,
-    device: str = "auto",
-    weights: str | None = None,
-    encoder: Path | None = None,
-    own: Mapping[str, type[nn.Module]] | Path | None = None,
+    folder: Path | str | None = None, *, device: str = "auto", weights: str | None = None,
+    encoder: Path | None = None, own: Mapping[str, type[nn.Module]] | Path | None = None,
     features: Path | None = None,
-) -> Answerer:
+) -> Answerer:  # fmt: skip
     """Load a finished run, or the model that comes with the package.
 
     Args:

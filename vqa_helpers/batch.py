@@ -53,15 +53,9 @@ def select(folder: Path, only: str | None = None) -> list[Path]:
 
 
 def run_batch(
-    notebooks: Sequence[Path],
-    parameters: Sequence[str] = (),
-    *,
-    out: Path,
-    jobs: int = 1,
-    map_units: Map | None = None,
-    timeout_s: float = 3600.0,
-    force: bool = False,
-) -> list[Outcome]:
+    notebooks: Sequence[Path], parameters: Sequence[str] = (), *, out: Path, jobs: int = 1,
+    map_units: Map | None = None, timeout_s: float = 3600.0, force: bool = False,
+) -> list[Outcome]:  # fmt: skip
     """Run notebooks from the project's folder, several at a time; go on when one fails.
 
     Args:

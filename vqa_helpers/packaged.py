@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -47,15 +48,12 @@ def _checked(part: Packaged) -> Path:
         path = folder / name
         if path.is_file() and sha256_of(path) == sha256:
             continue
-        try:
+        found = "of no version"
+        with suppress(importlib.metadata.PackageNotFoundError):
             found = importlib.metadata.version(part.package)
-        except importlib.metadata.PackageNotFoundError:
-            found = "of no version"
         what = "is damaged" if found == part.version else f"is {found}, not {part.version}"
-        raise InputError(
-            f"{path}: is not the file of {part}, the package {what}; "
-            f"`pip install --force-reinstall --no-deps {_pinned(part)}`"
-        )
+        remedy = f"`pip install --force-reinstall --no-deps {_pinned(part)}`"
+        raise InputError(f"{path}: is not the file of {part}, the package {what}; {remedy}")
     return folder
 
 

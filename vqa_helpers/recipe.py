@@ -127,14 +127,10 @@ class Recipe:
         return self.small if train_questions < SMALL_DATASET else self.training
 
     def with_(
-        self,
-        vision: str | Choice | None = None,
-        language: str | Choice | None = None,
-        fusion: str | Choice | None = None,
-        classifier: str | Choice | None = None,
-        set: Mapping[str, Any] | None = None,
-        own: Mapping[str, type[nn.Module]] | None = None,
-    ) -> "Recipe":
+        self, vision: str | Choice | None = None, language: str | Choice | None = None,
+        fusion: str | Choice | None = None, classifier: str | Choice | None = None,
+        set: Mapping[str, Any] | None = None, own: Mapping[str, type[nn.Module]] | None = None,
+    ) -> "Recipe":  # fmt: skip
         """The same with other pieces, keywords or training numbers; its name says which.
 
         Args:

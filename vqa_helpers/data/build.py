@@ -14,15 +14,7 @@ import pandas as pd
 
 from vqa_helpers.data import catalogue, formats
 from vqa_helpers.data.daquar import daquar_files, read_daquar
-from vqa_helpers.data.folder import (
-    DATA,
-    MANIFEST,
-    Dataset,
-    draw_demo,
-    find_folder,
-    read_folder,
-    require_seed,
-)
+from vqa_helpers.data.folder import DATA, MANIFEST, Dataset, draw_demo, open_dataset, require_seed
 from vqa_helpers.data.images import find_images
 from vqa_helpers.data.pairs import NO_PAIRS, PAIRS, find_pairs, pair_lists
 from vqa_helpers.data.public.download import PHOTOGRAPHS, download, fetch_images
@@ -179,7 +171,7 @@ def _read_pool(source: Source, fetching: Fetching) -> Made:
     release, (subset,) = catalogue.CUT_FROM
     if source is not None and len(_subset_files(Path(source), release, subset)) < 2:
         # A dataset, as its files have it: what a run would cut or leave out is cut again here.
-        return read_folder(find_folder(source, fetching.root), arranged=False), []
+        return open_dataset(source, root=fetching.root, arranged=False), []
     folder, filed, images = _of_release(release, source, fetching)
     table, files = _read_subset(folder, release, subset)
     return Dataset(f"{release} {subset}", folder, {"train": table}, {}, filed, 0, images), files

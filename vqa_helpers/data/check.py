@@ -99,11 +99,9 @@ class Check:
 
 
 def check_folder(
-    folder: Path,
-    images: str = "open",
-    image_folder: Path | None = None,
+    folder: Path, images: str = "open", image_folder: Path | None = None,
     columns: Mapping[str, str] | None = None,
-) -> Check:
+) -> Check:  # fmt: skip
     """Read all of a dataset folder and name every fault; one broken file hides no other.
 
     Args:

@@ -127,7 +127,7 @@ def open_dataset(data: str | Path, seed: int = 0, root: Path = DATA, **layout: A
     Args:
         data: "demo", the name of a dataset built under `root`, a folder, or a file of records.
         seed: of the splits that have to be cut.
-        layout: `images` and `columns`, as `read_folder` takes them.
+        layout: `images`, `columns` and `arranged`, as `read_folder` takes them.
     """
     require_seed(seed)
     return read_folder(find_folder(data, root), seed, **layout)
@@ -170,12 +170,9 @@ def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
 
 
 def read_folder(
-    folder: Path,
-    seed: int = 0,
-    arranged: bool = True,
-    images: Path | None = None,
+    folder: Path, seed: int = 0, arranged: bool = True, images: Path | None = None,
     columns: Mapping[str, str] | None = None,
-) -> Dataset:
+) -> Dataset:  # fmt: skip
     """Open a dataset folder, or a file of records with its images beside it.
 
     A missing validation or test split is cut from train by image, 10 % each; an image that stands

@@ -23,12 +23,9 @@ SMALLEST = 100  # triplets: the study's dataset A
 
 
 def cut(
-    source: Dataset,
-    name: str,
-    seed: int = 0,
-    rule: Rule = "by-image",
+    source: Dataset, name: str, seed: int = 0, rule: Rule = "by-image",
     answers: Answers | None = None,
-) -> Dataset:
+) -> Dataset:  # fmt: skip
     """Cut dataset `name` from a larger one by the study's rule.
 
     A source with fewer questions than the rule asks for gives all it has, and the notes say so.

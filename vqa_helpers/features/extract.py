@@ -161,16 +161,9 @@ def encode_images(images: dict[int, Path], image_ids: np.ndarray, work: Encode) 
 
 
 def fill_store(
-    stores: Path,
-    images: dict[int, Path],
-    *,
-    encoder: str,
-    weights: str,
-    size_px: int,
-    device: str = "cpu",
-    grid: bool = False,
-    map_units: MapUnits | None = None,
-) -> FeatureStore:
+    stores: Path, images: dict[int, Path], *, encoder: str, weights: str, size_px: int,
+    device: str = "cpu", grid: bool = False, map_units: MapUnits | None = None,
+) -> FeatureStore:  # fmt: skip
     """Compute the features that `<stores>/<encoder>-<weights>-<size>[-grid]` lacks, and open it.
 
     Finished shards are kept; those that are damaged, or whose image files have changed, are

@@ -22,14 +22,9 @@ class Funnel(Piece):
     """
 
     def __init__(
-        self,
-        in_dim: int,
-        hidden: Sequence[int],
-        answers: int,
-        activation: str = "relu",
-        batch_norm: bool = False,
-        dropout: float = 0.0,
-    ) -> None:
+        self, in_dim: int, hidden: Sequence[int], answers: int, activation: str = "relu",
+        batch_norm: bool = False, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         layers: list[nn.Module] = []
         for width in hidden:

@@ -21,12 +21,9 @@ class VQAModel(nn.Module):
     """
 
     def __init__(
-        self,
-        vision: nn.Module | None,
-        language: nn.Module | None,
-        fusion: nn.Module,
+        self, vision: nn.Module | None, language: nn.Module | None, fusion: nn.Module,
         classifier: nn.Module,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         self.vision = vision
         self.language = language

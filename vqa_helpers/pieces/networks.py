@@ -41,17 +41,6 @@ PACKAGED = {
           "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),),
     ),
 }  # fmt: skip
-# The ImageNet weights of the study's networks are downloaded; where they cannot be, these are there.
-STAND_INS = {
-    "vgg16": "efficientnet_lite2",
-    "vgg19": "efficientnet_lite2",
-    "resnet18": "efficientnet_lite0",
-    "resnet50": "efficientnet_lite0",
-}
-TITLES = {
-    "vgg16": "VGG16", "vgg19": "VGG19", "resnet18": "ResNet18", "resnet50": "ResNet50",
-    "efficientnet_lite0": "EfficientNet-Lite0", "efficientnet_lite2": "EfficientNet-Lite2",
-}  # fmt: skip
 
 _SAVE = "save one with torch.save(net.state_dict(), FILE)"
 _HUB = "https://huggingface.co"  # where timm has its weights
@@ -68,6 +57,8 @@ class Facts:
         size_px: side of the square that its ImageNet weights were made for; the study's own for the
             study's networks.
         published: what its ImageNet weights are called where they are downloaded from.
+        title: its name for people.
+        stand_in: the packaged network that is taken where those cannot be had.
         fixed: whether it sees no other size.
     """
 
@@ -75,18 +66,21 @@ class Facts:
     grid_width: int
     size_px: int
     published: str
+    title: str = ""
+    stand_in: str | None = None
     fixed: bool = False
 
 
+LITE0, LITE2 = PACKAGED
 STUDY = {  # torchvision's weights of the study's year; VGG19 is the one of the VQA paper
-    "vgg16": Facts(4096, 512, STUDY_SIZE_PX, "vgg16-397923af.pth"),
-    "vgg19": Facts(4096, 512, 224, "vgg19-dcbb9e9d.pth"),
-    "resnet18": Facts(512, 512, STUDY_SIZE_PX, "resnet18-f37072fd.pth"),
-    "resnet50": Facts(2048, 2048, STUDY_SIZE_PX, "resnet50-0676ba61.pth"),
+    "vgg16": Facts(4096, 512, STUDY_SIZE_PX, "vgg16-397923af.pth", "VGG16", LITE2),
+    "vgg19": Facts(4096, 512, 224, "vgg19-dcbb9e9d.pth", "VGG19", LITE2),
+    "resnet18": Facts(512, 512, STUDY_SIZE_PX, "resnet18-f37072fd.pth", "ResNet18", LITE0),
+    "resnet50": Facts(2048, 2048, STUDY_SIZE_PX, "resnet50-0676ba61.pth", "ResNet50", LITE0),
 }
 _LITE = {
-    "efficientnet_lite0": Facts(1280, 1280, 224, "timm/tf_efficientnet_lite0.in1k"),
-    "efficientnet_lite2": Facts(1280, 1280, 260, "timm/tf_efficientnet_lite2.in1k"),
+    LITE0: Facts(1280, 1280, 224, "timm/tf_efficientnet_lite0.in1k", "EfficientNet-Lite0"),
+    LITE2: Facts(1280, 1280, 260, "timm/tf_efficientnet_lite2.in1k", "EfficientNet-Lite2"),
 }
 KINDS = ("imagenet", "packaged", "random")  # of weights; any other is a file
 NETWORKS = (*STUDY, *PACKAGED)  # those named in help; timm's are found by name
@@ -123,15 +117,16 @@ def facts_of(network: str) -> Facts:
 
     with torch.device("meta"):
         built = timm.create_model(network)
-    width, config = built.num_features, built.pretrained_cfg
+    grid_width, config = built.num_features, built.pretrained_cfg
     published = config.get("hf_hub_id") or "weights that timm does not name"
     size_px, fixed = config["input_size"][-1], bool(config.get("fixed_input_size"))
-    return Facts(getattr(built, "head_hidden_size", width), width, size_px, published, fixed)
+    width = getattr(built, "head_hidden_size", grid_width)
+    return Facts(width, grid_width, size_px, published, fixed=fixed)
 
 
 def built_network(network: str, weights: str) -> str:
     """The network that is built: the stand-in's where packaged weights stand in."""
-    return STAND_INS.get(network, network) if weights == "packaged" else network
+    return STUDY[network].stand_in if weights == "packaged" and network in STUDY else network
 
 
 def own_size(network: str, weights: str) -> int:
@@ -202,7 +197,7 @@ def find_weights(network: str, weights: str) -> str:
         return weights
     if network in PACKAGED:
         return "packaged"
-    facts_of(network)  # refuses an unknown name
+    facts = facts_of(network)  # refuses an unknown name
     if _is_cached(network):
         return "imagenet"
     problem = f"they are not in {_cache_of(network)}"
@@ -212,9 +207,9 @@ def find_weights(network: str, weights: str) -> str:
             return "imagenet"
         except InputError as error:
             problem = str(error)
-    if network not in STAND_INS:
+    if facts.stand_in is None:
         raise InputError(problem if weights == "auto" else _no_imagenet(network, problem))
-    log.info("%s stands in for %s (%s)", *map(TITLES.get, (STAND_INS[network], network)), problem)
+    log.info("%s stands in for %s (%s)", _LITE[facts.stand_in].title, facts.title, problem)
     return "packaged"
 
 
@@ -248,7 +243,7 @@ def weights_source(network: str, weights: str) -> str:
 
 
 def _package_of(network: str) -> Packaged:
-    name = STAND_INS.get(network, network)
+    name = built_network(network, "packaged")
     if name not in PACKAGED:
         line = f"no package carries its weights; {', '.join(PACKAGED)} have one, or use"
         raise InputError(f"{network}: {line} --weights imagenet or random")

@@ -51,13 +51,9 @@ class VisionEncoder(nn.Module):
     """
 
     def __init__(
-        self,
-        network: str,
-        weights: str,
-        trained: str = "none",
-        recompute: bool = False,
+        self, network: str, weights: str, trained: str = "none", recompute: bool = False,
         grid: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         if trained not in TRAINED:
             raise InputError(f"trained={trained!r}: use one of {', '.join(TRAINED)}")
@@ -165,7 +161,7 @@ class StoredFeatures(Piece):
         self.source = networks.weights_source(network, self.weights)
         self.stand_in = RANDOM_WEIGHTS if self.weights == "random" else None
         if name != network:
-            self.stand_in = f"{networks.TITLES[name]} for {networks.TITLES[network]}"
+            self.stand_in = f"{facts.title} for {networks.STUDY[network].title}"
         self.standardised = self.weights == "random"
         self.out_dim = facts.grid_width if self.grid else facts.width
         self.register_buffer("mean", torch.zeros(self.out_dim))
@@ -207,13 +203,9 @@ class NetworkInLoop(StoredFeatures):
     stored = False
 
     def __init__(
-        self,
-        network: str = "vgg16",
-        weights: str = "auto",
-        size_px: int = 0,
-        trained: str = "none",
-        recompute: bool = False,
-    ) -> None:
+        self, network: str = "vgg16", weights: str = "auto", size_px: int = 0,
+        trained: str = "none", recompute: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(network, weights, size_px)
         self.trained = trained
         self.recompute = recompute

@@ -64,11 +64,9 @@ def answers_page(experiment: Experiment, dataset: Dataset | None, href: str) -> 
         rows = run.predictions[run.predictions["split"] == split]
         rows = rows.assign(question="Question " + rows["question_id"].astype(str), answer_type=None)
     shown = rows.sample(MOST, random_state=0).sort_index() if len(rows) > MOST else rows
-    outcomes = [outcome(row.answers, row.truth) for row in shown.itertuples()]
-    return AnswersPage(
-        href, experiment.name, experiment.dataset, run.config["seed"], split,
-        shown.assign(outcome=outcomes), len(rows), dataset is not None,
-    )  # fmt: skip
+    shown = shown.assign(outcome=[outcome(row.answers, row.truth) for row in shown.itertuples()])
+    which = experiment.name, experiment.dataset, run.config["seed"], split
+    return AnswersPage(href, *which, shown, len(rows), dataset is not None)
 
 
 def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:

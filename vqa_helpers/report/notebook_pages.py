@@ -89,17 +89,13 @@ def read_page(path: Path, names: set[str], failed: Path | None = None) -> Notebo
     soup = _converted(notebook, path)
     body = safe_html(soup, names)
     heading = soup.find(["h1", "h2", "h3"])
+    title = _text(heading) if heading else path.stem.replace("_", " ")
     paragraphs = (p for p in soup.select(".text_cell_render p") if not p.find(class_="colab"))
-    return NotebookPage(
-        name=path.stem,
-        title=_text(heading) if heading else path.stem.replace("_", " "),
-        summary=next(filter(None, map(_text, paragraphs)), ""),
-        sections=tuple((_text(tag), tag["id"]) for tag in soup.find_all("h2", id=True)),
-        body=body,
-        across="after" in (notebook.metadata.get("vqa") or {}),
-        failure=failure,
-        earlier=failed is not None and failed != path,
-    )
+    summary = next(filter(None, map(_text, paragraphs)), "")
+    sections = tuple((_text(tag), tag["id"]) for tag in soup.find_all("h2", id=True))
+    across = "after" in (notebook.metadata.get("vqa") or {})
+    earlier = failed is not None and failed != path
+    return NotebookPage(path.stem, title, summary, sections, body, across, failure, earlier)
 
 
 def safe_html(soup: "BeautifulSoup", names: set[str]) -> Markup:

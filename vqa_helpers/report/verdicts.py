@@ -109,16 +109,11 @@ def read_answers(runs: Runs) -> Answers:
             raise InputError(f"{run.folder}: {line}; seeds are compared on one split of the data")
     truth = asked["truth"].to_numpy()
     first = np.stack([table["answers"].str[0].to_numpy(dtype=object) for table in tables])
+    sure = np.stack([table["probabilities"].str[0].to_numpy(dtype=float) for table in tables])
     vqa = np.stack([table["vqa"].to_numpy(dtype=float, na_value=np.nan) for table in tables])
-    return Answers(
-        split,
-        asked,
-        first,
-        np.stack([table["probabilities"].str[0].to_numpy(dtype=float) for table in tables]),
-        (first == truth).astype(float),
-        None if np.isnan(vqa).any() else vqa,
-        np.mean([table["blind"].to_numpy() == truth for table in tables], axis=0),
-    )
+    vqa = None if np.isnan(vqa).any() else vqa
+    blind = np.mean([table["blind"].to_numpy() == truth for table in tables], axis=0)
+    return Answers(split, asked, first, sure, (first == truth).astype(float), vqa, blind)
 
 
 def _predictions(run: Run, split: str) -> pd.DataFrame:

@@ -158,13 +158,9 @@ class Data:
         return model.encode([text for table in splits for text in table["question"]], self.words)
 
     def batches(
-        self,
-        read: tuple[Tensor, ...],
-        images: ImageRows,
-        training: Training,
-        device: str = "cpu",
+        self, read: tuple[Tensor, ...], images: ImageRows, training: Training, device: str = "cpu",
         share: tuple[int, int] = (0, 1),
-    ) -> dict[str, Batches]:
+    ) -> dict[str, Batches]:  # fmt: skip
         """Every split in batches; of train the questions that teach alone.
 
         Args:
@@ -195,18 +191,10 @@ class Data:
 
 
 def open_data(
-    name: str | Path | Dataset,
-    *,
-    weights: str = "auto",
-    image_size: int = 0,
-    offline: bool = False,
-    features: Path | str = "features",
-    glove: Path | None = None,
-    sentence_encoder: Path | None = None,
-    device: str = "auto",
-    split_seed: int = 0,
-    **layout: Any,
-) -> Data:
+    name: str | Path | Dataset, *, weights: str = "auto", image_size: int = 0,
+    offline: bool = False, features: Path | str = "features", glove: Path | None = None,
+    sentence_encoder: Path | None = None, device: str = "auto", split_seed: int = 0, **layout: Any,
+) -> Data:  # fmt: skip
     """Open a dataset for models.
 
     Args:
@@ -289,12 +277,9 @@ def build_model(
 
 
 def examples_of(
-    table: pd.DataFrame,
-    question: tuple[Tensor, ...],
-    image_ids: np.ndarray,
-    answers: AnswerVocabulary,
-    soft: bool = False,
-) -> Examples:
+    table: pd.DataFrame, question: tuple[Tensor, ...], image_ids: np.ndarray,
+    answers: AnswerVocabulary, soft: bool = False,
+) -> Examples:  # fmt: skip
     """A table's questions with the rows of their images and their targets.
 
     Args:

@@ -51,13 +51,9 @@ def record_epoch(writer, epoch: Mapping[str, Any]) -> None:
 
 
 def write_board(
-    folder: Path,
-    config: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    model: VQAModel,
-    train: pd.DataFrame,
-    answers: Sequence[str],
-) -> None:
+    folder: Path, config: Mapping[str, Any], metrics: Mapping[str, Any], model: VQAModel,
+    train: pd.DataFrame, answers: Sequence[str],
+) -> None:  # fmt: skip
     """Write what a finished run has to show, in place of what is there.
 
     Args:
@@ -66,22 +62,15 @@ def write_board(
         train: the questions it learnt from.
         answers: of its vocabulary.
     """
-    scores = {
-        f"result/{split} {name}": part[metric]["value"]
-        for split, part in metrics.items()
-        for metric, name in (("top1", "top-1"), ("top5", "top-5"), ("vqa", "VQA accuracy"))
-        if part[metric] is not None
-    }
-    per_kind = {
-        f"{split}, {kind}/{name}": entry["top1"]["value"]
-        for split, part in metrics.items()
-        for kind, field, fewest in (
-            ("answer types", "per_answer_type", 1),
-            ("question types", "per_question_type", FEWEST),
-        )
-        for name, entry in part[field].items()
-        if entry["questions"] >= fewest
-    }
+    scores, per_kind = {}, {}
+    for split, part in metrics.items():
+        for metric, name in (("top1", "top-1"), ("top5", "top-5"), ("vqa", "VQA accuracy")):
+            if part[metric] is not None:
+                scores[f"result/{split} {name}"] = part[metric]["value"]
+        for kind, fewest in (("answer", 1), ("question", FEWEST)):
+            for name, entry in part[f"per_{kind}_type"].items():
+                if entry["questions"] >= fewest:
+                    per_kind[f"{split}, {kind} types/{name}"] = entry["top1"]["value"]
     # TensorBoard's table wants the same columns of every run.
     settings: dict[str, str | float] = {name: str(config[name] or "none") for name in TEXTS}
     settings["stand_ins"] = ", ".join(config["stand_ins"]) or "none"

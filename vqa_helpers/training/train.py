@@ -61,17 +61,10 @@ NOT_COMPARED = ("name", "preset", "source")  # how a run is called, not what it 
 
 
 def train(
-    model: VQAModel,
-    data: Data,
-    training: Training,
-    folder: Path | str | None = None,
-    *,
-    preset: str = "",
-    seed: int = 0,
-    epochs: int = 0,
-    runs: Path | str = "runs",
+    model: VQAModel, data: Data, training: Training, folder: Path | str | None = None, *,
+    preset: str = "", seed: int = 0, epochs: int = 0, runs: Path | str = "runs",
     set_aside: bool = True,
-) -> Run:
+) -> Run:  # fmt: skip
     """Train and measure a model, or return the run that its folder already holds.
 
     A second process that trains into the same folder waits for the first. Of several processes that
@@ -327,14 +320,9 @@ def _accelerator(device: str) -> Accelerator:
 
 
 def _fit(
-    model: VQAModel,
-    data: Data,
-    training: Training,
-    batches: dict[str, Batches],
-    folder: Path,
-    config: dict,
-    accelerator: Accelerator,
-) -> float:
+    model: VQAModel, data: Data, training: Training, batches: dict[str, Batches], folder: Path,
+    config: dict, accelerator: Accelerator,
+) -> float:  # fmt: skip
     """Train to the last epoch; the best epoch's model lies in the folder. Returns the seconds."""
     train, validation = batches["train"], batches["validation"]
     if training.loss == "binary cross entropy" and hasattr(model.classifier, "start_from"):
@@ -343,7 +331,8 @@ def _fit(
     score = partial(measuring.validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
     history, writer = [], None
-    if (kept := checkpoint.load_checkpoint(folder, config)) is not None:
+    left = (folder / checkpoint.CHECKPOINT).exists()
+    if left and (kept := checkpoint.load_checkpoint(folder, config)) is not None:
         trainer.restore(kept["trainer"])
         history = json.loads(kept["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)

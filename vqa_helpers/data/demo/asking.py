@@ -11,24 +11,8 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from vqa_helpers.data.demo.scenes import (
-    ANIMALS,
-    FLYING,
-    HERO_KINDS,
-    MOST,
-    PAINTS,
-    PEOPLE,
-    PLACES,
-    PLURALS,
-    SKIES,
-    USUAL_SKIES,
-    VEHICLES,
-    WALLS,
-    WORLD,
-    Scene,
-    lookalikes,
-    pick,
-)
+from vqa_helpers.data.demo import scenes as world
+from vqa_helpers.data.demo.scenes import Scene, lookalikes, pick
 
 PER_IMAGE = 3
 ANNOTATORS = 10
@@ -90,14 +74,14 @@ def _absent_items(scene: Scene, rng: Generator) -> str:
     doubtful = lookalikes(scene.hero, scene.sport, scene.sky) | {scene.item, "person"}
     if scene.item in ("duck", "bird"):
         doubtful |= {"duck", "bird"}
-    return PLURALS[_other_than(rng, PLURALS, *doubtful)]
+    return world.PLURALS[_other_than(rng, world.PLURALS, *doubtful)]
 
 
 def _absent_hero(scene: Scene, rng: Generator) -> str:
     """A thing that is not in the scene, not in its backdrop either."""
-    people = PEOPLE if scene.item == "person" else ()
+    people = world.PEOPLE if scene.item == "person" else ()
     houses = ("house",) if scene.place == "street" else ()
-    return _other_than(rng, HERO_KINDS, scene.hero, *people, *houses)
+    return _other_than(rng, world.HERO_KINDS, scene.hero, *people, *houses)
 
 
 def _yes_no(scene: Scene, rng: Generator) -> list[Ask]:
@@ -108,18 +92,18 @@ def _yes_no(scene: Scene, rng: Generator) -> list[Ask]:
         return actual if want else _other_than(rng, choices, actual)
 
     hero, items, out = scene.hero, scene.items, not scene.indoors
-    place = named(scene.place, PLACES)
+    place = named(scene.place, world.PLACES)
     inside = "indoors" if scene.indoors == want else "outdoors"
     snow, an_inside = place == "mountains", _a(inside.removesuffix("s"))
-    sky = SKIES[named(scene.sky, USUAL_SKIES)].get("question", "") if out else ""
-    wall = "" if out else named(scene.wall, WALLS)
+    sky = world.SKIES[named(scene.sky, world.USUAL_SKIES)].get("question", "") if out else ""
+    wall = "" if out else named(scene.wall, world.WALLS)
     thing = hero if want else _absent_hero(scene, rng)
-    animal = hero in ANIMALS or scene.item in ("bird", "duck")
-    person = hero in PEOPLE or scene.item == "person"
+    animal = hero in world.ANIMALS or scene.item in ("bird", "duck")
+    person = hero in world.PEOPLE or scene.item == "person"
     kind = items if want else _absent_items(scene, rng)
     several = scene.count > 1
-    color = named(scene.item_color, PAINTS["item"]) if several else ""
-    hero_color = named(scene.hero_color, PAINTS["hero"])
+    color = named(scene.item_color, world.PAINTS["item"]) if several else ""
+    hero_color = named(scene.hero_color, world.PAINTS["hero"])
     asks = [
         (6.0 * snow, "Is there snow on the ground?", "Has it snowed?"),
         (6.0 * (not snow), f"Is this {_a(place)}?", f"Could this be {_a(place)}?"),
@@ -133,7 +117,7 @@ def _yes_no(scene: Scene, rng: Generator) -> list[Ask]:
         (0.7, f"Are there any {kind}?", f"Are there {kind} in the picture?"),
         (0.6 * ((scene.count > 3) == want), f"Are there more than three {items}?"),
         (0.3 * several, f"Are the {items} {color}?", f"Are these {color}?"),
-        (0.4 * (hero in PEOPLE), f"Is the {hero} wearing {hero_color}?"),
+        (0.4 * (hero in world.PEOPLE), f"Is the {hero} wearing {hero_color}?"),
         (0.4 * _is_painted(hero), f"Is the {hero} {hero_color}?"),
     ]
     return [(weight, "yes" if want else "no", *wordings) for weight, *wordings in asks]
@@ -141,7 +125,7 @@ def _yes_no(scene: Scene, rng: Generator) -> list[Ask]:
 
 def _is_painted(hero: str) -> bool:
     """Whether it is worth asking for its colour: a sheep is white."""
-    return hero not in PEOPLE and len(PAINTS.get(hero, PAINTS["hero"])) > 1
+    return hero not in world.PEOPLE and len(world.PAINTS.get(hero, world.PAINTS["hero"])) > 1
 
 
 def _number(scene: Scene, rng: Generator) -> list[Ask]:
@@ -154,12 +138,13 @@ def _number(scene: Scene, rng: Generator) -> list[Ask]:
 
 def _other(scene: Scene, rng: Generator) -> list[Ask]:
     hero, place, item, items, wall = scene.hero, scene.place, scene.item, scene.items, scene.wall
-    cover, color, one = PLACES[place]["cover"], scene.hero_color, scene.count == 1
+    cover, color, one = world.PLACES[place]["cover"], scene.hero_color, scene.count == 1
     painted = 1.3 * _is_painted(hero)
-    out, sky = not scene.indoors, SKIES.get(scene.sky, defaultdict(str))
+    out, sky = not scene.indoors, world.SKIES.get(scene.sky, defaultdict(str))
     clear = out and scene.sky not in ("sunset", "night")
-    person, garment = hero in PEOPLE, "shirt" if hero == "man" else "dress"
-    where = "in the air" if item in FLYING else "on the ground"
+    animal, person = hero in world.ANIMALS, hero in world.PEOPLE
+    garment = "shirt" if hero == "man" else "dress"
+    where = "in the air" if item in world.FLYING else "on the ground"
     return [
         (2.0, place, f"Where is the {hero}?"),
         (3.0, place, "What is this place?", "Where was this picture taken?"),
@@ -172,8 +157,8 @@ def _other(scene: Scene, rng: Generator) -> list[Ask]:
         (0.6 * out, sky["holds"], "What is in the sky?"),
         (0.7 * out, sky["time"], "What time of day is it?"),
         (1.8 * clear, scene.sky, "How is the weather?", "What is the weather like?"),
-        (1.1 * (hero in ANIMALS), hero, "What animal is this?", "What animal is in the picture?"),
-        (1.5 * (hero in VEHICLES), hero, "What kind of vehicle is this?"),
+        (1.1 * animal, hero, "What animal is this?", "What animal is in the picture?"),
+        (1.5 * (hero in world.VEHICLES), hero, "What kind of vehicle is this?"),
         (1.1 * person, scene.sport, "What sport is this?", f"What is the {hero} doing?"),
         (0.8 * person, color, f"What color is the {hero}'s {garment}?"),
         (painted, color, f"What color is the {hero}?", f"What is the color of the {hero}?"),
@@ -204,7 +189,7 @@ def _one_answer(truth: str, kind: str, hard: bool, rng: Generator) -> str:
         if rng.random() >= (0.06 if hard else 0.01) + 0.033 * min(count, 12):
             return truth
         off = pick(rng, (-1, 1, -2, 2), (4, 4, 1, 1) if count > 8 else (1, 1, 0, 0))
-        return str(min(MOST, max(0, count + off)))
+        return str(min(world.MOST, max(0, count + off)))
     if rng.random() < (0.35 if hard else 0.1):
-        return pick(rng, WORLD["synonyms"].get(truth, [truth]))
+        return pick(rng, world.WORLD["synonyms"].get(truth, [truth]))
     return truth

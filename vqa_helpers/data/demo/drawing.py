@@ -292,14 +292,9 @@ def rgb(text: str, paint: Rgb = (0, 0, 0)) -> Rgb:
 
 
 def draw_strokes(
-    draw: ImageDraw.ImageDraw,
-    strokes: list[dict],
-    at: tuple[float, float],
-    unit: float,
-    edge: int,
-    flip: int = 1,
-    paint: Rgb = (0, 0, 0),
-) -> None:
+    draw: ImageDraw.ImageDraw, strokes: list[dict], at: tuple[float, float], unit: float, edge: int,
+    flip: int = 1, paint: Rgb = (0, 0, 0),
+) -> None:  # fmt: skip
     """Draw strokes in their order.
 
     Args:

@@ -90,15 +90,8 @@ def sample_scene(rng: Generator) -> Scene:
         sport = pick(rng, PLACES[place]["sports"])
     besides = lookalikes(hero, sport, sky)
     item = pick(rng, [kind for kind in PLACES[place]["items"] if kind not in besides])
-    return Scene(
-        place=place,
-        sky=sky,
-        wall=wall,
-        hero=hero,
-        hero_color=pick(rng, PAINTS.get(hero, PAINTS["hero"])),
-        side=pick(rng, ("left", "right")),
-        sport=sport,
-        item=item,
-        item_color=pick(rng, PAINTS.get(item, PAINTS["item"])),
-        count=int(pick(rng, range(1, MOST + 1), COUNT_WEIGHTS)),
-    )
+    hero_color = pick(rng, PAINTS.get(hero, PAINTS["hero"]))
+    side = pick(rng, ("left", "right"))
+    item_color = pick(rng, PAINTS.get(item, PAINTS["item"]))
+    count = int(pick(rng, range(1, MOST + 1), COUNT_WEIGHTS))
+    return Scene(place, sky, wall, hero, hero_color, side, sport, item, item_color, count)

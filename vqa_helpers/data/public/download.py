@@ -137,15 +137,9 @@ def _record(file: File, folder: Path) -> dict | None:
 
 
 def fetch_images(
-    image_ids: Iterable[int],
-    subset: str,
-    root: Path,
-    sources: Sources,
-    *,
-    mirror: str | None = None,
-    offline: bool = False,
-    parallel: int = 8,
-) -> dict[int, str]:
+    image_ids: Iterable[int], subset: str, root: Path, sources: Sources, *,
+    mirror: str | None = None, offline: bool = False, parallel: int = 8,
+) -> dict[int, str]:  # fmt: skip
     """Fetch the COCO photographs that are not there yet into `<root>/raw/coco/<subset>/`.
 
     Each is decoded before it gets its name, so what lies in the folder can be read.
