@@ -10,6 +10,7 @@ from vqa_helpers.data.json_files import DecodeError, decode_entries, read_bytes
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import hits
 from vqa_helpers.evaluation.metrics import Normaliser, by, normalised_hits, percent, vqa_scores
+from vqa_helpers.evaluation.wups import measure_wups
 
 SHAPE = 'a list of {"question_id": number, "answer": text} is expected'
 
@@ -37,6 +38,7 @@ def evaluate_results(
         "per_question_type": by(scores, table["question_type"]) if defined else None,
         "top1": percent(hits(answers, table)),
         "top1_normalised": percent(normalised_hits(answers, table)),
+        **measure_wups(answers, table),
         "questions": len(table),
         "normaliser": normaliser,
     }

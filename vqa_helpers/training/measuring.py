@@ -19,6 +19,7 @@ from vqa_helpers.evaluation.metrics import (
     vqa_scores,
     with_interval,
 )
+from vqa_helpers.evaluation.wups import measure_wups
 from vqa_helpers.files import write_json
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.runs import METRICS, PREDICTION_COLUMNS, PREDICTIONS, write_predictions
@@ -73,6 +74,7 @@ def measure_run(
                 **measure(table, scores, vocabulary),
                 "top1_normalised": with_interval(normalised_hits(first, table), images),
                 "vqa_of_ten": vqa_of_ten(first, table),
+                **measure_wups(first, table),
                 "pairs": pair_accuracy(table, top1, dataset.pairs),
                 "calibration": calibrate(probabilities[:, 0].numpy(), top1),
                 "baselines": measure_guesses(guesses[split], table),
