@@ -22,7 +22,8 @@ def evaluate_results(
 
     Where a question has fewer than ten answers the VQA accuracy is not defined: those three are
     None. `top1` is the share of answers that are the target word for word, `top1_normalised` the share
-    of those that are it after the official normalisation of both.
+    of those that are it after the official normalisation of both. What `measure_wups` gives stands
+    beside them.
 
     Raises:
         InputError: for a malformed file, or results that `validate_results` refuses.

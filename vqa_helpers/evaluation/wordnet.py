@@ -31,23 +31,15 @@ _PARENT = re.compile(r" @i? (\d{8}) n")  # a kind of, an instance of
 def find_wordnet() -> "WordNet | None":
     """The WordNet of this machine, looked for once a process; None, with a line in the log, where
     there is none that can be read."""
-    if named := os.environ.get(VARIABLE):
-        folders = [Path(named)]
-    else:
-        set_to = filter(None, os.environ.get("NLTK_DATA", "").split(os.pathsep))
-        corpora = [folder / "corpora" for folder in (*map(Path, set_to), *NLTK)]
-        folders = [
-            DEBIAN,
-            *(place / name for place in corpora for name in ("wordnet", "wordnet.zip")),
-        ]
-    found = next((folder for folder in folders if folder.exists()), None)
-    reason = f"{named}: is no folder" if named else "there is no WordNet here"
-    if found is not None:
-        try:
-            return WordNet(zipfile.Path(found, "wordnet/") if found.suffix == ".zip" else found)
-        except (OSError, LookupError, ValueError, zipfile.BadZipFile) as error:
-            reason = f"{found}: is no WordNet database ({error})"
-    log.warning("WUPS is left out: %s; %s", reason, REMEDY)
+    named = os.environ.get(VARIABLE)
+    nltk = [*map(Path, filter(None, os.environ.get("NLTK_DATA", "").split(os.pathsep))), *NLTK]
+    corpora = [place / "corpora" / name for place in nltk for name in ("wordnet", "wordnet.zip")]
+    folders = [Path(named)] if named else [DEBIAN, *corpora]
+    found = next(filter(Path.exists, folders), folders[0])
+    try:
+        return WordNet(zipfile.Path(found, "wordnet/") if found.suffix == ".zip" else found)
+    except (OSError, LookupError, ValueError, zipfile.BadZipFile) as error:
+        log.warning("WUPS is left out: no WordNet in %s (%s); %s", found, error, REMEDY)
     return None
 
 
@@ -75,7 +67,7 @@ class WordNet:
             (folder / name).read_bytes().decode("latin-1")  # a byte a character: offsets hold
             for name in ("index.noun", "data.noun", "noun.exc")
         )
-        lines = [line for line in index.splitlines() if line[:1] > " "]  # the licence is indented
+        lines = (line for line in index.split("\n") if line[:1] > " ")  # the licence is indented
         self._index = dict(line.split(" ", 1) for line in lines)
         self._exceptions = {word: forms for word, *forms in map(str.split, exceptions.splitlines())}
         self._places: dict[str, _Place] = {}
