@@ -92,7 +92,8 @@ def controls(experiment: Experiment, data: Data) -> str:
     truths = answers.asked["truth"].to_numpy()
     single = is_one_thing(truths)
     scores = {"one thing": answers.top1}
-    if answers.vqa is None and (wordnet := find_wordnet()):
+    ten_answered = answers.vqa is not None or experiment.runs[0].scored[1].get("vqa_of_ten")
+    if not ten_answered and (wordnet := find_wordnet()):
         of_seed = [wups(first, truths, wordnet) for first in answers.first]
         scores |= {name: np.stack([one[name] for one in of_seed]) for name in of_seed[0]}
     images = answers.images[single]
