@@ -4,7 +4,7 @@
 
 Runs are kept below `--runs`; what is finished is not trained again. Prints a table a model: top-1 and
 its gain over the best blind guess, VQA accuracy, balanced pairs, the questions whose answer is one
-thing (DAQUAR has several as one string), and the controls. `shuffled` is the same trained model given
+thing (DAQUAR has several as one string) with their WUPS where WordNet is at hand, and the controls. `shuffled` is the same trained model given
 the photographs of other questions; `random` is the preset trained on the same networks with random
 weights, where `--random` asks for it.
 """
@@ -16,9 +16,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from vqa_helpers.api import load
+from vqa_helpers.evaluation.wordnet import find_wordnet
+from vqa_helpers.evaluation.wups import is_one_thing, wups
 from vqa_helpers.presets import PRESETS, find_preset
 from vqa_helpers.recipe import Training, read_settings
 from vqa_helpers.report.tables import results_table, score_of, to_markdown
@@ -86,9 +89,16 @@ def train_all(data: Data, options: argparse.Namespace) -> None:
 def controls(experiment: Experiment, data: Data) -> str:
     """Scores of the questions whose answer is one thing, and of photographs exchanged."""
     answers = read_answers(experiment)
-    single = ~answers.asked["truth"].str.contains(",", regex=False).to_numpy()
-    images = answers.images
-    text = f"one thing {score_of(answers.top1[:, single], images[single])} of {single.sum():,}"
+    truths = answers.asked["truth"].to_numpy()
+    single = is_one_thing(truths)
+    scores = {"one thing": answers.top1}
+    ten_answered = answers.vqa is not None or experiment.runs[0].scored[1].get("vqa_of_ten")
+    if not ten_answered and (wordnet := find_wordnet()):
+        of_seed = [wups(first, truths, wordnet) for first in answers.first]
+        scores |= {name: np.stack([one[name] for one in of_seed]) for name in of_seed[0]}
+    images = answers.images[single]
+    shown = [f"{name} {score_of(values[:, single], images)}" for name, values in scores.items()]
+    text = f"{', '.join(shown)} of {single.sum():,}"
     run = experiment.runs[0]
     model = load(run.folder, device="cpu").model
     if model.vision is None or not model.vision.stored:

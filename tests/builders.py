@@ -94,6 +94,48 @@ def _draw(path: Path, colour: str, marks: int, size_px: int) -> None:
     image.save(path)
 
 
+LICENCE = "  1 This software and database is being provided to you, the LICENSEE, by  \n"
+
+
+def write_wordnet(folder: Path, nouns: Sequence[str], exceptions: str = "") -> Path:
+    """Write the nouns of a WordNet database into `folder`.
+
+    Each noun is a synset, "sofa couch < seat": its words, then one word of each that it is a kind
+    of, or with "!" an instance of. Each is a part of the last one, too, and its gloss looks like a
+    pointer.
+    """
+    halves = [noun.partition(" < ") for noun in nouns]
+    synsets = [(words.split(), parents.split()) for words, _, parents in halves]
+    senses: dict[str, list[int]] = {}
+    for number, (words, _) in enumerate(synsets):
+        for word in words:
+            senses.setdefault(word, []).append(number)
+
+    def line(number: int, offsets: Sequence[int]) -> str:
+        words, parents = synsets[number]
+        kinds = [("@i" if one[0] == "!" else "@", senses[one.lstrip("!")][0]) for one in parents]
+        pointers = [*kinds, ("%p", len(synsets) - 1)]
+        cells = [f"{offsets[number]:08d} 06 n {len(words):02x}", *(f"{word} 0" for word in words)]
+        cells += [f"{len(pointers):03d}", *(f"{s} {offsets[n]:08d} n 0000" for s, n in pointers)]
+        return f"{' '.join(cells)} | as in @ {offsets[-1]:08d} n 0000  \n"
+
+    numbers = range(len(synsets))
+    offsets, unknown = [len(LICENCE)], [0] * len(synsets)
+    for number in numbers:
+        offsets.append(offsets[-1] + len(line(number, unknown)))
+    index = [
+        f"{word.lower()} n {len(own)} 2 @ %p {len(own)} 0 "
+        + " ".join(f"{offsets[number]:08d}" for number in own)
+        for word, own in sorted(senses.items())
+    ]
+    folder.mkdir(parents=True)
+    data = "".join(line(number, offsets[:-1]) for number in numbers)
+    (folder / "data.noun").write_bytes((LICENCE + data).encode())
+    (folder / "index.noun").write_bytes((LICENCE + "  \n".join([*index, ""])).encode())
+    (folder / "noun.exc").write_bytes(exceptions.encode())
+    return folder
+
+
 def write_release(
     folder: Path,
     release: str = "v1",

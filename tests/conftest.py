@@ -10,6 +10,7 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 for variable in ("VQA_GLOVE", "VQA_SENTENCE_ENCODER", "VQA_MIRROR", "VQA_SOURCES"):
     os.environ.pop(variable, None)
+os.environ["WNSEARCHDIR"] = "no-wordnet"  # what is measured must not depend on whether there is one
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +29,17 @@ def data(place) -> Path:
     from tests.builders import write_dataset  # not above: it imports NumPy
 
     return write_dataset(place / "tiny", images=12)
+
+
+@pytest.fixture
+def nouns_known(tmp_path, monkeypatch):
+    """Let the WordNet that is found be one of a few nouns, as `write_wordnet` takes them."""
+    from tests.builders import write_wordnet
+    from vqa_helpers.evaluation.wordnet import find_wordnet
+
+    def make(*nouns: str) -> None:
+        monkeypatch.setenv("WNSEARCHDIR", str(write_wordnet(tmp_path / "wordnet", nouns)))
+        find_wordnet.cache_clear()
+
+    yield make
+    find_wordnet.cache_clear()

@@ -86,6 +86,8 @@ class _Scores(msgspec.Struct):
     per_question_type: dict[str, _Kind]
     pairs: _Interval | None = None
     vqa_of_ten: _Interval | None = None
+    wups_9: _Interval | None = msgspec.field(default=None, name="wups_0.9")
+    wups_0: _Interval | None = msgspec.field(default=None, name="wups_0.0")
 
 
 # Writing

@@ -457,7 +457,10 @@ def test_cases_that_people_reported(case):
 
 def test_numbers_that_pandas_wrote_with_a_point(tmp_path):
     lines = "".join(f"{n}.0,{n + 7}.0,Is it {n}?,2.0\n" for n in range(3))
-    write(tmp_path / "train.csv", "question_id,image_id,question,answer\n" + lines + "v1.0,v1.0,A?,b\n")
+    write(
+        tmp_path / "train.csv",
+        "question_id,image_id,question,answer\n" + lines + "v1.0,v1.0,A?,b\n",
+    )
     for name in ("7", "8", "9", "v1.0"):
         picture(tmp_path / f"{name}.png")
     tables, images = images_of(tmp_path, read_layout(tmp_path))

@@ -73,6 +73,18 @@ def test_fewer_than_ten_answers_have_no_vqa_accuracy(files):
     assert (report["top1"], report["top1_normalised"]) == (0.0, 100.0)
 
 
+def test_one_human_s_answers_have_wups_where_wordnet_is(files, nouns_known):
+    nouns_known("entity", "digit < entity", "1 one < digit", "2 two < digit")
+    rows = read_json(files[1])["annotations"]
+    write_json(files[1], {"annotations": [row | {"answers": []} for row in rows]})
+    write_results(files[2], pd.DataFrame({"question_id": [5, 6, 7]}), ["yes", "yes", "1"])
+    report = evaluate_results(*files)
+    assert report["overall"] is None and report["top1"] == 33.33
+    # 1, 0, and of 1 and 2 two thirds, by digit: 2 * 2 / (3 + 3)
+    values = [report[name]["value"] for name in ("wups_0.0", "wups_0.9")]
+    assert values == [55.56, 35.56] and report["one_thing"] is None
+
+
 def refusal(files, content) -> str:
     """The one line with which results are refused, by validation and evaluation alike."""
     text = content if isinstance(content, str) else json.dumps(content)

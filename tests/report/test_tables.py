@@ -67,6 +67,28 @@ def test_pairs_are_means_over_the_seeds_and_none_where_not_defined(write):
         broken.metrics  # noqa: B018
 
 
+def test_wups_stands_where_a_run_has_it(write):
+    drawn = rows(0.5, vqa=False)
+
+    def run(preset, seed, value):
+        made = samples.metrics()
+        if value:
+            made["test"] |= {"wups_0.9": samples.score(value), "wups_0.0": samples.score(2 * value)}
+        return write(preset, 0.5, seed, predictions=drawn, metrics=made)
+
+    found = [run("1.e", 0, 30.0), run("1.e", 1, 33.0), run("1.f", 0, None)]
+    table = tables.results_table(found)
+    place = list(table.columns).index("WUPS 0.9")
+    assert [*table.columns[:place], *table.columns[place + 2 :]] == list(tables.RESULT_COLUMNS)
+    assert table["WUPS 0.9"].tolist() == [tables.Score(31.5, 29.5, 33.5), None]
+    assert table["WUPS 0.0"].tolist() == [tables.Score(63.0, 61.0, 65.0), None]
+    text = tables.export(found, "markdown")
+    assert "WUPS 0.9" in text and "63.0 [61.0, 65.0]" in text and "VQA accuracy" not in text
+    read = pd.read_csv(io.StringIO(tables.export(found, "csv")))
+    assert read["WUPS 0.0 low"].tolist()[0] == 61.0 and read["WUPS 0.9"].isna().tolist()[1]
+    assert "WUPS" not in tables.export(found[2:], "markdown") + tables.export(found[2:], "csv")
+
+
 def test_types_are_means_over_the_seeds(write):
     runs = [write("1.e", share, seed) for seed, share in enumerate((0.4, 0.6))]
     table = tables.type_table(runs)

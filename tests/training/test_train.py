@@ -5,13 +5,14 @@ import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
-from tests.builders import read_json, write_dataset, write_json
+from tests.builders import COLOURS, read_json, write_dataset, write_json
 from tests.training.conftest import quick
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import Piece
@@ -470,3 +471,27 @@ def test_single_answers_no_images_and_validation_without_any_known_answer(train,
     test = run.metrics["test"]  # VQA accuracy is not defined
     assert test["vqa"] is test["ceiling"]["vqa"] is None and test["top1"]["value"] is not None
     assert {row["vqa"] for row in test["per_answer_type"].values()} == {None}
+    assert "wups_0.9" not in test  # there is no WordNet
+
+
+def test_single_answers_are_scored_by_wordnet(train, tmp_path, nouns_known):
+    colours = [f"{colour} < colour" for colour in COLOURS]
+    nouns_known("entity", "colour < entity", *colours, "digit < entity", *[f"{n} < digit" for n in range(1, 5)])  # fmt: skip
+    data = write_dataset(tmp_path / "d", images=8, answers_per_question=1)
+    run = train("Question_Only", tmp_path / "run", data, epochs=4)
+
+    def expected(said: str, truth: str) -> float:
+        kinds = [one in COLOURS or one.isdecimal() and "digit" for one in (said, truth)]
+        if said == truth or not all(kinds):  # yes and no are not known
+            return float(said == truth)
+        return 4 / 6 if kinds[0] == kinds[1] else 2 / 6
+
+    for split, rows in run.predictions.groupby("split"):
+        scores = [expected(*pair) for pair in zip(rows["answers"].str[0], rows["truth"], strict=True)]  # fmt: skip
+        at_0, at_9 = np.array(scores), [one if one == 1 else one / 10 for one in scores]
+        assert run.metrics[split]["wups_0.0"]["value"] == pytest.approx(100 * at_0.mean(), abs=0.01)
+        assert run.metrics[split]["wups_0.9"]["value"] == pytest.approx(
+            100 * np.mean(at_9), abs=0.01
+        )
+        assert len(set(scores)) > 2
+        assert run.metrics[split]["one_thing"] is None  # none is a list

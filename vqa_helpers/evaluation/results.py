@@ -10,6 +10,7 @@ from vqa_helpers.data.json_files import DecodeError, decode_entries, read_bytes
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import hits
 from vqa_helpers.evaluation.metrics import Normaliser, by, normalised_hits, percent, vqa_scores
+from vqa_helpers.evaluation.wups import measure_wups
 
 SHAPE = 'a list of {"question_id": number, "answer": text} is expected'
 
@@ -21,7 +22,8 @@ def evaluate_results(
 
     Where a question has fewer than ten answers the VQA accuracy is not defined: those three are
     None. `top1` is the share of answers that are the target word for word, `top1_normalised` the share
-    of those that are it after the official normalisation of both.
+    of those that are it after the official normalisation of both. What `measure_wups` gives stands
+    beside them.
 
     Raises:
         InputError: for a malformed file, or results that `validate_results` refuses.
@@ -37,6 +39,7 @@ def evaluate_results(
         "per_question_type": by(scores, table["question_type"]) if defined else None,
         "top1": percent(hits(answers, table)),
         "top1_normalised": percent(normalised_hits(answers, table)),
+        **measure_wups(answers, table),
         "questions": len(table),
         "normaliser": normaliser,
     }

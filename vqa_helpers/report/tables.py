@@ -27,8 +27,9 @@ RESULT_COLUMNS = (
     "pairs both right", "ceiling", "best blind guess", "blind top-1", "gain over blind", "verdict",
     "stand-ins", "train s", "samples/s",
 )  # fmt: skip
+WUPS = {"WUPS 0.9": "wups_0.9", "WUPS 0.0": "wups_0.0"}  # columns where a run has them
 COMPARED = (  # of these, what a printed table shows of experiments side by side
-    "dataset", "model", "seeds", "scored on", "questions", "top-1", "VQA accuracy", "blind top-1",
+    "dataset", "model", "seeds", "scored on", "questions", "top-1", "VQA accuracy", *WUPS, "blind top-1",
     "ceiling", "gain over blind", "verdict", "stand-ins",
 )  # fmt: skip
 # "|" ends a cell, "<" opens a tag, "$" opens a formula.
@@ -68,15 +69,19 @@ def results_table(experiments: Runs) -> pd.DataFrame:
     Scores are means over the seeds with 95 % intervals that draw images and, from two seeds on,
     seeds; "top-1 sd" is the standard deviation over the seeds in points, None for one. "train
     top-1" is of the epoch that validation chose, counted while the model learnt. "pairs both right"
-    is of balanced pairs, None without any; its bounds are means over the seeds. The verdict is on
-    the gain over the best blind guess, question by question. Experiments whose runs kept too
+    is of balanced pairs, None without any; its bounds are means over the seeds, as are those of "WUPS
+    0.9" and "WUPS 0.0", which are columns where a run has them. The verdict is on the gain over the
+    best blind guess, question by question. Experiments whose runs kept too
     little to be compared are left out and logged.
     """
     return _table(readable(experiments))
 
 
 def _table(found: list[tuple[Experiment, Answers]]) -> pd.DataFrame:
-    table = pd.DataFrame([_result(*pair) for pair in found], columns=list(RESULT_COLUMNS))
+    rows, columns = [_result(*pair) for pair in found], list(RESULT_COLUMNS)
+    before = columns.index("pairs both right")
+    columns[before:before] = [name for name in WUPS if any(row[name] for row in rows)]
+    table = pd.DataFrame(rows, columns=columns)
     return table.astype({"px": "Int64"})  # whole numbers, or none
 
 
@@ -103,6 +108,7 @@ def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
         "top-1 sd": round(float(seeds.std(ddof=1)), 2) if len(seeds) > 1 else None,
         "VQA accuracy": official,
         "VQA normaliser": None if official == NOT_DEFINED else scores["vqa_normaliser"],
+        **{name: _mean_score(runs, key) for name, key in WUPS.items()},
         "pairs both right": _mean_score(runs, "pairs"),
         "ceiling": scores["ceiling"]["top1"],
         "best blind guess": max(baselines, key=lambda name: baselines[name]["top1"], default=None),
@@ -215,7 +221,7 @@ def export(experiments: Runs, form: str) -> str:
     table["stand-ins"] = [
         f"({known.index(t) + 1})" if t in known else None for t in table["stand-ins"]
     ]
-    table = table[list(COMPARED)]
+    table = table[[name for name in COMPARED if name in table]]
     empty = [name for name in table if all(cell(v) in ("–", NOT_DEFINED) for v in table[name])]
     table = table.drop(columns=empty if len(table) else [])
     if form == "markdown":

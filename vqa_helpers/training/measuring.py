@@ -10,6 +10,7 @@ from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
 from vqa_helpers.evaluation.calibration import calibrate
 from vqa_helpers.evaluation.compare import against
 from vqa_helpers.evaluation.guesses import blind_guesses
+from vqa_helpers.evaluation.wups import measure_wups
 from vqa_helpers.files import write_json
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.runs import METRICS, PREDICTION_COLUMNS, PREDICTIONS, write_predictions
@@ -64,6 +65,7 @@ def measure_run(
                 **metrics.measure(table, scores, vocabulary),
                 "top1_normalised": metrics.with_interval(normalised, images),
                 "vqa_of_ten": metrics.vqa_of_ten(first, table),
+                **measure_wups(first, table),
                 "pairs": metrics.pair_accuracy(table, top1, dataset.pairs),
                 "calibration": calibrate(probabilities[:, 0].numpy(), top1),
                 "baselines": measure_guesses(guesses[split], table),
