@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -239,6 +239,11 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
     if not (folder / DONE).is_file():
         return False
     kept, wanted = Run(folder).config, json.loads(json.dumps(config))
+    for slot, record in wanted["model"].items():
+        with suppress(KeyError, TypeError):  # no piece there, or no record of one
+            # A keyword that came to the class since: `structure` says whether it changes anything.
+            was = kept["model"][slot]
+            was["keywords"] = record["keywords"] | was["keywords"]
     different = [
         name for name in wanted if name not in NOT_COMPARED and kept.get(name) != wanted[name]
     ]
