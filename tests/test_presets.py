@@ -21,10 +21,10 @@ from vqa_helpers.training.inputs import build_model
 VGG, R18, R50 = (f"StoredFeatures {network}" for network in ("vgg16", "resnet18", "resnet50"))
 USE = "SentenceVectors universal-sentence-encoder"
 # Width, hidden, least count, tanh, carried state, sorted set (two of the study's notebooks lose word
-# order; no preset does), dropout.
+# order; no preset does), dropout, two directions.
 ORIGINAL, IMPROVED = (
-    "WordLSTM 300 512 1 True True False 0",
-    "WordLSTM 300 512 5 False False False 0",
+    "WordLSTM 300 512 1 True True False 0 False",
+    "WordLSTM 300 512 5 False False False 0 False",
 )
 GLOVE, JOIN = "GloveBiLSTM 50 512", "Concatenation"
 # Product: width, activation, normalise, dropout. Funnel: activation, batch norm, dropout, hidden.
@@ -59,7 +59,7 @@ STUDY = {
 }  # fmt: skip
 # These see one side only, after VQA 2015.
 BLIND_ONES = {
-    "Question_Only": ("100k", None, "WordLSTM 300 512 5 False False False 0.5", "OneSide",
+    "Question_Only": ("100k", None, "WordLSTM 300 512 5 False False False 0.5 False", "OneSide",
                       "Funnel relu False 0.5 1024", BLIND, 1024, 1024, 2_728_472),
     "Bag_Of_Words": ("100k", None, "BagOfWords 300 3 100 5 0.5", "OneSide",
                      "Funnel relu False 0.5 1024", BLIND, 600, 600, 630_824),

@@ -71,7 +71,7 @@ def test_the_puzzle_of_the_guide_answers(tmp_path, monkeypatch):
 
 def test_the_own_piece_of_the_guide_works():
     code = blocks("pieces.md", "python")[1]
-    recipe = PRESETS["GUSE_VGG"].with_(fusion="Sum", set={"fusion.width": "256"}, own=run(code))
+    recipe = PRESETS["GUSE_VGG"].with_(fusion="Maximum", set={"fusion.width": "256"}, own=run(code))
     fusion = recipe.fusion.make("fusion", {"image_dim": 6, "question_dim": 5}, {})
     assert fusion(torch.ones(2, 6), torch.ones(2, 5)).shape == (2, fusion.out_dim) == (2, 256)
 

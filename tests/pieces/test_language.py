@@ -132,6 +132,9 @@ def test_in_a_transformer_words_attend_to_each_other_and_never_to_padding():
     with torch.no_grad():
         encoder.embedding.weight[0] = 100  # whatever padding is, it is not seen
     assert_close(encoder(TOKENS, LENGTHS), given)
+    with torch.inference_mode():  # where torch takes another way
+        assert_close(encoder(TOKENS, LENGTHS), given)
+        assert_close(encoder(TOKENS[2:, :1]), given[2:])
     (longest,), _ = encoder.vocabulary.encode([["cat"] * 200])
     assert encoder(torch.from_numpy(longest[None])).isfinite().all()  # cut to what has a position
     training = transformer(dropout=0.5)

@@ -18,7 +18,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import Piece
 from vqa_helpers.pieces.sentences import MULTILINGUAL_STAND_IN
 from vqa_helpers.presets import PRESETS
-from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs
+from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs, mark_done
 from vqa_helpers.training import checkpoint, measuring
 from vqa_helpers.training import train as training
 from vqa_helpers.training.batches import Batches
@@ -301,6 +301,31 @@ OTHER = {
     "epochs": {"epochs": 2},
     "seed": {"seed": 3},
 }
+
+
+@pytest.mark.parametrize("record", ["older", "none", "damaged"])
+def test_a_keyword_that_came_to_a_class_since_is_no_other_run(
+    opened, trained, tmp_path, monkeypatch, record
+):
+    out = shutil.copytree(trained(SMALL), tmp_path / "0")
+    config = read_json(out / "config.json")
+    if record == "older":
+        del config["model"]["classifier"]["keywords"]["activation"]
+    else:
+        config["model"]["classifier"] = None if record == "none" else {"keywords": 3}
+    write_json(out / "config.json", config)
+    mark_done(out)
+    monkeypatch.setattr(training, "Trainer", None)
+
+    def train(recipe):
+        return training.train_recipe(recipe, opened(), out, epochs=3, set_aside=False)
+
+    changed = SMALL.with_(set={"classifier.activation": "tanh"})
+    for recipe in [changed] if record == "older" else [SMALL, changed]:
+        with pytest.raises(InputError, match="holds a finished run with another"):
+            train(recipe)
+    if record == "older":
+        assert train(SMALL).finished
 
 
 @pytest.mark.parametrize("what", [*LIVE, *OTHER])

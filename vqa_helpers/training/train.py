@@ -12,8 +12,8 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import asdict
+from contextlib import nullcontext, suppress
+from dataclasses import MISSING, asdict, fields
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -231,6 +231,13 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
     if not (folder / DONE).is_file():
         return False
     kept, wanted = Run(folder).config, json.loads(json.dumps(config))
+    for slot, record in wanted["model"].items():
+        with suppress(KeyError, TypeError):  # no piece there, or no record of one
+            # A keyword that came to the class since: `structure` says whether it changes anything.
+            was = kept["model"][slot]
+            was["keywords"] = record["keywords"] | was["keywords"]
+    numbers = {f.name: f.default for f in fields(Training) if f.default is not MISSING}
+    kept["training"] = numbers | (kept.get("training") or {})  # so for one that came to all schedules
     different = [name for name in wanted if kept.get(name) != wanted[name]]
     field = next((name for name in different if name not in NOT_COMPARED), None)
     if field is None:
