@@ -226,6 +226,7 @@ _RECIPES = (
         "GUSE_ResNet's",
         language=piece(WordStates, dim=50, hidden=512),
         fusion=piece(CoAttention, width=512, heads=8, layers=2, dropout=0.1),
+        training=Training("adam", 1e-4, batch=64, epochs=13),
         small=Training("adam", 1e-4, batch=64, epochs=8),
     ),
 )  # fmt: skip

@@ -237,7 +237,9 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
             was = kept["model"][slot]
             was["keywords"] = record["keywords"] | was["keywords"]
     numbers = {f.name: f.default for f in fields(Training) if f.default is not MISSING}
-    kept["training"] = numbers | (kept.get("training") or {})  # so for one that came to all schedules
+    kept["training"] = numbers | (
+        kept.get("training") or {}
+    )  # so for one that came to all schedules
     different = [name for name in wanted if kept.get(name) != wanted[name]]
     field = next((name for name in different if name not in NOT_COMPARED), None)
     if field is None:
