@@ -28,6 +28,8 @@ WORDS = WordVocabulary.build([["what", "is", "a", "cat"], ["is", "it"], ["why"]]
 VISION, LANGUAGE, FUSION, CLASSIFIER = map(
     pieces_of, ("vision", "language", "fusion", "classifier")
 )
+# Every fusion meets every language piece, and every vision piece; not each pair of those besides.
+USUAL = {"StoredFeatures", "StoredGrid", "WordLSTM", "WordStates", None}
 # Fusions that not every pair of widths fits: those of one side alone, and of equal widths.
 ONE_SIDED = {"OneSide"}
 
@@ -78,6 +80,7 @@ COMBINATIONS = [
     for names in itertools.product([*VISION, None], [*LANGUAGE, None], FUSION, CLASSIFIER)
     if (None in names[:2]) == (names[2] in ONE_SIDED)
     and names[:2] != (None, None)
+    and USUAL.intersection(names[:2])
     and getattr(VISION.get(names[0]), "grid", False) == FUSION[names[2]].attends
     and getattr(LANGUAGE.get(names[1]), "gives_words", False)
     == getattr(FUSION[names[2]], "reads_words", False)
