@@ -453,3 +453,17 @@ def test_cases_that_people_reported(case):
         assert questions["answer"].nunique() == 1
     elif case not in ("28-coco-2014-and-2017", "32-id-not-last"):
         assert set(questions["answer"]) == {"red", "blue", "green"}
+
+
+def test_numbers_that_pandas_wrote_with_a_point(tmp_path):
+    lines = "".join(f"{n}.0,{n + 7}.0,Is it {n}?,2.0\n" for n in range(3))
+    write(
+        tmp_path / "train.csv",
+        "question_id,image_id,question,answer\n" + lines + "v1.0,v1.0,A?,b\n",
+    )
+    for name in ("7", "8", "9", "v1.0"):
+        picture(tmp_path / f"{name}.png")
+    tables, images = images_of(tmp_path, read_layout(tmp_path))
+    table = tables["train"]
+    assert table["question_id"].tolist() == [0, 1, 2, as_id("v1.0")] != [0, 1, 2, as_id("v1")]
+    assert [images[i].stem for i in table["image_id"]] == ["7", "8", "9", "v1.0"]

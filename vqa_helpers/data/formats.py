@@ -78,16 +78,19 @@ class Result(msgspec.Struct, gc=False):
 
 
 def as_id(given: int | float | str) -> int:
-    """The number that stands for an id: itself where it is a whole number, also as 1.0 or "1"; of
-    any other text a hash, the same everywhere.
+    """The number that stands for an id: itself where it is a whole number, also as 1.0, "1" or "1.0";
+    of any other text a hash, the same everywhere.
 
     Raises:
         ValueError: for a number that is not whole.
     """
-    if isinstance(given, str) and not (given.isdecimal() and len(given) < 19):
+    whole = given.removesuffix(".0") if isinstance(given, str) else ""  # as pandas writes it
+    if whole.isdecimal() and len(whole) < 19:
+        return int(whole)
+    if isinstance(given, str):
         return int.from_bytes(hashlib.blake2b(given.encode(), digest_size=8).digest()) >> 2
     number = int(given)
-    if not isinstance(given, str) and number != given:
+    if number != given:
         raise ValueError(f"is {given}; an id is a whole number or a text")
     return number
 

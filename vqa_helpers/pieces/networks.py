@@ -386,7 +386,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
         tensors = dict(flat(content)) if isinstance(content, dict) else {}
     except Exception as error:  # each format has its own errors; all mean the same to the user
-        objects = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        objects = re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", str(error))
         why = f"it holds more than tensors: {objects[1]}" if objects else str(error).split("\n")[0]
         raise InputError(f"{path}: is not a readable state dict ({why}); {_SAVE}") from None
     if not tensors:
