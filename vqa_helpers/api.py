@@ -38,6 +38,7 @@ _READ = {
     "question_source": str | None,
     "loss": str,
     "dataset": str,
+    "stand_ins": list,
 }  # what is read here of a run's configuration
 
 
@@ -129,7 +130,7 @@ def _about(run: Run) -> str:
         parts.append(f"{split} top-1 {top1['value']:.1f} % [{top1['low']:.1f}, {top1['high']:.1f}]")
     except (InputError, LookupError, TypeError, ValueError):
         pass  # a copy without its scores answers as well
-    return "; ".join([*parts, *run.config.get("stand_ins", [])])
+    return "; ".join([*parts, *map(str, run.config["stand_ins"])])
 
 
 def _refuse_other_source(folder: Path, piece: nn.Module | None, known: str, option: str) -> None:
@@ -153,5 +154,5 @@ def _read_vocabulary(path: Path) -> tuple[WordVocabulary, AnswerVocabulary]:
         content = json.loads(path.read_text(encoding="utf-8"))
         words = WordVocabulary(tuple(content["words"] or ()))
         return words, AnswerVocabulary(tuple(content["answers"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}); train the run again") from None
