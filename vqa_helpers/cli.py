@@ -169,12 +169,8 @@ def _add_data(commands, command) -> None:
 
 
 def _add_layout(add) -> None:
-    add(
-        "--images",
-        type=Path,
-        metavar="DIR",
-        help="where the images lie (anywhere below the dataset)",
-    )
+    add("--images", type=Path, metavar="DIR",
+        help="where the images lie (anywhere below the dataset)")  # fmt: skip
     add("--columns", metavar="NAME=COLUMN,…",
         help="what the columns image, question, answer, question_id of a table are called")  # fmt: skip
 
@@ -220,12 +216,8 @@ def _add_training(command) -> None:
 def _add_answering(command) -> None:
     def add_run(add) -> None:
         add("--weights", metavar="FILE", help="if the run's weights file has moved")
-        add(
-            "--pieces",
-            type=Path,
-            metavar="FILE.py",
-            help="its classes of your own; the file is run",
-        )
+        add("--pieces", type=Path, metavar="FILE.py",
+            help="its classes of your own; the file is run")  # fmt: skip
         _add_device(add)
         add("--sentence-encoder", type=Path, metavar="DIR",
             help="the sentence encoder, if the run was trained with one from a folder")  # fmt: skip
@@ -288,9 +280,8 @@ def _add_answering(command) -> None:
     add("run_folder", type=Path, metavar="RUN", help="a finished run")
     add("out", type=Path, metavar="DIR", help="the new folder")
     add("--half", action="store_true", help="half floats: half the size")
-    add(
-        "--license", default="", metavar="NAME", help="of the data, for the card, such as cc-by-4.0"
-    )
+    add("--license", default="", metavar="NAME",
+        help="of the data, for the card, such as cc-by-4.0")  # fmt: skip
     add("--onnx", action="store_true", help="an ONNX file of each side besides")
     add_run(add)
 

@@ -109,10 +109,9 @@ def export(options: Namespace) -> int:
     """`vqa export`."""
     from vqa_helpers.export import export
 
-    print(
-        export(
-            options.run_folder, options.out, half=options.half, onnx=options.onnx,
-            license=options.license, weights=options.weights, encoder=options.sentence_encoder, own=options.pieces,
-        )
+    made = export(
+        options.run_folder, options.out, half=options.half, onnx=options.onnx, license=options.license,
+        weights=options.weights, encoder=options.sentence_encoder, own=options.pieces,
     )  # fmt: skip
+    print(made)
     return DONE

@@ -230,9 +230,8 @@ def _one_spelling(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     spellings = every.value_counts().sort_index(kind="stable").sort_values(
         ascending=False, kind="stable"
     )  # fmt: skip
-    usual = (
-        pd.Series(spellings.index, dtype=object).groupby(fold(pd.Series(spellings.index))).first()
-    )
+    ways = pd.Series(spellings.index, dtype=object)
+    usual = ways.groupby(fold(ways)).first()
     if len(usual) == len(spellings):
         return tables
     return {

@@ -60,9 +60,7 @@ def answers_page(experiment: Experiment, dataset: Dataset | None, href: str) -> 
     run = experiment.runs[0]
     split, _ = run.scored
     if dataset is not None:
-        names = names_of([dataset.splits[split]]).items()
-        called = {image_id: name for name, image_id in names}
-        rows = judged(experiment, dataset)
+        called, rows = names_of([dataset.splits[split]]), judged(experiment, dataset)
         rows["image_id"] = [called.get(image_id, image_id) for image_id in rows["image_id"]]
     else:
         rows = run.predictions[run.predictions["split"] == split]
