@@ -198,11 +198,9 @@ def name_missing(
     missing = [image_id for image_id in ids.tolist() if image_id not in images]
     if missing:
         named = ", ".join(str(names.get(image_id, image_id)) for image_id in missing[:5])
-        message = (
-            f"{folder}: no file for {len(missing)} of {len(ids)} images ({named}"
-            f"{' …' if len(missing) > 5 else ''}); image names must end in the image id, or be what "
-            "the questions say"
-        )
+        more = " …" if len(missing) > 5 else ""
+        message = f"{folder}: no file for {len(missing)} of {len(ids)} images ({named}{more}); "
+        message += "their names must end in the image id, or be what the questions say"
         if len(missing) > MOST_UNREADABLE * len(ids):
             raise InputError(message)
         log.warning("%s; their questions are answered without an image", message)
