@@ -263,12 +263,24 @@ def test_a_damaged_config_is_one_line_and_runs_nothing(copied, damage, tmp_path,
 @pytest.mark.parametrize(
     ("name", "value"),
     [("structure", 3), ("weights_source", []), ("image_size_px", "32"), ("dataset", 3),
-     ("question_source", {}), ("loss", "hinge"), ("model", 3)],
+     ("question_source", {}), ("loss", "hinge"), ("model", 3), ("stand_ins", None)],
 )  # fmt: skip
 def test_a_field_that_no_run_has_is_named_with_its_file(copied, name, value):
     copy = copied()
     rewrite(copy / "config.json", lambda config: config.update({name: value}))
     with pytest.raises(InputError, match=rf"^{copy}/config\.json: '{name}' is no"):
+        load(copy)
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocabulary.json", "metrics.json"])
+def test_json_that_is_nested_too_deeply_is_no_traceback(copied, photograph, name):
+    copy = copied()
+    rewrite(copy / name, lambda content: None)  # without its sum
+    (copy / name).write_text("[" * 100_000)
+    if name == "metrics.json":  # answering needs none
+        assert len(load(copy, device="cpu").answer(photograph, "Who?")) == 5
+        return
+    with pytest.raises(InputError, match=f"{name}: cannot be read"):
         load(copy)
 
 

@@ -14,15 +14,16 @@ from tests.builders import write_dataset
 from tests.pieces import own_pieces
 from vqa_helpers.api import load
 from vqa_helpers.errors import InputError
-from vqa_helpers.export import export
+from vqa_helpers.export import card, export
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.presets import PRESETS
+from vqa_helpers.runs import Run
 from vqa_helpers.training.inputs import open_data
 from vqa_helpers.training.train import train_recipe
 
 pytestmark = pytest.mark.usefixtures("place")
 
-OWN = {"MeanColour": own_pieces.MeanColour}
+OWN = {"MeanColour": own_pieces.MeanColour, "Gated": own_pieces.Gated}
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,12 @@ def test_the_card_says_what_the_run_measured(trained, tmp_path):
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["test"]
     assert f"{metrics['top1']['value']:.1f} [" in body and "Scores, test" in body
     assert "random-weight vision" in body and "blind top-1" in body
+    again = export(tmp_path / "out", tmp_path / "again", half=True)  # without the predictions
+    assert (again / "README.md").read_text(encoding="utf-8") == text
+    assert 'vqa ask . photo.jpg "what is on the table?"\n' in body
+    own = card(Run(trained("1.e", fusion="Gated")))
+    assert 'vqa ask . photo.jpg "what is on the table?" --pieces FILE.py' in own
+    assert "Vision weights: none. Sentences: none." in card(Run(trained("Question_Only")))
 
 
 # ONNX ---------------------------------------------------------------------------------------------

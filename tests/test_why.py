@@ -13,7 +13,7 @@ from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.fusion import Concatenation
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.why import PLACES, changes, looked_at, reasons
+from vqa_helpers.why import MOST_WORDS, PLACES, changes, looked_at, reasons
 
 SIDE = 8 * 8
 
@@ -91,6 +91,27 @@ def test_one_word_and_no_photograph_leave_nothing_to_compare(answerer, photograp
     found = reasons(blind, None, "a dog")
     assert found.place_drops is None and len(found.figure().axes) == 1
     assert found.word_drops[0] == 0 < found.word_drops[1]
+
+
+def test_long_questions_stay_on_the_figure(answerer, photograph):
+    question = " ".join(["w" * 90, "is", "the", "dog", *[f"so{n}" for n in range(90)]])
+    found = reasons(answerer, photograph, question)
+    figure = found.figure()
+    figure.canvas.draw()
+    shown = [label.get_text() for label in figure.axes[-1].get_yticklabels()]
+    assert (
+        len(shown) == MOST_WORDS
+        and "dog" in shown
+        and figure.axes[-1].get_title(loc="left") == "the words that counted most"
+    )
+    for text in [figure._suptitle, *figure.axes[-1].get_yticklabels()]:
+        box = text.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    assert figure.axes[-1].get_position().width > 0.2
+
+
+def test_words_of_scripts_without_spaces(answerer, photograph):
+    assert reasons(answerer, photograph, "什么颜色?").words == ["什", "么", "颜", "色"]
 
 
 def test_changes_are_counted_over_a_split(answerer, photograph, tmp_path):

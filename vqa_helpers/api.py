@@ -33,7 +33,7 @@ SHIPPED = Path(__file__).with_name("shipped")  # the model that comes with the p
 
 _READ = {  # what is read here of a run's configuration
     "model": dict, "structure": str, "loss": str, "dataset": str, "weights_source": str | None,
-    "image_size_px": int | None, "question_source": str | None,
+    "image_size_px": int | None, "question_source": str | None, "stand_ins": list,
 }  # fmt: skip
 
 
@@ -111,13 +111,12 @@ def load(
 def _about(run: Run) -> str:
     """A run in one line."""
     parts = [f"{run.name}, trained on {Path(run.config['dataset']).name}"]
-    with suppress(
-        InputError, LookupError, TypeError, ValueError
-    ):  # a copy without scores answers too
+    # A copy without its scores answers as well.
+    with suppress(InputError, LookupError, TypeError, ValueError):
         split, scores = run.scored
         top1 = scores["top1"]
         parts.append(f"{split} top-1 {top1['value']:.1f} % [{top1['low']:.1f}, {top1['high']:.1f}]")
-    return "; ".join([*parts, *run.config.get("stand_ins", [])])
+    return "; ".join([*parts, *map(str, run.config["stand_ins"])])
 
 
 def _refuse_other_source(folder: Path, piece: nn.Module | None, known: str, option: str) -> None:
@@ -137,5 +136,5 @@ def _read_vocabulary(path: Path) -> tuple[WordVocabulary, AnswerVocabulary]:
         content = json.loads(path.read_text(encoding="utf-8"))
         words = WordVocabulary(tuple(content["words"] or ()))
         return words, AnswerVocabulary(tuple(content["answers"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}); train the run again") from None

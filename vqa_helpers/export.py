@@ -58,7 +58,9 @@ def export(
         for name in (VOCABULARY, METRICS, SPLIT):
             shutil.copy(run.folder / name, made / name)
         save_model(made, answerer.model.half() if half else answerer.model)
-        write_text(made / CARD, card(run, license))
+        carried = run.folder / CARD  # of an export; the scores of another need its predictions
+        text = carried.read_text(encoding="utf-8") if carried.is_file() else card(run, license)
+        write_text(made / CARD, text)
         write_json(made / CONFIG, config)
         mark_done(made)
     return out
@@ -137,6 +139,7 @@ def card(run: Run, license: str = "") -> str:
     scores = results_table(run).set_index("name").T.rename_axis("score")
     stand_ins = ", ".join(config["stand_ins"]) or "none"
     parts = {slot: (record or {}).get("class", "none") for slot, record in config["model"].items()}
+    own = any("code" in (record or {}) for record in config["model"].values())
     split = run.scored[0]
     return f"""---
 library_name: vqa-helpers
@@ -148,10 +151,10 @@ license: {license or "other"}
 
 Answers a question about a photograph with one of {config["answers"]:,} answers and a probability.
 
-    vqa ask . photo.jpg "what is on the table?"
+    vqa ask . photo.jpg "what is on the table?"{" --pieces FILE.py  # of its own classes" if own else ""}
 
 * **Model**: {", ".join(f"{slot} {name}" for slot, name in parts.items())}; {config["parameters"]:,}
-  learnt numbers. Vision weights: {config["weights_source"]}. Sentences: {config["question_source"]}.
+  learnt numbers. Vision weights: {config["weights_source"] or "none"}. Sentences: {config["question_source"] or "none"}.
 * **Stand-ins** for what its source used: {stand_ins}.
 * **Data**: {dataset}, licence {license or "as of the data"}; the epoch was chosen on validation.
 * **Limits**: it knows the answers of its training data alone, gives one to any question, sensible or

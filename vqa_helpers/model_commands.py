@@ -79,6 +79,8 @@ def why(options: Namespace) -> int:
         return DONE
     if options.question is None:
         raise InputError("name a photograph and a question, or a dataset with --data")
+    if options.out.suffix.lower() not in (".png", ".jpg", ".svg", ".pdf"):
+        raise InputError(f"{options.out}: name a picture, in .png, .jpg, .svg or .pdf, with --out")
     found = reasons(_load(options), options.image, options.question)
     found.figure().savefig(options.out)
     for word, fall in zip(found.words, found.word_drops, strict=True):

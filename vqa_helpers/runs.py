@@ -370,7 +370,7 @@ def _text(path: Path) -> str:
 def _read_object(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
     try:
         obj = json.loads(_text(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
     if not isinstance(obj, dict):
         raise InputError(f"{path}: holds a {type(obj).__name__}, not an object; {REMEDY}")

@@ -222,8 +222,8 @@ def make_page(service: Service) -> gr.Blocks:
     async def ask(square: str, question: str) -> AsyncIterator[str]:
         if not square:
             raise Refused(422, "drop a photograph first, and wait until it is there")
-        sent = json.dumps({"image": square, "question": question})
-        asked = check(Asked.model_validate_json, sent)
+        sent = {"image": square, "question": question}
+        asked = check(Asked.model_validate_json, json.dumps(sent))
         said = await service.in_turn(service.answer, asked)
         yield ANSWERS.render(said)
         yield ANSWERS.render(said, looked=_png(await service.in_turn(service.look, asked)))

@@ -20,11 +20,13 @@ from PIL import Image
 
 from vqa_helpers.answering import Answerer, Photograph, opened
 from vqa_helpers.data.folder import Dataset
+from vqa_helpers.data.vocabulary import tokenize
 from vqa_helpers.features.pixels import load_square
-from vqa_helpers.report.style import styled
+from vqa_helpers.report.style import fitted, styled
 
 log = logging.getLogger(__name__)
 
+MOST_WORDS = 14  # that are drawn
 PLACES = 7  # a side; each overlaps its neighbours by half
 _LEAST = 0.05  # a fall that lights a place fully, where no other falls further
 _HEAT = mpl.colormaps["inferno"]
@@ -76,11 +78,14 @@ class Reasons:
                 panel.set(title=title, xticks=[], yticks=[])
         if self.words:
             panel = next(panels)
-            panel.barh(range(len(self.words)), [100 * fall for fall in self.word_drops])
-            panel.set_yticks(range(len(self.words)), self.words)
+            most = sorted(np.argsort(np.abs(self.word_drops))[-MOST_WORDS:])  # as they were asked
+            panel.barh(range(len(most)), [100 * self.word_drops[word] for word in most])
+            panel.set_yticks(range(len(most)), [fitted(self.words[word], 18) for word in most])
             panel.invert_yaxis()
-            panel.set(xlabel="points less probable without it", title="words")
-        figure.suptitle(f"{self.question}  {self.answer}, {100 * self.probability:.0f} %")
+            title = "words" if len(most) == len(self.words) else "the words that counted most"
+            panel.set(xlabel="points less probable without it", title=title)
+        asked, said = fitted(self.question, 26 * count, 2), fitted(self.answer, 22)
+        figure.suptitle(f"{asked}\n{said}, {100 * self.probability:.0f} %")
         return figure
 
 
@@ -105,8 +110,10 @@ def reasons(answerer: Answerer, image: Photograph | None, question: str) -> Reas
         covered = [_covered(square, *divmod(place, PLACES)) for place in range(PLACES**2)]
         places = fall(covered, [question] * len(covered)).reshape(PLACES, PLACES)
     words = re.findall(r"\S+", question) if answerer.model.language is not None else []
+    between = " " if len(words) > 1 else ""
+    words = words if between or not words else tokenize(question)  # of scripts without spaces
     if len(words) > 1:
-        shorter = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
+        shorter = [between.join(words[:i] + words[i + 1 :]) for i in range(len(words))]
         without = fall([image] * len(words), shorter).tolist()
     else:
         words, without = [], []

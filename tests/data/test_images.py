@@ -40,16 +40,16 @@ def test_what_is_no_image_or_not_wanted_is_left_out(tmp_path):
 )  # fmt: skip
 def test_names_are_found_by_the_folders_that_both_have(tmp_path, name):
     put(tmp_path, "p/a.png", "other/ab.png")
-    assert find_images(tmp_path, [], names={name: 7}) == {7: tmp_path / "p/a.png"}
-    assert find_images(tmp_path / "p", [], names={name: 7}) == {7: tmp_path / "p/a.png"}
+    assert find_images(tmp_path, [], names={7: name}) == {7: tmp_path / "p/a.png"}
+    assert find_images(tmp_path / "p", [], names={7: name}) == {7: tmp_path / "p/a.png"}
 
 
 def test_a_name_in_another_folder_is_another_image(tmp_path):
     put(tmp_path, "val/1.png")
-    assert find_images(tmp_path, [], names={"train/1.png": 7}) == {}
-    assert find_images(tmp_path / "val", [], names={"train/1.png": 7, "val/1.png": 8}) == {}
+    assert find_images(tmp_path, [], names={7: "train/1.png"}) == {}
+    assert find_images(tmp_path / "val", [], names={7: "train/1.png", 8: "val/1.png"}) == {}
     put(tmp_path, "train/1.png", "more/train/1.png", "a.png", "A.png")
-    names = {"train/1.png": 7, "more/train/1.png": 8, "a.png": 9, "A.png": 10, "a": 11}
+    names = {7: "train/1.png", 8: "more/train/1.png", 9: "a.png", 10: "A.png", 11: "a"}
     assert find_images(tmp_path, [], names=names) == {
         7: tmp_path / "train/1.png", 8: tmp_path / "more/train/1.png",
         9: tmp_path / "a.png", 10: tmp_path / "A.png",

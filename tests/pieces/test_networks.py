@@ -1,6 +1,7 @@
 """Networks of two libraries and their weights: files, packages, the cache, the network, and refusals."""
 
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,8 @@ def test_weights_files_that_cannot_be_used(tmp_path, other_state):
         "is not a readable state dict (it holds more than tensors: torch.nn.modules.linear.Linear)"
     )
     assert says in refusal(path)
+    torch.save({"state_dict": other_state, "then": os.system}, path)  # torch names it otherwise
+    assert "it holds more than tensors: posix.system)" in refusal(path)
     lacks = f"{path}: does not fit resnet18 (lacks "
     for state, says in (
         ({"state_dict": {"conv1.weight": 5, "bias": torch.zeros(1)}}, "100 of 100"),

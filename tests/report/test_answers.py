@@ -71,3 +71,25 @@ def test_of_too_many_some_are_drawn_in_their_order(tmp_path, monkeypatch):
     ids = page.rows["question_id"].tolist()
     assert len(ids) == 5 and ids == sorted(ids) and ids != [1, 2, 3, 4, 5]
     assert page.questions == 12
+
+
+def test_a_file_of_records_is_found_and_images_are_called_by_name(tmp_path):
+    lines = [
+        f"{split}{n}.png,Is it {n}?,a{n},{split}"
+        for split in ("train", "val", "test")
+        for n in range(4)
+    ]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["image,question,answer,split", *lines]), encoding="utf-8")
+    test = open_dataset(path).splits["test"]
+    said = [
+        {"split": "test", "question_id": row.question_id, "image_id": row.image_id, "blind": "a1", "vqa": None,
+         "answers": [row.answer, "other"], "probabilities": [0.9, 0.1], "truth": row.answer}
+        for row in test.itertuples()
+    ]  # fmt: skip
+    run = Run(samples.write_run(tmp_path / "runs", dataset="mine", predictions=said))
+    run.environment["data"] = str(path)
+    page = answers.answers_page(
+        Experiment("V", "mine", (run,)), answers.find_dataset(run), "a.html"
+    )
+    assert page.rows["image_id"].tolist() == [f"test{n}.png" for n in range(4)]

@@ -388,6 +388,21 @@ def test_a_site_of_runs_alone_shows_examples_of_each_dataset(tmp_path) -> None:
     assert [one.get_text() for one in main.select(".no-image")] == ["The image is not at hand."] * 2
 
 
+def test_a_long_name_leaves_the_verdict_in_sight(browser, tmp_path) -> None:
+    name = "Improved_VQA2015_ResNet+fusion=AttendedProduct+language=SentenceVectors"
+    front(
+        tmp_path,
+        [Run(samples.write_run(tmp_path / "a", name, predictions=samples.answered_rows(0.5)))],
+    )
+    browser.open(tmp_path / "out" / "index.html", 1280)
+    right = "document.querySelector('{}').getBoundingClientRect().right"
+    table, verdict = (browser.run(right.format(one)) for one in (".results", ".results .verdict"))
+    frame = browser.run(
+        "document.querySelector('.results').parentElement.getBoundingClientRect().right"
+    )
+    assert verdict <= frame and table >= verdict
+
+
 def test_what_the_front_page_says_follows_from_the_runs(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # no data here
     tested = Run(samples.write_run(tmp_path / "a", "V", predictions=samples.answered_rows(0.5)))

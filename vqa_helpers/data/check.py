@@ -208,7 +208,7 @@ def _examine_images(
     wanted: dict[int, str] = {}  # to the first split that asks
     for split, table in reversed(splits.items()):
         wanted |= dict.fromkeys(table["image_id"].tolist(), split)
-    called = {image_id: name for name, image_id in names_of(splits.values()).items()}
+    called = names_of(splits.values())
     if wanted and not found:
         line = "holds no image that is asked about; questions alone can be learnt"
         check.notes.append(f"{folder}: {line}")

@@ -119,7 +119,9 @@ def official_files(folder: Path) -> list[Path]:
     """The files of a folder that are named as official ones are; else the release's in the folders
     of it, such as `Questions` and `Annotations`."""
     inside = (path for path in folder.glob("*/*") if _OFFICIAL_NAME.fullmatch(path.name))
-    return sorted(filter(_named, folder.glob("*"))) or sorted(inside)
+    # Our own names go before a release's.
+    named = sorted(filter(_named, folder.glob("*")), key=lambda path: (not _is_own(path), path))
+    return named or sorted(inside)
 
 
 def split_of(label: str) -> str | None:
@@ -132,6 +134,10 @@ def question_files(folder: Path) -> list[Path]:
     return [path for path in official_files(folder) if _named(path)["kind"] == "questions"]
 
 
+def _is_own(path: Path) -> bool:
+    return _OWN_NAME.fullmatch(path.name) is not None
+
+
 def _named(path: Path) -> re.Match | None:
     return _OWN_NAME.fullmatch(path.name) or _OFFICIAL_NAME.fullmatch(path.name)
 
@@ -142,17 +148,13 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
     Of two files of one kind the first is taken.
     """
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(
-        official_files(folder), key=lambda path: (not _OWN_NAME.fullmatch(path.name), path)
-    ):
+    for path in official_files(folder):
         match = _named(path)
         kind, label = match["kind"], match["split"] or "train"
         split = split_of(label)
         if split is not None:
             first = found.setdefault(split, {}).setdefault(kind, path)
-            if first != path and bool(_OWN_NAME.fullmatch(path.name)) == bool(
-                _OWN_NAME.fullmatch(first.name)
-            ):  # our own names go before a release's
+            if first != path and _is_own(path) == _is_own(first):
                 line = f"{first.name} and {path.name} are both the {kind} of the {split} split"
                 report("file name", folder, f"{line}; keep one")
         elif not label.lower().startswith("test-"):  # test-dev2015 is a part of test2015

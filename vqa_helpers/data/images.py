@@ -19,7 +19,7 @@ def find_images(
     folder: Path,
     wanted: Iterable[int],
     report: Report = refuse,
-    names: Mapping[str, int] | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> dict[int, Path]:
     """The file of each wanted image id that lies anywhere below `folder`.
 
@@ -29,7 +29,7 @@ def find_images(
     often linked to.
 
     Args:
-        names: what the questions call their images, to ids.
+        names: image ids to what the questions call them.
 
     Raises:
         InputError: when two files could be one wanted image.
@@ -62,9 +62,8 @@ def images_of(
             again = again or (len(own) > 1 and all(len(one) == 1 for one in own))
     images, renumbered = {}, {}
     for split, table in tables.items():
-        new = {
-            i: as_id(f"{split} {i}") if again else i for i in table["image_id"].unique().tolist()
-        }
+        ids = table["image_id"].unique().tolist()
+        new = {i: as_id(f"{split} {i}") if again else i for i in ids}
         renumbered[split] = table.assign(image_id=table["image_id"].map(new)) if again else table
         for image_id, number in new.items():
             if paths := chosen[split, image_id]:
@@ -72,22 +71,21 @@ def images_of(
     return renumbered, dict(sorted(images.items()))
 
 
-def names_of(tables: Iterable[pd.DataFrame]) -> dict[str, int]:
-    """What questions call their images, where they call them by a text, to ids."""
-    named = [table.dropna(subset=[IMAGE_NAME]) for table in tables if IMAGE_NAME in table]
+def names_of(tables: Iterable[pd.DataFrame]) -> dict[int, str]:
+    """Image ids to what questions call them, where that is a text."""
     return {
-        name: image_id
-        for table in named
-        for name, image_id in zip(table[IMAGE_NAME], table["image_id"].tolist(), strict=True)
-    }
+        image_id: name for table in tables if IMAGE_NAME in table
+        for image_id, name in zip(table["image_id"].tolist(), table[IMAGE_NAME], strict=True)
+        if isinstance(name, str)
+    }  # fmt: skip
 
 
 def _candidates(
-    folder: Path, wanted: Iterable[int], names: Mapping[str, int]
+    folder: Path, wanted: Iterable[int], names: Mapping[int, str]
 ) -> dict[int, list[Path]]:
     """The files that could be each image: of several kinds of likeness the closest alone."""
     wanted, called = set(wanted), defaultdict(list)
-    for name, image_id in names.items():
+    for image_id, name in names.items():
         *parents, last = re.split(r"[\\/]+", name)
         parents = [parent for parent in parents if parent not in ("", ".", "..")]
         called[last.lower()].append((parents, last, image_id))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from vqa_helpers.data.folder import DATA, Dataset, open_dataset
+from vqa_helpers.data.images import names_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.report.cards import judged, outcome
 from vqa_helpers.runs import Experiment, Run
@@ -27,7 +28,7 @@ class AnswersPage:
     """The answers of an experiment's first run to the questions of the scored split.
 
     Attributes:
-        rows: a row a question: question, image_id, answer_type, truth, answers and probabilities
+        rows: a row a question: question, image_id (as the questions have it), answer_type, truth, answers and probabilities
             (lists, most probable first), blind, and outcome, as `cards.outcome`. At most `MOST`,
             drawn by chance.
         questions: how many there are.
@@ -59,7 +60,8 @@ def answers_page(experiment: Experiment, dataset: Dataset | None, href: str) -> 
     run = experiment.runs[0]
     split, _ = run.scored
     if dataset is not None:
-        rows = judged(experiment, dataset)
+        called, rows = names_of([dataset.splits[split]]), judged(experiment, dataset)
+        rows["image_id"] = [called.get(image_id, image_id) for image_id in rows["image_id"]]
     else:
         rows = run.predictions[run.predictions["split"] == split]
         rows = rows.assign(question="Question " + rows["question_id"].astype(str), answer_type=None)
@@ -81,7 +83,7 @@ def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
     name, kept = run.config["dataset"], [DATA / run.config["dataset"]]
     with suppress(InputError):  # an environment may be lacking: nothing else asks for it
         kept.insert(0, Path(str(run.environment.get("data") or kept[0])))
-    for place in (*given, *(place for place in kept if place.is_dir())):
+    for place in (*given, *(place for place in kept if place.exists())):
         try:
             dataset = open_dataset(place, int(run.split.get("seed") or 0))
         except InputError as error:

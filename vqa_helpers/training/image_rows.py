@@ -167,7 +167,7 @@ def _vectors(encoder: nn.Module, squares: list[np.ndarray], device: str) -> Tens
 
 
 def name_missing(
-    folder: Path, images: Mapping[int, Path], ids: np.ndarray, names: Mapping[str, int]
+    folder: Path, images: Mapping[int, Path], ids: np.ndarray, names: Mapping[int, str]
 ) -> list[int]:
     """The images asked about that have no file; they are logged.
 
@@ -175,7 +175,7 @@ def name_missing(
         folder: where images were looked for.
         images: image id to file.
         ids: (I,) of the images asked about.
-        names: what the questions call their images, to ids.
+        names: image ids to what the questions call them.
 
     Raises:
         InputError: when there is no image, or more than a tenth of them have no file.
@@ -187,13 +187,10 @@ def name_missing(
         )
     missing = [image_id for image_id in ids.tolist() if image_id not in images]
     if missing:
-        called = {image_id: name for name, image_id in names.items()}
-        named = ", ".join(str(called.get(image_id, image_id)) for image_id in missing[:5])
-        message = (
-            f"{folder}: no file for {len(missing)} of {len(ids)} images ({named}"
-            f"{' …' if len(missing) > 5 else ''}); image names must end in the image id, or be what "
-            "the questions say"
-        )
+        named = ", ".join(str(names.get(image_id, image_id)) for image_id in missing[:5])
+        more = " …" if len(missing) > 5 else ""
+        message = f"{folder}: no file for {len(missing)} of {len(ids)} images ({named}{more}); "
+        message += "their names must end in the image id, or be what the questions say"
         if len(missing) > MOST_UNREADABLE * len(ids):
             raise InputError(message)
         log.warning("%s; their questions are answered without an image", message)
