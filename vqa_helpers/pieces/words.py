@@ -59,10 +59,14 @@ class GloveWords(Piece):
         self.embedding.requires_grad_(learn)
         self.out_dim = dim
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Words:
-        """Word ids (B, T), padded right with 0, and lengths (B,) to vectors (B, T, out_dim)."""
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        return Words(self.embedding(tokens), places < lengths.unsqueeze(1))
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Words:
+        """Word ids (B, T), padded right with 0, and lengths (B,), None where each is T, to vectors
+        (B, T, out_dim)."""
+        there = torch.ones_like(tokens, dtype=torch.bool)
+        if lengths is not None:
+            places = torch.arange(tokens.shape[1], device=tokens.device)
+            there = places < lengths.unsqueeze(1)
+        return Words(self.embedding(tokens), there)
 
 
 class WordStates(GloveWords):
@@ -90,9 +94,12 @@ class WordStates(GloveWords):
         self.lstm = nn.LSTM(dim, hidden, batch_first=True, bidirectional=bidirectional)
         self.out_dim = hidden * (2 if bidirectional else 1)
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Words:
-        """Word ids (B, T), padded right with 0, and lengths (B,) to states (B, T, out_dim)."""
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Words:
+        """Word ids (B, T), padded right with 0, and lengths (B,), None where each is T, to states
+        (B, T, out_dim)."""
         vectors, there = super().forward(tokens, lengths)  # (B, T, dim)
+        if lengths is None:
+            return Words(self.lstm(self.dropout(vectors))[0], there)
         with torch.autocast(vectors.device.type, enabled=False):  # as `language.last_states`
             packed = pack_padded_sequence(
                 self.dropout(vectors.float()), lengths.cpu(), batch_first=True, enforce_sorted=False
@@ -132,7 +139,8 @@ class AttendedWords(WordStates):
         """How much each word counts: states (B, T, out_dim) to (B, T)."""
         return words.shares(self.score(words.vectors).squeeze(-1))
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Word ids (B, T), padded right with 0, and lengths (B,) to (B, out_dim)."""
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Word ids (B, T), padded right with 0, and lengths (B,), None where each is T, to (B,
+        out_dim)."""
         words = super().forward(tokens, lengths)
         return torch.einsum("bt,btw->bw", self.word_shares(words), words.vectors)

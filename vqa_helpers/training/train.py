@@ -29,7 +29,8 @@ from vqa_helpers.data.folder import Dataset, require_seed
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import locked, remove_partials, write_json
-from vqa_helpers.pieces.identity import structure_of
+from vqa_helpers.pieces.fusion import OneSide
+from vqa_helpers.pieces.identity import is_ours, structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe, Training, differences, named, nearest_differences
@@ -287,13 +288,16 @@ def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset)
         line = "the validation split has no annotations, and the epoch is chosen on it"
         remedy = "add them, or take its questions away and it is cut from train"
         raise InputError(f"{dataset.folder}: {line}; {remedy}")
-    vision = model.vision
-    if getattr(vision, "grid", False) and not getattr(model.fusion, "attends", True):
+    vision, language, fusion = model.vision, model.language, model.fusion
+    one_sided = vision is None or language is None
+    if one_sided and is_ours(type(fusion)) and not isinstance(fusion, OneSide):
+        raise InputError("this fusion takes an image and a question; try OneSide for one of them")
+    grid, attends = getattr(vision, "grid", None), getattr(fusion, "attends", None)
+    if grid and attends is False:
         raise InputError("this fusion takes one vector of an image; try AttendedProduct for a grid")
-    gives, reads = (
-        getattr(model.language, "gives_words", False),
-        getattr(model.fusion, "reads_words", False),
-    )
+    if attends and grid is False:
+        raise InputError("this fusion looks at places of an image; try --vision StoredGrid")
+    gives, reads = getattr(language, "gives_words", False), getattr(fusion, "reads_words", False)
     if reads and not gives:
         raise InputError("this fusion takes a vector of each word; try --language WordStates")
     if gives and not reads:
