@@ -127,7 +127,7 @@ def _write(path: Path, side: nn.Module, inputs: dict, shapes: dict, output: str)
             output_names=[output], dynamo=True, verbose=False,
         )  # fmt: skip
     except Exception as error:  # whatever of a model's computation the exporter does not know
-        what = str(error).strip().split("\n")[0][:200]
+        what = str(error.__cause__ or error).strip().split("\n")[0][:200]
         raise InputError(f"{path.name}: the model cannot be written as ONNX ({what})") from None
     program.save(path, external_data=False)
 
