@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "papermill_process": set(),
     "batch": GROUND | {"notebook", "execution", "cluster"},
     "why": LEARNING | {"answering", "report"},
+    "attended": LEARNING | {"answering", "report", "why"},
     "export": LEARNING | {"answering", "api", "report"},
     "serve": LEARNING | {"answering", "report", "why"},
     "cli": {"errors", "files"},

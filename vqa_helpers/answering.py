@@ -228,6 +228,20 @@ class Answerer:
             images: image id to file; a question whose image is not there sees none.
             stores: where the images' features are kept and resumed; None computes them in memory.
         """
+        batches = self.batches(table, images, stores)
+        ids, probabilities = rank(self.model, batches, self.config["loss"], most)
+        image_ids = np.unique(table["image_id"].to_numpy())
+        self.unreadable = self._unreadable(batches.images, image_ids, images)
+        texts = self.answers.answers
+        return [
+            [Answer(texts[i], chance) for i, chance in zip(row, chances, strict=True)]
+            for row, chances in zip(ids.tolist(), probabilities.tolist(), strict=True)
+        ]
+
+    def batches(
+        self, table: pd.DataFrame, images: Mapping[int, Path | Image.Image], stores: Path | None
+    ) -> Batches:
+        """The questions of a table and what their images become, as `predict` takes them."""
         image_ids = np.unique(table["image_id"].to_numpy())
         wanted = {int(i): images[int(i)] for i in image_ids if int(i) in images}
         self._warn_of_unknown_words(table["question"])
@@ -235,14 +249,7 @@ class Answerer:
         table = table.drop(columns=["answer"], errors="ignore")
         examples = examples_of(table, question, image_ids, self.answers)
         rows = self._image_rows(image_ids, wanted, stores)
-        batches = Batches(examples, rows, BATCH, self.device)
-        ids, probabilities = rank(self.model, batches, self.config["loss"], most)
-        self.unreadable = self._unreadable(rows, image_ids, wanted)
-        texts = self.answers.answers
-        return [
-            [Answer(texts[i], chance) for i, chance in zip(row, chances, strict=True)]
-            for row, chances in zip(ids.tolist(), probabilities.tolist(), strict=True)
-        ]
+        return Batches(examples, rows, BATCH, self.device)
 
     @cached_property
     def _encoder(self) -> Encode:

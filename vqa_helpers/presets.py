@@ -1,16 +1,25 @@
-"""Every experiment of the reference study, as literal numbers and the place they copy.
+"""Every experiment of the reference study, and those after it, as literal numbers and the place they
+copy.
 
-Where the study gives no number, a preset says so in its source.
+Where the source gives no number, a preset says so.
 """
 
 from dataclasses import replace
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.attention import (
+    CoAttention,
+    ImageFirst,
+    StackedAttention,
+    TopDownAttention,
+    WordAttention,
+)
 from vqa_helpers.pieces.choice import Choice, nearest, piece
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation, OneSide, PlainProduct, Product
 from vqa_helpers.pieces.language import BagOfWords, GloveBiLSTM, SentenceVectors, WordLSTM
-from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
+from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures, StoredGrid
+from vqa_helpers.pieces.words import AttendedWords, GloveWords, WordStates
 from vqa_helpers.recipe import Recipe, Training
 
 # Schedules; the small ones are for datasets far smaller than the study's -------------------------
@@ -65,6 +74,13 @@ _GLOVE_VGG = replace(
     language=piece(GloveBiLSTM, dim=50, hidden=512),
     training=Training("adamw", _START, batch=400, epochs=100, decay=0.95, decay_every=20),
     small=Training("adamw", _START, batch=64, epochs=10),
+)
+
+# What the attention of a paper is put into, where a preset takes no more than that from it
+_GRID = replace(
+    _GUSE_RESNET,
+    vision=piece(StoredGrid, "resnet50"),
+    small=Training("adam", 1e-3, batch=64, epochs=8),
 )
 
 
@@ -161,6 +177,57 @@ _RECIPES = (
         classifier=piece(Funnel, (1000, 1000), dropout=0.5),
         training=Training("adam", 1e-3, batch=400, epochs=12),
         small=Training("adam", 1e-3, batch=64, epochs=6),
+    ),
+    Recipe(
+        name="Deeper_LSTM_norm_I",
+        source="VQA 2015, section 4, its best model; optimiser, dropout and schedule from its code: "
+        "150,000 steps, about 300 epochs of VQA v1",
+        vision=piece(StoredFeatures, "vgg19"),
+        language=piece(WordLSTM, width=300, hidden=512, embedding_tanh=True, layers=2),
+        fusion=piece(Product, width=1024, activation="tanh", dropout=0.5),
+        classifier=piece(Funnel, ()),
+        training=Training(
+            "rmsprop", 3e-4, batch=500, epochs=300, step_decay=0.99997592083, clamp=10.0
+        ),
+        small=Training("rmsprop", 3e-4, batch=64, epochs=12, step_decay=0.99997592083, clamp=10.0),
+    ),
+    replace(
+        _GUSE_RESNET, name="Image_First",
+        source="reference study, its next steps: the image as the first state of the LSTM; the rest "
+        "is GUSE_ResNet's",
+        language=piece(GloveWords, dim=50), fusion=piece(ImageFirst, hidden=512, dropout=0.5),
+    ),
+    replace(
+        _GUSE_RESNET, name="Attended_Words",
+        source="reference study, its next steps: attention over the words; the rest is GUSE_ResNet's",
+        language=piece(AttendedWords, dim=50, hidden=512),
+    ),
+    replace(
+        _GUSE_RESNET, name="Word_Attention",
+        source="reference study, its next steps: attention over the words, steered by the image; the "
+        "rest is GUSE_ResNet's",
+        language=piece(WordStates, dim=50, hidden=512),
+        fusion=piece(WordAttention, width=1024, activation="relu", normalise=True, dropout=0.5),
+    ),
+    replace(
+        _GRID, name="Stacked_Attention",
+        source="Yang et al., 'Stacked Attention Networks', 2016, section 3.3; the rest is GUSE_ResNet's",
+        fusion=piece(StackedAttention, width=512, hidden=512, layers=2, dropout=0.5),
+    ),
+    replace(
+        _GRID, name="Top_Down_Attention",
+        source="Anderson et al., 'Bottom-Up and Top-Down Attention', 2018, section 3.3, over a grid; the "
+        "rest is GUSE_ResNet's",
+        fusion=piece(TopDownAttention, width=512, dropout=0.5),
+    ),
+    replace(
+        _GRID, name="Co_Attention",
+        source="Yu et al., 'MCAN', 2019, section 3, over a grid, with two of its six layers; the rest is "
+        "GUSE_ResNet's",
+        language=piece(WordStates, dim=50, hidden=512),
+        fusion=piece(CoAttention, width=512, heads=8, layers=2, dropout=0.1),
+        training=Training("adam", 1e-4, batch=64, epochs=13),
+        small=Training("adam", 1e-4, batch=64, epochs=8),
     ),
 )  # fmt: skip
 PRESETS = {recipe.name: recipe for recipe in _RECIPES}

@@ -54,14 +54,8 @@ class Reasons:
 
     def heat(self) -> np.ndarray:
         """The square with the places that counted lit and the others darkened, (S, S, 3) uint8."""
-        size = self.square.shape[:2]
-        share = np.clip(self.place_drops, 0, None) / max(self.place_drops.max(), _LEAST)
-        small = Image.fromarray((255 * share).astype(np.uint8))
-        smooth = small.resize(size, Image.Resampling.BICUBIC)
-        strength = np.asarray(smooth)[..., None] / 255  # (S, S, 1)
-        lit = _HEAT(strength[..., 0])[..., :3] * 255
-        mixed = self.square * (0.5 + 0.1 * strength) + lit * 0.4 * strength
-        return mixed.astype(np.uint8)
+        falls = np.clip(self.place_drops, 0, None)
+        return lit(self.square, falls / max(falls.max(), _LEAST))
 
     @styled
     def figure(self) -> Figure:
@@ -87,6 +81,15 @@ class Reasons:
         asked, said = fitted(self.question, 26 * count, 2), fitted(self.answer, 22)
         figure.suptitle(f"{asked}\n{said}, {100 * self.probability:.0f} %")
         return figure
+
+
+def lit(square: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """A square (S, S, 3) with P x P places lit by their strength (P, P), from 0 (dark) to 1."""
+    small = Image.fromarray((255 * strength).astype(np.uint8))
+    smooth = np.asarray(small.resize(square.shape[:2], Image.Resampling.BICUBIC)) / 255  # (S, S)
+    strong = smooth[..., None]
+    mixed = square * (0.5 + 0.1 * strong) + _HEAT(smooth)[..., :3] * 255 * 0.4 * strong
+    return mixed.astype(np.uint8)
 
 
 def reasons(answerer: Answerer, image: Photograph | None, question: str) -> Reasons:

@@ -46,8 +46,9 @@ def test_states_of_a_question_do_not_depend_on_longer_neighbours(vectors, bidire
 
 def test_attended_words_are_the_weighted_mean_of_their_states(vectors):
     piece = AttendedWords(VOCABULARY, vectors, dim=2, hidden=3)
-    words = WordStates.forward(piece, *map(torch.from_numpy, VOCABULARY.encode([["is", "a"]])))
+    tokens = list(map(torch.from_numpy, VOCABULARY.encode([["is", "a"]])))
+    words = WordStates.forward(piece, *tokens)
     scores = torch.tanh(words.vectors @ piece.score[0].weight.T + piece.score[0].bias)
     shares = (scores @ piece.score[2].weight[0]).softmax(1)
     assert_close(read(piece, ["is a"]), (shares[:, :, None] * words.vectors).sum(1))
-    assert_close(piece.word_shares(words), shares)
+    assert_close(piece.word_shares(*tokens), shares)

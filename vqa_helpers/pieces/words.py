@@ -135,12 +135,17 @@ class AttendedWords(WordStates):
             nn.Linear(self.out_dim, hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False)
         )
 
-    def word_shares(self, words: Words) -> Tensor:
-        """How much each word counts: states (B, T, out_dim) to (B, T)."""
-        return words.shares(self.score(words.vectors).squeeze(-1))
+    def _read(self, tokens: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """States (B, T, out_dim) and the share of each (B, T)."""
+        words = super().forward(tokens, lengths)
+        return words.vectors, words.shares(self.score(words.vectors).squeeze(-1))
+
+    def word_shares(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """How much each word counts: (B, T)."""
+        return self._read(tokens, lengths)[1]
 
     def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Word ids (B, T), padded right with 0, and lengths (B,), None where each is T, to (B,
         out_dim)."""
-        words = super().forward(tokens, lengths)
-        return torch.einsum("bt,btw->bw", self.word_shares(words), words.vectors)
+        states, shares = self._read(tokens, lengths)
+        return torch.einsum("bt,btw->bw", shares, states)

@@ -75,6 +75,20 @@ def make_image(seed: int, k: int) -> tuple[int, str, Scene, tuple[Asked, ...]]:
     return image_id, _SPLIT_OF[k % len(_SPLIT_OF)], scene, ask_about(scene, _stream(seed, k, 1))
 
 
+def scene_of(image_id: int, seed: int = 0) -> Scene:
+    """What an image of the demo shows.
+
+    Raises:
+        InputError: for an id that the demo of that seed does not give.
+    """
+    found, _, scene, _ = (
+        make_image(seed, (image_id - 1) // ID_STRIDE) if image_id > 0 else [None] * 4
+    )
+    if found != image_id:
+        raise InputError(f"image {image_id} is none of the demo's of seed {seed}; give one that is")
+    return scene
+
+
 def _stream(seed: int, k: int, purpose: int):
     """Random numbers of image k; drawing and asking do not disturb each other."""
     return default_rng(SeedSequence(seed, spawn_key=(k, purpose)))

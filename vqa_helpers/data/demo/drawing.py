@@ -37,7 +37,7 @@ def draw_scene(scene: Scene, rng: Generator, size_px: int) -> Image.Image:
     `rng` settles what the scene leaves open: exact tints, places, clouds, texture.
     """
     side = size_px * OVERSAMPLE
-    flying = scene.item in FLYING and not scene.indoors
+    flying = _flying(scene)
     horizon = rng.uniform(0.62, 0.68) if flying else rng.uniform(0.34, 0.4)
     canvas = _Canvas(scene, rng, side, horizon)
     draw, flip = canvas.draw, 1 if scene.side == "left" else -1
@@ -47,9 +47,7 @@ def draw_scene(scene: Scene, rng: Generator, size_px: int) -> Image.Image:
         canvas.sky(0.8 if scene.side == "left" else 0.2)
     getattr(canvas, scene.place.replace(" ", "_"))()
 
-    x = 0.27 if scene.side == "left" else 0.73
-    x += rng.uniform(-0.02, 0.02)
-    y = (0.72 if flying else 0.46) + rng.uniform(-0.02, 0.02)
+    x, y = (middle + rng.uniform(-0.02, 0.02) for middle in _hero_place(scene))
     high = flying or scene.item == "balloon"
     places, share = _item_places(scene.count, (x, y), horizon, high, rng)
     at, unit = (x * side, y * side), HERO_SHARE * side / 2
@@ -72,6 +70,24 @@ def draw_scene(scene: Scene, rng: Generator, size_px: int) -> Image.Image:
     if scene.sky in ("rainy", "snowy"):
         canvas.fall()
     return canvas.picture.reduce(OVERSAMPLE)
+
+
+def hero_box(scene: Scene) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the square that the hero is drawn in, as shares of the picture's
+    side; right to 0.02."""
+    x, y = _hero_place(scene)
+    half = HERO_SHARE / 2
+    return x - half, y - half, x + half, y + half
+
+
+def _hero_place(scene: Scene) -> tuple[float, float]:
+    """The hero's middle, to 0.02."""
+    return 0.27 if scene.side == "left" else 0.73, 0.72 if _flying(scene) else 0.46
+
+
+def _flying(scene: Scene) -> bool:
+    """Whether the counted things need the sky."""
+    return scene.item in FLYING and not scene.indoors
 
 
 def _item_places(

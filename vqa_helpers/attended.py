@@ -1,0 +1,121 @@
+"""Where a model with attention looked: how much each place of the photograph and each word counted.
+
+The shares are the model's own. They say what it attends to, not what its answer hangs on: for that see
+`why`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from vqa_helpers.answering import Answerer, Photograph, opened
+from vqa_helpers.data.vocabulary import tokenize
+from vqa_helpers.errors import InputError
+from vqa_helpers.features.pixels import load_square
+from vqa_helpers.report.style import BLUE, fitted, styled
+from vqa_helpers.why import MOST_WORDS, lit
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Attended:
+    """What a model attended to when it read one question.
+
+    Attributes:
+        places: (P, P) the share of each place of the photograph; None where it attends to none.
+        words: (T,) the share of each word; None where it attends to none.
+    """
+
+    places: np.ndarray | None
+    words: np.ndarray | None
+
+    def share_inside(self, box: Box) -> float:
+        """The share on a box: left, top, right and bottom as shares of the photograph's side. A place
+        that the box cuts counts by the part of it that is inside."""
+        edges = np.linspace(0, 1, len(self.places) + 1)
+        across, down = (
+            np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None)
+            for low, high in (box[::2], box[1::2])
+        )
+        return float((self.places * np.outer(down, across)).sum() * len(self.places) ** 2)
+
+
+def attended(
+    answerer: Answerer,
+    table: pd.DataFrame,
+    images: Mapping[int, Photograph],
+    *,
+    stores: Path | None = None,
+) -> list[Attended]:
+    """What a model attends to for each question of a dataset's table, as `Answerer.predict` takes it.
+
+    Raises:
+        InputError: for a model without attention.
+    """
+    model = answerer.model
+    vision, language, fusion = model.vision, model.language, model.fusion
+    if not any(hasattr(fusion, f"{of}_shares") for of in ("place", "word")) and not hasattr(
+        language, "word_shares"
+    ):
+        raise InputError(
+            f"{type(fusion).__name__} attends to nothing; `reasons` of vqa_helpers.why says what "
+            "counted for any model"
+        )
+    model.eval()
+    found = []
+    with torch.inference_mode():
+        for batch in answerer.batches(table, images, stores).in_order():
+            seen = None if vision is None else vision(batch.image)
+            asked = None if language is None else language(*batch.question)
+            places = words = [None] * len(batch)
+            if hasattr(fusion, "place_shares"):
+                side = int(seen.shape[1] ** 0.5)
+                places = fusion.place_shares(seen, asked).reshape(-1, side, side).cpu().numpy()
+            if hasattr(language, "word_shares"):
+                words = language.word_shares(*batch.question)
+            elif hasattr(fusion, "word_shares"):
+                words = fusion.word_shares(seen, asked)
+            if torch.is_tensor(words):
+                lengths = batch.question[1].tolist()
+                words = [row[:n].cpu().numpy() for row, n in zip(words, lengths, strict=True)]
+            found += [Attended(*pair) for pair in zip(places, words, strict=True)]
+    return found
+
+
+@styled
+def draw_attention(answerer: Answerer, image: Photograph, question: str) -> Figure:
+    """The photograph, where the model looked, and at which words.
+
+    Raises:
+        InputError: for a model without attention, and as `Answerer.answer`.
+    """
+    first = answerer.answer(image, question)[0]
+    table = pd.DataFrame({"question_id": [0], "image_id": [0], "question": [question]})
+    (looked,) = attended(answerer, table, {0: opened(image)})
+    square = load_square(opened(image), answerer.config["image_size_px"])
+    pictures = [("what the model saw", square)]
+    if looked.places is not None:
+        title = f"where it looked: {100 * looked.places.max():.0f} % at most"
+        pictures.append((title, lit(square, looked.places / looked.places.max())))
+    count = len(pictures) + (looked.words is not None)
+    figure, axes = plt.subplots(1, count, figsize=(3.4 * count, 3.2), squeeze=False)
+    for panel, (title, picture) in zip(axes[0], pictures, strict=False):
+        panel.imshow(picture)
+        panel.set(title=title, xticks=[], yticks=[])
+    if looked.words is not None:
+        words = tokenize(question)[: min(len(looked.words), MOST_WORDS)]
+        panel = axes[0, -1]
+        panel.barh(range(len(words)), 100 * looked.words[: len(words)], color=BLUE)
+        panel.set_yticks(range(len(words)), [fitted(word, 18) for word in words])
+        panel.invert_yaxis()
+        panel.set(xlabel="share of the attention in %", title="words")
+    said = f"{fitted(first.text, 22)}, {100 * first.probability:.0f} %"
+    figure.suptitle(f"{fitted(question, 26 * count, 2)}\n{said}")
+    return figure
