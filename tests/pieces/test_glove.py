@@ -27,6 +27,9 @@ def test_rows_follow_the_words_and_absent_words_are_zero(tmp_path, caplog):
     matrix, source = read_glove(write(tmp_path), ["<pad>", "cat", "unicorn", "the"], 3)
     assert matrix.tolist() == [[0, 0, 0], [1, 2, 3], [0, 0, 0], pytest.approx([0.5, -1, 0.002])]
     assert "100.0 % of the train words" in caplog.text  # two of them stand for no word
+    caplog.clear()
+    read_glove(tmp_path / "glove.6B.3d.txt", ["<pad>", "cat", "unicorn", "the"], 3)
+    assert not caplog.text, "said once"
     again = read_glove(write(tmp_path, TEXT + "dog 4 4 4\n"), ["<pad>", "cat", "unicorn", "the"], 3)
     assert again[1] == source.strip() != read_glove(write(tmp_path), ["the", "cat"], 3)[1]
 

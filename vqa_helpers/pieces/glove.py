@@ -1,5 +1,6 @@
 """Frozen word vectors: GloVe, from an installed package or as it is published."""
 
+import functools
 import gzip
 import hashlib
 import logging
@@ -76,9 +77,15 @@ def read_glove(path: Path, words: Sequence[str], dim: int) -> tuple[Tensor, str]
             matrix[wanted[word]] = vector
         known = len(vectors)
     share = 100 * known / max(len(words) - 2, 1)
-    log.info("%s: knows %.1f %% of the train words", path, share)
+    _say_once(path, share)
     digest = hashlib.sha256(matrix.data).hexdigest()
     return torch.from_numpy(matrix), f"word vectors, sha256 {digest}"
+
+
+@functools.cache
+def _say_once(path: Path, share: float) -> None:
+    """Several models of one notebook read the same vectors."""
+    log.info("%s: knows %.1f %% of the train words", path, share)
 
 
 def _fill_from_package(matrix: np.ndarray, folder: Path, words: Sequence[str]) -> int:
