@@ -460,3 +460,9 @@ def test_what_is_no_photograph_is_one_line(seeing, wrong):
     with pytest.raises(InputError) as caught:
         seeing.answer(wrong, "What?")
     assert "\n" not in str(caught.value) and "give a" in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "3"])
+def test_a_count_below_one_is_refused(seeing, photograph, wrong):
+    with pytest.raises(InputError, match=rf"most is {wrong!r}; give a whole number from 1 on"):
+        seeing.answer(photograph, "What?", most=wrong)

@@ -91,6 +91,8 @@ def test_one_word_and_no_photograph_leave_nothing_to_compare(answerer, photograp
     found = reasons(blind, None, "a dog")
     assert found.place_drops is None and len(found.figure().axes) == 1
     assert found.word_drops[0] == 0 < found.word_drops[1]
+    figure = reasons(blind, None, "dogs?").figure()  # nothing was taken away: the answer alone
+    assert figure._suptitle.get_text().startswith("dogs?\n") and not figure.axes[0].axison
 
 
 def test_long_questions_stay_on_the_figure(answerer, photograph):
@@ -135,6 +137,18 @@ def test_changes_are_counted_over_a_split(answerer, photograph, tmp_path):
     ]  # "Is this?" has none; half of the dogs were red
     exchanged = told.loc["photograph"]
     assert 10 < exchanged["questions"] < 30 and 0 < exchanged["other answer"] < 100
+
+
+def test_where_nothing_is_taken_away_the_table_is_empty(answerer, monkeypatch):
+    monkeypatch.setattr("vqa_helpers.why._tagger", lambda: None)
+    blind = Answerer(VQAModel(None, CountsDogs(), nn.Identity(), Both()), answerer.answers,
+                     answerer.words, answerer.config)  # fmt: skip
+    blind.model.fusion.forward = lambda image, question: torch.cat([question, question], dim=1)
+    dataset = Dataset.__new__(Dataset)
+    table = pd.DataFrame({"question_id": [1, 2], "image_id": [1, 2], "question": ["a dog", "so?"]})
+    dataset.splits, dataset.images = {"validation": table}, {}
+    told = changes(blind, dataset, "validation")
+    assert told.columns.tolist() == ["changed", "questions", "other answer"] and told.empty
 
 
 def test_what_cannot_be_asked_is_one_line(answerer, tmp_path):

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.features.extract import Encode, encode_images, fill_store
 from vqa_helpers.features.pixels import BadImage, decode
 from vqa_helpers.pieces.model import VQAModel
@@ -228,6 +228,7 @@ class Answerer:
             images: image id to file; a question whose image is not there sees none.
             stores: where the images' features are kept and resumed; None computes them in memory.
         """
+        require_count("most", most)
         batches = self.batches(table, images, stores)
         ids, probabilities = rank(self.model, batches, self.config["loss"], most)
         image_ids = np.unique(table["image_id"].to_numpy())

@@ -1,5 +1,7 @@
 """The one error a user causes, how errors are told, and how commands end."""
 
+from numbers import Integral
+
 # Exit codes of the command line.
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -11,6 +13,16 @@ class InputError(ValueError):
     The message names the value, the limit and the remedy; the command line prints it as it is,
     without a traceback.
     """
+
+
+def require_count(name: str, value: object) -> None:
+    """Refuse a count of things that a caller chose.
+
+    Raises:
+        InputError: for less than one, or no whole number.
+    """
+    if not isinstance(value, Integral) or value < 1:
+        raise InputError(f"{name} is {value!r}; give a whole number from 1 on")
 
 
 def one_line(error: object, limit: int | None = None) -> str:

@@ -61,7 +61,7 @@ class Reasons:
     def figure(self) -> Figure:
         """The photograph, the places that counted, and the words that counted."""
         seen = self.square is not None
-        count = 2 * seen + bool(self.words)
+        count = 2 * seen + bool(self.words) or 1  # one that is empty carries the title
         figure, axes = plt.subplots(1, count, figsize=(3.4 * count, 3.2), squeeze=False)
         panels = iter(axes[0])
         if seen:
@@ -78,6 +78,8 @@ class Reasons:
             panel.invert_yaxis()
             title = "words" if len(most) == len(self.words) else "the words that counted most"
             panel.set(xlabel="points less probable without it", title=title)
+        for panel in panels:
+            panel.set_axis_off()
         asked, said = fitted(self.question, 26 * count, 2), fitted(self.answer, 22)
         figure.suptitle(f"{asked}\n{said}, {100 * self.probability:.0f} %")
         return figure
@@ -169,7 +171,7 @@ def changes(
     if answerer.model.language is not None and (tagger := _tagger()):
         masked = [_without_nouns(question, tagger.tag) for question in table["question"]]
         count("nouns", table.assign(question=masked), (table["question"] != masked).to_numpy())
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["changed", "questions", "other answer"])
 
 
 def _tagger():  # -> textblob.en.taggers.PatternTagger | None

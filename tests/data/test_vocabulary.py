@@ -16,6 +16,7 @@ from vqa_helpers.data.vocabulary import (
     tokenize,
     tokenize_all,
 )
+from vqa_helpers.errors import InputError
 
 TRAIN = [["is", "the", "cat", "in"], ["is", "the", "dog", "in"], ["the", "end"]]
 
@@ -130,3 +131,9 @@ def test_answers_by_frequency_ties_by_alphabet():
 def test_an_answer_outside_has_the_target_minus_one():
     targets = AnswerVocabulary.build(["yes", "no", "no"]).encode(["yes", "maybe", "no", ""])
     assert targets.tolist() == [1, OUTSIDE, 0, OUTSIDE] and targets.dtype == np.int64
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "3"])
+def test_a_count_below_one_is_refused(wrong):
+    with pytest.raises(InputError, match=rf"most is {wrong!r}; give a whole number from 1 on"):
+        AnswerVocabulary.build(["x", "y"], most=wrong)

@@ -165,3 +165,11 @@ def test_a_second_place_by_frequency_alone_is_not():
     few = analysis.second_answers(judged(*[(*COUNT, "5", ["4", "5"])] * 5), TRAIN)
     assert few.second["value"] == 100 and few.often == few.falls_short == "cannot tell"
     assert analysis.second_answers(judged((*COUNT, "2", ["2"])), TRAIN) is None
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "3"])
+def test_a_count_below_one_is_refused(wrong):
+    with pytest.raises(InputError, match=rf"most is {wrong!r}; give a whole number from 1 on"):
+        analysis.confusion_table(judged((*COLOUR, "red", ["blue"])), wrong)
+    with pytest.raises(InputError, match="most is"):
+        analysis.confusion_matrix(judged((*COLOUR, "red", ["blue"])), wrong)

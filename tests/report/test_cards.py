@@ -132,3 +132,9 @@ def test_what_is_not_there_is_refused(run, dataset):
     dataset.splits["test"] = samples.questions(15)
     with pytest.raises(InputError, match="has no prediction"):
         cards.sample_cards(run, dataset)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "3"])
+def test_a_count_below_one_is_refused(run, dataset, wrong):
+    with pytest.raises(InputError, match=rf"count is {wrong!r}; give a whole number from 1 on"):
+        cards.sample_cards(run, dataset, count=wrong)

@@ -146,3 +146,11 @@ def test_confusions_are_percent_of_the_row(asked):
     assert labels(figure.axes[0]) == ["$a", "b"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["100", "100"]
     assert texts(figure)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "3"])
+def test_a_count_below_one_is_refused(asked, wrong):
+    with pytest.raises(InputError, match=rf"most is {wrong!r}; give a whole number from 1 on"):
+        figures.plot_question_types(*asked, most=wrong)
+    with pytest.raises(InputError, match="most is"):
+        figures.plot_answer_distribution({"train": samples.questions(12)}, most=wrong)

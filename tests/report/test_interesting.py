@@ -105,3 +105,13 @@ def test_images_at_hand_are_preferred(tmp_path):
     dataset.images[5] = tmp_path / "5.png"  # is shown without, since it cannot be read
     [only] = interesting.choose_examples(run, dataset)
     assert (only.question, only.dataset, only.picture) == ("question 6", "demo", None)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "3"])
+def test_a_count_below_one_is_refused(tmp_path, wrong):
+    rows = [("q", "a", ["a", "b"], [0.6, 0.4], "b")]
+    one = asked(tmp_path, "1.e", rows)
+    with pytest.raises(InputError, match=rf"count is {wrong!r}; give a whole number from 1 on"):
+        interesting.gallery(interesting.narrow_hits, *one, count=wrong)
+    with pytest.raises(InputError, match="count is"):
+        interesting.versus(one[0], *one, count=wrong)

@@ -14,6 +14,8 @@ from itertools import chain, repeat
 import numpy as np
 import regex
 
+from vqa_helpers.errors import require_count
+
 log = logging.getLogger(__name__)
 
 PAD, UNKNOWN = 0, 1
@@ -144,6 +146,7 @@ class AnswerVocabulary:
     @classmethod
     def build(cls, answers: Iterable[str], most: int = STUDY_ANSWERS) -> "AnswerVocabulary":
         """The `most` most frequent target answers of the train split (VQA 2015, section 4)."""
+        require_count("most", most)
         counts = Counter(answers)
         ranked = sorted(counts, key=lambda answer: (-counts[answer], answer))
         return cls(tuple(ranked[:most]))

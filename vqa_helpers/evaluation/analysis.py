@@ -16,7 +16,7 @@ import pandas as pd
 
 from vqa_helpers.data.text import normalise
 from vqa_helpers.data.vocabulary import tokenize_all
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.evaluation.compare import Difference, paired_difference
 from vqa_helpers.evaluation.metrics import TOP, per_kind, with_interval
 
@@ -109,6 +109,7 @@ def kind_table(
 
 def best_and_worst(table: pd.DataFrame, most: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The first and the last `most` rows of a sorted table, the worst first; no row is in both."""
+    require_count("most", most)
     most = min(most, (len(table) + 1) // 2)
     return table.head(most), table.iloc[most:].tail(most).iloc[::-1]
 
@@ -171,6 +172,7 @@ def confusion_table(judged: pd.DataFrame, most: int = 20) -> pd.DataFrame:
         A row a pair: truth, answered, questions, "of the truth" (percent of all the questions with
         that true answer), and "back" (percent the other way round).
     """
+    require_count("most", most)
     asked = judged["truth"].value_counts()
     pairs = Counter(zip(judged["truth"], judged["first"], strict=True))
     mistakes = [(count, *pair) for pair, count in pairs.items() if pair[0] != pair[1]]
@@ -190,6 +192,7 @@ def confusion_matrix(judged: pd.DataFrame, most: int = 14) -> pd.DataFrame:
         (A, A + 1): a row a true answer, numbers in their order first, then the others, most
         frequent first; the same answers as columns, and a last column for any other.
     """
+    require_count("most", most)
     counts = Counter(judged["truth"])
     order = sorted(counts, key=lambda answer: (-counts[answer], answer))[:most]
     order.sort(key=lambda answer: (count_of(answer) is None, count_of(answer) or 0))

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.evaluation.analysis import judge
 from vqa_helpers.features.pixels import BadImage, load_square
 from vqa_helpers.report import style
@@ -94,6 +94,7 @@ def sample_cards(
     Raises:
         InputError: there is nothing to show, or a question of `ids` was not answered.
     """
+    require_count("count", count)
     rows = judged(runs, dataset).drop_duplicates("question_id")
     ids = choose(rows, count, seed) if ids is None else ids
     missing = set(ids) - set(rows["question_id"])

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.evaluation import analysis
 from vqa_helpers.evaluation.calibration import calibrate
 from vqa_helpers.report import style
@@ -258,6 +258,7 @@ def plot_answer_distribution(
     """
     answered = {name: table for name, table in splits.items() if "answer" in table and len(table)}
     answers = answered["train"]["answer"].value_counts(normalize=True).mul(100)
+    require_count("most", most)
     shown = answers.head(most)
     size = (9.5, max(2.6, 1.1 + 0.23 * len(shown)))
     figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=(1, 1.1))

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.evaluation.analysis import counting
 from vqa_helpers.report.cards import draw_cards, judged, load_picture
 from vqa_helpers.report.style import note
@@ -63,6 +63,7 @@ def _ordered(rows: pd.DataFrame, by: str, ascending: bool = True) -> pd.DataFram
 
 def _varied(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     """The first rows, each of another image, question and truth while there are enough."""
+    require_count("count", count)
     again = rows.duplicated("image_id") | rows.duplicated(["question", "truth"])
     return pd.concat([rows[~again], rows[again]]).head(count)
 
