@@ -13,7 +13,7 @@ from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.fusion import Concatenation
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.why import MOST_WORDS, PLACES, changes, looked_at, reasons
+from vqa_helpers.why import MOST_WORDS, PLACES, _nudged, changes, looked_at, reasons
 
 SIDE = 8 * 8
 
@@ -137,9 +137,45 @@ def test_changes_are_counted_over_a_split(answerer, photograph, tmp_path):
     ]  # "Is this?" has none; half of the dogs were red
     exchanged = told.loc["photograph"]
     assert 10 < exchanged["questions"] < 30 and 0 < exchanged["other answer"] < 100
+    # Red is red when it is brighter, and the corner is cut by a thirtieth alone.
+    assert told.loc["light and frame"].tolist() == [40, 0.0]
+    assert told.loc["wording"]["questions"] == 0 and np.isnan(told.loc["wording"]["other answer"])
 
 
-def test_where_nothing_is_taken_away_the_table_is_empty(answerer, monkeypatch):
+def test_words_that_ask_the_same_are_counted_alone(answerer, photograph, tmp_path, monkeypatch):
+    monkeypatch.setattr("vqa_helpers.why._tagger", lambda: None)
+    photograph.save(tmp_path / "red.png")
+    questions = [
+        "How many dogs?",
+        "what's a dog",
+        "Is there a dog?",
+        "Whatever dog?",
+        "is therefore?",
+    ]
+    table = pd.DataFrame({"question_id": range(5), "image_id": [0] * 5, "question": questions})
+    dataset = Dataset.__new__(Dataset)
+    dataset.splits, dataset.images = {"validation": table}, {0: tmp_path / "red.png"}
+    read = []
+    encode = answerer.model.language.encode
+    monkeypatch.setattr(
+        answerer.model.language, "encode", lambda texts: read.append(texts) or encode(texts)
+    )
+    told = changes(answerer, dataset, "validation").set_index("changed")
+    assert read[-1] == ["what number of dogs?", "what is a dog", "do you see a dog?"]
+    assert told.loc["wording"].tolist() == [3, 0.0]
+    assert told.loc["photograph"]["questions"] == 0, "there is no other photograph"
+
+
+def test_a_photograph_that_is_nudged_is_brighter_and_nearer(tmp_path):
+    pixels = np.full((60, 60, 3), 100, np.uint8)
+    pixels[:2] = 250  # the edge that is cut off
+    Image.fromarray(pixels).save(tmp_path / "grey.png")
+    nudged = np.asarray(_nudged(tmp_path / "grey.png", 60))
+    assert nudged.shape == (60, 60, 3) and set(nudged.ravel()) == {110}
+    assert not np.asarray(_nudged(tmp_path / "none.png", 60)).any()
+
+
+def test_where_nothing_is_taken_away_no_question_is_counted(answerer, monkeypatch):
     monkeypatch.setattr("vqa_helpers.why._tagger", lambda: None)
     blind = Answerer(VQAModel(None, CountsDogs(), nn.Identity(), Both()), answerer.answers,
                      answerer.words, answerer.config)  # fmt: skip
@@ -148,7 +184,8 @@ def test_where_nothing_is_taken_away_the_table_is_empty(answerer, monkeypatch):
     table = pd.DataFrame({"question_id": [1, 2], "image_id": [1, 2], "question": ["a dog", "so?"]})
     dataset.splits, dataset.images = {"validation": table}, {}
     told = changes(blind, dataset, "validation")
-    assert told.columns.tolist() == ["changed", "questions", "other answer"] and told.empty
+    assert told.columns.tolist() == ["changed", "questions", "other answer"]
+    assert told["changed"].tolist() == ["wording"] and told["questions"].tolist() == [0]
 
 
 def test_what_cannot_be_asked_is_one_line(answerer, tmp_path):

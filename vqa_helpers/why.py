@@ -16,18 +16,25 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from vqa_helpers.answering import Answerer, Photograph, opened
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.data.vocabulary import tokenize
-from vqa_helpers.features.pixels import load_square
+from vqa_helpers.features.pixels import BadImage, load_square
 from vqa_helpers.report.style import fitted, styled
 
 log = logging.getLogger(__name__)
 
 MOST_WORDS = 14  # that are drawn
 PLACES = 7  # a side; each overlaps its neighbours by half
+MOST_NUDGED = 1000  # questions
+REWORDED = {
+    "how many": "what number of", "what color": "which color", "what colour": "which colour",
+    "which color": "what color", "is there": "do you see", "are there": "do you see",
+    "what kind of": "what type of", "what type of": "what kind of", "what is": "what's",
+    "what's": "what is",
+}  # fmt: skip
 _LEAST = 0.05  # a fall that lights a place fully, where no other falls further
 _HEAT = mpl.colormaps["inferno"]
 
@@ -145,33 +152,74 @@ def looked_at(answerer: Answerer, image: Photograph, question: str) -> np.ndarra
 def changes(
     answerer: Answerer, dataset: Dataset, split: str, stores: Path | None = None, seed: int = 0
 ) -> pd.DataFrame:
-    """How often the first answer changes, of the questions of a split, when something is taken away.
+    """How often the first answer changes, of the questions of a split, when something is taken away, and
+    when nothing that matters is changed.
 
     * photograph: each question is asked of another question's photograph.
     * nouns: the nouns of each question are left out (textblob's tagger; questions without any are
       left out of the count).
+    * light and frame: each photograph is a tenth brighter and loses a thirtieth at each edge; of
+      1,000 questions at most, drawn by chance.
+    * wording: each question opens with other words that ask the same (`REWORDED`; questions that
+      open otherwise are left out of the count).
+
+    A model that looks and reads changes many answers in the first two rows and few in the others.
 
     Returns:
         One row each: what was changed, questions, and the share of answers that changed, in percent;
         of nouns none, and a line in the log, where the tagger's package is missing.
     """
     table = dataset.splits[split].reset_index(drop=True)
+    draw = np.random.default_rng(seed)
     before = answerer.predict(table, dataset.images, stores=stores, most=1)
     rows = []
 
-    def count(what: str, other: pd.DataFrame, asked: np.ndarray) -> None:
-        after = answerer.predict(other, dataset.images, stores=stores, most=1)
-        changed = np.array([a[0].text != b[0].text for a, b in zip(before, after, strict=True)])
-        share = round(100 * changed[asked].mean(), 1) if asked.any() else np.nan
-        rows.append({"changed": what, "questions": int(asked.sum()), "other answer": share})
+    def count(what: str, asked: pd.Series, other: pd.DataFrame, images=None) -> None:
+        """Of the questions that `asked` holds true for, asked again as `other` has them."""
+        kept = {} if images is None else {"images": images, "stores": None}
+        options = {"images": dataset.images, "stores": stores, "most": 1} | kept
+        after = answerer.predict(other[asked], **options) if asked.any() else []
+        were = [before[row][0].text for row in np.flatnonzero(asked)]
+        changed = [a != b[0].text for a, b in zip(were, after, strict=True)]
+        share = round(100 * np.mean(changed), 1) if changed else np.nan
+        rows.append({"changed": what, "questions": len(changed), "other answer": share})
 
+    questions = table["question"]
     if answerer.model.vision is not None:
-        drawn = np.random.default_rng(seed).permutation(table["image_id"].to_numpy())
-        count("photograph", table.assign(image_id=drawn), drawn != table["image_id"].to_numpy())
+        drawn = table.assign(image_id=draw.permutation(table["image_id"].to_numpy()))
+        count("photograph", drawn["image_id"] != table["image_id"], drawn)
     if answerer.model.language is not None and (tagger := _tagger()):
-        masked = [_without_nouns(question, tagger.tag) for question in table["question"]]
-        count("nouns", table.assign(question=masked), (table["question"] != masked).to_numpy())
+        masked = [_without_nouns(question, tagger.tag) for question in questions]
+        count("nouns", questions != masked, table.assign(question=masked))
+    if answerer.model.vision is not None:
+        few = table["image_id"].isin(dataset.images)
+        few &= table.index.isin(draw.permutation(np.flatnonzero(few))[:MOST_NUDGED])
+        size_px = answerer.config["image_size_px"]
+        nudged = {i: _nudged(dataset.images[i], size_px) for i in set(table["image_id"][few])}
+        count("light and frame", few, table, nudged)
+    if answerer.model.language is not None:
+        reworded = questions.map(_reworded)
+        count("wording", questions != reworded, table.assign(question=reworded))
     return pd.DataFrame(rows, columns=["changed", "questions", "other answer"])
+
+
+def _nudged(image: Photograph, size_px: int) -> Image.Image:
+    """A tenth brighter, without a thirtieth at each edge; black where it cannot be read."""
+    try:
+        square = Image.fromarray(load_square(opened(image), size_px))
+    except BadImage:
+        return Image.new("RGB", (size_px, size_px))
+    edge = round(size_px / 30)
+    near = square.crop((edge, edge, size_px - edge, size_px - edge)).resize(square.size)
+    return ImageEnhance.Brightness(near).enhance(1.1)
+
+
+def _reworded(question: str) -> str:
+    """The question with an opening that asks the same; itself where none is known."""
+    for opening, other in REWORDED.items():
+        if re.match(rf"{opening}\b", question, re.IGNORECASE):
+            return other + question[len(opening) :]
+    return question
 
 
 def _tagger():  # -> textblob.en.taggers.PatternTagger | None
