@@ -9,7 +9,7 @@ import pytest
 from tests.builders import write_dataset, write_json
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.formats import read_tables
-from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
+from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs, same_wording
 from vqa_helpers.errors import InputError
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -114,3 +114,14 @@ def test_real_data(name, expected):
         pytest.skip(f"the real data {name} are not on this machine")
     tables = read_tables(REAL / name)
     assert find_pairs(REAL / name, tables).count(tables.values()) == expected
+
+
+def test_neighbours_that_are_asked_the_same_words():
+    asked = table(
+        (3, "Who?", "x"), (1, "who? ", "y"), (2, "Who?", "x"), (2, "What?", "z"), (3, "Why?", "z"),
+        (3, "who?", "q"),  # of one photograph, both
+    )  # fmt: skip
+    pairs = same_wording(asked.sample(frac=1, random_state=1))
+    assert pairs.ids.tolist() == [[1, 2], [2, 0]]
+    assert asked["question_id"].to_numpy()[pairs.balanced(asked)].tolist() == [[1, 2]]
+    assert not len(same_wording(asked[:0]).ids)

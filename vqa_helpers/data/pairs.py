@@ -82,6 +82,17 @@ class Pairs:
         return connected_components(graph, directed=False)[1][image]
 
 
+def same_wording(table: pd.DataFrame) -> Pairs:
+    """Every two neighbours, by image, among the askings of one text (case does not matter): like balanced
+    pairs, for data whose questions were not asked in pairs."""
+    asked = table.assign(text=table["question"].str.lower().str.strip())
+    asked = asked.sort_values(["text", "image_id", "question_id"])
+    following = asked[["question_id", "text", "image_id"]].shift(-1)
+    paired = asked["text"].eq(following["text"]) & asked["image_id"].ne(following["image_id"])
+    ids = np.stack([asked["question_id"][paired], following["question_id"][paired]], axis=1)
+    return Pairs(ids.astype(np.int64), "the same words")
+
+
 NO_PAIRS = Pairs(np.empty((0, 2), dtype=np.int64))
 
 
