@@ -1,6 +1,7 @@
 """Images a second of a feature store, against decoding alone and the network alone.
 
     python benchmarks/features.py [--images N] [--size PX] [--encoder NAME …] [--json FILE]
+    python benchmarks/features.py --halves [--size 224] [--encoder NAME …] [--json FILE]
     python benchmarks/features.py --memory [--images N] [--json FILE]
 
 The photographs are drawn: 640 x 480 JPEGs of about 160 kB, as COCO's; a few files under many names.
@@ -12,6 +13,9 @@ that of any.
 `ours_over_limit` is ours over the smaller of the two rates. Where the network runs on the cores that
 decode, that cannot be reached: an image costs the work of both, so the limit is
 1 / (1 / decode + 1 / network), and `ours_over_shared` is ours over that.
+
+`--halves` compares float32 with bfloat16: the network by itself and the part of their length by which the
+vectors differ. The two take turns, on one thread, in processor seconds.
 
 `--memory` fills stores of ResNet18 rows at 32 px from 1,000 and from N images (100,000 if not
 given), each in its own process, and then again, when nothing is to be done. The growth is that of
@@ -27,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +42,7 @@ from PIL import Image
 from vqa_helpers.environment import pick_device
 from vqa_helpers.features.extract import batch_size, fill_store
 from vqa_helpers.features.pixels import load_square
-from vqa_helpers.pieces.networks import NETWORKS
+from vqa_helpers.pieces.networks import NETWORKS, PACKAGED
 from vqa_helpers.pieces.vision import VisionEncoder, for_inference
 from vqa_helpers.report.tables import to_markdown
 
@@ -53,11 +58,13 @@ def main() -> None:
     parser.add_argument("--encoder", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--device", default=pick_device())
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--halves", action="store_true", help="float32 against bfloat16")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = (memory if options.memory else speed)(options, Path(folder))
+        what = memory if options.memory else halves if options.halves else speed
+        rows = what(options, Path(folder))
     print(to_markdown(pandas.DataFrame(rows).round(3)))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
@@ -120,6 +127,39 @@ def computing(network: VisionEncoder, options: argparse.Namespace) -> float:
         run(2)
         once = run(2)
         return run(max(2, round(NETWORK_S / once))) / batch
+
+
+def halves(options: argparse.Namespace, folder: Path) -> list[dict]:
+    """Images a processor second in float32 and in bfloat16, and how far apart the vectors are."""
+    torch.set_num_threads(1)
+    paths = [*photographs(folder, DRAWN).values()]
+    size_px, rows = options.size, []
+    squares = torch.from_numpy(np.stack([load_square(path, size_px) for path in paths]))
+    pixels = squares.permute(0, 3, 1, 2).split(batch_size(size_px, torch.device("cpu")))
+    for encoder in options.encoder:
+        network = VisionEncoder(encoder, "packaged" if encoder in PACKAGED else "random").eval()
+        ways = [for_inference(network), for_inference(network, half=True)]
+        vectors = [encode(way, pixels) for way in ways]
+        seconds = [[], []]
+        for _ in range(options.rounds):
+            for way, found in zip(ways, seconds, strict=True):
+                start = time.process_time()
+                encode(way, pixels)
+                found.append(time.process_time() - start)
+        apart = (vectors[1] - vectors[0]).norm(dim=1) / vectors[0].norm(dim=1)
+        single, half = (len(paths) / statistics.median(found) for found in seconds)
+        rows.append(
+            {"encoder": encoder, "size_px": size_px, "float32_per_s": single,
+             "bfloat16_per_s": half, "times": half / single, "apart_mean": apart.mean().item(),
+             "apart_most": apart.max().item()}
+        )  # fmt: skip
+        print(rows[-1], flush=True)
+    return rows
+
+
+@torch.inference_mode()
+def encode(network: VisionEncoder, pixels: Sequence[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([network(batch).float() for batch in pixels])
 
 
 def decoding(images: dict[int, Path], size_px: int, processes: multiprocessing.pool.Pool) -> float:

@@ -1,6 +1,7 @@
 """Samples a second of each preset's training: a naive loop, this package, and what compute allows.
 
     python benchmarks/training.py [PRESET …] [--batch N] [--seconds 2] [--json FILE]
+    python benchmarks/training.py --halves [PRESET …] [--batch N] [--seconds 2] [--json FILE]
     python benchmarks/training.py --accuracy [PRESET …] [--seeds 5] [--json FILE]
 
 Full-size models, the study's batch sizes, 1,000 answers, 3,209 words, questions as long as those of
@@ -14,7 +15,8 @@ VQA v2; all drawn. The three take turns in one run:
   on the device.
 
 Presets whose network runs inside the loop see the demo's photographs at 64 px; the naive loop
-decodes them one by one. With --accuracy both loops train on the demo, seed by seed, and their
+decodes them one by one. With --halves the package's epochs take turns in float32 and in bfloat16, in
+processor seconds on one thread. With --accuracy both loops train on the demo, seed by seed, and their
 validation top-1 is compared.
 """
 
@@ -24,6 +26,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +244,38 @@ def take_turns(ways: dict[str, Callable[[], tuple[int, float]]], turns: int = TU
     return {way: statistics.median(found) for way, found in rates.items()}
 
 
+# Precisions ------------------------------------------------------------------------------------
+
+
+def compare_halves(name: str, batch: int, seconds: float) -> dict:
+    """A preset's epochs in float32 and in bfloat16, in samples a processor second."""
+    recipe = find_preset(name)
+    training = replace(recipe.training, batch=batch or recipe.training.batch)
+    drawn = draw(build(recipe, "cpu"), training.batch * MOST_STEPS["cpu"], "cpu")
+    once, steps = drawn.batches(1, 2, "cpu"), 0
+    ways = {}
+    for precision in ("float32", "bfloat16"):
+        changed = replace(training, precision=precision)
+        trainer = Trainer(build(recipe, "cpu"), changed, LOSS, Accelerator(cpu=True))
+        train_epoch(trainer, drawn.batches(1, training.batch, "cpu"), once)
+        if not steps:
+            two = drawn.batches(2, training.batch, "cpu")
+            steps = enough(lambda: train_epoch(trainer, two, once)[1] / 2, seconds, 60)  # noqa: B023
+        ways[precision] = partial(
+            processor_epoch, trainer, drawn.batches(steps, training.batch, "cpu"), once
+        )
+    rates = take_turns(ways)
+    return {"preset": name, "batch": training.batch, **rates,
+            "times": rates["bfloat16"] / rates["float32"]}  # fmt: skip
+
+
+def processor_epoch(trainer: Trainer, batches: Batches, once: Batches) -> tuple[int, float]:
+    """As `train_epoch`, in processor seconds."""
+    start = time.process_time()
+    trainer.run_epoch(batches, once, 1)
+    return len(batches), time.process_time() - start
+
+
 # Accuracy --------------------------------------------------------------------------------------
 
 
@@ -284,6 +319,7 @@ def main() -> None:
     parser.add_argument("presets", nargs="*", metavar="PRESET", help="default: all")
     parser.add_argument("--batch", type=int, default=0, help="questions a step (the study's)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each of five turns (2)")
+    parser.add_argument("--halves", action="store_true", help="float32 against bfloat16 instead")
     parser.add_argument("--accuracy", action="store_true", help="compare what is learnt instead")
     parser.add_argument("--seeds", type=int, default=5, help="for --accuracy (5)")
     parser.add_argument("--json", type=Path, help="write the rows there")
@@ -294,6 +330,12 @@ def main() -> None:
             rows.append(row := compare_accuracy(name, options.seeds))
             print(f"{name:24} validation top-1 of {options.seeds} seeds: naive {row['naive']:.1f} "
                   f"± {row['naive_sd']:.1f}, ours {row['ours']:.1f} ± {row['ours_sd']:.1f}")  # fmt: skip
+    elif options.halves:
+        torch.set_num_threads(1)
+        for name in options.presets or PRESETS:
+            rows.append(row := compare_halves(name, options.batch, options.seconds))
+            print(f"{name:24} {row['batch']:5} float32 {row['float32']:8.1f}  bfloat16 "
+                  f"{row['bfloat16']:8.1f}  {row['times']:5.2f}", flush=True)  # fmt: skip
     else:
         print(f"{'samples/s':24} batch     naive      ours     limit  ours/naive  ours/limit")
         for name in options.presets or PRESETS:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from vqa_helpers import environment
-from vqa_helpers.environment import pick_device
+from vqa_helpers.environment import pick_device, pick_precision
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_json
 from vqa_helpers.runs import Run
@@ -52,6 +52,19 @@ def test_the_commit_is_of_this_project_or_of_none(tmp_path):
 def test_auto_is_a_device_this_machine_has():
     assert pick_device("auto") in ("cpu", "cuda")
     assert pick_device("cpu") == "cpu"
+
+
+def test_half_floats_are_for_a_cpu_that_has_them_in_silicon(monkeypatch):
+    flags = {"avx2 avx512f": "float32", "avx512f avx512_bf16": "bfloat16",
+             "amx_bf16 amx_tile": "bfloat16", "": "float32"}  # fmt: skip
+    for said, expected in flags.items():
+        monkeypatch.setattr(
+            environment, "_cpuinfo", lambda said=said: f"model name\t: X\nflags\t: {said}"
+        )
+        assert pick_precision("cpu") == expected
+    monkeypatch.setattr(environment, "_cpuinfo", lambda: "flags : avx512_bf16")
+    monkeypatch.setattr(environment, "pick_device", lambda device: "cuda")
+    assert pick_precision("auto") == "float32"
 
 
 @pytest.mark.parametrize("device", ["gpu", "", "cuda:99", "meta", "hpu", "CPU", "privateuseone"])

@@ -342,6 +342,9 @@ def _add_vision(add) -> None:
         help="side of the square it sees (default: the network's own)")  # fmt: skip
     add("--features", type=Path, default=Path("features"), metavar="DIR",
         help="where features are kept (features)")  # fmt: skip
+    add("--precision", choices=["auto", "float32", "bfloat16"], default="auto",
+        help="what numbers are multiplied in (auto: bfloat16 on a CPU that is faster with it; what "
+        "was begun goes on as it is)")  # fmt: skip
     _add_device(add)
 
 

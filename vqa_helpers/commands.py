@@ -119,23 +119,25 @@ def features(options: Namespace) -> int:
     """`vqa features`."""
     from vqa_helpers.cluster import executor_of
     from vqa_helpers.features.extract import fill_store
-    from vqa_helpers.pieces.networks import find_weights, own_size
+    from vqa_helpers.pieces.vision import StoredFeatures, StoredGrid
     from vqa_helpers.training.inputs import open_data
 
     far = options.executor == "ray"  # where devices are, and are chosen, by each worker
     data = open_data(
         options.data, weights=options.weights, image_size=options.image_size,
-        offline=options.offline, **layout_of(options),
+        offline=options.offline, features=options.features, device=options.device,
+        precision=options.precision, **layout_of(options),
     )  # fmt: skip
     dataset = data.dataset
     if not dataset.images:
         raise InputError(f"{dataset.folder}: has no images, or none whose name ends in an image id")
-    weights = find_weights(options.encoder, data.weights)
+    kind = StoredGrid if options.grid else StoredFeatures
+    vision = kind(options.encoder, data.weights, data.size_px)
     with executor_of(options) as map_units:
         store = fill_store(
-            options.features / dataset.image_source, dataset.images, encoder=options.encoder,
-            weights=weights, size_px=data.size_px or own_size(options.encoder, weights),
-            grid=options.grid, device=options.device, map_units=map_units if far else None,
+            data.stores, dataset.images, encoder=vision.network, weights=vision.weights,
+            size_px=vision.size_px, grid=options.grid, device=options.device,
+            precision=data.features_precision(vision), map_units=map_units if far else None,
         )  # fmt: skip
     missing = dataset.missing_images()
     for image_id in missing:
@@ -230,7 +232,7 @@ def _train_one(chosen: dict[str, Any], unit: Unit) -> Path:
         options.data, weights=options.weights, image_size=options.image_size,
         offline=options.offline, features=options.features, glove=options.glove,
         sentence_encoder=options.sentence_encoder, device=options.device,
-        split_seed=options.split_seed, **layout_of(options),
+        precision=options.precision, split_seed=options.split_seed, **layout_of(options),
     )  # fmt: skip
     folder = options.out
     if folder and options.swept:

@@ -41,6 +41,13 @@ def pick_device(device: str = "auto") -> str:
     return device
 
 
+def pick_precision(device: str) -> str:
+    """What numbers are multiplied in on a device: "bfloat16" on a CPU that has them in silicon, where
+    they are up to twice as fast, or else "float32"."""
+    silicon = {"avx512_bf16", "amx_bf16"} & {*_cpuinfo().split()}
+    return "bfloat16" if silicon and pick_device(device) == "cpu" else "float32"
+
+
 def environment(device: str, **extra: Any) -> dict[str, Any]:
     """What a result depends on beside its config: versions, commit, machine, date.
 
@@ -89,7 +96,11 @@ def _checkout(package: Path) -> dict[str, Any] | None:
 def _device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(errors="replace") if cpuinfo.is_file() else ""
-    named = re.search(r"^model name\s*:(.*)", text, re.MULTILINE)
+    named = re.search(r"^model name\s*:(.*)", _cpuinfo(), re.MULTILINE)
     return named[1].strip() if named else platform.processor() or platform.machine()
+
+
+def _cpuinfo() -> str:
+    """What Linux says of its cores; "" elsewhere."""
+    path = Path("/proc/cpuinfo")
+    return path.read_text(errors="replace") if path.is_file() else ""

@@ -17,7 +17,7 @@ from vqa_helpers.pieces.vision import StoredFeatures
 
 OPTIMISERS = ("adam", "adamw", "rmsprop")
 LOSSES = ("cross entropy", "weighted cross entropy", "soft cross entropy", "binary cross entropy")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "auto")
 SMALL_DATASET = 20_000  # train questions under which the small schedule is the default
 
 
@@ -37,7 +37,7 @@ class Training:
         vision_rate: learning rate of the vision piece; None is that of the rest.
         flip, crop, jitter: how photographs are varied, for a network inside the loop
             (`training.augment`).
-        precision: "float32", or "bfloat16" for matrix products.
+        precision: of matrix products, "float32" or "bfloat16"; "auto" is the data's (`open_data`).
 
     Raises:
         InputError: for a number outside its limits.
@@ -57,7 +57,7 @@ class Training:
     flip: bool = False
     crop: float = 0.0
     jitter: float = 0.0
-    precision: str = "float32"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         words = {"optimiser": OPTIMISERS, "loss": LOSSES, "precision": PRECISIONS}

@@ -176,7 +176,8 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        return _read_object(self.folder / CONFIG, required=("dataset", "preset", "seed"))
+        kept = _read_object(self.folder / CONFIG, required=("dataset", "preset", "seed"))
+        return {"features_precision": "float32"} | kept  # that of runs which do not say
 
     @property
     def name(self) -> str:

@@ -16,7 +16,13 @@ from PIL import Image
 from vqa_helpers.errors import InputError
 from vqa_helpers.features import extract
 from vqa_helpers.features import pixels as loading
-from vqa_helpers.features.extract import Encode, encode_images, fill_store
+from vqa_helpers.features.extract import (
+    Encode,
+    encode_images,
+    fill_store,
+    store_name,
+    stored_precision,
+)
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.features.store import FeatureStore
 
@@ -246,6 +252,37 @@ def test_a_few_images_in_memory(tmp_path, images, caplog):
     stored = fill(tmp_path, images).read(ids)[0]
     assert np.allclose(rows.astype(float), stored.astype(float), rtol=2e-3, atol=1e-3)
     assert encode_images({}, np.array([5]), work).tolist() == [[0] * 512]
+
+
+def test_half_floats_are_a_store_of_their_own_and_always_the_same(tmp_path, images):
+    ids = np.array([*images])
+    single, half = (fill(tmp_path, images, precision=p) for p in ("float32", "bfloat16"))
+    assert (single.folder.name, half.folder.name) == (FOLDER, f"{FOLDER}-bfloat16")
+    assert "precision" not in single.manifest and half.manifest["precision"] == "bfloat16"
+    rows, near = (store.read(ids)[0].astype(float) for store in (single, half))
+    apart = np.linalg.norm(near - rows, axis=1) / np.linalg.norm(rows, axis=1)
+    assert 0.001 < apart.max() < 0.01
+    again = fill_store(tmp_path / "again", images, **HOW, precision="bfloat16")
+    assert content(again.folder) == content(half.folder)
+    # A shard that was carried over from the other store is not taken for one of its own.
+    shard = "shard-00000.safetensors"
+    (half.folder / shard).write_bytes((single.folder / shard).read_bytes())
+    assert content(fill(tmp_path, images, precision="bfloat16").folder) == content(again.folder)
+
+
+def test_what_is_stored_decides_in_what_precision_it_goes_on(tmp_path, monkeypatch):
+    how = tmp_path, "resnet18", "random", 32, False, "cpu"
+    for best, other in (("float32", "bfloat16"), ("bfloat16", "float32")):
+        monkeypatch.setattr(extract, "pick_precision", lambda _, best=best: best)
+        assert stored_precision(*how) == best
+        there = tmp_path / store_name("resnet18", "random", 32, False, other)
+        there.mkdir()
+        assert stored_precision(*how) == other
+        assert stored_precision(*how[:4], True, "cpu") == best  # the grid is another store
+        both = tmp_path / store_name("resnet18", "random", 32, False, best)
+        both.mkdir()
+        assert stored_precision(*how) == best
+        there.rmdir(), both.rmdir()
 
 
 def test_units_may_be_computed_elsewhere_in_any_order(tmp_path, images, counted):

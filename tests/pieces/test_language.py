@@ -154,13 +154,18 @@ def test_glove_gives_the_four_last_hidden_states_of_each_question():
     assert_close(encoder(TOKENS, LENGTHS)[1], hidden[:, 0].flatten())
 
 
-def test_half_floats_are_left_outside_an_lstm():
-    lstm = word_lstm().lstm
-    words = torch.randn(3, 4, 5).bfloat16()
+@pytest.mark.parametrize("lengths", [(200, 200, 7), (200, 200, 200)])
+def test_half_floats_in_an_lstm_are_near_and_its_states_come_out_single(lengths):
+    encoder, words, lengths = word_lstm(), torch.randn(3, 200, 5), torch.tensor(lengths)
+    single = last_states(encoder.lstm, words, lengths)
     with torch.autocast("cpu", torch.bfloat16):
-        hidden, _ = last_states(lstm, words, LENGTHS)
-    assert hidden.dtype == torch.float32
-    assert_close(hidden, last_states(lstm, words.float(), LENGTHS)[0])
+        near = last_states(encoder.lstm, words, lengths)
+        again = last_states(encoder.lstm, words.bfloat16(), lengths, single)  # as if carried on
+    assert {state.dtype for state in (*near, *again)} == {torch.float32}
+    for half, exact in zip(near, single, strict=True):
+        assert 1e-5 < (half - exact).abs().max() < 0.01
+    for half, exact in zip(again, last_states(encoder.lstm, words, lengths, single), strict=True):
+        assert (half - exact).abs().max() < 0.01
 
 
 def test_state_is_carried_from_batch_to_batch_in_training_and_an_epoch_starts_afresh():

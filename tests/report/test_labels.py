@@ -33,5 +33,9 @@ def test_two_of_one_name_are_told_apart_by_what_their_runs_record():
     three = [named("V", epochs=3), named("V", epochs=5), named("R")]
     assert labels.labels(three) == ["V epochs=3", "V epochs=5", "R"]
     assert labels.labels([named("V"), named("V", seed=1)]) == ["V seed=0", "V seed=1"]
+    half = {"precision": "bfloat16"}, {"precision": "float32"}
+    assert labels.labels([named("V", training=one) for one in half]) == [
+        "V precision=bfloat16", "V precision=float32"
+    ]  # fmt: skip
     assert labels.labels([named("V"), named("R", dataset="A")]) == ["V on demo", "R on A"]
     assert labels.labels([named("V", "a"), named("V", "b")]) == ["V run=a", "V run=b"]

@@ -14,11 +14,12 @@ from torch import nn
 
 from tests.builders import COLOURS, read_json, write_dataset, write_json
 from tests.training.conftest import quick
+from vqa_helpers.environment import pick_precision
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import Piece
 from vqa_helpers.pieces.sentences import MULTILINGUAL_STAND_IN
 from vqa_helpers.presets import PRESETS
-from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs, mark_done
+from vqa_helpers.runs import HISTORY_COLUMNS, Run, find_runs, group_runs, mark_done
 from vqa_helpers.training import checkpoint, measuring
 from vqa_helpers.training import train as training
 from vqa_helpers.training.batches import Batches
@@ -107,7 +108,10 @@ def test_the_config_tells_what_was_decided(trained, opened):
     assert (config["name"], config["preset"], config["dataset"]) == (
         quick("GloVe_ResNet").name, "GloVe_ResNet", "tiny"
     )  # fmt: skip
-    assert config["training"] == dataclasses.asdict(PRESETS["GloVe_ResNet"].small)
+    precision = pick_precision("cpu")
+    small = dataclasses.replace(PRESETS["GloVe_ResNet"].small, precision=precision)
+    assert config["training"] == dataclasses.asdict(small)
+    assert config["features_precision"] == precision
     assert config["epochs"] == 3
     assert config["weights_source"].startswith("random, seed 0")
     assert (config["image_size_px"], config["standardised"]) == (32, True)
@@ -261,6 +265,87 @@ def test_other_settings_do_not_go_on_from_a_checkpoint(train, interrupted, caplo
     assert "the settings have changed; the run starts again" in caplog.text
     fresh = train("Question_Only", out.with_name("fresh"), **changed)
     assert contents(out) == contents(fresh.folder)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Let the machine be one that is best at float32 or at bfloat16."""
+    from vqa_helpers.features import extract
+    from vqa_helpers.training import inputs
+
+    def make(precision: str) -> None:
+        for module in (extract, inputs):
+            monkeypatch.setattr(module, "pick_precision", lambda _: precision)
+
+    return make
+
+
+def precisions(run: Run) -> tuple[str, str]:
+    found = run.config["training"]["precision"], run.config["features_precision"]
+    assert found == (run.environment["precision"], run.environment["features_precision"])
+    return found
+
+
+HALF = ("bfloat16", "bfloat16")
+IMPROVED = quick("Improved_VQA2015_ResNet")
+
+
+def test_a_run_that_was_begun_keeps_its_precision_on_another_machine(
+    machine, train, opened, interrupted, tmp_path
+):
+    machine("bfloat16")
+    data = opened(features=tmp_path / "f")
+    complete = train(IMPROVED, tmp_path / "complete", data)
+    assert precisions(complete) == HALF and complete.name == IMPROVED.name
+    out = interrupted(IMPROVED, "record_epoch", 1, data)
+    machine("float32")
+    train(IMPROVED, out, opened(features=tmp_path / "g"))  # with no store there either
+    assert contents(out) == contents(complete.folder)
+    plain = train(IMPROVED, tmp_path / "plain", opened(features=tmp_path / "h"))
+    assert precisions(plain) == ("float32", "float32")
+    assert contents(plain.folder)[MODEL] != contents(out)[MODEL]
+    # What is stored is read on; the machine decides what is new.
+    assert precisions(train(IMPROVED, tmp_path / "c", data)) == ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "chosen", "expected"),
+    [
+        (IMPROVED, "auto", HALF),
+        (IMPROVED, "float32", ("float32", "float32")),
+        (IMPROVED.with_(set={"precision": "float32"}), "auto", ("float32", "bfloat16")),
+        # Of 30 questions a step rounding costs more than it gains, unless photographs are seen.
+        (quick("1.e"), "auto", ("float32", "bfloat16")),
+        (quick("1.fC"), "auto", ("bfloat16", "float32")),
+        (quick("Question_Only"), "auto", ("bfloat16", "float32")),
+    ],
+)
+def test_the_machine_decides_what_nobody_chose(
+    machine, train, opened, tmp_path, recipe, chosen, expected
+):
+    machine("bfloat16")
+    data = opened(features=tmp_path / "f", precision=chosen)
+    assert precisions(train(recipe, tmp_path / "run", data, epochs=1)) == expected
+
+
+def test_runs_of_two_precisions_are_not_one(machine, train, opened, tmp_path):
+    machine("bfloat16")
+    data = opened(features=tmp_path / "f")
+    half = train(IMPROVED, tmp_path / "runs" / "0", data)
+    with pytest.raises(InputError, match="run with another training .*float32.*choose another"):
+        train(IMPROVED, half.folder, opened(features=tmp_path / "f", precision="float32"),
+              set_aside=False)  # fmt: skip
+    machine("float32")
+    data = opened(features=tmp_path / "g")
+    other = train(IMPROVED, tmp_path / "runs" / "1", data, seed=1)
+    assert [one.runs for one in group_runs([half, other])] == [(half,), (other,)]
+    # A run of before, which does not say, is one of float32.
+    config = read_json(other.folder / "config.json")
+    del config["training"]["precision"], config["features_precision"]
+    write_json(other.folder / "config.json", config)
+    mark_done(other.folder)
+    machine("bfloat16")
+    assert train(IMPROVED, other.folder, data, seed=1, set_aside=False).finished
 
 
 # Which run a folder holds -------------------------------------------------------------------------

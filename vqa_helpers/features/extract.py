@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vqa_helpers.environment import pick_device
+from vqa_helpers.environment import pick_device, pick_precision
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import DESCRIPTION, BadImage, decode, decode_ahead, file_mark
 from vqa_helpers.features.store import FeatureStore, Shard, gather_rows, read_shard, write_shard
@@ -58,6 +58,7 @@ class Encode:
         size_px: side of the square that the network sees.
         device: where it runs; "auto" is a GPU where the machine has one.
         grid: whether it gives the grid before its pooling instead of the vector.
+        precision: what its numbers are multiplied in, "float32" or "bfloat16".
     """
 
     encoder: str
@@ -65,6 +66,7 @@ class Encode:
     size_px: int
     device: str
     grid: bool = False
+    precision: str = "float32"
 
     @cached_property
     def network(self) -> vision.VisionEncoder:
@@ -74,7 +76,7 @@ class Encode:
     @cached_property
     def quick(self) -> vision.VisionEncoder:
         """The same, faster."""
-        return vision.for_inference(self.network)
+        return vision.for_inference(self.network, half=self.precision == "bfloat16")
 
     def __call__(self, unit: Unit) -> Shard:
         """Compute one shard, on whatever machine.
@@ -160,11 +162,32 @@ def encode_images(images: dict[int, Path], image_ids: np.ndarray, work: Encode) 
     return gather_rows([shard], image_ids)[0]
 
 
+def store_name(
+    encoder: str, weights: str, size_px: int, grid: bool = False, precision: str = "float32"
+) -> str:
+    """What the store of a network's features is called; rows of two precisions never share one."""
+    parts = [networks.built_network(encoder, weights), networks.weights_label(weights), size_px]
+    parts += ["grid"] * grid + ["bfloat16"] * (precision == "bfloat16")
+    return "-".join(map(str, parts))
+
+
+def stored_precision(
+    stores: Path, encoder: str, weights: str, size_px: int, grid: bool, device: str
+) -> str:
+    """The precision of the store that is there, or of a new one: what the device is best at."""
+    best = pick_precision(device)
+    for precision in (best, "float32", "bfloat16"):
+        if (stores / store_name(encoder, weights, size_px, grid, precision)).is_dir():
+            return precision
+    return best
+
+
 def fill_store(
     stores: Path, images: dict[int, Path], *, encoder: str, weights: str, size_px: int,
-    device: str = "cpu", grid: bool = False, map_units: MapUnits | None = None,
+    device: str = "cpu", grid: bool = False, precision: str = "float32",
+    map_units: MapUnits | None = None,
 ) -> FeatureStore:  # fmt: skip
-    """Compute the features that `<stores>/<encoder>-<weights>-<size>[-grid]` lacks, and open it.
+    """Compute the features that a store below `stores` (`store_name`) lacks, and open it.
 
     Finished shards are kept; those that are damaged, or whose image files have changed, are
     computed again. A complete store is only read, and may lie on a read-only disk. A second process
@@ -177,6 +200,7 @@ def fill_store(
         size_px: side of the square that the network sees.
         device: where the network runs; "auto" is a GPU where the machine that computes has one.
         grid: whether (K, D) is stored of each image instead of (D,).
+        precision: what the network's numbers are multiplied in, "float32" or "bfloat16".
         map_units: computes the units of work elsewhere, in any order; yields each with its result.
 
     Returns:
@@ -188,15 +212,16 @@ def fill_store(
     if not images:
         raise InputError("there is no image to compute features of; check the dataset's folder")
     encoder = networks.built_network(encoder, weights)
-    work = Encode(encoder, weights, size_px, device, grid)
+    work = Encode(encoder, weights, size_px, device, grid, precision)
     description = {
         "encoder": encoder,
         "weights": networks.weights_source(encoder, weights),
         "preprocessing": DESCRIPTION.format(size=size_px),
     } | ({"grid": True} if grid else {})
+    if precision != "float32":
+        description["precision"] = precision
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
-    name = f"{encoder}-{networks.weights_label(weights)}-{size_px}" + "-grid" * grid
-    folder = stores / name
+    folder = stores / store_name(encoder, weights, size_px, grid, precision)
     with locked(folder / ".lock"):
         kept = _usable(folder, identity, images)
         lacking = sorted(images.keys() - kept.image_ids - kept.failed.keys())

@@ -5,6 +5,7 @@ one with a method `encode` reads texts its own way.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -325,11 +326,17 @@ def word_ids(
     return torch.from_numpy(tokens), torch.from_numpy(lengths)
 
 
+def tried_precision(words: Tensor) -> AbstractContextManager:
+    """Where a recurrent network computes: in half floats on a CPU alone, if it is to."""
+    kind = words.device.type
+    return nullcontext() if kind == "cpu" else torch.autocast(kind, enabled=False)
+
+
 def last_states(
     recurrent: nn.LSTM | nn.GRU, words: Tensor, lengths: Tensor | None, states: States | None = None
 ) -> States | Tensor:
-    """The states after the last word of right-padded questions, in single precision: half floats
-    would lose what a cell sums up.
+    """The states after the last word of right-padded questions, in single precision; on the way
+    half floats are kept out on a GPU, where they have not been tried, and not on a CPU.
 
     Args:
         recurrent: `batch_first`.
@@ -343,8 +350,9 @@ def last_states(
     """
     if lengths is None:
         return recurrent(words, states)[1]
-    with torch.autocast(words.device.type, enabled=False):
+    with tried_precision(words):
         packed = pack_padded_sequence(
             words.float(), lengths.cpu(), batch_first=True, enforce_sorted=False
         )
-        return recurrent(packed, states)[1]
+        last = recurrent(packed, states)[1]
+    return last.float() if isinstance(last, Tensor) else tuple(state.float() for state in last)

@@ -222,11 +222,15 @@ class NetworkInLoop(StoredFeatures):
         return ("encoder.",) if self.trained == "none" else ()
 
 
-def for_inference(encoder: VisionEncoder) -> VisionEncoder:
+def for_inference(encoder: VisionEncoder, half: bool = False) -> VisionEncoder:
     """A frozen copy that computes the same vectors faster.
 
     Each batch norm is folded into the convolution before it, and the weights lie channels last, as
     decoded pixels do.
+
+    Args:
+        half: whether it computes in bfloat16; the vectors then differ by some percent of their
+            length (docs/machines.md).
     """
     quick = copy.deepcopy(encoder).eval().requires_grad_(False)
     for part in list(quick.network.modules()):
@@ -235,7 +239,7 @@ def for_inference(encoder: VisionEncoder) -> VisionEncoder:
                 setattr(part, first, fuse_conv_bn_eval(convolution, norm))
                 # timm's batch norms hold the activation that follows
                 setattr(part, second, getattr(norm, "act", nn.Identity()))
-    quick.network.to(memory_format=torch.channels_last)
+    quick.network.to(torch.bfloat16 if half else None, memory_format=torch.channels_last)
     return quick
 
 

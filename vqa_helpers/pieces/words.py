@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.pieces.choice import Piece
-from vqa_helpers.pieces.language import glove_embedding
+from vqa_helpers.pieces.language import glove_embedding, tried_precision
 
 
 class Words(NamedTuple):
@@ -100,14 +100,14 @@ class WordStates(GloveWords):
         vectors, there = super().forward(tokens, lengths)  # (B, T, dim)
         if lengths is None:
             return Words(self.lstm(self.dropout(vectors))[0], there)
-        with torch.autocast(vectors.device.type, enabled=False):  # as `language.last_states`
+        with tried_precision(vectors):
             packed = pack_padded_sequence(
                 self.dropout(vectors.float()), lengths.cpu(), batch_first=True, enforce_sorted=False
             )
             states, _ = pad_packed_sequence(
                 self.lstm(packed)[0], batch_first=True, total_length=tokens.shape[1]
             )
-        return Words(states, there)
+        return Words(states.float(), there)
 
 
 class AttendedWords(WordStates):

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from vqa_helpers.runs import Experiment
 
 # Entries of a run's config that are no part of its name, told where names are equal.
-FURTHER = ("epochs", "weights", "image_size_px", "split_rule", "data_sha256", "seed")
+FURTHER = (
+    "epochs", "weights", "image_size_px", "precision", "features_precision", "split_rule",
+    "data_sha256", "seed",
+)  # fmt: skip
 
 
 def settings_of(experiment: Experiment) -> dict[str, str]:
@@ -43,7 +46,8 @@ def labels(experiments: Sequence[Experiment]) -> list[str]:
         own = {k: v for k, v in settings_of(one).items() if k not in shared}
         where = [f"on {one.dataset}"] if len({other.dataset for other in experiments}) > 1 else []
         texts.append(" ".join([preset_of(one), *(f"{k}={v}" for k, v in own.items()), *where]))
-    entries = [run.config | {"run": run.folder} for run in (one.runs[0] for one in experiments)]
+    firsts = [one.runs[0] for one in experiments]
+    entries = [r.config.get("training", {}) | r.config | {"run": r.folder} for r in firsts]
     for name in (*FURTHER, "run"):
         for text in {text for text in texts if texts.count(text) > 1}:
             places = [place for place, other in enumerate(texts) if other == text]

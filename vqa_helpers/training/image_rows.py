@@ -93,8 +93,9 @@ class ImageRows:
 
 
 def open_images(
-    vision: nn.Module, dataset: Dataset, stores: Path, size_px: int, device: str, seed: int
-) -> ImageRows:
+    vision: nn.Module, dataset: Dataset, stores: Path, size_px: int, device: str, seed: int,
+    precision: str = "float32",
+) -> ImageRows:  # fmt: skip
     """Compute or open what a vision piece needs; one whose weights are random takes the statistics
     of the train images.
 
@@ -102,6 +103,7 @@ def open_images(
         stores: the folder of the dataset's feature stores.
         size_px: of photographs, for a piece that does not say.
         seed: of the choice of photographs that are tried first.
+        precision: of the features that are stored.
 
     Raises:
         InputError: when there are no images, or too many are missing or cannot be read.
@@ -110,7 +112,7 @@ def open_images(
     names = names_of(dataset.splits.values())
     missing = name_missing(dataset.image_folder or dataset.folder, dataset.images, ids, names)
     if getattr(vision, "stored", False):
-        return _stored(vision, dataset, stores, device, ids, missing)
+        return _stored(vision, dataset, stores, device, ids, missing, precision)
     size_px = getattr(vision, "size_px", size_px)
     squares = _try_photographs(dataset, size_px, seed)
     if getattr(vision, "standardised", False):
@@ -121,14 +123,14 @@ def open_images(
 
 def _stored(
     vision: nn.Module, dataset: Dataset, stores: Path, device: str, ids: np.ndarray,
-    missing: list[int],
+    missing: list[int], precision: str,
 ) -> ImageRows:  # fmt: skip
     start = time.perf_counter()
     asked_about = set(ids.tolist())
     store = fill_store(
         stores, {i: path for i, path in dataset.images.items() if i in asked_about},
         encoder=vision.network, weights=vision.weights, size_px=vision.size_px, device=device,
-        grid=getattr(vision, "grid", False),
+        grid=getattr(vision, "grid", False), precision=precision,
     )  # fmt: skip
     seconds = time.perf_counter() - start
     unreadable = {i: why for i, why in store.failed.items() if i in asked_about}

@@ -19,14 +19,16 @@ from torch import Tensor, nn
 from vqa_helpers.data.folder import Dataset, open_dataset
 from vqa_helpers.data.text import clean_white_space, normalise
 from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary, tokenize_all
+from vqa_helpers.environment import pick_precision
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import vqa_accuracy
+from vqa_helpers.features.extract import stored_precision
 from vqa_helpers.pieces.choice import SLOTS, Choice, parameters_of
 from vqa_helpers.pieces.glove import find_glove
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.networks import find_weights, own_size
 from vqa_helpers.pieces.sentences import find_encoder
-from vqa_helpers.recipe import Recipe, Training, read_settings
+from vqa_helpers.recipe import PRECISIONS, Recipe, Training, read_settings
 from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.image_rows import ImageRows, open_images
 from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
@@ -34,6 +36,7 @@ from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
 log = logging.getLogger(__name__)
 
 LITTLE_KNOWN = 50  # percent of the words of validation, below which hardly a question can be read
+FEW_QUESTIONS = 64  # a step, below which half floats gain nothing (benchmarks/RESULTS.md)
 SQUARE_PX = 224  # what most networks' weights were made for
 
 
@@ -49,6 +52,8 @@ class Data:
         features: folder of the feature stores and sentence vectors.
         glove: a GloVe file; None looks where downloads are kept, then for the package.
         device: "cpu", "cuda", or "auto": a GPU where there is one.
+        precision: what new features and new trainings multiply in: "float32", "bfloat16", or "auto":
+            features are what is stored already, and otherwise `pick_precision` decides.
     """
 
     dataset: Dataset
@@ -59,6 +64,7 @@ class Data:
     features: Path
     glove: Path | None
     device: str
+    precision: str = "auto"
 
     @property
     def name(self) -> str:
@@ -130,12 +136,37 @@ class Data:
             usual["language"]["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
         return build_model(recipe.choices, self.words, len(self.answers), usual)
 
-    def images(self, vision: nn.Module | None, device: str = "cpu", seed: int = 0) -> ImageRows:
+    @property
+    def stores(self) -> Path:
+        """The folder of the feature stores."""
+        return self.features / self.dataset.image_source
+
+    def training_precision(self, training: Training, vision: nn.Module | None) -> str:
+        """What a training multiplies in: "float32" or "bfloat16"."""
+        for chosen in (training.precision, self.precision):
+            if chosen != "auto":
+                return chosen
+        # Rounding the weights costs a step more than it gains where few questions share them.
+        few = training.batch < FEW_QUESTIONS and getattr(vision, "stored", True)
+        return "float32" if few else pick_precision(self.device)
+
+    def features_precision(self, vision: nn.Module | None) -> str:
+        """What the features of a vision piece are computed in: "float32" or "bfloat16"."""
+        if not getattr(vision, "stored", False):
+            return "float32"
+        if self.precision != "auto":
+            return self.precision
+        network = vision.network, vision.weights, vision.size_px, getattr(vision, "grid", False)
+        return stored_precision(self.stores, *network, self.device)
+
+    def images(
+        self, vision: nn.Module | None, device: str = "cpu", seed: int = 0, precision: str = ""
+    ) -> ImageRows:
         """What a vision piece sees of the dataset; see `open_images`."""
         if vision is None:
             return ImageRows(self.dataset.image_ids())
-        stores = self.features / self.dataset.image_source
-        return open_images(vision, self.dataset, stores, self.square_px, device, seed)
+        how = self.square_px, device, seed, precision or self.features_precision(vision)
+        return open_images(vision, self.dataset, self.stores, *how)
 
     def word_coverage(self, model: VQAModel) -> float | None:
         """Percent of the words of the validation questions that the model knows; None where it
@@ -193,7 +224,8 @@ class Data:
 def open_data(
     name: str | Path | Dataset, *, weights: str = "auto", image_size: int = 0,
     offline: bool = False, features: Path | str = "features", glove: Path | None = None,
-    sentence_encoder: Path | None = None, device: str = "auto", split_seed: int = 0, **layout: Any,
+    sentence_encoder: Path | None = None, device: str = "auto", precision: str = "auto",
+    split_seed: int = 0, **layout: Any,
 ) -> Data:  # fmt: skip
     """Open a dataset for models.
 
@@ -205,6 +237,7 @@ def open_data(
             demo implies it, and takes the packaged ones.
         glove: a GloVe file; else it is looked for in `data/glove`, then the package is read.
         sentence_encoder: the folder of a SavedModel.
+        precision: "float32", "bfloat16" or "auto", as `Data` takes it.
         split_seed: of the splits that have to be cut.
         layout: `images` and `columns`, as `folder.read_folder` takes them.
 
@@ -219,7 +252,9 @@ def open_data(
         weights = "local" if dataset.drawn is None else "packaged"
     if image_size and not 32 <= image_size <= 2048:
         raise InputError(f"image size {image_size} px: use 32 to 2048")
-    where = Path(features), glove, device
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r}: use {', '.join(PRECISIONS)}")
+    where = Path(features), glove, device, precision
     return Data(dataset, str(weights), image_size, sentence_encoder, offline, *where)
 
 

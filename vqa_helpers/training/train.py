@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, fields, replace
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -99,13 +99,18 @@ def train(
     # Beside the folder, not inside: setting it aside must not take the lock along.
     lock = locked(folder.with_name(f".{folder.name}.lock"), folder)
     with lock if accelerator.is_main_process else nullcontext():
+        # What the main process finds: the others may see a folder that is being written.
+        found = _precisions(folder, model, data, training) if accelerator.is_main_process else None
+        [(precision, of_features)] = broadcast_object_list([found])
+        training = replace(training, precision=precision)
         config = _config(model, data, training, name, preset, seed, epochs or training.epochs)
+        config["features_precision"] = of_features
         done = accelerator.is_main_process and _finished(folder, config, set_aside)
         if broadcast_object_list([done])[0]:  # what the main process found
             log.info("%s: is finished; nothing to do", folder)
             return Run(folder)
         read = data.read(model)  # first: what is wrong shows before hours of feature extraction
-        images = data.images(model.vision, device, seed)
+        images = data.images(model.vision, device, seed, of_features)
         batches = data.batches(read, images, training, device, share)
         if accelerator.is_main_process:
             folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +137,8 @@ def train(
             }
             write_json(folder / TIMING, timing)
             place = str(data.dataset.folder.resolve())
-            write_json(folder / ENVIRONMENT, environment(device, processes=share[1], data=place))
+            facts = {"precision": precision, "features_precision": of_features, "data": place}
+            write_json(folder / ENVIRONMENT, environment(device, processes=share[1], **facts))
             mark_done(folder, leave_out=checkpoint.CHECKPOINT)
             # After: a kill in between must not cost all the training.
             checkpoint.remove_checkpoint(folder)
@@ -192,6 +198,20 @@ def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str
 # ---------------------------------------------------------------- what a run is
 
 
+def _precisions(folder: Path, model: VQAModel, data: Data, training: Training) -> tuple[str, str]:
+    """What the training and its features multiply in. Where nothing is asked for, a run that was begun
+    keeps what it has, on whatever machine."""
+    wanted = data.training_precision(training, model.vision), data.features_precision(model.vision)
+    if data.precision != "auto":
+        return wanted
+    try:
+        kept = Run(folder).config
+        begun = kept["training"].get("precision", "float32"), kept["features_precision"]
+    except (InputError, LookupError, AttributeError):  # nothing was begun, or nothing readable
+        return wanted
+    return begun if training.precision == "auto" else (wanted[0], begun[1])
+
+
 def _config(
     model: VQAModel, data: Data, training: Training, name: str, preset: str, seed: int, epochs: int
 ) -> dict:
@@ -238,9 +258,8 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
             was = kept["model"][slot]
             was["keywords"] = record["keywords"] | was["keywords"]
     numbers = {f.name: f.default for f in fields(Training) if f.default is not MISSING}
-    kept["training"] = numbers | (
-        kept.get("training") or {}
-    )  # so for one that came to all schedules
+    numbers["precision"] = "float32"  # of those that do not say
+    kept["training"] = numbers | (kept.get("training") or {})  # so for one that came to schedules
     different = [name for name in wanted if kept.get(name) != wanted[name]]
     field = next((name for name in different if name not in NOT_COMPARED), None)
     if field is None:
@@ -253,12 +272,16 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
         log.info("%s: the run with another %s is kept as %s", folder, field, beside)
         return False
     raise InputError(
-        f"{folder}: holds a finished run with another {field} ({_short(kept.get(field))}, not "
-        f"{_short(wanted[field])}); choose another folder or remove this one"
+        f"{folder}: holds a finished run with another {field} "
+        f"({_short(kept.get(field), wanted[field])}, not {_short(wanted[field], kept.get(field))}); "
+        "choose another folder or remove this one"
     )
 
 
-def _short(value: object) -> str:
+def _short(value: object, other: object) -> str:
+    """A value; of a mapping what it has otherwise than another."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        value = {name: one for name, one in value.items() if one != other.get(name)}
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
