@@ -266,9 +266,8 @@ def _table(rows: list[tuple], path: Path, report: Report) -> pd.DataFrame:
 
 def _coco_qa_files(folder: Path) -> dict[str, Path]:
     """Split to the folder of its text files."""
-    parts = {SPLIT_NAMES.get(path.name): path for path in sorted(folder.iterdir()) if path.is_dir()}
-    return {split: path for split, path in parts.items()
-            if split and (path / "img_ids.txt").is_file() and (path / "questions.txt").is_file()}  # fmt: skip
+    parts = [path.parent for path in sorted(folder.glob("*/img_ids.txt"))]
+    return {SPLIT_NAMES[part.name]: part for part in parts if part.name in SPLIT_NAMES}
 
 
 def _read_coco_qa(folder: Path, split: str, report: Report) -> pd.DataFrame:

@@ -57,12 +57,14 @@ def record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
     if folder.is_file():
         return {None: [[folder]]} if RECORDS.fullmatch(folder.name) else {}
     named: dict[str | None, list[Path]] = {}
-    for path in sorted(path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth)):
-        match, parts = RECORDS.fullmatch(path.name), path.relative_to(folder).parts
-        if not match or not path.is_file() or any(part.startswith(".") for part in parts):
-            continue
-        if len(parts) < 3 or _is_columnar(path) or "question" in path.name:  # else notes on images
-            said = _splits_in("/".join([*parts[:-1], match["stem"]]))
+    paths = [path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth)]
+    for path in sorted(path for path in paths if RECORDS.fullmatch(path.name) and path.is_file()):
+        parts = path.relative_to(folder).parts
+        asks = (
+            len(parts) < 3 or _is_columnar(path) or "question" in path.name
+        )  # else notes on images
+        if asks and not any(part.startswith(".") for part in parts):
+            said = _splits_in("/".join([*parts[:-1], _stem(path)]))
             named.setdefault(said[-1] if said else None, []).append(path)
     if len(named) > 1:
         named.pop(None, None)
@@ -135,10 +137,10 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         what = " ".join(str(error).split())
         line = f"cannot be read as {kind} ({what}); save it as UTF-8, or copy it again"
         raise InputError(f"{path}: {line}") from None
-    if isinstance(content, dict) and {"images", "boxes"} <= content.keys():
-        line = "its answers are boxes, not texts (Visual7W's pointing questions)"
-        raise NoQuestions(f"{path}: {line}; name dataset_v7w_telling.json")
     if isinstance(content, dict):
+        if {"images", "boxes"} <= content.keys():
+            line = "its answers are boxes, not texts (Visual7W's pointing questions)"
+            raise NoQuestions(f"{path}: {line}; name dataset_v7w_telling.json")
         lists = [value for value in content.values() if isinstance(value, list)]
         if lists:  # TextVQA's "data"
             content = max(lists, key=len)
