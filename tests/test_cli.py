@@ -385,6 +385,27 @@ def test_results_come_out_of_any_runs_and_of_none_in_one_line(vqa, run, blind, t
     assert code == 0 and "1.e" in out
     assert "unfinished runs are left out, 1 in all" in error and str(begun) in error
     assert "no notebooks here" in refused(vqa("report", "--notebooks", tmp_path / "empty"))
+    (begun / "DONE").write_bytes((run / "DONE").read_bytes())
+    for folder in (begun, tmp_path / "begun" / "1"):
+        (folder / "predictions.jsonl").unlink()
+    for words in (("--table",), ("--table", "--format", "csv"), ("--out", tmp_path / "site")):
+        code, out, error = vqa("report", *words, "--runs", tmp_path / "begun")
+        assert code == 2 and not out and error.count("vqa: ") == 1
+        assert "predictions.jsonl: no such file" in error
+
+
+def test_an_exported_model_has_no_results(vqa, run, tmp_path):
+    code, _, _ = vqa("export", run, tmp_path / "runs" / "exported")
+    assert code == 0
+    for words in (("report", "--table", "--runs"), ("report", "--runs"), ("compare", run)):
+        line = refused(vqa(*words, tmp_path / "runs"))
+        assert f"{tmp_path / 'runs'}: is no finished run, and holds none; " in line
+        assert line.endswith(
+            "exported was exported, without results: name the run that it comes from"
+        )
+    shutil.copytree(run, tmp_path / "runs" / "own")  # is not taken for a copy of the other's
+    code, out, error = vqa("report", "--table", "--runs", tmp_path / "runs")
+    assert code == 0 and "1.e" in out and "left out" not in error
 
 
 # Datasets -----------------------------------------------------------------------------------------

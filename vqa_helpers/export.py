@@ -20,11 +20,11 @@ from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.vision import StoredFeatures, VisionEncoder
 from vqa_helpers.report.tables import results_table, to_markdown
-from vqa_helpers.runs import CONFIG, METRICS, SPLIT, VOCABULARY, Run, mark_done
+from vqa_helpers.runs import CARD, CONFIG, METRICS, SPLIT, VOCABULARY, Run, mark_done
 from vqa_helpers.training.checkpoint import save_model
 from vqa_helpers.training.losses import probabilities
 
-CARD, IMAGE_SIDE, ANSWER_SIDE = "README.md", "image.onnx", "answer.onnx"
+IMAGE_SIDE, ANSWER_SIDE = "image.onnx", "answer.onnx"
 
 
 def export(

@@ -25,6 +25,7 @@ from vqa_helpers.files import read_sums, sha256_of, to_json, write_sums, write_t
 CONFIG, ENVIRONMENT, HISTORY = "config.json", "environment.json", "history.csv"
 PREDICTIONS, METRICS, DONE = "predictions.jsonl", "metrics.json", "DONE"
 SPLIT, TIMING, VOCABULARY = "split.json", "timing.json", "vocabulary.json"
+CARD = "README.md"  # that an exported model has, and no run
 HISTORY_COLUMNS = (
     "epoch", "train_loss", "train_top1", "validation_loss", "validation_top1", "validation_vqa",
     "learning_rate",
@@ -281,13 +282,14 @@ class Run:
 
 
 def find_runs(root: Path, dataset: str | None = None) -> list[Run]:
-    """The finished runs at `root` or up to three folders below it, by dataset, preset and seed.
+    """The finished runs at `root` or up to three folders below it, by dataset, preset and seed;
+    exported models, which have no results, are none.
 
     Args:
         root: a run, or a folder above runs; one that does not exist holds no runs.
         dataset: only the runs below a folder of this name, as `run_folder` places them.
     """
-    folders = _run_folders(root, DONE)
+    folders = [folder for folder in _run_folders(root, DONE) if not _exported(folder)]
     if dataset is not None:
         folders = [folder for folder in folders if folder.parent.parent.name == dataset]
     return [Run(folder) for folder in folders]
@@ -302,11 +304,13 @@ def runs_at(folder: Path) -> list[Run]:
     """As `find_runs`, but never none.
 
     Raises:
-        InputError: when there is none; says what was begun.
+        InputError: when there is none; says what was begun, or exported.
     """
     found, begun = find_runs(folder), unfinished_runs(folder)
     if not found:
         remedy = f"{begun[0]} was begun: train it again to go on" if begun else "train one first"
+        if exported := [each for each in _run_folders(folder, DONE) if _exported(each)]:
+            remedy = f"{exported[0]} was exported, without results: name the run that it comes from"
         raise InputError(f"{folder}: is no finished run, and holds none; {remedy}")
     return found
 
@@ -315,6 +319,10 @@ def _run_folders(root: Path, name: str) -> list[Path]:
     """The folders at `root` or up to three levels below it that hold a file `name`."""
     found = {path.parent for depth in range(4) for path in Path(root).glob("*/" * depth + name)}
     return sorted((folder for folder in found if not _set_aside(folder)), key=_order)
+
+
+def _exported(folder: Path) -> bool:
+    return CARD in read_sums(folder / DONE)
 
 
 def _set_aside(folder: Path) -> bool:

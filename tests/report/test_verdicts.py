@@ -82,6 +82,8 @@ def test_seeds_on_other_questions_are_no_experiment_and_are_left_out(write, capl
         verdicts.read_answers(runs)
     assert [one.name for one, _ in verdicts.readable([*runs, write("1.f", 0.5)])] == ["1.f"]
     assert "1.e on demo is left out" in caplog.text
+    with pytest.raises(InputError, match="seeds are compared on one split"):  # nothing is left
+        verdicts.readable(runs)
 
 
 def test_a_verdict_is_one_line(write):

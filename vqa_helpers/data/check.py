@@ -15,8 +15,9 @@ import pandas as pd
 from vqa_helpers.data.folder import Manifest, fold, read_manifest
 from vqa_helpers.data.formats import OFFICIAL_ANSWERS
 from vqa_helpers.data.images import images_of, names_of
-from vqa_helpers.data.layouts import RECORDS, read_layout
+from vqa_helpers.data.layouts import read_layout
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
+from vqa_helpers.data.records import require_data
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.errors import InputError
@@ -111,8 +112,7 @@ def check_folder(
     Raises:
         InputError: for what is no folder.
     """
-    if not folder.is_dir() and folder.suffix.lower() not in RECORDS:
-        raise InputError(f"{folder}: is not a folder; name the one that holds the dataset")
+    require_data(folder)
     check = Check(folder)
     tables = read_layout(folder, columns, check.problem)
     try:

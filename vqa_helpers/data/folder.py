@@ -20,8 +20,9 @@ from vqa_helpers.data.catalogue import DEMO, ENTRIES, Rule
 from vqa_helpers.data.formats import SPLITS
 from vqa_helpers.data.images import images_of
 from vqa_helpers.data.json_files import DecodeError, decode, read_bytes
-from vqa_helpers.data.layouts import RECORDS, read_layout
+from vqa_helpers.data.layouts import read_layout
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
+from vqa_helpers.data.records import require_data
 from vqa_helpers.data.splits import arrange
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import locked
@@ -187,9 +188,7 @@ def read_folder(
     Raises:
         InputError: for a folder that is no dataset, and everything malformed in it.
     """
-    if not folder.is_dir() and folder.suffix.lower() not in RECORDS:
-        remedy = "unpack it and name the folder" if folder.is_file() else "check the path"
-        raise InputError(f"{folder}: is not a folder; {remedy}")
+    require_data(folder)
     manifest = read_manifest(folder)
     where = folder if folder.is_dir() else folder.parent
     images = images or where / manifest.images
@@ -200,7 +199,7 @@ def read_folder(
     for note in notes:
         log.info("%s: %s", folder, note)
     splits = {split: tables[split] for split in SPLITS if split in tables}
-    name = manifest.name or folder.resolve().stem
+    name = manifest.name or Path(folder.resolve().name.removesuffix(".gz")).stem
     return Dataset(
         name, folder, splits, files, manifest.image_source or name,
         seed if manifest.seed is None else manifest.seed,

@@ -16,10 +16,10 @@ Shape = TypeVar("Shape")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The contents of a JSON file as UTF-8, unpacked if it ends in `.gz`, without a byte order mark."""
+    """The contents of a text file as UTF-8, unpacked if it ends in `.gz`, without a byte order mark."""
     try:
         data = path.read_bytes()
-        if path.suffix == ".gz" and data:
+        if path.suffix.lower() == ".gz" and data:
             data = gzip.decompress(data)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         line = f"is not a complete gzip file ({error}); copy or download it again"

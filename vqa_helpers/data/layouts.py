@@ -1,15 +1,12 @@
 """Other people's data, read as they lie: each layout becomes the tables that the official one gives.
 
 A layout is known by the files of a folder. What is neither official nor DAQUAR's nor COCO-QA's text is
-taken for records, one a question, in JSON, JSON lines, CSV, TSV, parquet or Arrow: VizWiz, GQA, TextVQA,
-A-OKVQA, the Hugging Face hub's folders, and what people write for themselves differ in little more than
-the names of their columns.
+taken for records, one a question: VizWiz, GQA, TextVQA, A-OKVQA, Visual7W, Visual Genome, the Hugging Face
+hub's folders, and what people write for themselves differ in little more than the names of their columns.
 """
 
 import ast
-import csv
 import hashlib
-import io
 import json
 import logging
 import re
@@ -19,9 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pandas as pd
-from pyarrow import ipc, parquet
 
 from vqa_helpers.data.daquar import daquar_files, read_daquar
 from vqa_helpers.data.formats import (
@@ -37,6 +32,7 @@ from vqa_helpers.data.formats import (
     split_of,
 )
 from vqa_helpers.data.json_files import read_bytes
+from vqa_helpers.data.records import PICKLED, PICKLES, NoQuestions, read_records, record_files
 from vqa_helpers.data.text import answer_type_of, question_type_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import write_bytes
@@ -45,10 +41,8 @@ from vqa_helpers.pictures import SUFFIXES
 log = logging.getLogger(__name__)
 
 PICTURES = "pictures"  # where those are put that a parquet file holds
-_COLUMNAR = {".parquet", ".arrow"}  # of `datasets`, whose notes beside them are JSON
-RECORDS = {".json", ".jsonl", ".ndjson", ".csv", ".tsv"} | _COLUMNAR
 _USUAL = {  # column: what people call it, without marks and capitals
-    "question_id": ("questionid", "qid", "id", "questionindex", "index"),
+    "question_id": ("questionid", "qid", "qaid", "id", "questionindex", "index"),
     "image": ("imagefilename", "imagename", "imagepath", "imagefile", "filename", "imgname", "imgpath",
               "image", "img", "picture", "photo", "imageid", "imgid", "imageindex"),  # names first
     "question": ("question", "questiontext", "sent", "query", "q"),
@@ -59,7 +53,6 @@ _USUAL = {  # column: what people call it, without marks and capitals
     "answer_type": ("answertype",),
     "split": ("split", "set", "setname", "subset", "partition"),
 }  # fmt: skip
-_PART = re.compile(r"(^|[-_])\d+(-of-\d+)?(-[0-9a-f]{8,})?$")  # train_1, train-00000-of-00002, 0001
 _OWN_SPLIT_IDS = 10**9  # question ids that are made: a billion for each split
 
 
@@ -82,8 +75,11 @@ def read_layout(
             return {split: read_daquar(path, report) for split, path in files.items()}
         if files := _coco_qa_files(folder):
             return {split: _read_coco_qa(path, split, report) for split, path in files.items()}
-    files = _record_files(folder)
+    files = record_files(folder)
     if not files:
+        if pickled := sorted(path for path in folder.rglob("*") if path.suffix in PICKLES):
+            report("pickle", pickled[0], PICKLED)
+            return {}
         return read_tables(folder, report)  # says what is expected
     rows: dict[str, list[tuple]] = {split: [] for split in SPLITS}
     places: dict[str, Path] = {}
@@ -105,40 +101,6 @@ def read_layout(
 # ---------------------------------------------------------------- records
 
 
-class _NoQuestions(InputError):
-    """A file of something else."""
-
-
-def _record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
-    """Split to the files that may hold it, the likeliest first, each as its parts; None is the split
-    of a single file whose name says none."""
-    if folder.is_file():
-        return {None: [[folder]]} if folder.suffix.lower() in RECORDS else {}
-    paths = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth))]
-    named: dict[str | None, list[Path]] = {}
-    for path in paths:
-        if path.is_file() and path.suffix.lower() in RECORDS:
-            name = path.relative_to(folder).with_suffix("").as_posix().lower()
-            said = [word for word in re.split(r"[^a-z]+", name) if word in SPLIT_NAMES]
-            named.setdefault(said[-1] if said else None, []).append(path)
-    if len(named) > 1:
-        named.pop(None, None)
-    found: dict[str | None, list[list[Path]]] = {}
-    for word, of_word in named.items():
-        # GQA answers its test-dev, and keeps the answers of its test.
-        split = "export" if word == "test" and "testdev" in named else SPLIT_NAMES.get(word)
-        of_word.sort(
-            key=lambda path: (path.suffix.lower() not in _COLUMNAR, len(path.parts),
-                              "balanced" not in path.name, len(path.name))
-        )  # fmt: skip
-        whole = {(path.parent, _PART.sub("", path.stem), path.suffix): [] for path in of_word}
-        for path in sorted(of_word):
-            whole[path.parent, _PART.sub("", path.stem), path.suffix].append(path)
-        for parts in whole.values():
-            found.setdefault(split, []).append(parts if _PART.search(parts[0].stem) else parts[:1])
-    return found
-
-
 def _read_first(
     candidates: list[list[Path]], start: int, columns: Mapping[str, str], report: Report
 ) -> tuple[Path, list[tuple[str | None, tuple]]]:
@@ -148,8 +110,8 @@ def _read_first(
         read: list[tuple[str | None, tuple]] = []
         try:
             for path in parts:
-                read += _read_records(path, start + len(read), columns, report)
-        except _NoQuestions as error:  # a vocabulary, scene graphs, …
+                read += _rows_of(path, start + len(read), columns, report)
+        except NoQuestions as error:  # a vocabulary, scene graphs, …
             refused = refused or error
             continue
         if others := ", ".join(other.name for other, *_ in candidates[number:]):
@@ -158,50 +120,12 @@ def _read_first(
     raise refused
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    """The records of a file.
-
-    Raises:
-        InputError: when it cannot be read, or holds none.
-    """
-    kind = path.suffix.lower()
-    text = b"" if kind in _COLUMNAR else read_bytes(path)
-    try:
-        if kind == ".parquet":
-            content = parquet.read_table(path).to_pylist()
-        elif kind == ".arrow":  # as `datasets` saves to disk
-            content = ipc.open_stream(path.read_bytes()).read_all().to_pylist()
-        elif kind in (".csv", ".tsv"):
-            usual = max("\t,;|", key=text.partition(b"\n")[0].decode().count)
-            lines = io.StringIO(text.decode(), newline="")
-            content = [*csv.DictReader(lines, delimiter=usual, skipinitialspace=True, strict=True)]
-        else:
-            try:
-                content = msgspec.json.decode(text)
-            except msgspec.MsgspecError:
-                content = msgspec.json.Decoder().decode_lines(text)
-    except (ValueError, OSError, csv.Error, RecursionError, msgspec.MsgspecError) as error:
-        what = " ".join(str(error).split())
-        line = f"cannot be read as {kind[1:]} ({what}); save it as UTF-8, or copy it again"
-        raise InputError(f"{path}: {line}") from None
-    if isinstance(content, dict):
-        lists = [value for value in content.values() if isinstance(value, list)]
-        if lists:  # TextVQA's "data"
-            content = max(lists, key=len)
-        else:  # GQA's questions by their ids
-            content = [{"question_id": key} | value for key, value in content.items()
-                       if isinstance(value, dict)]  # fmt: skip
-    if not isinstance(content, list) or not content or {*map(type, content)} != {dict}:
-        raise _NoQuestions(f"{path}: holds no records; expected an object for each question")
-    return content
-
-
-def _read_records(
+def _rows_of(
     path: Path, start: int, columns: Mapping[str, str], report: Report
 ) -> list[tuple[str | None, tuple]]:
     """The rows of a file, and the split that each says; those without an id are numbered from
     `start`."""
-    records, rows = _records(path), []
+    records, rows = read_records(path), []
     field = _fields(path, dict.fromkeys(key for record in records for key in record), columns)
     log.info("%s: read as records, %s", path, ", ".join(f"{c}={key}" for c, key in field.items()))
     for number, record in enumerate(records):
@@ -256,14 +180,14 @@ def _fields(path: Path, keys: Mapping[str, Any], columns: Mapping[str, str]) -> 
     for column, usual in _USUAL.items():
         if (key := columns.get(column)) is not None:
             if key not in keys:
-                raise _NoQuestions(f"{path}: has no column {key!r}; it has {has}")
+                raise NoQuestions(f"{path}: has no column {key!r}; it has {has}")
             field[column] = key
         elif (key := next((spelt[name] for name in usual if name in spelt), None)) is not None:
             field[column] = key
     if "answer" in columns or field.get("target") == field.get("answer"):
         field.pop("target", None)
     if "question" not in field:
-        raise _NoQuestions(
+        raise NoQuestions(
             f"{path}: which column holds the questions? It has {has}; say so with --columns "
             "image=…,question=…,answer=…"
         )
@@ -342,9 +266,8 @@ def _table(rows: list[tuple], path: Path, report: Report) -> pd.DataFrame:
 
 def _coco_qa_files(folder: Path) -> dict[str, Path]:
     """Split to the folder of its text files."""
-    parts = {SPLIT_NAMES.get(path.name): path for path in sorted(folder.iterdir()) if path.is_dir()}
-    return {split: path for split, path in parts.items()
-            if split and (path / "img_ids.txt").is_file() and (path / "questions.txt").is_file()}  # fmt: skip
+    parts = [path.parent for path in sorted(folder.glob("*/img_ids.txt"))]
+    return {SPLIT_NAMES[part.name]: part for part in parts if part.name in SPLIT_NAMES}
 
 
 def _read_coco_qa(folder: Path, split: str, report: Report) -> pd.DataFrame:

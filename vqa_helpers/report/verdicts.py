@@ -127,13 +127,20 @@ def _predictions(run: Run, split: str) -> pd.DataFrame:
 
 
 def readable(runs: Runs) -> list[tuple[Experiment, Answers]]:
-    """Experiments with their answers; those that cannot be compared are left out and logged."""
-    found = []
+    """Experiments with their answers; those that cannot be compared are left out and logged.
+
+    Raises:
+        InputError: for the last, when all are left out.
+    """
+    found, refused = [], None
     for experiment in as_list(runs):
         try:
             found.append((experiment, read_answers(experiment)))
         except InputError as error:
             log.warning("%s is left out: %s", experiment, error)
+            refused = error
+    if refused and not found:
+        raise refused
     return found
 
 

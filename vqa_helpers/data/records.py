@@ -1,0 +1,171 @@
+"""Files of records, a question each: which of a folder hold a split, and what one holds.
+
+JSON, JSON lines, CSV and TSV, packed by gzip or not, parquet and Arrow. What the columns mean is for
+`layouts` to say.
+"""
+
+import csv
+import io
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pyarrow import ipc, parquet
+
+from vqa_helpers.data.formats import SPLIT_NAMES
+from vqa_helpers.data.json_files import read_bytes
+from vqa_helpers.errors import InputError
+
+RECORDS = re.compile(  # `datasets` saves Arrow, with notes in JSON beside it
+    r"(?P<stem>.+)\.(?P<kind>(json|jsonl|ndjson|csv|tsv)(?=(\.gz)?$)|parquet|arrow)(\.gz)?", re.I
+)
+PICKLES = {".pkl", ".pickle", ".p"}  # PathVQA's
+PICKLED = (
+    "is a pickle, and to open one is to run what is in it, so it is not read; where you trust it, save "
+    "its table as CSV, JSON or parquet"
+)
+_COLUMNAR = {".parquet", ".arrow"}
+_PART = re.compile(r"(^|[-_])\d+(-of-\d+)?(-[0-9a-f]{8,})?$")  # train_1, train-00000-of-00002, 0001
+
+
+class NoQuestions(InputError):
+    """A file of something else."""
+
+
+def require_data(path: Path) -> None:
+    """Refuse what is neither a folder nor a file of records.
+
+    Raises:
+        InputError: what to do instead.
+    """
+    if path.is_file() and path.suffix in PICKLES:
+        raise InputError(f"{path}: {PICKLED}")
+    if not path.is_dir() and not (path.is_file() and RECORDS.fullmatch(path.name)):
+        remedy = "unpack it and name the folder" if path.is_file() else "check the path"
+        raise InputError(f"{path}: is not a folder; {remedy}")
+
+
+def record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
+    """Split to the files that may hold it, the likeliest first, each as its parts; None is the split
+    of a single file whose name says none.
+
+    Raises:
+        InputError: for a folder of several datasets, as the hub's configurations are.
+    """
+    if folder.is_file():
+        return {None: [[folder]]} if RECORDS.fullmatch(folder.name) else {}
+    named: dict[str | None, list[Path]] = {}
+    paths = [path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth)]
+    for path in sorted(path for path in paths if RECORDS.fullmatch(path.name) and path.is_file()):
+        parts = path.relative_to(folder).parts
+        asks = (
+            len(parts) < 3 or _is_columnar(path) or "question" in path.name
+        )  # else notes on images
+        if asks and not any(part.startswith(".") for part in parts):
+            said = _splits_in("/".join([*parts[:-1], _stem(path)]))
+            named.setdefault(said[-1] if said else None, []).append(path)
+    if len(named) > 1:
+        named.pop(None, None)
+    found: dict[str | None, list[list[Path]]] = {}
+    for word, of_word in named.items():
+        _refuse_several(folder, [path for path in of_word if _is_columnar(path)])
+        # GQA answers its test-dev, and keeps the answers of its test.
+        split = "export" if word == "test" and "testdev" in named else SPLIT_NAMES.get(word)
+        of_word.sort(
+            key=lambda path: (not _is_columnar(path), len(path.parts), "question" not in path.name,
+                              "balanced" not in path.name, len(path.name))
+        )  # fmt: skip
+        whole = defaultdict(list)
+        for path in of_word:
+            whole[path.parent, _PART.sub("", _stem(path)), path.suffix].append(path)
+        for parts in map(sorted, whole.values()):
+            found.setdefault(split, []).append(
+                parts if _PART.search(_stem(parts[0])) else parts[:1]
+            )
+    return found
+
+
+def _refuse_several(folder: Path, of_split: list[Path]) -> None:
+    """Refuse files of one split that lie in folders of different names, but for those of splits."""
+    places = {
+        "/".join(part for part in path.relative_to(folder).parts[:-1] if not _splits_in(part))
+        for path in of_split
+    }
+    if len(places) > 1 and "" not in places:
+        which = ", ".join(sorted(places))
+        raise InputError(f"{folder}: holds several datasets, {which}; name the folder of one")
+
+
+def _splits_in(name: str) -> list[str]:
+    """The words of a name that are splits."""
+    return [word for word in re.split(r"[^a-z]+", name.lower()) if word in SPLIT_NAMES]
+
+
+def _stem(path: Path) -> str:
+    return RECORDS.fullmatch(path.name)["stem"]
+
+
+def _is_columnar(path: Path) -> bool:
+    return path.suffix.lower() in _COLUMNAR
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a file, one a question.
+
+    Raises:
+        InputError: when it cannot be read, or holds none.
+    """
+    kind = RECORDS.fullmatch(path.name)["kind"].lower()
+    text = b"" if _is_columnar(path) else read_bytes(path)
+    try:
+        if kind == "parquet":
+            content = parquet.read_table(path).to_pylist()
+        elif kind == "arrow":
+            content = ipc.open_stream(path.read_bytes()).read_all().to_pylist()
+        elif kind in ("csv", "tsv"):
+            usual = max("\t,;|", key=text.partition(b"\n")[0].decode().count)
+            lines = io.StringIO(text.decode(), newline="")
+            content = [*csv.DictReader(lines, delimiter=usual, skipinitialspace=True, strict=True)]
+        else:
+            try:
+                content = msgspec.json.decode(text)
+            except msgspec.MsgspecError:
+                content = msgspec.json.Decoder().decode_lines(text)
+    except (ValueError, OSError, csv.Error, RecursionError, msgspec.MsgspecError) as error:
+        what = " ".join(str(error).split())
+        line = f"cannot be read as {kind} ({what}); save it as UTF-8, or copy it again"
+        raise InputError(f"{path}: {line}") from None
+    if isinstance(content, dict):
+        if {"images", "boxes"} <= content.keys():
+            line = "its answers are boxes, not texts (Visual7W's pointing questions)"
+            raise NoQuestions(f"{path}: {line}; name dataset_v7w_telling.json")
+        lists = [value for value in content.values() if isinstance(value, list)]
+        if lists:  # TextVQA's "data"
+            content = max(lists, key=len)
+        else:  # GQA's questions by their ids
+            content = [{"question_id": key} | value for key, value in content.items()
+                       if isinstance(value, dict)]  # fmt: skip
+    content = _one_each(content) if _are_objects(content) else None
+    if not _are_objects(content):
+        raise NoQuestions(f"{path}: holds no records; expected an object for each question")
+    return content
+
+
+def _are_objects(content: Any) -> bool:
+    return isinstance(content, list) and {*map(type, content)} == {dict}
+
+
+def _one_each(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Images that list their questions (Visual7W, Visual Genome) as a record a question; other
+    records as they are."""
+    records = []
+    for image in images:
+        questions = image.get("qa_pairs", image.get("qas"))
+        if _are_objects(questions):
+            about = {"image_id": image.pop("id", None)} | image
+            records += [about | question for question in questions]
+        elif questions != []:
+            records.append(image)
+    return records
