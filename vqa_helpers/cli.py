@@ -30,6 +30,14 @@ step_decay, clamp, optimiser, loss, accumulate, vision_rate, flip, crop, jitter,
 every keyword of a piece (vision.trained, language.hidden, fusion.dropout, …). A name that is none is
 answered with the nearest one. Several processes or machines: accelerate launch -m vqa_helpers train …
 """
+_SWEEP = """\
+For example:
+  vqa sweep GUSE_VGG --data demo --out sweep --trials 40 --range learning_rate=1e-4..1e-2:log \\
+      --choose fusion=Product,Concatenation,MLB --range fusion.dropout=0.1..0.7
+
+Names are those of `vqa train --set`, and vision, language, fusion and classifier. What a chosen piece
+does not have is left out where it is tried. The same command goes on where it was stopped.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -184,28 +192,44 @@ def _add_training(command) -> None:
 
     what = "train a preset, or a change of it, and measure it"
     add = command("train", what, "train", epilog=_TRAIN)
+    _add_recipe(add)
+    add("--set", action="append", default=[], metavar="NAME=VALUE[,VALUE…]", dest="settings",
+        help="any number or keyword; several values train one run each")  # fmt: skip
+    add("--out", type=Path, metavar="RUN",
+        help="run folder (runs/<dataset>/<name>/<seed>); of several runs, the folder above")  # fmt: skip
+    add("--seeds", type=int, default=1, metavar="N",
+        help="train N times, from --seed on, and give mean and spread (1)")  # fmt: skip
+    _add_executor(add)
+
+    what = "look for good numbers and pieces, by validation, with optuna"
+    add = command("sweep", what, "sweep.sweep", epilog=_SWEEP)
+    _add_recipe(add)
+    add("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+        help="a number or keyword that all trials have")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="FOLDER", help="the study, its runs and plots")
+    add("--trials", type=int, default=20, metavar="N", help="how many are trained in all (20)")
+    add("--range", action="append", default=[], metavar="NAME=LOW..HIGH[:log]", dest="ranges",
+        help="a number to be looked for between two; log: each power of ten as often")  # fmt: skip
+    add("--choose", action="append", default=[], metavar="NAME=VALUE,VALUE…", dest="choices",
+        help="a piece or a value to be looked for among several")  # fmt: skip
+
+
+def _add_recipe(add) -> None:
     add("preset", help="an experiment, such as Improved_VQA2015_VGG")
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     _add_layout(add)
-    add("--out", type=Path, metavar="RUN",
-        help="run folder (runs/<dataset>/<name>/<seed>); of several runs, the folder above")  # fmt: skip
     add("--vision", metavar="NAME",
         help="another network (efficientnet_lite0, resnet50, any of timm) or class")  # fmt: skip
     for slot in ("language", "fusion", "classifier"):
         add(f"--{slot}", metavar="CLASS", help=f"another {slot}")
-    add("--set", action="append", default=[], metavar="NAME=VALUE[,VALUE…]", dest="settings",
-        help="any number or keyword; several values train one run each")  # fmt: skip
     add("--pieces", type=Path, metavar="FILE.py", help="classes of your own; the file is run")
-    add("--epochs", type=int, default=0, help="length of this run (the schedule's own)")
+    add("--epochs", type=int, default=0, help="length of a run (the schedule's own)")
     add("--seed", type=int, default=0, help="of weights and batches (0)")
-    add("--seeds", type=int, default=1, metavar="N",
-        help="train N times, from --seed on, and give mean and spread (1)")  # fmt: skip
     add("--split-seed", type=int, default=0, metavar="N",
         help="of the splits that have to be cut (0)")  # fmt: skip
     _add_vision(add)
     _add_language(add)
     add("--glove", type=Path, metavar="FILE", help="GloVe text file, .gz or .zip")
-    _add_executor(add)
 
 
 def _add_answering(command) -> None:

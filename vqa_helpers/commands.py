@@ -8,17 +8,19 @@ import logging
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa_helpers.errors import DONE, SOME_FAILED, InputError
 
 if TYPE_CHECKING:
+    from vqa_helpers.recipe import Recipe
     from vqa_helpers.runs import Run
+    from vqa_helpers.training.inputs import Data
 
 # ---------------------------------------------------------------- datasets
 
@@ -120,14 +122,9 @@ def features(options: Namespace) -> int:
     from vqa_helpers.cluster import executor_of
     from vqa_helpers.features.extract import fill_store
     from vqa_helpers.pieces.vision import StoredFeatures, StoredGrid
-    from vqa_helpers.training.inputs import open_data
 
     far = options.executor == "ray"  # where devices are, and are chosen, by each worker
-    data = open_data(
-        options.data, weights=options.weights, image_size=options.image_size,
-        offline=options.offline, features=options.features, device=options.device,
-        precision=options.precision, **layout_of(options),
-    )  # fmt: skip
+    data = data_of(options)
     dataset = data.dataset
     if not dataset.images:
         raise InputError(f"{dataset.folder}: has no images, or none whose name ends in an image id")
@@ -147,29 +144,20 @@ def features(options: Namespace) -> int:
     return SOME_FAILED if missing or store.failed else DONE
 
 
-@dataclass(frozen=True)
-class Unit:
-    """One run of a sweep: what is set, and the seed."""
-
-    settings: tuple[tuple[str, str], ...]
-    seed: int
-
-
 def train(options: Namespace) -> int:
     """`vqa train`: every combination of the settings, with every seed."""
+    from vqa_helpers.cluster import executor_of
     from vqa_helpers.recipe import read_settings
     from vqa_helpers.runs import Run
 
     if options.seeds < 1:
         raise InputError(f"{options.seeds} seeds: use 1 or more")
-    combinations = [tuple(settings.items()) for settings in read_settings(options.settings)]
-    seeds = range(options.seed, options.seed + options.seeds)
-    units = [Unit(settings, seed) for settings in combinations for seed in seeds]
-    named: dict[str, tuple[tuple[str, str], ...]] = {}
+    combinations, named = read_settings(options.settings), {}
+    units = product(combinations, range(options.seed, options.seed + options.seeds))
     for settings in combinations:  # a mistyped one is refused before the first is trained
-        name = _recipe(options, settings).run_name()
+        name = recipe_of(options, settings).run_name()
         if name in named:
-            keys = sorted({key for key, _ in {*settings} ^ {*named[name]}} or dict(settings))
+            keys = sorted({key for key, _ in settings.items() ^ named[name].items()} or settings)
             line = f"two of the combinations are both called {name}; give one value, or train each"
             raise InputError(f"--set {', '.join(keys)}: {line} into an --out of its own")
         named[name] = settings
@@ -178,27 +166,16 @@ def train(options: Namespace) -> int:
         logging.getLogger().setLevel(logging.ERROR)
     work = partial(_train_one, {**vars(options), "swept": len(combinations) > 1})
     runs = []
-    for folder in _mapped(options, work, units):
-        runs.append(Run(folder))
-        if main:
-            _print_run(runs[-1])
+    with executor_of(options) as map_units:
+        for _, folder in map_units(work, units):
+            runs.append(Run(folder))
+            if main:
+                _print_run(runs[-1])
     if main and len(runs) > 1:
         from vqa_helpers.report.tables import results_table, to_markdown
 
         print(to_markdown(results_table(runs)))
     return SOME_FAILED if any(run.timing["unseen_images"] for run in runs) else DONE
-
-
-def _mapped(options: Namespace, work: Callable[[Unit], Path], units: list[Unit]) -> Iterator[Path]:
-    """The work on each unit, here one after another or on a cluster."""
-    if options.executor == "local" and not (options.address or options.workers):
-        yield from map(work, units)
-        return
-    from vqa_helpers.cluster import executor_of
-
-    with executor_of(options) as map_units:
-        for _, done in map_units(work, units):
-            yield done
 
 
 def _print_run(run: "Run") -> None:
@@ -210,36 +187,40 @@ def _print_run(run: "Run") -> None:
     print(run.folder)
 
 
-def _recipe(options: Namespace, settings: tuple[tuple[str, str], ...]):  # -> Recipe
+def recipe_of(options: Namespace, settings: Mapping[str, str]) -> "Recipe":
+    """The preset with the pieces and settings that the command line names."""
     from vqa_helpers.pieces.choice import read_pieces
     from vqa_helpers.presets import find_preset
 
     own = read_pieces(options.pieces) if options.pieces else {}
     return find_preset(options.preset).with_(
         options.vision, options.language, options.fusion, options.classifier,
-        set=dict(settings), own=own,
+        set=settings, own=own,
     )  # fmt: skip
 
 
-def _train_one(chosen: dict[str, Any], unit: Unit) -> Path:
-    """Train one run, here or on a worker; returns its folder."""
+def data_of(options: Namespace) -> "Data":
+    """The dataset of the command line, as its models see it."""
     from vqa_helpers.training.inputs import open_data
+
+    names = ("weights", "image_size", "offline", "features", "glove", "sentence_encoder", "device",
+             "precision", "split_seed")  # fmt: skip
+    given = {name: value for name, value in vars(options).items() if name in names}
+    return open_data(options.data, **given, **layout_of(options))
+
+
+def _train_one(chosen: dict[str, Any], unit: tuple[dict[str, str], int]) -> Path:
+    """Train one run, here or on a worker; returns its folder."""
     from vqa_helpers.training.train import train_recipe
 
-    options = Namespace(**chosen)
-    recipe = _recipe(options, unit.settings)
-    data = open_data(
-        options.data, weights=options.weights, image_size=options.image_size,
-        offline=options.offline, features=options.features, glove=options.glove,
-        sentence_encoder=options.sentence_encoder, device=options.device,
-        precision=options.precision, split_seed=options.split_seed, **layout_of(options),
-    )  # fmt: skip
+    options, (settings, seed) = Namespace(**chosen), unit
+    recipe, data = recipe_of(options, settings), data_of(options)
     folder = options.out
     if folder and options.swept:
         folder = folder / recipe.name
     if folder and (options.swept or options.seeds > 1):
-        folder = folder / str(unit.seed)
-    run = train_recipe(recipe, data, folder, seed=unit.seed, epochs=options.epochs, set_aside=False)
+        folder = folder / str(seed)
+    run = train_recipe(recipe, data, folder, seed=seed, epochs=options.epochs, set_aside=False)
     from vqa_helpers.report.show import pin_samples
 
     pin_samples(run, data.dataset)

@@ -195,6 +195,11 @@ class Recipe:
         training, small = (replace(one, **{key: value}) for one in (self.training, self.small))
         return replace(self, training=training, small=small)
 
+    def value_of(self, key: str) -> Any:
+        """What `set` has set; None for "schedule", which is no value."""
+        slot, _, keyword = key.rpartition(".")
+        return self.choices[slot].keywords[keyword] if slot else getattr(self.training, key, None)
+
     def settable(self) -> list[str]:
         """Every word that `set` knows."""
         chosen = {slot: choice for slot, choice in self.choices.items() if choice}
@@ -278,7 +283,7 @@ def read_settings(words: Sequence[str]) -> list[dict[str, str]]:
     for word in words:
         name, equals, values = word.partition("=")
         if not (name and equals and values):
-            raise InputError(f"--set {word}: use NAME=VALUE, such as learning_rate=3e-4")
+            raise InputError(f"{word}: use NAME=VALUE, such as learning_rate=3e-4")
         options = re.split(r",(?![^\[(]*[\])])", values)
         combinations = [{**chosen, name: value} for chosen in combinations for value in options]
     return combinations

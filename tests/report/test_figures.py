@@ -2,12 +2,15 @@
 
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 
 from tests.report import samples
 from tests.report.samples import texts
 from vqa_helpers.errors import InputError
 from vqa_helpers.report import figures
 from vqa_helpers.report.study import study_curves
+from vqa_helpers.report.style import ORANGE
+from vqa_helpers.report.tables import Score
 from vqa_helpers.runs import HISTORY, Run, write_history
 
 BROKEN_FORMULA = r"$\frac{ what costs $5"
@@ -154,3 +157,27 @@ def test_a_count_below_one_is_refused(asked, wrong):
         figures.plot_question_types(*asked, most=wrong)
     with pytest.raises(InputError, match="most is"):
         figures.plot_answer_distribution({"train": samples.questions(12)}, most=wrong)
+
+
+def test_a_grid_has_a_panel_a_value_a_cell_a_score_and_frames_the_best():
+    cells = {
+        ("A", "words", "sum"): 40.0, ("A", "words", "$mlb"): 50.0, ("A", "lstm", "sum"): 45.0,
+        ("B", "words", "sum"): 61.25, ("B", "words", "$mlb"): 60.0, ("B", "lstm", "$mlb"): 44.0,
+    }  # fmt: skip
+    rows = [(*names, Score(value, value - 2, value + 3)) for names, value in cells.items()]
+    columns = ["vision", "language", "fusion", "validation top-1"]
+    figure = figures.plot_grid(pd.DataFrame(rows, columns=columns))
+    found = texts(figure)
+    assert {"61.2", "59.2 – 64.2", "40.0", "38.0 – 43.0", "$mlb", "A", "B"} <= set(found)
+    assert "validation top-1, %, with its 95 % interval" in found
+    above, below = figure.axes
+    assert labels(above) == labels(below) == ["words", "lstm"]
+    assert [len(axes.patches) for axes in figure.axes] == [3, 3], "what is missing stays empty"
+    framed = [patch for axes in figure.axes for patch in axes.patches
+              if patch.get_edgecolor() == to_rgba(ORANGE)]  # fmt: skip
+    assert framed == [below.patches[0]]
+    place, x = (labels(below).index("words"), framed[0].get_x() + framed[0].get_width() / 2)
+    assert (framed[0].get_y() + framed[0].get_height() / 2, x) == pytest.approx((place, 0))
+    darkness = {p.get_x() + 0.48: sum(p.get_facecolor()[:3]) for p in above.patches[:2]}
+    assert darkness[1] < darkness[0], "one scale: the higher the darker"
+    assert "40.0" in texts(figures.plot_grid(pd.DataFrame(rows[:1], columns=columns), "T"))

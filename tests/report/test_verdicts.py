@@ -38,6 +38,16 @@ def test_several_seeds_are_one_experiment(write):
     assert answers.blind.mean() == pytest.approx(1 / 3)
 
 
+def test_validation_is_read_where_it_is_asked_for(write):
+    test, validation = rows(0.6), rows(0.3, seed=1, split="validation")
+    run = write(predictions=[*test, *validation])
+    for split, made in (("validation", validation), ("test", test)):
+        answers = verdicts.read_answers(run, split)
+        assert answers.split == split
+        assert answers.top1.tolist() == [[float(row["answers"][0] == "yes") for row in made]]
+    assert verdicts.read_answers(run).split == "test"
+
+
 def test_runs_are_grouped_by_all_but_their_seed(write):
     runs = [write("1.e", 0.5, 1), write("1.f", 0.5), write("1.e", 0.5, 0)]
     grouped = verdicts.as_list(runs)

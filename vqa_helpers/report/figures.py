@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from vqa_helpers.data.folder import Dataset
@@ -243,6 +244,38 @@ def plot_comparison(experiments: Runs, title: str = "") -> Figure:
     style.legend_below(figure, entries)
     axes.set_xlabel("top-1 accuracy, %")
     axes.set_title(title or f"Experiments on {', '.join(table['dataset'].unique())}")
+    return figure
+
+
+@styled
+def plot_grid(scores: pd.DataFrame, title: str = "") -> Figure:
+    """A heat map of scores with their intervals, a panel for each value of the first column: the
+    second goes down, the third across. The best cell is framed; one that is missing stays empty.
+
+    Args:
+        scores: three columns of names, and one of `Score`s.
+    """
+    first, down, across, score = scores.columns
+    panels, rows, names = (list(scores[column].unique()) for column in (first, down, across))
+    values = scores[score].map(lambda one: one.value)
+    scale = plt.Normalize(values.min(), max(values.max(), values.min() + 1))
+    size = (1.9 + 1.25 * len(names), 0.9 + len(panels) * (0.4 + 0.5 * len(rows)))
+    figure, grid = plt.subplots(len(panels), 1, figsize=size, sharex=True, squeeze=False)
+    for axes, panel in zip(grid[:, 0], panels, strict=True):
+        axes.set_xticks(range(len(names)), [style.fitted(name, 16) for name in names])
+        style.name_rows(axes, range(len(rows)), [style.fitted(row, 24) for row in rows])
+        axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(rows) - 0.5, -0.5), title=panel)
+        axes.spines["bottom"].set_visible(False)
+        axes.grid(False)
+        for place, (_, row, name, value) in scores[scores[first] == panel].iterrows():
+            x, y, fill = names.index(name), rows.index(row), SHADES(0.1 + 0.7 * scale(value.value))
+            frame = ORANGE if place == values.idxmax() else "white"
+            cell = Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fc=fill, ec=frame, lw=2.5)
+            axes.add_patch(cell)
+            how = {"ha": "center", "color": style.readable_on(fill)}
+            style.beside(axes, f"{value.value:.1f}", (x, y), (0, 5), weight="bold", **how)
+            style.beside(axes, f"{value.low:.1f} – {value.high:.1f}", (x, y), (0, -8), **how)
+    style.head(figure, title or f"{score}, %, with its 95 % interval")
     return figure
 
 

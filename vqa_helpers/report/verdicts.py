@@ -92,15 +92,18 @@ class Answers:
         return self.split == other.split and self.asked.equals(other.asked)
 
 
-def read_answers(runs: Runs) -> Answers:
+def read_answers(runs: Runs, split: str = "") -> Answers:
     """What an experiment answered, from its predictions.
+
+    Args:
+        split: "validation" or "test"; by default test, or validation where test has no answers.
 
     Raises:
         InputError: when its seeds were not scored on the same questions, or a run was written by a
             version that kept too little.
     """
     experiment = as_one(runs)
-    split, _ = experiment.runs[0].scored
+    split = split or experiment.runs[0].scored[0]
     tables = [_predictions(run, split) for run in experiment.runs]
     asked = tables[0][ASKED]
     for run, table in zip(experiment.runs, tables, strict=True):
