@@ -184,7 +184,7 @@ def _add_training(command) -> None:
 
     what = "train a preset, or a change of it, and measure it"
     add = command("train", what, "train", epilog=_TRAIN)
-    add("preset", help="an experiment, such as Improved_VQA2015_VGG")
+    add("preset", help="an experiment, such as Improved_VQA2015_VGG, or hf:NAME, a published model")
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     _add_layout(add)
     add("--out", type=Path, metavar="RUN",
@@ -197,6 +197,7 @@ def _add_training(command) -> None:
         help="any number or keyword; several values train one run each")  # fmt: skip
     add("--pieces", type=Path, metavar="FILE.py", help="classes of your own; the file is run")
     add("--epochs", type=int, default=0, help="length of this run (the schedule's own)")
+    add("--zero-shot", action="store_true", help="measure hf:NAME as it is; nothing is trained")
     add("--seed", type=int, default=0, help="of weights and batches (0)")
     add("--seeds", type=int, default=1, metavar="N",
         help="train N times, from --seed on, and give mean and spread (1)")  # fmt: skip

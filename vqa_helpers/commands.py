@@ -212,6 +212,8 @@ def _recipe(options: Namespace, settings: tuple[tuple[str, str], ...]):  # -> Re
     from vqa_helpers.pieces.choice import read_pieces
     from vqa_helpers.presets import find_preset
 
+    if options.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is first imported
     own = read_pieces(options.pieces) if options.pieces else {}
     return find_preset(options.preset).with_(
         options.vision, options.language, options.fusion, options.classifier,
@@ -237,7 +239,8 @@ def _train_one(chosen: dict[str, Any], unit: Unit) -> Path:
         folder = folder / recipe.name
     if folder and (options.swept or options.seeds > 1):
         folder = folder / str(unit.seed)
-    run = train_recipe(recipe, data, folder, seed=unit.seed, epochs=options.epochs, set_aside=False)
+    run = train_recipe(recipe, data, folder, seed=unit.seed, epochs=options.epochs, set_aside=False,
+                       zero_shot=options.zero_shot)  # fmt: skip
     from vqa_helpers.report.show import pin_samples
 
     pin_samples(run, data.dataset)

@@ -10,6 +10,15 @@ from vqa_helpers.pieces.choice import Choice, nearest, piece
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation, OneSide, PlainProduct, Product
 from vqa_helpers.pieces.language import BagOfWords, GloveBiLSTM, SentenceVectors, WordLSTM
+from vqa_helpers.pieces.pretrained import (
+    BLIP,
+    HUB,
+    Photographs,
+    Together,
+    ViLT,
+    WordPieces,
+    config_of,
+)
 from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
 from vqa_helpers.recipe import Recipe, Training
 
@@ -166,16 +175,44 @@ _RECIPES = (
 PRESETS = {recipe.name: recipe for recipe in _RECIPES}
 
 
+# Published models by their kind: their papers' schedules, in parts that fit a GPU of 24 GB
+_PUBLISHED = {
+    "vilt": (
+        ViLT, "Kim et al., ViLT, 2021, section 4.2",
+        Training("adamw", 1e-4, 256, 10, loss="binary cross entropy", accumulate=16),
+    ),
+    "blip": (
+        BLIP, "Li et al., BLIP, 2022, appendix A",
+        Training("adamw", 2e-5, 256, 10, accumulate=64),
+    ),
+}  # fmt: skip
+
+
 def find_preset(name: str) -> Recipe:
-    """The preset of that name; case, "-" and "_" do not matter.
+    """The preset of that name; case, "-" and "_" do not matter. "hf:NAME" is a published model.
 
     Raises:
-        InputError: for an unknown one, naming the nearest.
+        InputError: for an unknown one, naming the nearest, or a model that cannot be had.
     """
+    if name.startswith(HUB):
+        return _published(name)
     folded = {_fold(known): recipe for known, recipe in PRESETS.items()}
     if _fold(name) not in folded:
         raise InputError(f"{name!r} is no preset; {nearest(name, PRESETS)}")
     return folded[_fold(name)]
+
+
+def _published(name: str) -> Recipe:
+    kind = config_of(name).model_type
+    if kind not in _PUBLISHED:
+        raise InputError(f"{name}: is a {kind}, and no {' or '.join(_PUBLISHED)} for questions")
+    classifier, source, training = _PUBLISHED[kind]
+    whole = {"pretrained": name}
+    return Recipe(
+        name, source, piece(Photographs, **whole), piece(WordPieces, **whole),
+        piece(Together, **whole), piece(classifier, **whole),
+        training=training, small=replace(training, batch=32, epochs=5, accumulate=8),
+    )  # fmt: skip
 
 
 def _fold(name: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import Choice, choice_from, pieces_of
 from vqa_helpers.pieces.classifier import Funnel
@@ -22,7 +22,8 @@ from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.training.inputs import build_model
 
-ANSWERS = 3
+VOCABULARY = AnswerVocabulary(("a cat", "is it", "why"))
+ANSWERS = len(VOCABULARY)
 QUESTIONS = ["what is a cat?", "is it", "why?", "is a cat what?"]
 WORDS = WordVocabulary.build([["what", "is", "a", "cat"], ["is", "it"], ["why"]])
 VISION, LANGUAGE, FUSION, CLASSIFIER = map(
@@ -61,7 +62,7 @@ def usual(tmp_path_factory):
 def join(usual, seed=0, **chosen) -> VQAModel:
     torch.manual_seed(seed)
     choices = {slot: None if cls is None else Choice(cls) for slot, cls in chosen.items()}
-    return build_model(choices, WORDS, ANSWERS, usual)
+    return build_model(choices, WORDS, VOCABULARY, usual)
 
 
 def batch_for(model: VQAModel, rows: int = 4):
@@ -133,7 +134,7 @@ def test_pieces_of_other_widths_join_learn_and_are_saved(
     }
     torch.manual_seed(5)
     again = build_model(
-        choices, WORDS, ANSWERS, {"language": {"cache": usual["language"]["cache"]}}
+        choices, WORDS, VOCABULARY, {"language": {"cache": usual["language"]["cache"]}}
     )
     assert structure_of(again) == structure_of(model)  # word vectors lie in the saved state
     again.load_saved_state(model.saved_state())
