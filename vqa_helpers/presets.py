@@ -6,19 +6,11 @@ Where the study gives no number, a preset says so in its source.
 from dataclasses import replace
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.pieces import pretrained
 from vqa_helpers.pieces.choice import Choice, nearest, piece
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation, OneSide, PlainProduct, Product
 from vqa_helpers.pieces.language import BagOfWords, GloveBiLSTM, SentenceVectors, WordLSTM
-from vqa_helpers.pieces.pretrained import (
-    BLIP,
-    HUB,
-    Photographs,
-    Together,
-    ViLT,
-    WordPieces,
-    config_of,
-)
 from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
 from vqa_helpers.recipe import Recipe, Training
 
@@ -177,14 +169,10 @@ PRESETS = {recipe.name: recipe for recipe in _RECIPES}
 
 # Published models by their kind: their papers' schedules, in parts that fit a GPU of 24 GB
 _PUBLISHED = {
-    "vilt": (
-        ViLT, "Kim et al., ViLT, 2021, section 4.2",
-        Training("adamw", 1e-4, 256, 10, loss="binary cross entropy", accumulate=16),
-    ),
-    "blip": (
-        BLIP, "Li et al., BLIP, 2022, appendix A",
-        Training("adamw", 2e-5, 256, 10, accumulate=64),
-    ),
+    "vilt": (pretrained.ViLT, "Kim et al., ViLT, 2021, section 4.2",
+             Training("adamw", 1e-4, 256, 10, loss="binary cross entropy", accumulate=16)),
+    "blip": (pretrained.BLIP, "Li et al., BLIP, 2022, appendix A",
+             Training("adamw", 2e-5, 256, 10, accumulate=64)),
 }  # fmt: skip
 
 
@@ -194,7 +182,7 @@ def find_preset(name: str) -> Recipe:
     Raises:
         InputError: for an unknown one, naming the nearest, or a model that cannot be had.
     """
-    if name.startswith(HUB):
+    if name.startswith(pretrained.HUB):
         return _published(name)
     folded = {_fold(known): recipe for known, recipe in PRESETS.items()}
     if _fold(name) not in folded:
@@ -203,16 +191,13 @@ def find_preset(name: str) -> Recipe:
 
 
 def _published(name: str) -> Recipe:
-    kind = config_of(name).model_type
+    kind = pretrained.config_of(name).model_type
     if kind not in _PUBLISHED:
         raise InputError(f"{name}: is a {kind}, and no {' or '.join(_PUBLISHED)} for questions")
     classifier, source, training = _PUBLISHED[kind]
-    whole = {"pretrained": name}
-    return Recipe(
-        name, source, piece(Photographs, **whole), piece(WordPieces, **whole),
-        piece(Together, **whole), piece(classifier, **whole),
-        training=training, small=replace(training, batch=32, epochs=5, accumulate=8),
-    )  # fmt: skip
+    classes = (pretrained.Photographs, pretrained.WordPieces, pretrained.Together, classifier)
+    small = replace(training, batch=32, epochs=5, accumulate=8)
+    return Recipe(name, source, *(piece(c, pretrained=name) for c in classes), training, small)
 
 
 def _fold(name: str) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from vqa_helpers.data.vocabulary import AnswerVocabulary
+from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary
 from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import sha256_of
 from vqa_helpers.pieces.choice import Piece
@@ -87,9 +87,8 @@ class Photographs(Piece):
         self.pretrained = self.weights = pretrained
         self.size_px = getattr(config, "vision_config", config).image_size
         files = sorted(Path(pretrained.removeprefix(HUB)).glob("*.safetensors"))
-        exactly = "sha256 " + ", ".join(map(sha256_of, files))
-        if not files:  # the hub's
-            exactly = f"commit {getattr(config, '_commit_hash', None)}"
+        commit = getattr(config, "_commit_hash", None)  # of the hub's; a folder has none
+        exactly = f"commit {commit}" if commit else f"sha256 {', '.join(map(sha256_of, files))}"
         self.source = f"{pretrained}, {exactly}"
         for name, values in (("mean", processor.image_mean), ("std", processor.image_std)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
@@ -147,7 +146,20 @@ class Together(Piece):
         return image, question
 
 
-class ViLT(Piece):
+class _Network(Piece):
+    """A whole network, which is given both sides and scores answers."""
+
+    kind: str  # its class in transformers
+
+    def __init__(self, pretrained: str, answers: int) -> None:
+        super().__init__()
+        self.pretrained, self.out_dim = pretrained, answers
+        self.network = read_published(
+            self.kind, pretrained, use_safetensors=True, dtype=torch.float32
+        )
+
+
+class ViLT(_Network):
     """One transformer over patches and word pieces; its last layer keeps the rows of those answers that
     can be given (Kim et al., "ViLT", 2021).
 
@@ -156,24 +168,18 @@ class ViLT(Piece):
         pretrained: "hf:NAME".
     """
 
-    def __init__(
-        self, in_dim: int, answers: int, vocabulary: AnswerVocabulary, pretrained: str
-    ) -> None:
-        super().__init__()
-        self.pretrained, self.out_dim = pretrained, answers
-        self.network = read_published(
-            "ViltForQuestionAnswering", pretrained, use_safetensors=True, dtype=torch.float32
-        )
-        places = {answer: place for place, answer in enumerate(own_answers(pretrained))}
-        known = [(new, places[a]) for new, a in enumerate(vocabulary.answers) if a in places]
-        log.info("%s: has learnt %d of the %d answers", pretrained, len(known), answers)
+    kind = "ViltForQuestionAnswering"
+
+    def __init__(self, in_dim: int, vocabulary: AnswerVocabulary, pretrained: str) -> None:
+        super().__init__(pretrained, len(vocabulary))
+        own = AnswerVocabulary(own_answers(pretrained)).encode(vocabulary.answers)
+        known = torch.from_numpy(own != OUTSIDE)
+        log.info("%s: has learnt %d of the %d answers", pretrained, known.sum(), len(known))
         learnt = self.network.classifier[-1]
-        layer = nn.Linear(learnt.in_features, answers)
-        with torch.no_grad():
-            layer.weight.zero_()
-            layer.bias.fill_(UNKNOWN_LOGIT)
-            for new, old in known:
-                layer.weight[new], layer.bias[new] = learnt.weight[old], learnt.bias[old]
+        layer = nn.Linear(learnt.in_features, len(vocabulary))
+        rows = own.clip(min=0)
+        layer.weight = nn.Parameter(learnt.weight[rows] * known.unsqueeze(1))
+        layer.bias = nn.Parameter(learnt.bias[rows].where(known, UNKNOWN_LOGIT))
         self.network.classifier[-1] = layer
 
     def forward(self, both: tuple[Tensor, Words]) -> Tensor:
@@ -189,7 +195,7 @@ class ViLT(Piece):
             ).logits  # fmt: skip
 
 
-class BLIP(Piece):
+class BLIP(_Network):
     """A network that writes its answer: the logit of an answer is the log probability that it writes
     just that (Li et al., "BLIP", 2022, section 4.3: answers are ranked). All of a list are scored for
     every question, a thousand of them in seconds on a GPU.
@@ -199,14 +205,10 @@ class BLIP(Piece):
         pretrained: "hf:NAME".
     """
 
-    def __init__(
-        self, in_dim: int, answers: int, vocabulary: AnswerVocabulary, pretrained: str
-    ) -> None:
-        super().__init__()
-        self.pretrained, self.out_dim = pretrained, answers
-        self.network = read_published(
-            "BlipForQuestionAnswering", pretrained, use_safetensors=True, dtype=torch.float32
-        )
+    kind = "BlipForQuestionAnswering"
+
+    def __init__(self, in_dim: int, vocabulary: AnswerVocabulary, pretrained: str) -> None:
+        super().__init__(pretrained, len(vocabulary))
         tokenizer = read_published("AutoTokenizer", pretrained)
         ids, lengths = word_pieces(tokenizer, vocabulary.answers)
         ids[:, 0] = self.network.decoder_start_token_id
