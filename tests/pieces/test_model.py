@@ -55,7 +55,7 @@ def usual(tmp_path_factory):
             "rank": 9,
             "dropout": 0.0,
         },
-        "classifier": {"hidden": (17, 8)},
+        "classifier": {"hidden": (17, 8), "vectors": folder / "glove.6d.txt", "dim": 6},
     }
 
 

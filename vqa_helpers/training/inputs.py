@@ -124,10 +124,10 @@ class Data:
         """
         torch.manual_seed(seed)
         usual = {slot: self.usual(slot, choice) for slot, choice in recipe.choices.items()}
-        choice = recipe.language
-        asks = choice and "vectors" in parameters_of(choice.made_by)
-        if asks and "vectors" not in choice.keywords:
-            usual["language"]["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
+        for slot, choice in recipe.choices.items():
+            asks = choice and "vectors" in parameters_of(choice.made_by)
+            if asks and "vectors" not in choice.keywords:
+                usual[slot]["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
         return build_model(recipe.choices, self.words, self.answers, usual)
 
     def images(self, vision: nn.Module | None, device: str = "cpu", seed: int = 0) -> ImageRows:
