@@ -176,7 +176,7 @@ def _add_training(command) -> None:
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     _add_layout(add)
     add("--encoder", default="vgg16", metavar="NAME",
-        help="vgg16, resnet18, resnet50, efficientnet_lite0, …lite2, or any of timm (vgg16)")  # fmt: skip
+        help="vgg16, resnet18, resnet50, efficientnet_lite0, …lite2, a detector of torchvision, or any of timm (vgg16)")  # fmt: skip
     add("--grid", action="store_true", help="the grid before the pooling, for StoredGrid")
     add("--offline", action="store_true", help="download nothing: packaged weights stand in")
     _add_vision(add)

@@ -141,6 +141,21 @@ def test_pieces_of_other_widths_join_learn_and_are_saved(
     assert torch.equal(again.eval()(image, question), together)
 
 
+@pytest.mark.parametrize(
+    ("vision", "fusion", "width"),
+    [("StoredFeatures", "Product", 91), ("StoredGrid", "TopDownAttention", 1024),
+     ("StoredGrid", "StackedAttention", 1024)],
+)  # fmt: skip
+def test_objects_and_regions_of_a_detector_are_held_to_it(usual, vision, fusion, width):
+    network = {"network": "fasterrcnn_mobilenet_v3_large_320_fpn", "weights": "random"}
+    usual = usual | {"vision": network}
+    assert join(usual, vision=VISION[vision], language=LANGUAGE["WordLSTM"], fusion=FUSION[fusion],
+                classifier=Funnel).vision.out_dim == width  # fmt: skip
+    test_pieces_of_other_widths_join_learn_and_are_saved(
+        usual, vision, "WordLSTM", fusion, "Funnel"
+    )
+
+
 def test_every_fusion_takes_part():
     joined = {parameters.values[2] for parameters in COMBINATIONS}
     assert joined == FUSION.keys()
