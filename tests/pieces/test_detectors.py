@@ -9,7 +9,11 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.pieces import networks
 from vqa_helpers.pieces.detectors import PUBLISHED, REGIONS, bag_of, bag_of_objects, build, regions
 from vqa_helpers.pieces.vision import (
-    NetworkInLoop, StoredFeatures, StoredGrid, VisionEncoder, for_inference,
+    NetworkInLoop,
+    StoredFeatures,
+    StoredGrid,
+    VisionEncoder,
+    for_inference,
 )  # fmt: skip
 
 SMALLEST = "fasterrcnn_mobilenet_v3_large_320_fpn"
