@@ -37,7 +37,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
 from vqa_helpers.data.folder import open_dataset
-from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.environment import pick_device
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.pieces.language import GloveBiLSTM
@@ -102,7 +102,8 @@ def build(recipe: Recipe, device: str, size_px: int = SIZE_PX) -> VQAModel:
     torch.manual_seed(0)
     usual = {"vision": {"weights": "random", "size_px": size_px},
              "language": {"encoder": MULTILINGUAL}}  # fmt: skip
-    model = build_model(recipe.choices, VOCABULARY, ANSWERS, usual)
+    answers = AnswerVocabulary(tuple(map(str, range(ANSWERS))))
+    model = build_model(recipe.choices, VOCABULARY, answers, usual)
     if isinstance(model.language, GloveBiLSTM):
         nn.init.normal_(model.language.embedding.weight)
     return model.to(device)

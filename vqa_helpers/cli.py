@@ -184,7 +184,7 @@ def _add_training(command) -> None:
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     _add_layout(add)
     add("--encoder", default="vgg16", metavar="NAME",
-        help="vgg16, resnet18, resnet50, efficientnet_lite0, …lite2, or any of timm (vgg16)")  # fmt: skip
+        help="vgg16, resnet18, resnet50, efficientnet_lite0, …lite2, a detector of torchvision, or any of timm (vgg16)")  # fmt: skip
     add("--grid", action="store_true", help="the grid before the pooling, for StoredGrid")
     add("--offline", action="store_true", help="download nothing: packaged weights stand in")
     _add_vision(add)
@@ -199,6 +199,7 @@ def _add_training(command) -> None:
         help="run folder (runs/<dataset>/<name>/<seed>); of several runs, the folder above")  # fmt: skip
     add("--seeds", type=int, default=1, metavar="N",
         help="train N times, from --seed on, and give mean and spread (1)")  # fmt: skip
+    add("--zero-shot", action="store_true", help="measure hf:NAME as it is; nothing is trained")
     _add_executor(add)
 
     what = "look for good numbers and pieces, by validation, with optuna"
@@ -215,7 +216,7 @@ def _add_training(command) -> None:
 
 
 def _add_recipe(add) -> None:
-    add("preset", help="an experiment, such as Improved_VQA2015_VGG")
+    add("preset", help="an experiment, such as Improved_VQA2015_VGG, or hf:NAME, a published model")
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     _add_layout(add)
     add("--vision", metavar="NAME",

@@ -192,6 +192,8 @@ def recipe_of(options: Namespace, settings: Mapping[str, str]) -> "Recipe":
     from vqa_helpers.pieces.choice import read_pieces
     from vqa_helpers.presets import find_preset
 
+    if options.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is first imported
     own = read_pieces(options.pieces) if options.pieces else {}
     return find_preset(options.preset).with_(
         options.vision, options.language, options.fusion, options.classifier,
@@ -220,7 +222,8 @@ def _train_one(chosen: dict[str, Any], unit: tuple[dict[str, str], int]) -> Path
         folder = folder / recipe.name
     if folder and (options.swept or options.seeds > 1):
         folder = folder / str(seed)
-    run = train_recipe(recipe, data, folder, seed=seed, epochs=options.epochs, set_aside=False)
+    run = train_recipe(recipe, data, folder, seed=seed, epochs=options.epochs, set_aside=False,
+                       zero_shot=options.zero_shot)  # fmt: skip
     from vqa_helpers.report.show import pin_samples
 
     pin_samples(run, data.dataset)

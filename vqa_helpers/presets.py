@@ -7,6 +7,7 @@ Where the source gives no number, a preset says so.
 from dataclasses import replace
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.pieces import pretrained
 from vqa_helpers.pieces.attention import (
     CoAttention,
     ImageFirst,
@@ -233,16 +234,37 @@ _RECIPES = (
 PRESETS = {recipe.name: recipe for recipe in _RECIPES}
 
 
+# Published models by their kind: their papers' schedules, in parts that fit a GPU of 24 GB
+_PUBLISHED = {
+    "vilt": (pretrained.ViLT, "Kim et al., ViLT, 2021, section 4.2",
+             Training("adamw", 1e-4, 256, 10, loss="binary cross entropy", accumulate=16)),
+    "blip": (pretrained.BLIP, "Li et al., BLIP, 2022, appendix A",
+             Training("adamw", 2e-5, 256, 10, accumulate=64)),
+}  # fmt: skip
+
+
 def find_preset(name: str) -> Recipe:
-    """The preset of that name; case, "-" and "_" do not matter.
+    """The preset of that name; case, "-" and "_" do not matter. "hf:NAME" is a published model.
 
     Raises:
-        InputError: for an unknown one, naming the nearest.
+        InputError: for an unknown one, naming the nearest, or a model that cannot be had.
     """
+    if name.startswith(pretrained.HUB):
+        return _published(name)
     folded = {_fold(known): recipe for known, recipe in PRESETS.items()}
     if _fold(name) not in folded:
         raise InputError(f"{name!r} is no preset; {nearest(name, PRESETS)}")
     return folded[_fold(name)]
+
+
+def _published(name: str) -> Recipe:
+    kind = pretrained.config_of(name).model_type
+    if kind not in _PUBLISHED:
+        raise InputError(f"{name}: is a {kind}, and no {' or '.join(_PUBLISHED)} for questions")
+    classifier, source, training = _PUBLISHED[kind]
+    classes = (pretrained.Photographs, pretrained.WordPieces, pretrained.Together, classifier)
+    small = replace(training, batch=32, epochs=5, accumulate=8)
+    return Recipe(name, source, *(piece(c, pretrained=name) for c in classes), training, small)
 
 
 def _fold(name: str) -> str:

@@ -192,6 +192,18 @@ def test_official_accuracy_where_some_questions_have_ten_answers():
     assert vqa_of_ten(["yes", "no"], made[:2]) is None and vqa_of_ten(["no"], made[2:]) is None
 
 
+def test_answers_that_train_never_gave_by_hand():
+    known = AnswerVocabulary(("yes", "2"))
+    table = pd.DataFrame({"answer": ["yes", "owl", "elk", "2", "owl"], "image_id": [1, 1, 2, 3, 4]})
+    table["answers"] = [[answer] for answer in table["answer"]]
+    ranked = [["no"], ["owl", "yes"], ["yes", "elk"], ["2"], ["a", "b", "c", "d", "e", "owl"]]
+    found = metrics.unseen_accuracy(table, ranked, known)
+    assert found["questions"] == 3
+    assert (found["top1"]["value"], found["top5"]["value"]) == (33.33, 66.67)
+    assert found["top1"]["low"] < 33 < found["top1"]["high"]
+    assert metrics.unseen_accuracy(table[:1], ranked[:1], known) is None
+
+
 def test_a_pair_is_right_where_both_halves_are():
     rows = [(n // 2, "yes" if n % 2 else "no", ten(yes=10), "yes/no", "is") for n in range(12)]
     made = table([(n, *row[1:]) for n, row in enumerate(rows)])

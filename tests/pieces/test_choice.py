@@ -13,7 +13,7 @@ from torch import nn
 
 from tests.pieces import own_pieces
 from tests.pieces.own_pieces import OWN
-from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import (
     SLOTS,
@@ -53,7 +53,7 @@ def own(request):
 
 def build(recipe: dict[str, Choice | None], seed: int = 0) -> VQAModel:
     torch.manual_seed(seed)
-    return build_model(recipe, WORDS, 4, {})
+    return build_model(recipe, WORDS, AnswerVocabulary(("a", "b", "c", "d")), {})
 
 
 def answer(model: VQAModel) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.choice import Choice, choice_from, pieces_of
 from vqa_helpers.pieces.classifier import Funnel
@@ -22,7 +22,8 @@ from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.training.inputs import build_model
 
-ANSWERS = 3
+VOCABULARY = AnswerVocabulary(("a cat", "is it", "why"))
+ANSWERS = len(VOCABULARY)
 QUESTIONS = ["what is a cat?", "is it", "why?", "is a cat what?"]
 WORDS = WordVocabulary.build([["what", "is", "a", "cat"], ["is", "it"], ["why"]])
 VISION, LANGUAGE, FUSION, CLASSIFIER = map(
@@ -54,14 +55,14 @@ def usual(tmp_path_factory):
             "rank": 9,
             "dropout": 0.0,
         },
-        "classifier": {"hidden": (17, 8)},
+        "classifier": {"hidden": (17, 8), "vectors": folder / "glove.6d.txt", "dim": 6},
     }
 
 
 def join(usual, seed=0, **chosen) -> VQAModel:
     torch.manual_seed(seed)
     choices = {slot: None if cls is None else Choice(cls) for slot, cls in chosen.items()}
-    return build_model(choices, WORDS, ANSWERS, usual)
+    return build_model(choices, WORDS, VOCABULARY, usual)
 
 
 def batch_for(model: VQAModel, rows: int = 4):
@@ -133,11 +134,26 @@ def test_pieces_of_other_widths_join_learn_and_are_saved(
     }
     torch.manual_seed(5)
     again = build_model(
-        choices, WORDS, ANSWERS, {"language": {"cache": usual["language"]["cache"]}}
+        choices, WORDS, VOCABULARY, {"language": {"cache": usual["language"]["cache"]}}
     )
     assert structure_of(again) == structure_of(model)  # word vectors lie in the saved state
     again.load_saved_state(model.saved_state())
     assert torch.equal(again.eval()(image, question), together)
+
+
+@pytest.mark.parametrize(
+    ("vision", "fusion", "width"),
+    [("StoredFeatures", "Product", 91), ("StoredGrid", "TopDownAttention", 1024),
+     ("StoredGrid", "StackedAttention", 1024)],
+)  # fmt: skip
+def test_objects_and_regions_of_a_detector_are_held_to_it(usual, vision, fusion, width):
+    network = {"network": "fasterrcnn_mobilenet_v3_large_320_fpn", "weights": "random"}
+    usual = usual | {"vision": network}
+    assert join(usual, vision=VISION[vision], language=LANGUAGE["WordLSTM"], fusion=FUSION[fusion],
+                classifier=Funnel).vision.out_dim == width  # fmt: skip
+    test_pieces_of_other_widths_join_learn_and_are_saved(
+        usual, vision, "WordLSTM", fusion, "Funnel"
+    )
 
 
 def test_every_fusion_takes_part():

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.testing import assert_close
 
 from tests.builders import write_dataset
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import Annotators
+from vqa_helpers.pieces.classifier import vectors_of
 from vqa_helpers.pieces.fusion import Concatenation, Product
 from vqa_helpers.pieces.language import SentenceVectors, WordLSTM
 from vqa_helpers.pieces.sentences import MULTILINGUAL, USE
@@ -30,6 +32,14 @@ TRAINING = Training("adam", 1e-3, batch=30, epochs=3)
 def batches(data: Data, training: Training = TRAINING, **more):
     model = data.build(PRESETS["Question_Only"])
     return data.batches(data.read(model), ImageRows(data.dataset.image_ids()), training, **more)
+
+
+def test_answers_as_text_are_given_the_glove_vectors_of_the_train_answers(opened):
+    data = opened()
+    model = data.build(PRESETS["Question_Only"].with_(classifier="AnswerWords"))
+    vectors = vectors_of(data.answers.answers, data.word_vectors(), 50)
+    assert torch.equal(model.classifier.answer_vectors, vectors)
+    assert_close(vectors.norm(dim=1), torch.ones(len(data.answers)))
 
 
 # What is decided where nothing is chosen ----------------------------------------------------------

@@ -193,6 +193,31 @@ def vqa_of_ten(predictions: Sequence[str], table: pd.DataFrame) -> dict | None:
     return {**with_interval(scores, part["image_id"].to_numpy()), "questions": len(part)}
 
 
+def unseen_accuracy(
+    table: pd.DataFrame, ranked: Sequence[Sequence[str]], known: AnswerVocabulary
+) -> dict | None:
+    """How often an answer that train never gave is found.
+
+    Args:
+        table: an answered split, (N) rows.
+        ranked: for each question the most probable answers, best first, of candidates that must not
+            come from the answers of this split.
+        known: the answers of train.
+
+    Returns:
+        questions, those whose answer is not among the known, and top1 and top5 of them, percent with
+        95 % intervals; None where every answer is known.
+    """
+    unseen = ~table["answer"].isin(known.answers).to_numpy()
+    if not unseen.any():
+        return None
+    part = table[unseen]
+    scores = score(part, list(compress(ranked, unseen)), known)
+    images = part["image_id"].to_numpy()
+    found = {name: with_interval(scores[name], images) for name in ("top1", "top5")}
+    return {"questions": len(part), **found}
+
+
 def pair_accuracy(table: pd.DataFrame, top1: np.ndarray, pairs: Pairs) -> dict | None:
     """The share of the balanced pairs of a split of which both halves are answered right, percent.
 

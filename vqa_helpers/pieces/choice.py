@@ -1,8 +1,8 @@
 """A choice of a piece is its class and keywords: made, read back from a live piece, and built.
 
 A piece is an `nn.Module` with `out_dim`. Its constructor takes the sizes that only the model knows
-(`image_dim`, `question_dim` of a fusion; `in_dim`, `answers` of a classifier; `vocabulary` of a
-language encoder), then plain keywords. There is no list of pieces to keep: those of the package are
+(`image_dim`, `question_dim` of a fusion; `in_dim`, `answers`, `vocabulary` of a classifier; `vocabulary`
+of a language encoder), then plain keywords. There is no list of pieces to keep: those of the package are
 the `Piece` classes of `MODULES`; others come from a notebook cell or a file that the user names.
 """
 
@@ -28,7 +28,7 @@ SIZES = {
     "vision": (),
     "language": ("vocabulary", "vocabulary_size"),
     "fusion": ("image_dim", "question_dim"),
-    "classifier": ("in_dim", "answers"),
+    "classifier": ("in_dim", "answers", "vocabulary"),
 }  # what each piece of the puzzle is given by the model, by name
 SLOTS = tuple(SIZES)
 MODULES = {
@@ -37,6 +37,7 @@ MODULES = {
     "fusion": ("fusion", "bilinear", "attention"),
     "classifier": ("classifier",),
 }  # where the package's pieces of each are
+PRETRAINED = "vqa_helpers.pieces.pretrained"  # pieces of all slots, which fit each other alone
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 MOST_NAMED, SOME_NAMED = 60, 12  # a list that no message can hold is begun
@@ -234,7 +235,8 @@ def choice_from(slot: str, record: Any, own: Mapping[str, type[nn.Module]], wher
             raise TypeError
     except (TypeError, KeyError, ValueError):
         raise InputError(f"{where}: model.{slot} is not a piece; train the run again") from None
-    known = own if others else pieces_of(slot)
+    together = _classes_of(importlib.import_module(PRETRAINED), Piece)
+    known = own if others else pieces_of(slot) | together
     if name not in known:
         remedy = "name the file that defines it with --pieces FILE.py" if others else "train again"
         raise InputError(f"{where}: its {slot} is the class {name}, which is not here; {remedy}")

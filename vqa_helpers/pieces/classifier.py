@@ -1,11 +1,15 @@
 """One vector becomes logits over the answers."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize_all
 from vqa_helpers.pieces.choice import ACTIVATIONS, Piece
+from vqa_helpers.pieces.language import glove_embedding
 
 
 class Funnel(Piece):
@@ -45,3 +49,46 @@ class Funnel(Piece):
     def forward(self, vector: Tensor) -> Tensor:
         """(B, in_dim) to logits (B, answers)."""
         return self.layers(vector)
+
+
+class AnswerWords(Piece):
+    """The logit of an answer is the product of the vector, brought to the width of words, with the
+    answer's own: so an answer that train never gave can be ranked too (`rank_among`; Frome et al.,
+    "DeViSE", 2013).
+
+    Args:
+        vocabulary: the answers of train.
+        vectors: what `glove.read_glove` reads; None leaves zeros, for a saved model to fill.
+        dim: width of its vectors.
+        hidden, activation, batch_norm, dropout: of the layers before, as `Funnel` takes them.
+    """
+
+    def __init__(
+        self, in_dim: int, vocabulary: AnswerVocabulary, vectors: Path | None = None, dim: int = 50,
+        hidden: Sequence[int] = (1024,), activation: str = "relu", batch_norm: bool = False,
+        dropout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.project = Funnel(in_dim, hidden, dim, activation, batch_norm, dropout)
+        self.register_buffer("answer_vectors", vectors_of(vocabulary.answers, vectors, dim))
+        self.out_dim = len(vocabulary)
+
+    def rank_among(self, answers: Sequence[str], vectors: Path) -> None:
+        """Score these answers from now on, (B, len(answers)), whether train gave them or not."""
+        device, dim = self.answer_vectors.device, self.answer_vectors.shape[1]
+        self.answer_vectors = vectors_of(answers, vectors, dim).to(device)
+        self.out_dim = len(answers)
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """(B, in_dim) to logits (B, answers)."""
+        return self.project(vector) @ self.answer_vectors.T
+
+
+def vectors_of(answers: Sequence[str], vectors: Path | None, dim: int) -> Tensor:
+    """Answers as the mean of their words' GloVe vectors, (A, dim), each of length one; zeros for an
+    answer of which no word is known, whose logit is then always 0."""
+    words = tokenize_all(answers)
+    vocabulary = WordVocabulary.build(words)
+    embedding, _ = glove_embedding(vocabulary, vectors, dim)
+    means = [embedding.weight[[vocabulary.ids[word] for word in of_one]].sum(0) for of_one in words]
+    return normalize(torch.stack(means), dim=1)

@@ -18,6 +18,7 @@ from torch.serialization import safe_globals
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import sha256_of
 from vqa_helpers.packaged import Packaged
+from vqa_helpers.pieces import detectors
 from vqa_helpers.pieces.choice import nearest
 from vqa_helpers.pieces.lite import EfficientNetLite
 
@@ -82,8 +83,10 @@ _LITE = {
     LITE0: Facts(1280, 1280, 224, "timm/tf_efficientnet_lite0.in1k", "EfficientNet-Lite0"),
     LITE2: Facts(1280, 1280, 260, "timm/tf_efficientnet_lite2.in1k", "EfficientNet-Lite2"),
 }
+DETECTORS = {name: Facts(91, 1024, *known) for name, known in detectors.PUBLISHED.items()}
+TORCHVISION = STUDY | DETECTORS
 KINDS = ("imagenet", "packaged", "random")  # of weights; any other is a file
-NETWORKS = (*STUDY, *PACKAGED)  # those named in help; timm's are found by name
+NETWORKS = (*TORCHVISION, *PACKAGED)  # those named in help; timm's are found by name
 
 
 def is_network(name: str) -> bool:
@@ -109,7 +112,7 @@ def facts_of(network: str) -> Facts:
     Raises:
         InputError: for an unknown name, with the nearest.
     """
-    if known := (STUDY | _LITE).get(network):
+    if known := (TORCHVISION | _LITE).get(network):
         return known
     if not is_network(network):
         raise InputError(f"{network!r} is no vision network; {nearest(network, network_names())}")
@@ -166,6 +169,8 @@ def normalisation(network: nn.Module) -> tuple[tuple[float, ...], tuple[float, .
     """The means and deviations of the three colours, from 0 to 1, that a network was made for."""
     if isinstance(network, EfficientNetLite):
         return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    if hasattr(network, "roi_heads"):  # a detector does it itself
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     if not hasattr(network, "pretrained_cfg"):  # torchvision's
         return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     import timm
@@ -234,7 +239,8 @@ def weights_source(network: str, weights: str) -> str:
         part.folder()
         return f"{part}, sha256 {part.files[0][1]}"
     if weights == "imagenet":
-        return f"imagenet, {facts_of(network).published}"
+        images = "COCO" if network in DETECTORS else "imagenet"
+        return f"{images}, {facts_of(network).published}"
     path = Path(weights)
     if not path.is_file():
         known = f"auto, {', '.join(KINDS)}, or a file that exists"
@@ -253,9 +259,11 @@ def _package_of(network: str) -> Packaged:
 def _build(name: str) -> nn.Module:
     if name in PACKAGED:
         return EfficientNetLite(name)
-    if name in STUDY:
+    if name in TORCHVISION:
         import torchvision
 
+        if name in DETECTORS:
+            return detectors.build(name)
         return torchvision.models.get_model(name, weights=None)
     import timm
 
@@ -302,7 +310,7 @@ def load_weights(network: nn.Module, name: str, path: Path) -> None:
         what = f"lacks {len(odd)} of {len(needed)} tensors, or has them in another shape"
         what = what if lacking else "is of a deeper network"
         named = ", ".join(odd[:3]) + (", …" if len(odd) > 3 else "")
-        whose = f"give a {'torchvision' if name in STUDY else 'timm'} {name} state dict"
+        whose = f"give a {'torchvision' if name in TORCHVISION else 'timm'} {name} state dict"
         raise InputError(f"{path}: does not fit {name} ({what}: {named}); {whose}")
     network.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
 
@@ -313,11 +321,11 @@ def _imagenet(name: str) -> dict[str, Tensor]:
 
     try:
         if not _is_cached(name):  # one client has no time limit, the other tries for a minute
-            requests.head(_TORCH if name in STUDY else _HUB, timeout=10)
-        if name in STUDY:
+            requests.head(_TORCH if name in TORCHVISION else _HUB, timeout=10)
+        if name in TORCHVISION:
             import torchvision
 
-            weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+            weights = next(iter(torchvision.models.get_model_weights(name)))  # the first version
             return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
         import timm
 
@@ -329,15 +337,16 @@ def _imagenet(name: str) -> dict[str, Tensor]:
 
 
 def _no_imagenet(name: str, what: str) -> str:
+    images = "COCO" if name in DETECTORS else "ImageNet"
     return (
-        f"the ImageNet weights of {name} could not be had ({what}); connect to the network, put "
+        f"the {images} weights of {name} could not be had ({what}); connect to the network, put "
         f"{facts_of(name).published} into {_cache_of(name)}, choose a network whose weights a package "
         f"carries ({', '.join(PACKAGED)}), or use --weights random"
     )
 
 
 def _cache_of(name: str) -> Path:
-    if name in STUDY:
+    if name in TORCHVISION:
         return Path(torch.hub.get_dir(), "checkpoints")
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -345,7 +354,7 @@ def _cache_of(name: str) -> Path:
 
 
 def _is_cached(name: str) -> bool:
-    if name in STUDY:
+    if name in TORCHVISION:
         return (_cache_of(name) / facts_of(name).published).is_file()
     if "/" not in facts_of(name).published:  # an architecture that nobody published weights of
         return False

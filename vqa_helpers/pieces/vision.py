@@ -20,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.checkpoint import checkpoint
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces import networks
+from vqa_helpers.pieces import detectors, networks
 from vqa_helpers.pieces.choice import Piece
 
 TRAINED = ("none", "last block", "all")
@@ -34,11 +34,11 @@ class VisionEncoder(nn.Module):
 
     VGG16 ends after its second 4096-wide linear layer, before the ReLU; the ResNets end after
     their average pooling (reference study, vision channel). A network of timm ends where timm has
-    its pre-logits.
+    its pre-logits. Of a detector the vector is a bag of objects, and the grid regions.
 
     Args:
         network: "vgg16", "vgg19", "resnet18", "resnet50" (torchvision's), "efficientnet_lite0", "…lite2",
-            or any name that timm knows.
+            a detector (`detectors.PUBLISHED`), or any name that timm knows.
         weights: as `find_weights` takes them.
         trained: which part learns: "none", "last block" or "all"; the batch-norm statistics of the
             rest stay frozen too.
@@ -64,7 +64,11 @@ class VisionEncoder(nn.Module):
         self.out_dim = facts.grid_width if grid else facts.width
         self.recompute, self.grid = recompute, grid
         mean, std = networks.normalisation(self.network)
-        if name in networks.STUDY:
+        if name in networks.DETECTORS:
+            if trained != "none":
+                raise InputError(f"{network}: a detector is not trained here; use trained=none")
+            self._blocks, last = partial(detectors.blocks, grid=grid), []
+        elif name in networks.STUDY:
             cut = networks.cut_vgg if name.startswith("vgg") else networks.cut_resnet
             self._blocks = cut(self.network)
             last = self._blocks(self.network)[-2:-1]  # of convolutions

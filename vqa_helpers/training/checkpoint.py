@@ -68,7 +68,8 @@ def remove_checkpoint(folder: Path) -> None:
 
 def save_model(folder: Path, model: VQAModel) -> None:
     """Write the model atomically."""
-    state = {name: tensor.cpu().contiguous() for name, tensor in model.saved_state().items()}
+    # Clones: safetensors refuses parts of a model that share their numbers.
+    state = {k: tensor.cpu().contiguous().clone() for k, tensor in model.saved_state().items()}
     write_bytes(folder / MODEL, save(state, {"sha256": _checksum(state)}))
 
 

@@ -130,11 +130,11 @@ class Data:
         """
         torch.manual_seed(seed)
         usual = {slot: self.usual(slot, choice) for slot, choice in recipe.choices.items()}
-        choice = recipe.language
-        asks = choice and "vectors" in parameters_of(choice.made_by)
-        if asks and "vectors" not in choice.keywords:
-            usual["language"]["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
-        return build_model(recipe.choices, self.words, len(self.answers), usual)
+        for slot, choice in recipe.choices.items():
+            asks = choice and "vectors" in parameters_of(choice.made_by)
+            if asks and "vectors" not in choice.keywords:
+                usual[slot]["vectors"] = self.word_vectors(choice.all_keywords().get("dim", 50))
+        return build_model(recipe.choices, self.words, self.answers, usual)
 
     @property
     def stores(self) -> Path:
@@ -290,8 +290,9 @@ def change(
 
 
 def build_model(
-    choices: Mapping[str, Any], words: WordVocabulary, answers: int, usual: Mapping[str, Any]
-) -> VQAModel:
+    choices: Mapping[str, Any], words: WordVocabulary, answers: AnswerVocabulary,
+    usual: Mapping[str, Any],
+) -> VQAModel:  # fmt: skip
     """Put four chosen pieces together.
 
     Args:
@@ -307,7 +308,8 @@ def build_model(
     language = make("language", vocabulary=words, vocabulary_size=len(words))
     widths = [0 if piece is None else piece.out_dim for piece in (vision, language)]
     fusion = make("fusion", image_dim=widths[0], question_dim=widths[1])
-    classifier = make("classifier", in_dim=fusion.out_dim, answers=answers)
+    sizes = {"in_dim": fusion.out_dim, "answers": len(answers), "vocabulary": answers}
+    classifier = make("classifier", **sizes)
     return VQAModel(vision, language, fusion, classifier)
 
 

@@ -126,8 +126,8 @@ def _vectors(
     }
     vectors = {}
     linear = [module for module in model.classifier.modules() if isinstance(module, nn.Linear)]
-    if linear and linear[-1].out_features >= len(answers):
-        vectors["answers"] = (linear[-1].weight[: len(answers)], labels)
+    if linear and linear[-1].out_features == len(answers):
+        vectors["answers"] = (linear[-1].weight, labels)
     words = model.words(None)
     if words is not None and len(words) > 2:  # the first two stand for no word and for any other
         known = words.words[2 : 2 + POINTS]

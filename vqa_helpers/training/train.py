@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import re
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -32,7 +33,8 @@ from vqa_helpers.files import locked, remove_partials, write_json
 from vqa_helpers.pieces.fusion import OneSide
 from vqa_helpers.pieces.identity import is_ours, structure_of
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.presets import PRESETS
+from vqa_helpers.pieces.pretrained import HUB
+from vqa_helpers.presets import PRESETS, find_preset
 from vqa_helpers.recipe import Recipe, Training, differences, named, nearest_differences
 from vqa_helpers.runs import (
     CONFIG,
@@ -51,7 +53,7 @@ from vqa_helpers.runs import (
 from vqa_helpers.training import checkpoint, measuring
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.inputs import Data, build_model
-from vqa_helpers.training.loop import Trainer
+from vqa_helpers.training.loop import Trainer, evaluate
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
 from vqa_helpers.training.tensorboard import open_writer, record_epoch
 
@@ -64,7 +66,7 @@ NOT_COMPARED = ("name", "preset", "source")  # how a run is called, not what it 
 def train(
     model: VQAModel, data: Data, training: Training, folder: Path | str | None = None, *,
     preset: str = "", seed: int = 0, epochs: int = 0, runs: Path | str = "runs",
-    set_aside: bool = True,
+    set_aside: bool = True, zero_shot: bool = False,
 ) -> Run:  # fmt: skip
     """Train and measure a model, or return the run that its folder already holds.
 
@@ -80,6 +82,7 @@ def train(
         epochs: the length of this run; 0 is the training's own.
         set_aside: a finished run of something else is kept beside, as `<folder>.1`, `.2`, …;
             otherwise it is an error.
+        zero_shot: a published model is measured as it is; its run has one epoch, number 0.
 
     Raises:
         InputError: when `folder` holds a finished run of something else that may not be moved, or
@@ -90,8 +93,13 @@ def train(
         raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
     _refuse_vain_training(model, training, data.dataset)
     _refuse_unrecorded(model, data)
-    name = name_of(model, data, training, preset)
+    name, epochs = name_of(model, data, training, preset), epochs or training.epochs
+    if zero_shot:
+        if not hasattr(model.classifier, "pretrained"):
+            raise InputError(f"{name}: has learnt nothing yet; zero-shot is for hf:NAME")
+        name, epochs = f"{name}+epochs=0", 0
     short = name if len(name) <= 120 else f"{name[:120]}+{sha256(name.encode()).hexdigest()[:8]}"
+    short = re.sub(r"[:/\\]+", "-", short)  # of a published model
     folder = Path(folder) if folder else run_folder(Path(runs), data.name, short, seed)
     accelerator = _accelerator(data.device)
     share = (accelerator.process_index, accelerator.num_processes)
@@ -103,7 +111,7 @@ def train(
         found = _precisions(folder, model, data, training) if accelerator.is_main_process else None
         [(precision, of_features)] = broadcast_object_list([found])
         training = replace(training, precision=precision)
-        config = _config(model, data, training, name, preset, seed, epochs or training.epochs)
+        config = _config(model, data, training, name, preset, seed, epochs)
         config["features_precision"] = of_features
         done = accelerator.is_main_process and _finished(folder, config, set_aside)
         if broadcast_object_list([done])[0]:  # what the main process found
@@ -132,7 +140,7 @@ def train(
                 "features_s": images.seconds,
                 "train_s": train_s,
                 "evaluate_s": time.perf_counter() - start,
-                "samples_per_s": answered / train_s,
+                "samples_per_s": answered / train_s if train_s else None,
                 "unseen_images": len({*unseen, *images.unseen()}),
             }
             write_json(folder / TIMING, timing)
@@ -184,10 +192,10 @@ def train_seeds(
 def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str:
     """What a run is called: the preset, and what differs from it; without one, its classes."""
     choices = model.choices()
-    if preset not in PRESETS:
+    if preset not in PRESETS and not preset.startswith(HUB):
         classes = [choice.made_by.__name__ for choice in choices.values() if choice]
         return preset or "-".join(classes)
-    recipe = PRESETS[preset]
+    recipe = find_preset(preset)
     usual = {slot: data.usual(slot, choice) for slot, choice in choices.items()}
     changes = differences(recipe, choices, usual)
     schedules = recipe.schedule(data.train_questions), recipe.training, recipe.small
@@ -294,7 +302,7 @@ def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
     if not own:
         return
     usual = {slot: data.usual(slot, choice) for slot, choice in chosen.items()}
-    again = build_model(chosen, data.words, len(data.answers), usual)
+    again = build_model(chosen, data.words, data.answers, usual)
     for slot in own:
         piece = getattr(model, slot)
         if structure_of(piece) != structure_of(getattr(again, slot)):
@@ -312,6 +320,9 @@ def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset)
         remedy = "add them, or take its questions away and it is cut from train"
         raise InputError(f"{dataset.folder}: {line}; {remedy}")
     vision, language, fusion = model.vision, model.language, model.fusion
+    pieces = (vision, language, fusion, model.classifier)
+    if len({getattr(piece, "pretrained", None) for piece in pieces}) > 1:
+        raise InputError("the pieces of a published model go together; exchange none of them")
     one_sided = vision is None or language is None
     if one_sided and is_ours(type(fusion)) and not isinstance(fusion, OneSide):
         raise InputError("this fusion takes an image and a question; try OneSide for one of them")
@@ -367,6 +378,12 @@ def _fit(
     score = partial(measuring.validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
     history, writer = [], None
+    if not config["epochs"] and accelerator.is_main_process:
+        found, predictions = evaluate(model, validation, loss)
+        right = 100 * (predictions == validation.examples.target).float().mean().item()
+        scores = {"validation_top1": right, "validation_vqa": score(predictions)}
+        write_history(folder / HISTORY, [{"epoch": 0, "validation_loss": found, **scores}])
+        checkpoint.save_model(folder, model)
     left = (folder / checkpoint.CHECKPOINT).exists()
     if left and (kept := checkpoint.load_checkpoint(folder, config)) is not None:
         trainer.restore(kept["trainer"])
