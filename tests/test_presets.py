@@ -111,7 +111,7 @@ def test_every_number_of_every_experiment():
         assert (preset.name, found) == (name, TABLE[name][:6])
         # Learnt by cross entropy, nothing varied, accumulated or rounded; gradients as they are.
         steps = (0.99997592083, 10.0) if name == "Deeper_LSTM_norm_I" else (1.0, None)
-        usual = ("cross entropy", 1, None, False, 0.0, 0.0, "float32")
+        usual = ("cross entropy", 1, None, False, 0.0, 0.0, "auto")
         assert schedule[6:] == (*steps, *usual)
     assert PRESETS["GUSE_VGG"].training.learning_rate == pytest.approx(0.001 / 0.95**3, rel=1e-12)
 

@@ -26,12 +26,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
-from vqa_helpers.data.folder import Dataset, require_seed
+from vqa_helpers.data.folder import require_seed
 from vqa_helpers.environment import environment
 from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import locked, remove_partials, write_json
-from vqa_helpers.pieces.fusion import OneSide
-from vqa_helpers.pieces.identity import is_ours, structure_of
+from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.pretrained import HUB
 from vqa_helpers.presets import PRESETS, find_preset
@@ -52,9 +51,10 @@ from vqa_helpers.runs import (
 )
 from vqa_helpers.training import checkpoint, measuring
 from vqa_helpers.training.batches import Batches
-from vqa_helpers.training.inputs import Data, build_model
+from vqa_helpers.training.inputs import Data
 from vqa_helpers.training.loop import Trainer, evaluate
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
+from vqa_helpers.training.refusals import refuse_unrecorded, refuse_vain_training
 from vqa_helpers.training.tensorboard import open_writer, record_epoch
 
 log = logging.getLogger(__name__)
@@ -91,8 +91,8 @@ def train(
     require_seed(seed)
     if epochs < 0:
         raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
-    _refuse_vain_training(model, training, data.dataset)
-    _refuse_unrecorded(model, data)
+    refuse_vain_training(model, training, data.dataset)
+    refuse_unrecorded(model, data)
     name, epochs = name_of(model, data, training, preset), epochs or training.epochs
     if zero_shot:
         if not hasattr(model.classifier, "pretrained"):
@@ -292,58 +292,6 @@ def _short(value: object, other: object) -> str:
         value = {name: one for name, one in value.items() if one != other.get(name)}
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _refuse_unrecorded(model: VQAModel, data: Data) -> None:
-    """Refuse a piece of the user's that its recorded keywords do not build: another model would
-    answer in its place."""
-    chosen = model.choices()
-    own = [slot for slot, choice in chosen.items() if choice and "code" in choice.record()]
-    if not own:
-        return
-    usual = {slot: data.usual(slot, choice) for slot, choice in chosen.items()}
-    again = build_model(chosen, data.words, data.answers, usual)
-    for slot in own:
-        piece = getattr(model, slot)
-        if structure_of(piece) != structure_of(getattr(again, slot)):
-            raise InputError(
-                f"{type(piece).__name__}: its recorded keywords build another piece; keep each as an "
-                "attribute of the same name, or derive the class from vqa_helpers.pieces.choice.Piece, "
-                "and change nothing that they do not say"
-            )
-
-
-def _refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset) -> None:
-    """Refuse what this model could not follow, or these data could not judge."""
-    if not dataset.answered("validation"):
-        line = "the validation split has no annotations, and the epoch is chosen on it"
-        remedy = "add them, or take its questions away and it is cut from train"
-        raise InputError(f"{dataset.folder}: {line}; {remedy}")
-    vision, language, fusion = model.vision, model.language, model.fusion
-    pieces = (vision, language, fusion, model.classifier)
-    if len({getattr(piece, "pretrained", None) for piece in pieces}) > 1:
-        raise InputError("the pieces of a published model go together; exchange none of them")
-    one_sided = vision is None or language is None
-    if one_sided and is_ours(type(fusion)) and not isinstance(fusion, OneSide):
-        raise InputError("this fusion takes an image and a question; try OneSide for one of them")
-    grid, attends = getattr(vision, "grid", None), getattr(fusion, "attends", None)
-    if grid and attends is False:
-        raise InputError("this fusion takes one vector of an image; try AttendedProduct for a grid")
-    if attends and grid is False:
-        raise InputError("this fusion looks at places of an image; try --vision StoredGrid")
-    gives, reads = getattr(language, "gives_words", False), getattr(fusion, "reads_words", False)
-    if reads and not gives:
-        raise InputError("this fusion takes a vector of each word; try --language WordStates")
-    if gives and not reads:
-        raise InputError(
-            "this language piece gives a vector of each word; try --fusion CoAttention"
-        )
-    if training.augments and (vision is None or getattr(vision, "stored", False)):
-        what = "flip, crop and jitter vary photographs, and this model sees none"
-        raise InputError(f"{what}; choose a network inside the loop, as 1.f and 1.fC have it")
-    learns = vision is not None and any(p.requires_grad for p in vision.parameters())
-    if training.vision_rate and not learns:
-        raise InputError("vision_rate: no part of the vision piece is trained; try 1.f or 1.fC")
 
 
 # ---------------------------------------------------------------- training

@@ -1,0 +1,70 @@
+"""What is refused before a training begins, because it would be in vain."""
+
+from vqa_helpers.data.folder import Dataset
+from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.fusion import OneSide
+from vqa_helpers.pieces.identity import is_ours, structure_of
+from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.recipe import Training
+from vqa_helpers.training.inputs import Data, build_model
+
+
+def refuse_unrecorded(model: VQAModel, data: Data) -> None:
+    """Refuse a piece of the user's that its recorded keywords do not build: another model would
+    answer in its place.
+
+    Raises:
+        InputError: for such a piece.
+    """
+    chosen = model.choices()
+    own = [slot for slot, choice in chosen.items() if choice and "code" in choice.record()]
+    if not own:
+        return
+    usual = {slot: data.usual(slot, choice) for slot, choice in chosen.items()}
+    again = build_model(chosen, data.words, data.answers, usual)
+    for slot in own:
+        piece = getattr(model, slot)
+        if structure_of(piece) != structure_of(getattr(again, slot)):
+            raise InputError(
+                f"{type(piece).__name__}: its recorded keywords build another piece; keep each as an "
+                "attribute of the same name, or derive the class from vqa_helpers.pieces.choice.Piece, "
+                "and change nothing that they do not say"
+            )
+
+
+def refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset) -> None:
+    """Refuse what this model could not follow, or these data could not judge.
+
+    Raises:
+        InputError: for data without a validation score, pieces that do not fit each other, or
+            settings that change nothing.
+    """
+    if not dataset.answered("validation"):
+        line = "the validation split has no annotations, and the epoch is chosen on it"
+        remedy = "add them, or take its questions away and it is cut from train"
+        raise InputError(f"{dataset.folder}: {line}; {remedy}")
+    vision, language, fusion = model.vision, model.language, model.fusion
+    pieces = (vision, language, fusion, model.classifier)
+    if len({getattr(piece, "pretrained", None) for piece in pieces}) > 1:
+        raise InputError("the pieces of a published model go together; exchange none of them")
+    one_sided = vision is None or language is None
+    if one_sided and is_ours(type(fusion)) and not isinstance(fusion, OneSide):
+        raise InputError("this fusion takes an image and a question; try OneSide for one of them")
+    grid, attends = getattr(vision, "grid", None), getattr(fusion, "attends", None)
+    if grid and attends is False:
+        raise InputError("this fusion takes one vector of an image; try AttendedProduct for a grid")
+    if attends and grid is False:
+        raise InputError("this fusion looks at places of an image; try --vision StoredGrid")
+    gives, reads = getattr(language, "gives_words", False), getattr(fusion, "reads_words", False)
+    if reads and not gives:
+        raise InputError("this fusion takes a vector of each word; try --language WordStates")
+    if gives and not reads:
+        raise InputError(
+            "this language piece gives a vector of each word; try --fusion CoAttention"
+        )
+    if training.augments and (vision is None or getattr(vision, "stored", False)):
+        what = "flip, crop and jitter vary photographs, and this model sees none"
+        raise InputError(f"{what}; choose a network inside the loop, as 1.f and 1.fC have it")
+    learns = vision is not None and any(p.requires_grad for p in vision.parameters())
+    if training.vision_rate and not learns:
+        raise InputError("vision_rate: no part of the vision piece is trained; try 1.f or 1.fC")
