@@ -132,7 +132,7 @@ def computing(network: VisionEncoder, options: argparse.Namespace) -> float:
 def halves(options: argparse.Namespace, folder: Path) -> list[dict]:
     """Images a processor second in float32 and in bfloat16, and how far apart the vectors are."""
     torch.set_num_threads(1)
-    paths = [*photographs(folder, DRAWN).values()]
+    paths = [*photographs(folder, options.images or 20).values()]
     size_px, rows = options.size, []
     squares = torch.from_numpy(np.stack([load_square(path, size_px) for path in paths]))
     pixels = squares.permute(0, 3, 1, 2).split(batch_size(size_px, torch.device("cpu")))

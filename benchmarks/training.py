@@ -250,31 +250,29 @@ def take_turns(ways: dict[str, Callable[[], tuple[int, float]]], turns: int = TU
 
 def compare_halves(name: str, batch: int, seconds: float) -> dict:
     """A preset's epochs in float32 and in bfloat16, in samples a processor second."""
-    recipe = find_preset(name)
+    recipe, ways, steps = find_preset(name), {}, 0
     training = replace(recipe.training, batch=batch or recipe.training.batch)
-    drawn = draw(build(recipe, "cpu"), training.batch * MOST_STEPS["cpu"], "cpu")
-    once, steps = drawn.batches(1, 2, "cpu"), 0
-    ways = {}
+    drawn = draw(build(recipe, "cpu"), training.batch * FEWEST_STEPS, "cpu")
+    once, batches = (drawn.batches(count, training.batch, "cpu") for count in (1, FEWEST_STEPS))
     for precision in ("float32", "bfloat16"):
         changed = replace(training, precision=precision)
         trainer = Trainer(build(recipe, "cpu"), changed, LOSS, Accelerator(cpu=True))
-        train_epoch(trainer, drawn.batches(1, training.batch, "cpu"), once)
-        if not steps:
-            two = drawn.batches(2, training.batch, "cpu")
-            steps = enough(lambda: train_epoch(trainer, two, once)[1] / 2, seconds, 60)  # noqa: B023
-        ways[precision] = partial(
-            processor_epoch, trainer, drawn.batches(steps, training.batch, "cpu"), once
-        )
+        _, took = processor_epoch(trainer, batches, once)
+        steps = steps or max(1, round(seconds / took))
+        ways[precision] = partial(processor_epoch, trainer, batches, once, steps)
     rates = take_turns(ways)
     return {"preset": name, "batch": training.batch, **rates,
             "times": rates["bfloat16"] / rates["float32"]}  # fmt: skip
 
 
-def processor_epoch(trainer: Trainer, batches: Batches, once: Batches) -> tuple[int, float]:
-    """As `train_epoch`, in processor seconds."""
+def processor_epoch(
+    trainer: Trainer, batches: Batches, once: Batches, epochs: int = 1
+) -> tuple[int, float]:
+    """As `train_epoch`, several of them, in processor seconds."""
     start = time.process_time()
-    trainer.run_epoch(batches, once, 1)
-    return len(batches), time.process_time() - start
+    for _ in range(epochs):
+        trainer.run_epoch(batches, once, 1)
+    return epochs * len(batches), time.process_time() - start
 
 
 # Accuracy --------------------------------------------------------------------------------------
