@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("place")
 COMMANDS = [
     [], ["data"], ["data", "list"], ["data", "download"], ["data", "build"], ["data", "check"],
     ["features"], ["train"], ["predict"], ["evaluate"], ["compare"], ["ask"], ["batch"], ["report"],
-    ["serve"],
+    ["serve"], ["sweep"],
 ]  # fmt: skip
 
 
