@@ -84,7 +84,9 @@ def check(validate: Callable[..., Asked], sent: Any) -> Asked:
         [first, *_] = error.errors()
         status = 413 if first["type"] == "bytes_too_long" else 422
         where = ".".join(map(str, first["loc"])) or "body"
-        raise Refused(status, f"{where}: {first['msg']}") from None
+        empty = first["type"] == "string_too_short"
+        what = "is empty; ask something" if empty else first["msg"]
+        raise Refused(status, f"{where}: {what}") from None
 
 
 class Service:
