@@ -84,8 +84,7 @@ def check(validate: Callable[..., Asked], sent: Any) -> Asked:
         [first, *_] = error.errors()
         status = 413 if first["type"] == "bytes_too_long" else 422
         where = ".".join(map(str, first["loc"])) or "body"
-        empty = first["type"] == "string_too_short"
-        what = "is empty; ask something" if empty else first["msg"]
+        what = {"string_too_short": "is empty; ask something"}.get(first["type"], first["msg"])
         raise Refused(status, f"{where}: {what}") from None
 
 
