@@ -161,6 +161,11 @@ def test_what_cannot_be_answered_is_refused_in_one_line(server, sent, status):
     assert " object at 0x" not in given.json()["error"]
 
 
+def test_an_empty_question_is_told_in_plain_words(server):
+    given = httpx.post(f"{server[0]}/answer", **form(question=" \n"), timeout=60)
+    assert given.json() == {"error": "question: is empty; ask something"}
+
+
 def test_a_client_that_is_slow_or_goes_away_is_let_go(serving, monkeypatch):
     sent = []
 

@@ -5,6 +5,7 @@ it. The weights of a vision network travel along where nobody publishes them.
 """
 
 import shutil
+import warnings
 from pathlib import Path
 
 import torch
@@ -92,7 +93,7 @@ def write_onnx(folder: Path, answerer: Answerer) -> None:
         inputs["question"], shapes["question"] = question[0], {0: batch}
         if not question[0].is_floating_point():
             shapes["question"][1] = Dim("T", min=1, max=2**12)
-    side = _AnswerSide(model, answerer.config["loss"])
+    side = _AnswerSide(model, answerer.config["loss"]).eval()
     _write(folder / ANSWER_SIDE, side, inputs, shapes, "probabilities")
 
 
@@ -122,10 +123,11 @@ class _AnswerSide(nn.Module):
 
 def _write(path: Path, side: nn.Module, inputs: dict, shapes: dict, output: str) -> None:
     try:
-        program = torch.onnx.export(
-            side, kwargs=inputs, dynamic_shapes=shapes, input_names=[*inputs],
-            output_names=[output], dynamo=True, verbose=False,
-        )  # fmt: skip
+        with warnings.catch_warnings(action="ignore"):  # of names that torch gives to axes
+            program = torch.onnx.export(
+                side, kwargs=inputs, dynamic_shapes=shapes, input_names=[*inputs],
+                output_names=[output], dynamo=True, verbose=False,
+            )  # fmt: skip
     except Exception as error:  # whatever of a model's computation the exporter does not know
         what = str(error.__cause__ or error).strip().split("\n")[0][:200]
         raise InputError(f"{path.name}: the model cannot be written as ONNX ({what})") from None

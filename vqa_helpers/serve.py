@@ -84,7 +84,8 @@ def check(validate: Callable[..., Asked], sent: Any) -> Asked:
         [first, *_] = error.errors()
         status = 413 if first["type"] == "bytes_too_long" else 422
         where = ".".join(map(str, first["loc"])) or "body"
-        raise Refused(status, f"{where}: {first['msg']}") from None
+        what = {"string_too_short": "is empty; ask something"}.get(first["type"], first["msg"])
+        raise Refused(status, f"{where}: {what}") from None
 
 
 class Service:

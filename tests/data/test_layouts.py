@@ -272,6 +272,9 @@ def test_what_is_not_read_is_said(tmp_path, caplog):
     assert (
         f"{tmp_path / 'train.json'}: holds what is asked; not read: train_all.json" in caplog.text
     )
+    write(tmp_path / "old" / "train.json", [{"question": "Is it?", "answer": "old"}])
+    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
+    assert "not read: train_all.json, old/train.json" in caplog.text  # not of the same name
 
 
 def test_one_file_among_others_is_known_by_its_questions(tmp_path):

@@ -43,6 +43,26 @@ def test_tables_packed_by_gzip(tmp_path, name):
         read_layout(tmp_path)
 
 
+@pytest.mark.parametrize("orient", ["columns", "list", "records", "table"])
+def test_json_as_pandas_writes_it(tmp_path, orient):
+    table = pd.DataFrame({"image": ["a.png", "b.png"], "question": ["What?", "Who?"],
+                          "answer": ["a cat", "Ana"], "n": [1, 2]})  # fmt: skip
+    text = json.dumps(table.to_dict("list")) if orient == "list" else table.to_json(orient=orient)
+    assert rows(read_layout(write(tmp_path / "train.json", text))["train"]) == [
+        ("a.png", "What?", "a cat", 1), ("b.png", "Who?", "Ana", 1)
+    ]  # fmt: skip
+
+
+def test_columns_of_different_lengths_and_thousands_of_keys_are_one_line(tmp_path):
+    path = write(tmp_path / "train.json", {"question": ["What?", "Who?"], "answer": ["a"]})
+    with pytest.raises(InputError, match="train.json: cannot be read as json .All arrays must be"):
+        read_layout(path)
+    write(path, [{f"key{n}": n for n in range(9_000)}])
+    with pytest.raises(InputError, match="which column holds the questions") as caught:
+        read_layout(path)
+    assert len(str(caught.value)) < 600
+
+
 def test_a_packed_table_is_called_without_its_endings_and_its_parts_are_one(tmp_path):
     lines = "".join(f"Is it {n}?,a{n}\n" for n in range(30))
     assert read_folder(packed(tmp_path / "mine.csv.gz", "question,answer\n" + lines)).name == "mine"

@@ -117,6 +117,19 @@ def test_awkward_texts_are_drawn_and_stay_on_their_card():
         assert text.get_clip_on() and text.get_clip_box().x1 <= text.axes.bbox.x1 + 1
 
 
+def test_answers_stand_on_one_line_and_questions_end_on_their_card():
+    row = {"question_id": 1, "image_id": 1, "question": "How many blocks are there?", "truth": "pink",
+           "answers": ["blue", "orange", "pink", "ooo", "yellow"], "probabilities": [0.2] * 5}  # fmt: skip
+    axes = cards.draw_cards(pd.DataFrame([row]), {2: "none"}).axes[0]
+    axes.figure.canvas.draw()
+    by_text = {text.get_text(): text for text in axes.texts}
+    lines = {by_text[answer].get_position()[1] for answer in row["answers"]}
+    assert len(lines) == 1
+    assert {by_text[answer].get_verticalalignment() for answer in row["answers"]} == {"baseline"}
+    asked = next(text for name, text in by_text.items() if name.startswith("How many"))
+    assert asked.get_window_extent().x1 <= axes.get_window_extent().x1
+
+
 def test_a_card_file_stays_small_and_the_same(run, images, tmp_path):
     dataset = samples.dataset(tmp_path, images)
     files = [save(cards.sample_cards(run, dataset), tmp_path / name) for name in ("a.png", "b.png")]

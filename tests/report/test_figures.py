@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgba
 from tests.report import samples
 from tests.report.samples import texts
 from vqa_helpers.errors import InputError
-from vqa_helpers.report import figures
+from vqa_helpers.report import figures, style
 from vqa_helpers.report.study import study_curves
 from vqa_helpers.report.style import ORANGE
 from vqa_helpers.report.tables import Score
@@ -52,6 +52,18 @@ def test_a_panel_an_experiment_all_on_one_scale(experiment):
     assert "best blind guess" in texts(figure)
     with pytest.raises(InputError, match="no run"):
         figures.plot_curves([])
+
+
+def test_long_names_stay_on_their_panel_and_leave_room(experiment):
+    long = "GUSE_ResNet+fusion=StackedAttention+vision=StoredGrid+vision.network=resnet50"
+    ours = [experiment(name) for name in (long, "1.f", long + "x", long + "y", long + "z")]
+    figure = figures.plot_curves(ours)
+    style.pixels(figure)  # lays it out
+    for axes in figure.axes[:5]:
+        assert axes._left_title.get_window_extent().x1 <= axes.get_window_extent().x1
+    figure = figures.plot_comparison(ours)
+    style.pixels(figure)
+    assert figure.axes[0].get_position().width > 0.5
 
 
 def test_the_study_s_curves_lie_below_ours_on_its_own_data_alone(experiment):

@@ -9,28 +9,18 @@ import ast
 import hashlib
 import json
 import logging
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from vqa_helpers.data import formats
 from vqa_helpers.data.daquar import daquar_files, read_daquar
-from vqa_helpers.data.formats import (
-    NAMES,
-    SPLIT_NAMES,
-    SPLITS,
-    Report,
-    as_id,
-    as_text,
-    official_files,
-    read_tables,
-    refuse,
-    split_of,
-)
 from vqa_helpers.data.json_files import read_bytes
 from vqa_helpers.data.records import PICKLED, PICKLES, NoQuestions, read_records, record_files
 from vqa_helpers.data.text import answer_type_of, question_type_of
@@ -57,7 +47,7 @@ _OWN_SPLIT_IDS = 10**9  # question ids that are made: a billion for each split
 
 
 def read_layout(
-    folder: Path, columns: Mapping[str, str] | None = None, report: Report = refuse
+    folder: Path, columns: Mapping[str, str] | None = None, report: formats.Report = formats.refuse
 ) -> dict[str, pd.DataFrame]:
     """The splits of a folder, or of one file of records, whatever their layout.
 
@@ -69,8 +59,8 @@ def read_layout(
         Split to table, in the order of `SPLITS`; where faults are only reported, the sound rows.
     """
     if folder.is_dir():
-        if official_files(folder):
-            return read_tables(folder, report)
+        if formats.official_files(folder):
+            return formats.read_tables(folder, report)
         if files := daquar_files(folder):
             return {split: read_daquar(path, report) for split, path in files.items()}
         if files := _coco_qa_files(folder):
@@ -80,11 +70,11 @@ def read_layout(
         if pickled := sorted(path for path in folder.rglob("*") if path.suffix in PICKLES):
             report("pickle", pickled[0], PICKLED)
             return {}
-        return read_tables(folder, report)  # says what is expected
-    rows: dict[str, list[tuple]] = {split: [] for split in SPLITS}
+        return formats.read_tables(folder, report)  # says what is expected
+    rows: dict[str, list[tuple]] = {split: [] for split in formats.SPLITS}
     places: dict[str, Path] = {}
     for label, candidates in files.items():
-        start = SPLITS.index(label or "train") * _OWN_SPLIT_IDS
+        start = formats.SPLITS.index(label or "train") * _OWN_SPLIT_IDS
         try:
             path, read = _read_first(candidates, start, columns or {}, report)
         except InputError as error:
@@ -95,14 +85,16 @@ def read_layout(
             split = label or split or "train"
             rows[split].append(row)
             places[split] = path
-    return {split: _table(rows[split], places[split], report) for split in SPLITS if rows[split]}
+    return {
+        split: _table(rows[split], places[split], report) for split in formats.SPLITS if rows[split]
+    }
 
 
 # ---------------------------------------------------------------- records
 
 
 def _read_first(
-    candidates: list[list[Path]], start: int, columns: Mapping[str, str], report: Report
+    candidates: list[list[Path]], start: int, columns: Mapping[str, str], report: formats.Report
 ) -> tuple[Path, list[tuple[str | None, tuple]]]:
     """The first of several files that holds questions, its rows, and the split that each says."""
     refused = None
@@ -114,14 +106,15 @@ def _read_first(
         except NoQuestions as error:  # a vocabulary, scene graphs, …
             refused = refused or error
             continue
-        if others := ", ".join(other.name for other, *_ in candidates[number:]):
+        where = parts[0].parent
+        if others := ", ".join(os.path.relpath(other, where) for other, *_ in candidates[number:]):
             log.info("%s: holds what is asked; not read: %s", parts[0], others)
         return parts[0], read
     raise refused
 
 
 def _rows_of(
-    path: Path, start: int, columns: Mapping[str, str], report: Report
+    path: Path, start: int, columns: Mapping[str, str], report: formats.Report
 ) -> list[tuple[str | None, tuple]]:
     """The rows of a file, and the split that each says; those without an id are numbered from
     `start`."""
@@ -130,7 +123,7 @@ def _rows_of(
     log.info("%s: read as records, %s", path, ", ".join(f"{c}={key}" for c, key in field.items()))
     for number, record in enumerate(records):
         try:
-            split = split_of(str(record.get(field.get("split"))))
+            split = formats.split_of(str(record.get(field.get("split"))))
             rows.append((split, _row(path, record, field, start + number)))
         except ValueError as error:
             report("broken entry", path, f"record {number}: {error}")
@@ -157,7 +150,7 @@ def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id:
     if image in (None, ""):
         raise ValueError(f"{field['image']} is empty; name the image")
     try:
-        ids = as_id(id_), as_id(image)
+        ids = formats.as_id(id_), formats.as_id(image)
     except (TypeError, ValueError):
         line = f"{id_!r:.80} or {image!r:.80} is no id; use a whole number or a text"
         raise ValueError(line) from None
@@ -176,7 +169,7 @@ def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id:
 def _fields(path: Path, keys: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
     """Which key of the records each column is."""
     spelt = {re.sub(r"[^a-z]", "", str(key).lower()): key for key in reversed(keys)}
-    field, has = {}, ", ".join(map(str, keys))
+    field, has = {}, f"{', '.join(map(str, keys)):.200}"
     for column, usual in _USUAL.items():
         if (key := columns.get(column)) is not None:
             if key not in keys:
@@ -214,7 +207,7 @@ def _answers(given: Any) -> tuple[str, ...]:
     texts = [one.get("answer") if isinstance(one, dict) else one for one in many]
     if not all(isinstance(one, str | int | float | None) for one in texts):
         raise ValueError(f"the answer is {given!r:.80}; write a text, or a list of texts")
-    return tuple(as_text(one) for one in texts if one is not None)
+    return tuple(formats.as_text(one) for one in texts if one is not None)
 
 
 def _keep_picture(path: Path, image: Mapping[str, Any]) -> str | None:
@@ -231,16 +224,18 @@ def _keep_picture(path: Path, image: Mapping[str, Any]) -> str | None:
     return kept.name
 
 
-def _table(rows: list[tuple], path: Path, report: Report) -> pd.DataFrame:
+def _table(rows: list[tuple], path: Path, report: formats.Report) -> pd.DataFrame:
     """A table of the rows; without answers where none has one."""
-    columns = ["question_id", "image_id", "question", *NAMES, "question_type", "answer_type",
+    columns = ["question_id", "image_id", "question", *formats.NAMES, "question_type", "answer_type",
                "answer", "answers"]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns, dtype=object)
     table = table.astype({"question_id": "int64", "image_id": "int64"})
-    table = table.drop(columns=[name for name in NAMES if table[name].isna().all()])
+    table = table.drop(columns=[name for name in formats.NAMES if table[name].isna().all()])
     unanswered = table["answer"].isna()
     if unanswered.all():
-        return table[[c for c in ("question_id", "image_id", "question", *NAMES) if c in table]]
+        return table[
+            [c for c in ("question_id", "image_id", "question", *formats.NAMES) if c in table]
+        ]
     if unanswered.any():
         first = table["question"][unanswered].iloc[0]
         line = f"{unanswered.sum():,} questions have no answer (the first is {first!r}); leave them out"
@@ -267,21 +262,19 @@ def _table(rows: list[tuple], path: Path, report: Report) -> pd.DataFrame:
 def _coco_qa_files(folder: Path) -> dict[str, Path]:
     """Split to the folder of its text files."""
     parts = [path.parent for path in sorted(folder.glob("*/img_ids.txt"))]
-    return {SPLIT_NAMES[part.name]: part for part in parts if part.name in SPLIT_NAMES}
+    return {
+        formats.SPLIT_NAMES[part.name]: part for part in parts if part.name in formats.SPLIT_NAMES
+    }
 
 
-def _read_coco_qa(folder: Path, split: str, report: Report) -> pd.DataFrame:
+def _read_coco_qa(folder: Path, split: str, report: formats.Report) -> pd.DataFrame:
     """COCO-QA's text files, a line a question (Ren et al., 2015)."""
-
-    def lines(name: str) -> Iterator[str]:
-        return iter(read_bytes(folder / name).decode("utf-8", "replace").splitlines())
-
-    start = SPLITS.index(split) * _OWN_SPLIT_IDS
+    names = ("img_ids.txt", "questions.txt", "answers.txt", "types.txt")
+    texts = [read_bytes(folder / name).decode("utf-8", "replace").splitlines() for name in names]
+    start = formats.SPLITS.index(split) * _OWN_SPLIT_IDS
     kinds = {"0": "object", "1": "number", "2": "color", "3": "location"}
     rows = []
-    texts = zip(lines("img_ids.txt"), lines("questions.txt"), lines("answers.txt"),
-                lines("types.txt"), strict=False)  # fmt: skip
-    for number, (image, question, answer, kind) in enumerate(texts):
+    for number, (image, question, answer, kind) in enumerate(zip(*texts, strict=False)):
         if not image.strip().isdecimal():
             report("broken line", folder / "img_ids.txt", f"line {number + 1} is no image id")
             continue

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 from pyarrow import ipc, parquet
 
 from vqa_helpers.data.formats import SPLIT_NAMES
@@ -40,11 +41,12 @@ def require_data(path: Path) -> None:
     Raises:
         InputError: what to do instead.
     """
-    if path.is_file() and path.suffix in PICKLES:
-        raise InputError(f"{path}: {PICKLED}")
-    if not path.is_dir() and not (path.is_file() and RECORDS.fullmatch(path.name)):
-        remedy = "unpack it and name the folder" if path.is_file() else "check the path"
-        raise InputError(f"{path}: is not a folder; {remedy}")
+    if path.is_dir() or (path.is_file() and RECORDS.fullmatch(path.name)):
+        return
+    line = "is not a folder; check the path"
+    if path.is_file():
+        line = "is not a folder; unpack it and name the folder, or save its table as CSV"
+    raise InputError(f"{path}: {PICKLED if path.suffix in PICKLES else line}")
 
 
 def record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
@@ -70,7 +72,11 @@ def record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
         named.pop(None, None)
     found: dict[str | None, list[list[Path]]] = {}
     for word, of_word in named.items():
-        _refuse_several(folder, [path for path in of_word if _is_columnar(path)])
+        homes = [path.parent for path in of_word if _is_columnar(path)]
+        homes = {home.parent if _splits_in(home.name) else home for home in homes}
+        if len(homes) > 1 and folder not in homes:
+            which = ", ".join(sorted(str(home.relative_to(folder)) for home in homes))
+            raise InputError(f"{folder}: holds several datasets, {which}; name the folder of one")
         # GQA answers its test-dev, and keeps the answers of its test.
         split = "export" if word == "test" and "testdev" in named else SPLIT_NAMES.get(word)
         of_word.sort(
@@ -85,17 +91,6 @@ def record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
                 parts if _PART.search(_stem(parts[0])) else parts[:1]
             )
     return found
-
-
-def _refuse_several(folder: Path, of_split: list[Path]) -> None:
-    """Refuse files of one split that lie in folders of different names, but for those of splits."""
-    places = {
-        "/".join(part for part in path.relative_to(folder).parts[:-1] if not _splits_in(part))
-        for path in of_split
-    }
-    if len(places) > 1 and "" not in places:
-        which = ", ".join(sorted(places))
-        raise InputError(f"{folder}: holds several datasets, {which}; name the folder of one")
 
 
 def _splits_in(name: str) -> list[str]:
@@ -133,6 +128,8 @@ def read_records(path: Path) -> list[dict[str, Any]]:
                 content = msgspec.json.decode(text)
             except msgspec.MsgspecError:
                 content = msgspec.json.Decoder().decode_lines(text)
+        if isinstance(content, dict) and isinstance(content.get("question"), dict | list):
+            content = pd.DataFrame(content).to_dict("records")  # as pandas writes columns
     except (ValueError, OSError, csv.Error, RecursionError, msgspec.MsgspecError) as error:
         what = " ".join(str(error).split())
         line = f"cannot be read as {kind} ({what}); save it as UTF-8, or copy it again"

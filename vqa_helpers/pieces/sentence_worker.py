@@ -61,7 +61,7 @@ def fetch_in_subprocess(handle: str) -> None:
     try:
         requests.head(handle, timeout=DOWNLOAD_SILENCE_S)  # before TensorFlow's seven seconds
     except requests.RequestException as error:
-        raise Unavailable(f"{handle} cannot be reached ({one_line(error, 200)})") from None
+        raise Unavailable(f"{handle} cannot be reached ({type(error).__name__})") from None
     with _process() as run:
         run(_fetch, handle)
 

@@ -181,7 +181,7 @@ def _picture(axes: Axes, height: float, path: Path | None, size_px: int) -> None
 
 def _words(axes: Axes, height: float, pictures: bool, card: Any) -> None:
     """The dot, the question and the truth, beside the picture or in its place."""
-    left, wrap_at, lines = (PICTURE_IN + 0.12, 19, 6) if pictures else (0.0, 42, 2)
+    left, wrap_at, lines = (PICTURE_IN + 0.12, 18, 6) if pictures else (0.0, 42, 2)
     name, answers = outcome(card.answers, card.truth), list(card.answers)
     axes.plot(left + 0.08, height - 0.1, "o", color=OUTCOMES[name][0], ms=9, clip_on=False)
     place = OUTCOMES[name][1] if name == "unknown" else name
@@ -205,7 +205,10 @@ def _strip(axes: Axes, card: Any) -> None:
         axes.add_patch(Rectangle((x, 0), width - 0.03, STRIP_IN, facecolor=fill, linewidth=0))
         how = {"ha": "center", "fontsize": 6.6, "color": style.readable_on(fill), "clip_on": True}
         text = style.fitted(answer, 11, 2) or "(empty)"
-        axes.text(middle, STRIP_IN * 0.63, text, va="center", linespacing=1.05, **how)
+        base = (
+            STRIP_IN * 0.63 - 0.033 - 0.048 * text.count("\n")
+        )  # the same whatever letters it has
+        axes.text(middle, base, text, va="baseline", linespacing=1.05, **how)
         percent = "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
         axes.text(middle, 0.035, percent, va="bottom", fontweight="bold", **how)
         for inset, edge in ((0.0, INK), (0.025, "white")):  # seen on dark and on bright

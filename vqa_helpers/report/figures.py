@@ -98,7 +98,7 @@ def plot_curves(
             guesses = experiment.runs[0].metrics["validation"]["baselines"].values()
             blind = max((guess["top1"] for guess in guesses), default=0)
             axes.axhline(blind, color=RED, linewidth=1.2, linestyle=DASHED, zorder=1)
-        axes.set_title(name, fontsize=9, pad=5)
+        axes.set_title(style.fitted(name.replace("+", " +"), 26, 2), fontsize=9, pad=5)
     for axes in grid[:, 0]:
         axes.set_ylabel("top-1, %")
     grid.flat[0].set_ylim(0, None)
@@ -235,7 +235,8 @@ def plot_comparison(experiments: Runs, title: str = "") -> Figure:
         where = [row["dataset"]] if len(set(group)) > 1 else []
         where += [f"{row['seeds']} seeds"] if row["seeds"] > 1 else []
         where += [row["scored on"]] if row["scored on"] != "test" else []
-        labels.append(row["name"] + (f"  ({', '.join(where)})" if where else ""))
+        name = style.fitted(row["name"].replace("+", " +"), 36, 2)
+        labels.append(name + (f"  ({', '.join(where)})" if where else ""))
     style.name_rows(axes, places, labels)
     dot = {"color": BLUE, "marker": "o", "lw": 2.2}
     entries = [("top-1, 95 % interval", dot), ("with a stand-in", dot | {"mfc": "white"}),
