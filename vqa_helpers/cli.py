@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     level = logging.DEBUG if options.debug else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    for noisy in ("PIL", "matplotlib", "h5py", "urllib3", "asyncio"):
+    for noisy in ("PIL", "matplotlib", "h5py", "urllib3", "httpx", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         module, _, name = options.run.rpartition(".")
