@@ -40,6 +40,9 @@ does not have is left out where it is tried. The same command goes on where it w
 """
 
 
+_NOISY = ("PIL", "matplotlib", "h5py", "urllib3", "httpx", "asyncio", "onnxscript", "onnx_ir")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 some work failed and is named, 2 wrong use."""
     # A terminal that cannot show a letter gets its number; files are always UTF-8.
@@ -48,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     level = logging.DEBUG if options.debug else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    for noisy in ("PIL", "matplotlib", "h5py", "urllib3", "asyncio", "onnxscript", "onnx_ir"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         module, _, name = options.run.rpartition(".")

@@ -1,6 +1,7 @@
 """Published models as pieces: what they score, and what is refused of a repository."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -98,6 +99,12 @@ def test_a_name_that_is_nowhere_is_one_line(monkeypatch):
     ) as caught:
         load("hf:nobody/nothing")
     assert "\n" not in str(caught.value)
+
+
+def test_without_the_library_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(InputError, match=r"^hf:nobody/at-all needs transformers; pip install"):
+        load("hf:nobody/at-all")
 
 
 def test_another_kind_of_model_is_one_line(tmp_path):

@@ -43,6 +43,7 @@ def read_published(kind: str, pretrained: str, **options: Any) -> Any:
         raise InputError(line) from None
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # a line for each of six tries
     name, options = pretrained.removeprefix(HUB), options | {"trust_remote_code": False}
     try:
         return getattr(transformers, kind).from_pretrained(name, **options)
