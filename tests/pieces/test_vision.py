@@ -239,7 +239,7 @@ def test_the_last_block_of_a_timm_network_begins_after_the_last_stage_but_one(na
     everything = [n.removeprefix("network.") for n, _ in network.named_parameters()]
     assert learning == everything[everything.index(learning[0]) :]
     with pytest.raises(
-        InputError, match="recompute works for vgg16, vgg19, resnet18, resnet50 alone"
+        InputError, match=f"{name}: recompute works for vgg16, vgg19, resnet18, resnet50 alone"
     ):
         VisionEncoder(name, "random", recompute=True)
 

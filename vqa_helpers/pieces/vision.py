@@ -77,9 +77,7 @@ class VisionEncoder(nn.Module):
             self._blocks = networks.timm_blocks
             last = _last_stage(self.network) if trained == "last block" else []
             if recompute:
-                raise InputError(
-                    f"{network}: recompute works for {', '.join(networks.STUDY)} alone"
-                )
+                raise InputError(f"{name}: recompute works for {', '.join(networks.STUDY)} alone")
         if weights not in networks.KINDS:
             networks.load_weights(self.network, name, Path(weights))
         self._learning = {"none": [], "last block": last, "all": [self.network]}[trained]
