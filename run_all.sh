@@ -22,14 +22,16 @@ nothing but Python 3.11 to 3.13 and the package registry.
   --offline         download nothing: packaged parts stand in for the study's, by name; the demo
                     implies it
   --only GLOB       only these notebooks, such as 'Improved*'
+  --quick           only the first notebooks, GUSE_ResNet and GUSE_VGG, and the site of them
   --jobs N          notebooks at a time (default: 1 with a GPU, else as many as cores, at most 4)
   --epochs N        default: the schedule's own
   --seed N          default: 0
   --test            run the tests instead; what follows goes to pytest
   --help            this text
 
-Executed notebooks lie in runs/notebooks/<dataset>, the site in site/index.html. The Python to
-use can be named with PYTHON=python3.12 ./run_all.sh
+Executed notebooks lie in runs/notebooks/<dataset>, the site in site/index.html: first of the
+--quick notebooks alone, in the end of all. The Python to use can be named with
+PYTHON=python3.12 ./run_all.sh
 HELP
 }
 
@@ -39,7 +41,7 @@ die() {
 }
 
 named="A B C D E 100k v1 v2 daquar"
-data=demo weights="" image_size="" offline="" only="" jobs="" epochs="" seed="" test=""
+data=demo weights="" image_size="" offline="" only="" quick="" jobs="" epochs="" seed="" test=""
 while (($#)); do
     case "$1" in
         --data | --weights | --image-size | --only | --jobs | --epochs | --seed)
@@ -49,6 +51,7 @@ while (($#)); do
             shift 2
             ;;
         --offline) offline=yes; shift ;;
+        --quick) quick=yes; shift ;;
         --test) test=yes; shift; break ;;
         -h | --help) usage; exit 0 ;;
         *) die "unknown option $1; see ./run_all.sh --help" ;;
@@ -57,6 +60,7 @@ done
 for name in jobs epochs seed image_size; do
     [[ "${!name}" =~ ^[0-9]*$ ]] || die "--${name//_/-} needs a whole number, not '${!name}'"
 done
+[[ -z "$quick" || -z "$only" ]] || die "--quick chooses the notebooks itself; leave out --only"
 # Paths are the caller's, not this script's.
 if [[ "$data" != demo ]]; then
     if folder=$(cd "$called_from" && cd "$data" 2>/dev/null && pwd); then
@@ -135,9 +139,17 @@ fi
 if [[ -z "$jobs" ]] && ! command -v nvidia-smi >/dev/null; then
     jobs=$(python -c 'import os; print(min(4, os.cpu_count() or 1))')
 fi
-echo "== notebooks"
 out=runs/notebooks/$(basename "$data")
-step vqa batch --jobs "${jobs:-1}" --out "$out" ${only:+--only "$only"} "${parameters[@]}"
-echo "== site"
-step vqa report --notebooks "$out" --out site
+show() { # the notebooks that match, and the site of all that are done
+    echo "== notebooks: $1"
+    step vqa batch --jobs "${jobs:-1}" --out "$out" --only "$1" "${parameters[@]}"
+    echo "== site"
+    step vqa report --notebooks "$out" --out site
+}
+if [[ -n "$only" ]]; then
+    show "$only"
+else
+    show 'GUSE_*' # something to read while the others run
+    [[ -n "$quick" ]] || show '*'
+fi
 exit "$failed"

@@ -314,8 +314,6 @@ def test_a_run_that_was_begun_keeps_its_precision_on_another_machine(
         (IMPROVED, "auto", HALF),
         (IMPROVED, "float32", ("float32", "float32")),
         (IMPROVED.with_(set={"precision": "float32"}), "auto", ("float32", "bfloat16")),
-        # Of 30 questions a step rounding costs more than it gains, unless photographs are seen.
-        (quick("1.e"), "auto", ("float32", "bfloat16")),
         (quick("1.fC"), "auto", ("bfloat16", "float32")),
         (quick("Question_Only"), "auto", ("bfloat16", "float32")),
     ],

@@ -36,7 +36,6 @@ from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
 log = logging.getLogger(__name__)
 
 LITTLE_KNOWN = 50  # percent of the words of validation, below which hardly a question can be read
-FEW_QUESTIONS = 64  # a step, below which half floats gain nothing (benchmarks/RESULTS.md)
 SQUARE_PX = 224  # what most networks' weights were made for
 
 
@@ -141,14 +140,12 @@ class Data:
         """The folder of the feature stores."""
         return self.features / self.dataset.image_source
 
-    def training_precision(self, training: Training, vision: nn.Module | None) -> str:
+    def training_precision(self, training: Training) -> str:
         """What a training multiplies in: "float32" or "bfloat16"."""
         for chosen in (training.precision, self.precision):
             if chosen != "auto":
                 return chosen
-        # Rounding the weights costs a step more than it gains where few questions share them.
-        few = training.batch < FEW_QUESTIONS and getattr(vision, "stored", True)
-        return "float32" if few else pick_precision(self.device)
+        return pick_precision(self.device)
 
     def features_precision(self, vision: nn.Module | None) -> str:
         """What the features of a vision piece are computed in: "float32" or "bfloat16"."""

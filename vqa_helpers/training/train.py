@@ -209,7 +209,7 @@ def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str
 def _precisions(folder: Path, model: VQAModel, data: Data, training: Training) -> tuple[str, str]:
     """What the training and its features multiply in. Where nothing is asked for, a run that was begun
     keeps what it has, on whatever machine."""
-    wanted = data.training_precision(training, model.vision), data.features_precision(model.vision)
+    wanted = data.training_precision(training), data.features_precision(model.vision)
     if data.precision != "auto":
         return wanted
     try:
