@@ -228,8 +228,10 @@ def test_features_name_what_cannot_be_seen(vqa, tmp_path, caplog):
     data = write_dataset(tmp_path / "d", images=4)
     broken, missing = (data / "images" / f"{i:012d}.png" for i in (2, 3))
     words = ["features", "--data", data, "--encoder", "resnet18", *QUICK]
-    code, out, error = vqa(*words, "--features", tmp_path / "f")
-    assert (code, out.strip()) == (0, str(tmp_path / "f" / "d" / "resnet18-random-32"))
+    for precision, name in (("float32", ""), ("bfloat16", "-bfloat16")):
+        how = ["--precision", precision, "--features", tmp_path / "f"]
+        code, out, error = vqa(*words, *how)
+        assert (code, out.strip()) == (0, str(tmp_path / "f" / "d" / f"resnet18-random-32{name}"))
     broken.write_bytes(broken.read_bytes()[:60])
     missing.unlink()
     code, _, error = vqa(*words)

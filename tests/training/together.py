@@ -33,7 +33,7 @@ def main(folder: Path, holed: Path, features: Path, out: Path) -> None:
             raise KeyboardInterrupt
         return run_epoch(self, *given)
 
-    run(quick("1.c"), "shared", folder, 3)
+    run(quick("1.c", precision="float32"), "shared", folder, 3)
     tuned = quick("1.fC", accumulate=2, vision_rate=1e-4, crop=0.2, jitter=0.2)
     run(tuned, "complete", holed, 2)
     with patch.object(Trainer, "run_epoch", stop), suppress(KeyboardInterrupt):
