@@ -85,6 +85,8 @@ def test_what_the_pages_ask_is_answered(place, data, monkeypatch, capsys):
     trained = train_recipe(PRESETS["1.e"], opened, place / "run", epochs=1).folder
     monkeypatch.setattr(api, "SHIPPED", trained)
     shutil.copytree(trained, "runs/demo/GUSE_ResNet/0")
+    attention = PRESETS["Stacked_Attention"].with_(set={"vision.network": "resnet18"})
+    train_recipe(attention, opened, place / "runs/demo/Stacked_Attention/0", epochs=1)
     (place / "photos").mkdir()
     for name in ("photo.jpg", "other.jpg", "photos/7.jpg"):
         Image.new("RGB", (64, 48), (220, 30, 30)).save(name)
