@@ -26,7 +26,7 @@ from vqa_helpers.features.extract import stored_precision
 from vqa_helpers.pieces.choice import SLOTS, Choice, parameters_of
 from vqa_helpers.pieces.glove import find_glove
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.pieces.networks import find_weights, own_size
+from vqa_helpers.pieces.networks import DETECTORS, find_weights, own_size
 from vqa_helpers.pieces.sentences import find_encoder
 from vqa_helpers.recipe import PRECISIONS, Recipe, Training, read_settings
 from vqa_helpers.training.batches import Batches, Examples
@@ -149,8 +149,8 @@ class Data:
 
     def features_precision(self, vision: nn.Module | None) -> str:
         """What the features of a vision piece are computed in: "float32" or "bfloat16"."""
-        if not getattr(vision, "stored", False):
-            return "float32"
+        if not getattr(vision, "stored", False) or vision.network in DETECTORS:
+            return "float32"  # torchvision drops boxes that overlap in single precision alone
         if self.precision != "auto":
             return self.precision
         network = vision.network, vision.weights, vision.size_px, getattr(vision, "grid", False)
