@@ -95,8 +95,17 @@ def test_words_that_the_language_piece_attends_to(photographs):
 
 
 def test_a_model_without_attention_is_told(photographs):
-    with pytest.raises(InputError, match="Concatenation attends to nothing; .*vqa_helpers.why"):
+    with pytest.raises(InputError, match="Concatenation attends to no .*vqa_helpers.why"):
         attended(answerer(Ids(), Concatenation(1, 1)), TABLE, photographs)
+
+
+def test_regions_of_a_detector_are_no_grid(photographs):
+    """Their number is a square too, and they would be drawn where they are not."""
+    model = answerer(Ids(), LooksAtRed())
+    model.model.vision.network = "fasterrcnn_resnet50_fpn"
+    first, _ = attended(model, TABLE, photographs)
+    assert first.places is None
+    assert_allclose(first.words, np.array([2, 3, 4]) / 9, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from vqa_helpers.answering import Answerer, Photograph, opened
 from vqa_helpers.data.vocabulary import tokenize
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import load_square
+from vqa_helpers.pieces.networks import DETECTORS
 from vqa_helpers.report.style import BLUE, fitted, styled
 from vqa_helpers.why import MOST_WORDS, lit
 
@@ -61,12 +62,13 @@ def attended(
     """
     model = answerer.model
     vision, language, fusion = model.vision, model.language, model.fusion
-    if not any(hasattr(fusion, f"{of}_shares") for of in ("place", "word")) and not hasattr(
-        language, "word_shares"
-    ):
+    places_of = getattr(fusion, "place_shares", None)
+    if getattr(vision, "network", None) in DETECTORS:
+        places_of = None  # regions of a detector: where they are is not kept
+    if not (places_of or hasattr(fusion, "word_shares") or hasattr(language, "word_shares")):
         raise InputError(
-            f"{type(fusion).__name__} attends to nothing; `reasons` of vqa_helpers.why says what "
-            "counted for any model"
+            f"{type(fusion).__name__} attends to no place of a grid and to no word; `reasons` of "
+            "vqa_helpers.why says what counted for any model"
         )
     model.eval()
     found = []
@@ -75,9 +77,9 @@ def attended(
             seen = None if vision is None else vision(batch.image)
             asked = None if language is None else language(*batch.question)
             places = words = [None] * len(batch)
-            if hasattr(fusion, "place_shares"):
+            if places_of:
                 side = int(seen.shape[1] ** 0.5)
-                places = fusion.place_shares(seen, asked).reshape(-1, side, side).cpu().numpy()
+                places = places_of(seen, asked).reshape(-1, side, side).cpu().numpy()
             if hasattr(language, "word_shares"):
                 words = language.word_shares(*batch.question)
             elif hasattr(fusion, "word_shares"):
