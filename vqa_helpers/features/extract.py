@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vqa_helpers.environment import pick_device, pick_precision
+from vqa_helpers.environment import keep_memory, pick_device, pick_precision
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import DESCRIPTION, BadImage, decode, decode_ahead, file_mark
 from vqa_helpers.features.store import FeatureStore, Shard, gather_rows, read_shard, write_shard
@@ -76,6 +76,7 @@ class Encode:
     @cached_property
     def quick(self) -> vision.VisionEncoder:
         """The same, faster."""
+        keep_memory()
         return vision.for_inference(self.network, half=self.precision == "bfloat16")
 
     def __call__(self, unit: Unit) -> Shard:
