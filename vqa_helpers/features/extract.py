@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,15 +173,15 @@ def store_name(
     return "-".join(map(str, parts))
 
 
-def stored_precision(
-    stores: Path, encoder: str, weights: str, size_px: int, grid: bool, device: str
-) -> str:
-    """The precision of the store that is there, or of a new one: what the device is best at."""
+def stored_precision(stores: Path, device: str, *network: Any) -> str:
+    """The precision of a network's store that is there, or of a new one: what the device is best at.
+
+    Args:
+        network: as `store_name` takes it, without the precision.
+    """
     best = pick_precision(device)
-    for precision in (best, "float32", "bfloat16"):
-        if (stores / store_name(encoder, weights, size_px, grid, precision)).is_dir():
-            return precision
-    return best
+    kinds = (best, "float32", "bfloat16")
+    return next((k for k in kinds if (stores / store_name(*network, k)).is_dir()), best)
 
 
 def fill_store(
@@ -219,7 +220,7 @@ def fill_store(
         "weights": networks.weights_source(encoder, weights),
         "preprocessing": DESCRIPTION.format(size=size_px),
     } | ({"grid": True} if grid else {})
-    if precision != "float32":
+    if precision == "bfloat16":
         description["precision"] = precision
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
     folder = stores / store_name(encoder, weights, size_px, grid, precision)
