@@ -44,7 +44,7 @@ WAYS = {
     "table": "model = vqa.load(run); model.answer(photos[0], questions[0]); start = time.process_time()\n"
     "model.answer(pd.DataFrame({'image': photos, 'question': questions}))",
     "predict": "from vqa_helpers.cli import main; start = 0.0\n"
-    "main(['predict', run, '--questions', file, '--images', images, '--out', out])",
+    "assert main(['predict', run, '--questions', file, '--images', images, '--out', out]) == 0",
 }
 END = "\nprint(time.process_time() - start, file=sys.stderr)"
 
@@ -59,13 +59,15 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        photographs(folder, options.photographs)
+        (folder / "asked").mkdir()  # by themselves: the drawn files' names hold numbers too
+        for path in photographs(folder, options.photographs).values():
+            (folder / "asked" / path.name).symlink_to(path.resolve())
         asked = [
             {"question_id": n, "image_id": n % options.photographs, "question": f"is there a {n}?"}
             for n in range(options.questions)
         ]
         write_json(folder / "questions.json", {"questions": asked})
-        given = [options.run, folder / "questions.json", folder / "images", folder / "out.json"]
+        given = [options.run, folder / "questions.json", folder / "asked", folder / "out.json"]
         for way, code in WAYS.items():
             command = [sys.executable, "-c", BEGIN + code + END, *map(str, given)]
             one_thread = os.environ | {"OMP_NUM_THREADS": "1"}

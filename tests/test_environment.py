@@ -1,5 +1,6 @@
 """What a result depends on beside its configuration, and which device computes."""
 
+import platform
 import subprocess
 import sys
 
@@ -52,6 +53,27 @@ def test_the_commit_is_of_this_project_or_of_none(tmp_path):
 def test_auto_is_a_device_this_machine_has():
     assert pick_device("auto") in ("cpu", "cuda")
     assert pick_device("cpu") == "cpu"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library's memory")
+def test_memory_that_is_kept_is_not_asked_for_again():
+    taken = """
+import resource, sys, torch
+from vqa_helpers.environment import keep_memory
+if sys.argv[1:]:
+    keep_memory()
+for _ in range(20):
+    torch.ones(2**24)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(4):
+    torch.ones(2**24)  # 64 MiB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    command = [sys.executable, "-c", taken]
+    done = [subprocess.run([*command, *more], capture_output=True, text=True, check=True)
+            for more in ([], ["kept"])]  # fmt: skip
+    anew, kept = (int(one.stdout) for one in done)
+    assert kept < anew / 10
 
 
 def test_half_floats_are_for_a_cpu_that_has_them_in_silicon(monkeypatch):

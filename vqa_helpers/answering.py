@@ -257,14 +257,8 @@ class Answerer:
     def _encoder(self) -> Encode:
         """The network whose features are read; built for the first question and kept."""
         vision = self.model.vision
-        grid, half = getattr(vision, "grid", False), self._precision
-        return Encode(vision.network, vision.weights, vision.size_px, self.device, grid, half)
-
-    @property
-    def _precision(self) -> str:
-        """That of the features the model was trained with."""
-        half = self.config.get("features_precision") == "bfloat16"
-        return "bfloat16" if half else "float32"
+        how = getattr(vision, "grid", False), self.config.get("features_precision", "float32")
+        return Encode(vision.network, vision.weights, vision.size_px, self.device, *how)
 
     def _image_rows(
         self, image_ids: np.ndarray, images: dict[int, Path], stores: Path | None
@@ -281,7 +275,7 @@ class Answerer:
             store = fill_store(
                 stores, images, encoder=vision.network, weights=vision.weights,
                 size_px=vision.size_px, device=self.device,
-                grid=getattr(vision, "grid", False), precision=self._precision,
+                grid=getattr(vision, "grid", False), precision=self._encoder.precision,
             )  # fmt: skip
             features, _ = store.read(image_ids)
         return torch.from_numpy(features)

@@ -271,14 +271,14 @@ def test_half_floats_are_a_store_of_their_own_and_always_the_same(tmp_path, imag
 
 
 def test_what_is_stored_decides_in_what_precision_it_goes_on(tmp_path, monkeypatch):
-    how = tmp_path, "resnet18", "random", 32, False, "cpu"
+    how = tmp_path, "cpu", "resnet18", "random", 32, False
     for best, other in (("float32", "bfloat16"), ("bfloat16", "float32")):
         monkeypatch.setattr(extract, "pick_precision", lambda _, best=best: best)
         assert stored_precision(*how) == best
         there = tmp_path / store_name("resnet18", "random", 32, False, other)
         there.mkdir()
         assert stored_precision(*how) == other
-        assert stored_precision(*how[:4], True, "cpu") == best  # the grid is another store
+        assert stored_precision(*how[:5], True) == best  # the grid is another store
         both = tmp_path / store_name("resnet18", "random", 32, False, best)
         both.mkdir()
         assert stored_precision(*how) == best

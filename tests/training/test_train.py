@@ -271,10 +271,9 @@ def test_other_settings_do_not_go_on_from_a_checkpoint(train, interrupted, caplo
 def machine(monkeypatch):
     """Let the machine be one that is best at float32 or at bfloat16."""
     from vqa_helpers.features import extract
-    from vqa_helpers.training import inputs
 
     def make(precision: str) -> None:
-        for module in (extract, inputs):
+        for module in (extract, training):
             monkeypatch.setattr(module, "pick_precision", lambda _: precision)
 
     return make

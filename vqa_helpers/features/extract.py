@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from vqa_helpers.environment import pick_device, pick_precision
+from vqa_helpers.environment import keep_memory, pick_device, pick_precision
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import DESCRIPTION, BadImage, decode, decode_ahead, file_mark
 from vqa_helpers.features.store import FeatureStore, Shard, gather_rows, read_shard, write_shard
@@ -76,6 +77,7 @@ class Encode:
     @cached_property
     def quick(self) -> vision.VisionEncoder:
         """The same, faster."""
+        keep_memory()
         return vision.for_inference(self.network, half=self.precision == "bfloat16")
 
     def __call__(self, unit: Unit) -> Shard:
@@ -171,15 +173,15 @@ def store_name(
     return "-".join(map(str, parts))
 
 
-def stored_precision(
-    stores: Path, encoder: str, weights: str, size_px: int, grid: bool, device: str
-) -> str:
-    """The precision of the store that is there, or of a new one: what the device is best at."""
+def stored_precision(stores: Path, device: str, *network: Any) -> str:
+    """The precision of a network's store that is there, or of a new one: what the device is best at.
+
+    Args:
+        network: as `store_name` takes it, without the precision.
+    """
     best = pick_precision(device)
-    for precision in (best, "float32", "bfloat16"):
-        if (stores / store_name(encoder, weights, size_px, grid, precision)).is_dir():
-            return precision
-    return best
+    kinds = (best, "float32", "bfloat16")
+    return next((k for k in kinds if (stores / store_name(*network, k)).is_dir()), best)
 
 
 def fill_store(
@@ -218,7 +220,7 @@ def fill_store(
         "weights": networks.weights_source(encoder, weights),
         "preprocessing": DESCRIPTION.format(size=size_px),
     } | ({"grid": True} if grid else {})
-    if precision != "float32":
+    if precision == "bfloat16":
         description["precision"] = precision
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
     folder = stores / store_name(encoder, weights, size_px, grid, precision)

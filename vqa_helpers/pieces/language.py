@@ -5,7 +5,6 @@ one with a method `encode` reads texts its own way.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -326,12 +325,6 @@ def word_ids(
     return torch.from_numpy(tokens), torch.from_numpy(lengths)
 
 
-def tried_precision(words: Tensor) -> AbstractContextManager:
-    """Where a recurrent network computes: in half floats on a CPU alone, if it is to."""
-    kind = words.device.type
-    return nullcontext() if kind == "cpu" else torch.autocast(kind, enabled=False)
-
-
 def last_states(
     recurrent: nn.LSTM | nn.GRU, words: Tensor, lengths: Tensor | None, states: States | None = None
 ) -> States | Tensor:
@@ -350,7 +343,7 @@ def last_states(
     """
     if lengths is None:
         return recurrent(words, states)[1]
-    with tried_precision(words):
+    with torch.autocast("cuda", enabled=False):
         packed = pack_padded_sequence(
             words.float(), lengths.cpu(), batch_first=True, enforce_sorted=False
         )

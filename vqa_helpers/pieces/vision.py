@@ -227,8 +227,8 @@ class NetworkInLoop(StoredFeatures):
 def for_inference(encoder: VisionEncoder, half: bool = False) -> VisionEncoder:
     """A frozen copy that computes the same vectors faster.
 
-    Each batch norm is folded into the convolution before it, EfficientNet-Lite's ReLUs write over
-    what they read, and the weights lie channels last, as decoded pixels do.
+    Each batch norm is folded into the convolution before it, and the weights lie channels last, as
+    decoded pixels do.
 
     Args:
         half: whether it computes in bfloat16; the vectors then differ by some percent of their
@@ -236,8 +236,6 @@ def for_inference(encoder: VisionEncoder, half: bool = False) -> VisionEncoder:
     """
     quick = copy.deepcopy(encoder).eval().requires_grad_(False)
     for part in list(quick.network.modules()):
-        if isinstance(part, nn.ReLU6):
-            part.inplace = True
         for (first, convolution), (second, norm) in pairwise(list(part.named_children())):
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(part, first, fuse_conv_bn_eval(convolution, norm))

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.pieces.choice import Piece
-from vqa_helpers.pieces.language import glove_embedding, tried_precision
+from vqa_helpers.pieces.language import glove_embedding
 
 
 class Words(NamedTuple):
@@ -100,7 +100,7 @@ class WordStates(GloveWords):
         vectors, there = super().forward(tokens, lengths)  # (B, T, dim)
         if lengths is None:
             return Words(self.lstm(self.dropout(vectors))[0], there)
-        with tried_precision(vectors):
+        with torch.autocast("cuda", enabled=False):  # as `language.last_states`
             packed = pack_padded_sequence(
                 self.dropout(vectors.float()), lengths.cpu(), batch_first=True, enforce_sorted=False
             )

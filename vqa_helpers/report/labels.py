@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from vqa_helpers.runs import Experiment
 
 # Entries of a run's config that are no part of its name, told where names are equal.
-FURTHER = (
-    "epochs", "weights", "image_size_px", "precision", "features_precision", "split_rule",
-    "data_sha256", "seed",
-)  # fmt: skip
+FURTHER = ("epochs", "weights", "image_size_px", "precision", "split_rule", "data_sha256", "seed")
 
 
 def settings_of(experiment: Experiment) -> dict[str, str]:

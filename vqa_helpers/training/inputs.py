@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from vqa_helpers.data.folder import Dataset, open_dataset
 from vqa_helpers.data.text import clean_white_space, normalise
 from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary, tokenize_all
-from vqa_helpers.environment import pick_precision
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import vqa_accuracy
 from vqa_helpers.features.extract import stored_precision
@@ -28,7 +27,7 @@ from vqa_helpers.pieces.glove import find_glove
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.networks import DETECTORS, find_weights, own_size
 from vqa_helpers.pieces.sentences import find_encoder
-from vqa_helpers.recipe import PRECISIONS, Recipe, Training, read_settings
+from vqa_helpers.recipe import Recipe, Training, read_settings
 from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.image_rows import ImageRows, open_images
 from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
@@ -140,13 +139,6 @@ class Data:
         """The folder of the feature stores."""
         return self.features / self.dataset.image_source
 
-    def training_precision(self, training: Training) -> str:
-        """What a training multiplies in: "float32" or "bfloat16"."""
-        for chosen in (training.precision, self.precision):
-            if chosen != "auto":
-                return chosen
-        return pick_precision(self.device)
-
     def features_precision(self, vision: nn.Module | None) -> str:
         """What the features of a vision piece are computed in: "float32" or "bfloat16"."""
         if not getattr(vision, "stored", False) or vision.network in DETECTORS:
@@ -154,7 +146,7 @@ class Data:
         if self.precision != "auto":
             return self.precision
         network = vision.network, vision.weights, vision.size_px, getattr(vision, "grid", False)
-        return stored_precision(self.stores, *network, self.device)
+        return stored_precision(self.stores, self.device, *network)
 
     def images(
         self, vision: nn.Module | None, device: str = "cpu", seed: int = 0, precision: str = ""
@@ -249,8 +241,6 @@ def open_data(
         weights = "local" if dataset.drawn is None else "packaged"
     if image_size and not 32 <= image_size <= 2048:
         raise InputError(f"image size {image_size} px: use 32 to 2048")
-    if precision not in PRECISIONS:
-        raise InputError(f"precision {precision!r}: use {', '.join(PRECISIONS)}")
     where = Path(features), glove, device, precision
     return Data(dataset, str(weights), image_size, sentence_encoder, offline, *where)
 

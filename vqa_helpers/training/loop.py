@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vqa_helpers.environment import keep_memory
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.progress import track
 from vqa_helpers.recipe import Training
@@ -74,6 +75,7 @@ class Trainer:
     score: Callable[[Tensor], float | None] | None = None
 
     def __post_init__(self) -> None:
+        keep_memory()
         model, training, several = self.model, self.training, self.accelerator.num_processes > 1
         if several and self.accelerator.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)

@@ -27,7 +27,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from vqa_helpers.data.folder import require_seed
-from vqa_helpers.environment import environment
+from vqa_helpers.environment import environment, pick_precision
 from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import locked, remove_partials, write_json
 from vqa_helpers.pieces.identity import structure_of
@@ -209,7 +209,8 @@ def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str
 def _precisions(folder: Path, model: VQAModel, data: Data, training: Training) -> tuple[str, str]:
     """What the training and its features multiply in. Where nothing is asked for, a run that was begun
     keeps what it has, on whatever machine."""
-    wanted = data.training_precision(training), data.features_precision(model.vision)
+    chosen = (training.precision, data.precision, pick_precision(data.device))
+    wanted = next(c for c in chosen if c != "auto"), data.features_precision(model.vision)
     if data.precision != "auto":
         return wanted
     try:
