@@ -21,8 +21,8 @@ nothing but Python 3.11 to 3.13 and the package registry.
   --image-size PX   side of the square the vision network sees (default: the network's own)
   --offline         download nothing: packaged parts stand in for the study's, by name; the demo
                     implies it
-  --only GLOB       only these notebooks, such as 'Improved*'
-  --quick           only the first notebooks, GUSE_ResNet and GUSE_VGG, and the site of them
+  --only GLOB,GLOB  only these notebooks, such as 'Improved*'
+  --quick           four notebooks only, the site of them, and a question asked of one
   --jobs N          notebooks at a time (default: 1 with a GPU, else as many as cores, at most 4)
   --epochs N        default: the schedule's own
   --seed N          default: 0
@@ -30,7 +30,7 @@ nothing but Python 3.11 to 3.13 and the package registry.
   --help            this text
 
 Executed notebooks lie in runs/notebooks/<dataset>, the site in site/index.html: first of the
---quick notebooks alone, in the end of all. The Python to use can be named with
+GUSE notebooks alone, in the end of all. The Python to use can be named with
 PYTHON=python3.12 ./run_all.sh
 HELP
 }
@@ -148,8 +148,20 @@ show() { # the notebooks that match, and the site of all that are done
 }
 if [[ -n "$only" ]]; then
     show "$only"
+elif [[ -n "$quick" ]]; then
+    show 'GUSE_*,Bag_Of_Words,Image_Only'
+    echo "== a question"
+    mapfile -t asked < <(python -c 'import sys
+from vqa_helpers.data.folder import open_dataset
+from vqa_helpers.runs import find_runs
+dataset = open_dataset(sys.argv[1])
+runs = [run for run in find_runs("runs", dataset.name) if run.name.startswith("GUSE")]
+seen = dataset.splits["validation"].query("image_id in @dataset.images").iloc[0]
+print(runs[0].folder, dataset.images[seen.image_id], seen.question, sep="\n")' "$data")
+    echo "vqa ask ${asked[*]@Q}"
+    step vqa ask "${asked[@]}"
 else
     show 'GUSE_*' # something to read while the others run
-    [[ -n "$quick" ]] || show '*'
+    show '*'
 fi
 exit "$failed"

@@ -37,7 +37,7 @@ def select(folder: Path, only: str | None = None) -> list[Path]:
     """The notebooks in `folder`, sorted by name.
 
     Args:
-        only: a pattern such as `Improved*`, matched against names with and without `.ipynb`.
+        only: patterns such as `Improved*,GUSE_*`, matched against names with and without `.ipynb`.
 
     Raises:
         InputError: no notebook there, or none that matches.
@@ -45,11 +45,14 @@ def select(folder: Path, only: str | None = None) -> list[Path]:
     found = sorted(path for path in Path(folder).glob("*.ipynb") if path.name[0] != ".")
     if not found:
         raise InputError(f"{folder}: no notebooks here; name the folder that holds them")
-    chosen = [path for path in found if fnmatch.filter((path.name, path.stem), only or "*")]
-    if not chosen:
-        there = ", ".join(path.stem for path in found)
-        raise InputError(f"{folder}: no notebook matches {only!r}; there are {there}")
-    return chosen
+    chosen = set()
+    for pattern in (only or "*").split(","):
+        matching = [path for path in found if fnmatch.filter((path.name, path.stem), pattern)]
+        if not matching:
+            there = ", ".join(path.stem for path in found)
+            raise InputError(f"{folder}: no notebook matches {pattern!r}; there are {there}")
+        chosen.update(matching)
+    return sorted(chosen)
 
 
 def run_batch(

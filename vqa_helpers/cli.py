@@ -334,7 +334,7 @@ def _add_results(command) -> None:
     add("--notebooks", type=Path, default=Path("notebooks"), metavar="DIR",
         help="where they are (notebooks)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="executed notebooks (runs/notebooks)")
-    add("--only", metavar="GLOB", help="only these, such as 'Improved*'")
+    add("--only", metavar="GLOB,GLOB", help="only these, such as 'Improved*'")
     add("--jobs", type=int, default=1, help="how many at a time (1)")
     add("--timeout", type=float, default=3600.0, metavar="SECONDS",
         help="wall-clock limit of each (3600)")  # fmt: skip
