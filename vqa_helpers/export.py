@@ -22,7 +22,7 @@ from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.vision import StoredFeatures, VisionEncoder
 from vqa_helpers.report.tables import results_table, to_markdown
 from vqa_helpers.runs import CARD, CONFIG, METRICS, SPLIT, VOCABULARY, Run, mark_done
-from vqa_helpers.training.checkpoint import save_model
+from vqa_helpers.training.checkpoint import copy_of, save_model
 from vqa_helpers.training.losses import probabilities
 
 IMAGE_SIDE, ANSWER_SIDE = "image.onnx", "answer.onnx"
@@ -58,7 +58,7 @@ def export(
             config["structure"] = structure_of(answerer.model)
         for name in (VOCABULARY, METRICS, SPLIT):
             shutil.copy(run.folder / name, made / name)
-        save_model(made, answerer.model.half() if half else answerer.model)
+        save_model(made, copy_of(answerer.model.half() if half else answerer.model))
         carried = run.folder / CARD  # of an export; the scores of another need its predictions
         text = carried.read_text(encoding="utf-8") if carried.is_file() else card(run, license)
         write_text(made / CARD, text)

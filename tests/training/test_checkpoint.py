@@ -18,6 +18,7 @@ from vqa_helpers.training import checkpoint
 from vqa_helpers.training.checkpoint import (
     CHECKPOINT,
     MODEL,
+    copy_of,
     load_checkpoint,
     load_model,
     model_is_whole,
@@ -103,19 +104,19 @@ def test_damage_never_raises_and_weights_are_checked_to_the_bit(tmp_path):
 
 def test_a_saved_model_comes_back_in_the_same_bytes(tmp_path):
     saved, fresh = small_model(), small_model()
-    save_model(tmp_path, saved)
+    save_model(tmp_path, copy_of(saved))
     first = (tmp_path / MODEL).read_bytes()
     load_model(tmp_path, fresh)
     for name, tensor in saved.state_dict().items():
         assert torch.equal(fresh.state_dict()[name], tensor), name
-    save_model(tmp_path, fresh)
+    save_model(tmp_path, copy_of(fresh))
     assert (tmp_path / MODEL).read_bytes() == first
     assert model_is_whole(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["other", "lacks", "truncated", "flipped", "empty", "missing"])
 def test_a_damaged_model_is_named(tmp_path, damage):
-    save_model(tmp_path, small_model(hidden=4 if damage == "other" else 3))
+    save_model(tmp_path, copy_of(small_model(hidden=4 if damage == "other" else 3)))
     path = tmp_path / MODEL
     state, content = load_file(path), path.read_bytes()
     if damage == "lacks":

@@ -1,6 +1,7 @@
 """A run from beginning to end: its files, its honesty, and that an interruption leaves no trace."""
 
 import dataclasses
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -185,6 +186,7 @@ def interrupted(train, tmp_path, monkeypatch):
             return original(*arguments, **named)
 
         with monkeypatch.context() as patch:
+            patch.setattr(training, "REST", 0)  # every epoch has its checkpoint
             patch.setattr(place, name, stop)
             with pytest.raises(KeyboardInterrupt):
                 train(recipe, tmp_path / "run", data, **options)
@@ -255,6 +257,20 @@ def test_only_what_is_left_is_trained_unless_it_is_damaged(
     assert epochs == ([f"epoch {i}/3" for i in (1, 2, 3)] if damaged else ["epoch 3/3"])
     assert ("is damaged" in caplog.text) == bool(damaged)
     assert contents(out) == contents(trained("Question_Only"))
+
+
+def test_checkpoints_that_take_long_are_few(train, trained, tmp_path, monkeypatch):
+    written, save = [], checkpoint.save_checkpoint
+
+    def counted(folder, state):
+        written.append(len(json.loads(state["history"])))
+        save(folder, state)
+
+    monkeypatch.setattr(checkpoint, "save_checkpoint", counted)
+    monkeypatch.setattr(training, "REST", 1e12)
+    run = train("Question_Only", tmp_path / "run")
+    assert written == [1, 3]  # the first epoch and the last
+    assert contents(run.folder) == contents(trained("Question_Only"))
 
 
 @pytest.mark.parametrize("changed", [{"epochs": 4}, {"seed": 1}])

@@ -66,10 +66,14 @@ def remove_checkpoint(folder: Path) -> None:
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def save_model(folder: Path, model: VQAModel) -> None:
-    """Write the model atomically."""
+def copy_of(model: VQAModel) -> dict[str, Tensor]:
+    """What is saved of a model, as it is now, on the CPU."""
     # Clones: safetensors refuses parts of a model that share their numbers.
-    state = {k: tensor.cpu().contiguous().clone() for k, tensor in model.saved_state().items()}
+    return {k: tensor.cpu().contiguous().clone() for k, tensor in model.saved_state().items()}
+
+
+def save_model(folder: Path, state: dict[str, Tensor]) -> None:
+    """Write a copy of a model atomically."""
     write_bytes(folder / MODEL, save(state, {"sha256": _checksum(state)}))
 
 

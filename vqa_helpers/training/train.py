@@ -60,6 +60,7 @@ from vqa_helpers.training.tensorboard import open_writer, record_epoch
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(hours=24)  # for the main process, which may compute features beforehand
+REST = 10  # times as long as the last checkpoint took, before the next is written
 NOT_COMPARED = ("name", "preset", "source")  # how a run is called, not what it is
 
 
@@ -326,13 +327,14 @@ def _fit(
     loss = Loss(training.loss, inverse_frequencies(train.examples.target, len(data.answers)))
     score = partial(measuring.validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
-    history, writer = [], None
+    history, writer, best = [], None, None
+    rested = -math.inf  # when the next checkpoint may be written
     if not config["epochs"] and accelerator.is_main_process:
         found, predictions = evaluate(model, validation, loss)
         right = 100 * (predictions == validation.examples.target).float().mean().item()
         scores = {"validation_top1": right, "validation_vqa": score(predictions)}
         write_history(folder / HISTORY, [{"epoch": 0, "validation_loss": found, **scores}])
-        checkpoint.save_model(folder, model)
+        checkpoint.save_model(folder, checkpoint.copy_of(model))
     left = (folder / checkpoint.CHECKPOINT).exists()
     if left and (kept := checkpoint.load_checkpoint(folder, config)) is not None:
         trainer.restore(kept["trainer"])
@@ -349,12 +351,19 @@ def _fit(
         history.append(asdict(epoch))
         if accelerator.is_main_process:
             if better:
-                checkpoint.save_model(folder, model)
+                best = checkpoint.copy_of(model)
             # Seconds differ from run to run; the history of a resumed run must not.
             without_times = [{k: v for k, v in row.items() if k != "train_s"} for row in history]
             write_history(folder / HISTORY, without_times)
-            texts = {"config": json.dumps(config, sort_keys=True), "history": json.dumps(history)}
-            checkpoint.save_checkpoint(folder, texts | {"trainer": trainer.state()})
+            start = time.monotonic()
+            if start >= rested or trainer.epoch == config["epochs"]:
+                if best is not None:
+                    checkpoint.save_model(folder, best)
+                    best = None
+                texts = {"config": json.dumps(config, sort_keys=True)}
+                texts["history"] = json.dumps(history)
+                checkpoint.save_checkpoint(folder, texts | {"trainer": trainer.state()})
+                rested = time.monotonic() + REST * (time.monotonic() - start)
             writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
             log.info("%s%s", epoch.line(config["epochs"]), " (best)" if better else "")
