@@ -16,15 +16,15 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from torch import Tensor
 
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize
 from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.features.extract import Encode, encode_images, fill_store
 from vqa_helpers.features.pixels import BadImage, decode
+from vqa_helpers.features.store import RowsOnDisk
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.training.batches import Batches
-from vqa_helpers.training.image_rows import PixelRows
+from vqa_helpers.training.image_rows import PixelRows, Rows
 from vqa_helpers.training.inputs import examples_of
 from vqa_helpers.training.loop import rank
 
@@ -262,7 +262,7 @@ class Answerer:
 
     def _image_rows(
         self, image_ids: np.ndarray, images: dict[int, Path], stores: Path | None
-    ) -> Tensor | PixelRows | None:
+    ) -> Rows | None:
         vision = self.model.vision
         if vision is None:
             return None
@@ -270,25 +270,26 @@ class Answerer:
             paths = [images.get(int(image_id)) for image_id in image_ids]
             return PixelRows(paths, self.config["image_size_px"], self.device)
         if stores is None:
-            features = encode_images(images, image_ids, self._encoder)
-        else:
-            store = fill_store(
-                stores, images, encoder=vision.network, weights=vision.weights,
-                size_px=vision.size_px, device=self.device,
-                grid=getattr(vision, "grid", False), precision=self._encoder.precision,
-            )  # fmt: skip
-            features, _ = store.read(image_ids)
-        return torch.from_numpy(features)
+            return torch.from_numpy(encode_images(images, image_ids, self._encoder))
+        store = fill_store(
+            stores, images, encoder=vision.network, weights=vision.weights,
+            size_px=vision.size_px, device=self.device,
+            grid=getattr(vision, "grid", False), precision=self._encoder.precision,
+        )  # fmt: skip
+        return store.rows(image_ids)[0]
 
     def _unreadable(
-        self, rows: Tensor | PixelRows | None, image_ids: np.ndarray, images: Mapping[int, Any]
+        self, rows: Rows | None, image_ids: np.ndarray, images: Mapping[int, Any]
     ) -> list[int]:
         """The images that are there and could not be read."""
         if isinstance(rows, PixelRows):
             return [int(image_ids[row]) for row in sorted(rows.unreadable)]
         if rows is None:
             return []
-        without = image_ids[~rows.flatten(1).any(dim=1).numpy()].tolist()
+        if isinstance(rows, RowsOnDisk):
+            without = image_ids[rows.file_of < 0].tolist()
+        else:
+            without = image_ids[~rows.flatten(1).any(dim=1).numpy()].tolist()
         return [image_id for image_id in without if image_id in images]
 
     def _warn_of_unknown_words(self, questions: pd.Series) -> None:

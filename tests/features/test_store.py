@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.features.store import FeatureStore, Shard, read_shard, write_shard
+from vqa_helpers.features import store as module
+from vqa_helpers.features.store import FeatureStore, RowsOnDisk, Shard, read_shard, write_shard
 
 
 def shard(ids, failed=None, shape=(4,)):
@@ -107,3 +109,42 @@ def test_a_damaged_shard_of_a_complete_store_names_the_remedy(store):
     (store.folder / FeatureStore.MANIFEST).unlink()
     with pytest.raises(InputError, match="is no complete feature store; fill it with `vqa feat"):
         FeatureStore(store.folder)
+
+
+# Rows that stay on disk ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4)])
+def test_rows_on_disk_are_those_in_memory(tmp_path, monkeypatch, shape):
+    store = written(tmp_path, shard([5, 8], {6: "x"}, shape), shard([3, 7, 2**40], shape=shape))
+    ids = np.array([8, 1, 2**40, 3, 6, 5])
+    kept, found = store.rows(ids, without=[3])
+    monkeypatch.setattr(module, "MOST_IN_MEMORY", kept.nbytes - 1)
+    on_disk, there = store.rows(ids, without=[3])
+    assert torch.is_tensor(kept) and isinstance(on_disk, RowsOnDisk)
+    assert on_disk.shape == tuple(kept.shape) and on_disk.dtype == kept.dtype
+    assert found.tolist() == there.tolist() == [True, False, True, False, False, True]
+    for asked in ([0, 2, 5, 4, 0, 1, 3, 2], [], [3]):
+        assert torch.equal(on_disk[torch.tensor(asked, dtype=int)], kept[asked])
+    assert kept.flatten(1).amax(1).tolist() == [8, 0, 2**40 % 1000, 0, 0, 5]
+
+
+def test_a_shuffle_takes_some_files_at_a_time(tmp_path, monkeypatch):
+    store = written(tmp_path, *(shard(range(10 * n, 10 * n + 10)) for n in range(6)))
+    monkeypatch.setattr(module, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(
+        module, "READ_AHEAD", 2 * (tmp_path / "shard-00000.safetensors").stat().st_size
+    )
+    rows, _ = store.rows(np.arange(61))  # of the last there is none
+    asked = torch.arange(61).repeat(5)  # five questions about each
+    orders = [rows.shuffle(asked, torch.Generator().manual_seed(seed)) for seed in (0, 1, 0)]
+    assert torch.equal(orders[0], orders[2]) and not torch.equal(orders[0], orders[1])
+    for order in orders:
+        assert sorted(order.tolist()) == list(range(305))
+        files = [int(row) // 10 for row in asked[order]]
+        turns = [files[0]] + [b for a, b in zip(files, files[1:], strict=False) if a != b]
+        assert len(turns) > 60  # the questions about two files are mixed
+        last = {file: place for place, file in enumerate(files)}
+        first = {file: files.index(file) for file in last}
+        open_at = [sum(first[f] <= p <= last[f] for f in first) for p in range(305)]
+        assert max(open_at) <= 3  # two, and the file of none

@@ -17,6 +17,7 @@ from tests.builders import COLOURS, read_json, write_dataset, write_json
 from tests.training.conftest import quick
 from vqa_helpers.environment import pick_precision
 from vqa_helpers.errors import InputError
+from vqa_helpers.features import store
 from vqa_helpers.pieces.choice import Piece
 from vqa_helpers.pieces.sentences import MULTILINGUAL_STAND_IN
 from vqa_helpers.presets import PRESETS
@@ -166,6 +167,17 @@ def test_test_is_scored_once_and_not_looked_at_before(train, tmp_path, monkeypat
     monkeypatch.setattr(Batches, "in_order", watched)
     train("Question_Only", tmp_path / "run")
     assert seen == [history.read_text(encoding="utf-8")]  # when every epoch was done
+
+
+def test_features_that_stay_on_disk_teach_the_same(train, trained, tmp_path, monkeypatch):
+    def plainly(_, rows, generator):
+        return torch.randperm(len(rows), generator=generator)
+
+    monkeypatch.setattr(store, "MOST_IN_MEMORY", 0)
+    other = train("GUSE_ResNet", tmp_path / "other").folder
+    monkeypatch.setattr(store.RowsOnDisk, "shuffle", plainly)  # else the order alone differs
+    run = train("GUSE_ResNet", tmp_path / "run").folder
+    assert contents(run) == contents(trained("GUSE_ResNet")) != contents(other)
 
 
 # Interrupted --------------------------------------------------------------------------------------

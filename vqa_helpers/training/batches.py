@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from vqa_helpers.data.vocabulary import OUTSIDE
-from vqa_helpers.training.image_rows import PixelRows
+from vqa_helpers.features.store import RowsOnDisk
+from vqa_helpers.training.image_rows import PixelRows, Rows
 from vqa_helpers.training.losses import SoftScores
 
-AHEAD = 2  # batches in the making while one is learnt, where photographs are decoded for them
+AHEAD = 2  # batches in the making while one is learnt, where they are read from disk
 
 
 @dataclass
@@ -94,14 +95,15 @@ class Batches:
     """The batches of a split.
 
     Attributes:
-        images: features (I, D), or photographs that are decoded for each batch; None without.
+        images: features (I, D) or (I, K, D), in memory or read for each batch, or photographs that are
+            decoded for it; None without.
         size: questions a batch.
         share: which process this is and how many there are: each learns from its part of a
             shuffled batch.
     """
 
     examples: Examples
-    images: Tensor | PixelRows | None
+    images: Rows | None
     size: int
     device: torch.device | str = "cpu"
     share: tuple[int, int] = (0, 1)
@@ -121,7 +123,11 @@ class Batches:
     def shuffled(self, generator: torch.Generator) -> Iterator[Batch]:
         """Every question once, in the generator's order (a CPU generator); this process's share of
         each batch."""
-        chunks = list(torch.randperm(len(self), generator=generator).split(self.size))
+        if isinstance(self.images, RowsOnDisk):
+            order = self.images.shuffle(self.examples.image_row, generator)
+        else:
+            order = torch.randperm(len(self), generator=generator)
+        chunks = list(order.split(self.size))
         which, processes = self.share
         # Batch normalisation cannot learn from one row, nor any process from none.
         if len(chunks) > 1 and len(chunks[-1]) < max(2, processes):
@@ -130,7 +136,7 @@ class Batches:
 
     def _made(self, chunks: list[Tensor]) -> Iterator[Batch]:
         batches = map(self._batch, chunks)
-        return _ahead(batches) if isinstance(self.images, PixelRows) else batches
+        return _ahead(batches) if isinstance(self.images, PixelRows | RowsOnDisk) else batches
 
     def _batch(self, rows: Tensor) -> Batch:
         question, target, soft = _rows_of(self.examples, rows)

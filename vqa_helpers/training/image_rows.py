@@ -17,11 +17,13 @@ from vqa_helpers.data.images import names_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.extract import fill_store
 from vqa_helpers.features.pixels import BadImage, decoding_threads, load_square
+from vqa_helpers.features.store import RowsOnDisk
 
 log = logging.getLogger(__name__)
 
 CACHED_BYTES = 1 << 30  # of decoded pixels, so that a small dataset is decoded once
 TRIED_IMAGES = 256  # of train, before a network runs inside the loop; enough for a mean
+MOST_MEASURED = 10_000  # of stored rows that stay on disk; as many give their mean
 MOST_UNREADABLE = 0.1  # of the images, beyond which a score would mean nothing
 
 
@@ -70,6 +72,9 @@ class PixelRows:
         return np.zeros((self.size_px, self.size_px, 3), dtype=np.uint8)
 
 
+Rows = Tensor | RowsOnDisk | PixelRows  # an image each, asked for by (B,) row numbers
+
+
 @dataclass(frozen=True)
 class ImageRows:
     """What a model sees of a dataset.
@@ -82,7 +87,7 @@ class ImageRows:
     """
 
     ids: np.ndarray
-    rows: Tensor | PixelRows | None = None
+    rows: Rows | None = None
     missing: tuple[int, ...] = ()
     seconds: float | None = None
 
@@ -135,13 +140,13 @@ def _stored(
     seconds = time.perf_counter() - start
     unreadable = {i: why for i, why in store.failed.items() if i in asked_about}
     _refuse_unreadable(dataset, unreadable, len(ids))
-    features, found = store.read(ids)
-    gone = np.isin(ids, missing)  # the store may hold rows of files that have been removed since
-    features[gone], found[gone] = 0, False
-    rows = torch.from_numpy(features)
+    rows, found = store.rows(ids, missing)
     if vision.standardised:
         of_train = np.isin(ids, dataset.splits["train"]["image_id"].to_numpy())
-        vision.standardise(rows[of_train & found])
+        seen = np.flatnonzero(of_train & found)
+        if isinstance(rows, RowsOnDisk):
+            seen = seen[:: -(-len(seen) // MOST_MEASURED)]
+        vision.standardise(rows[torch.from_numpy(seen)])
     return ImageRows(ids, rows, tuple(sorted({*missing, *unreadable})), seconds)
 
 
