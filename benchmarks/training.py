@@ -35,6 +35,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
 
 from vqa_helpers.data.folder import open_dataset
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
@@ -249,7 +250,8 @@ def take_turns(ways: dict[str, Callable[[], tuple[int, float]]], turns: int = TU
 
 
 def compare_halves(name: str, batch: int, seconds: float) -> dict:
-    """A preset's epochs in float32 and in bfloat16, in samples a processor second."""
+    """A preset's epochs in float32 and in bfloat16, in samples a processor second, and how much of what
+    the machine multiplies in one large product a processor second they use."""
     recipe, ways, steps = find_preset(name), {}, 0
     training = replace(recipe.training, batch=batch or recipe.training.batch)
     drawn = draw(build(recipe, "cpu"), training.batch * FEWEST_STEPS, "cpu")
@@ -260,9 +262,31 @@ def compare_halves(name: str, batch: int, seconds: float) -> dict:
         _, took = processor_epoch(trainer, batches, once)
         steps = steps or max(1, round(seconds / took))
         ways[precision] = partial(processor_epoch, trainer, batches, once, steps)
-    rates = take_turns(ways)
-    return {"preset": name, "batch": training.batch, **rates,
-            "times": rates["bfloat16"] / rates["float32"]}  # fmt: skip
+        ways[f"product_{precision}"] = partial(multiply, getattr(torch, precision), seconds)
+    rates, operations = take_turns(ways), operations_of(trainer, next(once.in_order()))
+    used = {f"used_{way}": rates[way] * operations / rates.pop(f"product_{way}")
+            for way in ("float32", "bfloat16")}  # fmt: skip
+    times = rates["bfloat16"] / rates["float32"]
+    return {"preset": name, "batch": training.batch, **rates, "times": times, **used}
+
+
+def operations_of(trainer: Trainer, batch: Batch) -> float:
+    """The multiplications and additions of products and convolutions that a sample needs, there and
+    back."""
+    # Without the fused LSTM, whose operations torch does not count.
+    with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
+        cross_entropy(trainer.model.train()(batch.image, batch.question), batch.target).backward()
+    return counter.get_total_flops() / len(batch)
+
+
+def multiply(dtype: torch.dtype, seconds: float, side: int = 2048) -> tuple[float, float]:
+    """Operations of products of two large matrices, and the processor seconds they took."""
+    one, other, count = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype), 0
+    start = time.process_time()
+    while time.process_time() - start < seconds:
+        one @ other
+        count += 1
+    return count * 2 * side**3, time.process_time() - start
 
 
 def processor_epoch(
@@ -334,7 +358,8 @@ def main() -> None:
         for name in options.presets or PRESETS:
             rows.append(row := compare_halves(name, options.batch, options.seconds))
             print(f"{name:24} {row['batch']:5} float32 {row['float32']:8.1f}  bfloat16 "
-                  f"{row['bfloat16']:8.1f}  {row['times']:5.2f}", flush=True)  # fmt: skip
+                  f"{row['bfloat16']:8.1f}  {row['times']:5.2f}  of a product {row['used_float32']:.2f} "
+                  f"and {row['used_bfloat16']:.2f}", flush=True)  # fmt: skip
     else:
         print(f"{'samples/s':24} batch     naive      ours     limit  ours/naive  ours/limit")
         for name in options.presets or PRESETS:
