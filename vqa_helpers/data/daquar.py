@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from vqa_helpers.data.formats import table_of
 from vqa_helpers.data.text import answer_type_of, question_type_of
 
 _IMAGE = re.compile(r"\bimage(\d{1,9})\b")
@@ -59,14 +60,11 @@ def read_daquar(path: Path, report: Callable[[str, Path, str], None]) -> pd.Data
         else:
             image = int(images[-1])  # the first may be a part of the question
             text = " ".join(_TAIL.sub("", question).split()).rstrip(" ?") + "?"
-            ids = (1000 * image + asked[image], image)
-            types = (question_type_of(text), answer_type_of(answer))
-            rows.append((*ids, text, *types, answer, (answer,)))
+            types = question_type_of(text), answer_type_of(answer)
+            id_ = 1000 * image + asked[image]
+            rows.append((id_, image, text, None, None, *types, answer, (answer,)))
             asked[image] += 1
     if len(lines) % 2 or not lines:
         line = f"ends after {len(lines):,} lines; every question needs a line of answer after it"
         report("broken line", path, line)
-    columns = ["question_id", "image_id", "question", "question_type", "answer_type", "answer",
-               "answers"]  # fmt: skip
-    table = pd.DataFrame(rows, columns=columns, dtype=object)
-    return table.astype({"question_id": "int64", "image_id": "int64"})
+    return table_of(rows)

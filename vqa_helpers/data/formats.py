@@ -9,12 +9,11 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
-import numpy as np
 import pandas as pd
 
 from vqa_helpers.data.json_files import DecodeError, decode_entries, read_bytes
@@ -40,15 +39,12 @@ SPLIT_NAMES = {split: split for split in SPLITS} | {"testdev": "test"}
 SPLIT_NAMES |= dict.fromkeys(("val", "valid", "validate", "dev"), "validation")
 _ANSWER_COLUMNS = ("question_type", "answer_type", "answer", "answers")
 NAMES = QUESTION_NAME, IMAGE_NAME = "question_name", "image_name"  # ids that are texts, as given
-_IDS = [("entry", "i8"), ("question_id", "i8"), ("image_id", "i8")]
-_QUESTION_ROW = np.dtype([*_IDS, ("question", "O"), *((name, "O") for name in NAMES)])
-_ANNOTATION_ROW = np.dtype([*_IDS, *((column, "O") for column in _ANSWER_COLUMNS)])
+COLUMNS = ("question_id", "image_id", "question", *NAMES, *_ANSWER_COLUMNS)
 
 Entry = TypeVar("Entry")
 Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 AnyId = Id | float | str
 Text = str | int | float  # pandas and people write the answer 2 without quotes
-_NO_IMAGE = np.iinfo(np.int64).min  # an annotation that leaves its image to the question
 
 
 class Question(msgspec.Struct, gc=False):
@@ -192,30 +188,14 @@ def read_questions(path: Path, report: Report = refuse) -> pd.DataFrame:
         InputError: naming the file, the entry and the field that breaks the format.
     """
     once: dict[str, str] = {}  # one copy of each text, however often it is asked
-
-    def rows() -> Iterator[tuple]:
-        for number, entry in _entries(path, "questions", Question, report):
-            text = entry.question
-            if not text or text.isspace():
-                report("empty question", path, f"questions[{number}].question is empty; write it")
-            given = entry.question_id, entry.image_id
-            if (ids := _ids(path, f"questions[{number}]", given, report)) is None:
-                continue
-            names = (one if isinstance(one, str) else None for one in given)
-            yield number, *ids, once.setdefault(text, text), *names
-
-    read = _each_once(path, "questions", np.fromiter(rows(), _QUESTION_ROW), report)
-    table = pd.DataFrame({column: _series(read, column) for column in read.dtype.names[1:]})
-    return table.drop(columns=[name for name in NAMES if table[name].isna().all()])
-
-
-def _ids(path: Path, place: str, given: tuple, report: Report) -> tuple[int, int] | None:
-    """The ids of an entry; None, and a report, where one is no id."""
-    try:
-        return tuple(_NO_IMAGE if one is None else as_id(one) for one in given)
-    except ValueError as error:
-        report("broken entry", path, f"{place}: its id {error}")
-        return None
+    rows = []
+    for place, id_, image, entry in _entries(path, "questions", Question, report):
+        text, given = entry.question, (entry.question_id, entry.image_id)
+        if not text or text.isspace():
+            report("empty question", path, f"{place}.question is empty; write it")
+        names = [one if isinstance(one, str) else None for one in given]
+        rows.append((id_, image, once.setdefault(text, text), *names))
+    return table_of(rows, ("question_id", "image_id", "question", *NAMES))
 
 
 def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refuse) -> pd.DataFrame:
@@ -231,91 +211,82 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
         InputError: naming the file and entry; also for an annotation without its question, a
             question without its annotation, and two files that name different images.
     """
+    texts, images = questions["question"].tolist(), questions["image_id"].tolist()
+    waiting = {id_: row for row, id_ in enumerate(questions["question_id"].tolist())}
     once: dict[str, str] = {}  # answers repeat millions of times
-
-    def rows() -> Iterator[tuple]:
-        for number, entry in _entries(path, "annotations", Annotation, report):
-            ids = entry.question_id, entry.image_id
-            if (ids := _ids(path, f"annotations[{number}]", ids, report)) is None:
-                continue
-            texts = [as_text(getattr(a, "answer", a)) for a in entry.answers or ()]
-            given = tuple([once.setdefault(text, text) for text in texts])
-            target = entry.multiple_choice_answer
-            target = target if target is None else as_text(target)
-            if target is None and not given:
-                line = f"annotations[{number}] has neither multiple_choice_answer nor answers"
-                report("no answer", path, f"{line}; leave the file away if the split has none")
-                continue
-            if target is None:
-                target = Counter(given).most_common(1)[0][0]  # the first of the most frequent
-            kind, answer_type = entry.question_type, entry.answer_type or answer_type_of(target)
-            yield (
-                number, *ids, once.setdefault(kind, kind) or None,
-                once.setdefault(answer_type, answer_type), once.setdefault(target, target),
-                given or (target,),
-            )  # fmt: skip
-
-    read = np.fromiter(rows(), _ANNOTATION_ROW)
-    if not len(read):  # reported; every question would be without its annotation
-        return questions[:0]
-    read = _each_once(path, "annotations", read, report)
-    row = pd.Index(questions["question_id"]).get_indexer(read["question_id"])
-    for number, id_ in read[["entry", "question_id"]][row < 0]:
-        line = f"annotations[{number}] has question_id {id_}, which no question has; {RELEASE}"
-        report("annotation without its question", path, line)
-    read, row = read[row >= 0], row[row >= 0]
-    for id_ in np.delete(questions["question_id"].to_numpy(), row):
+    found: dict[int, tuple] = {}
+    for place, id_, image, entry in _entries(path, "annotations", Annotation, report):
+        said = [as_text(getattr(a, "answer", a)) for a in entry.answers or ()]
+        answers = tuple([once.setdefault(text, text) for text in said])
+        if entry.multiple_choice_answer is not None:
+            target = as_text(entry.multiple_choice_answer)
+        elif answers:
+            target = Counter(answers).most_common(1)[0][0]  # the first of the most frequent
+        else:
+            line = f"{place} has neither multiple_choice_answer nor answers"
+            report("no answer", path, f"{line}; leave the file away if the split has none")
+            continue
+        row = waiting.pop(id_, None)
+        if row is None:
+            line = f"{place} has question_id {id_}, which no question has; {RELEASE}"
+            report("annotation without its question", path, line)
+        elif image not in (None, images[row]):
+            line = f"{place} says image {image} but its question {id_} is about image {images[row]}"
+            report("another image", path, f"{line}; {RELEASE}")
+        else:
+            kind = entry.question_type or question_type_of(texts[row])
+            answer_type = entry.answer_type or answer_type_of(target)
+            shared = [once.setdefault(text, text) for text in (kind, answer_type, target)]
+            found[row] = (*shared, answers or (shared[-1],))
+    for id_ in waiting if found else ():  # else the file is at fault, not each question
         line = f"question {id_} has no usable annotation; add it; {RELEASE}"
         report("question without its annotation", path, line)
-    asked = questions["image_id"].to_numpy()[row]
-    same = (read["image_id"] == asked) | (read["image_id"] == _NO_IMAGE)
-    for (number, id_, said, *_), image in zip(read[~same], asked[~same], strict=True):
-        line = f"annotations[{number}] says image {said} but its question {id_} is about image"
-        report("another image", path, f"{line} {image}; {RELEASE}")
-    order = np.flatnonzero(same)[np.argsort(row[same])]
-    table = questions.iloc[row[order]].reset_index(drop=True)
-    table = table.assign(**{name: _series(read[order], name) for name in _ANSWER_COLUMNS})
-    untyped = table["question_type"].isna()
-    derived = table["question"][untyped].map(question_type_of)
-    return table.assign(question_type=table["question_type"].where(~untyped, derived))
+    rows = sorted(found)
+    answered = [found[row] for row in rows]
+    table = questions.iloc[rows].reset_index(drop=True)
+    table[list(_ANSWER_COLUMNS)] = pd.DataFrame(answered, columns=_ANSWER_COLUMNS, dtype=object)
+    return table
 
 
 def _entries(
     path: Path, field: str, shape: type[Entry], report: Report
-) -> Iterator[tuple[int, Entry]]:
-    """The entries of a file that keep to the format, numbered."""
+) -> Iterator[tuple[str, int, int | None, Entry]]:
+    """The entries of a file that keep to the format, the first of each question: place, question id,
+    image id, entry."""
     try:
         entries = decode_entries(read_bytes(path), field, shape)
     except (DecodeError, InputError) as error:
         line = str(error).removeprefix(f"{path}: ")
         report("unreadable file", path, f"{line}; {LAYOUT}")
         return
-    number = None
+    number, first = None, {}
     for number, entry in enumerate(entries):
+        place = f"{field}[{number}]"
         if isinstance(entry, DecodeError):
             for fault in entry.faults:
                 report("broken entry", path, f"{fault}; {LAYOUT}")
-        else:
-            yield number, entry
+            continue
+        try:
+            id_ = as_id(entry.question_id)
+            image = None if entry.image_id is None else as_id(entry.image_id)
+        except ValueError as error:
+            report("broken entry", path, f"{place}: its id {error}")
+            continue
+        if first.setdefault(id_, number) != number:
+            line = f"{place} repeats question_id {id_} of {field}[{first[id_]}]"
+            report("repeated question id", path, f"{line}; every question needs its own id")
+            continue
+        yield place, id_, image, entry
     if number is None:
         report("empty file", path, f"`{field}` lists nothing; it must list at least one entry")
 
 
-def _each_once(path: Path, field: str, read: np.ndarray, report: Report) -> np.ndarray:
-    """The first entry of each question id."""
-    repeated = pd.Series(read["question_id"]).duplicated().to_numpy()
-    if repeated.any():
-        known = read[["question_id", "entry"]]
-        first = dict(known[~repeated].tolist())
-        for id_, number in known[repeated].tolist():
-            line = f"{field}[{number}] repeats question_id {id_} of {field}[{first[id_]}]"
-            report("repeated question id", path, f"{line}; every question needs its own id")
-    return read[~repeated]
-
-
-def _series(read: np.ndarray, column: str) -> pd.Series:
-    """A column; texts and tuples are objects under pandas 2 and 3."""
-    return pd.Series(read[column], dtype=read.dtype[column])
+def table_of(rows: Sequence[tuple], columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    """Rows as a table of questions: ids are int64, all else objects under pandas 2 and 3; names of ids
+    are left out where none has one."""
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    table = table.astype({"question_id": "int64", "image_id": "int64"})
+    return table.drop(columns=[name for name in NAMES if table[name].isna().all()])
 
 
 def has_official_answers(table: pd.DataFrame) -> bool:

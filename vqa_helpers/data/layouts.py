@@ -226,16 +226,10 @@ def _keep_picture(path: Path, image: Mapping[str, Any]) -> str | None:
 
 def _table(rows: list[tuple], path: Path, report: formats.Report) -> pd.DataFrame:
     """A table of the rows; without answers where none has one."""
-    columns = ["question_id", "image_id", "question", *formats.NAMES, "question_type", "answer_type",
-               "answer", "answers"]  # fmt: skip
-    table = pd.DataFrame(rows, columns=columns, dtype=object)
-    table = table.astype({"question_id": "int64", "image_id": "int64"})
-    table = table.drop(columns=[name for name in formats.NAMES if table[name].isna().all()])
+    table = formats.table_of(rows)
     unanswered = table["answer"].isna()
     if unanswered.all():
-        return table[
-            [c for c in ("question_id", "image_id", "question", *formats.NAMES) if c in table]
-        ]
+        return table.drop(columns=["question_type", "answer_type", "answer", "answers"])
     if unanswered.any():
         first = table["question"][unanswered].iloc[0]
         line = f"{unanswered.sum():,} questions have no answer (the first is {first!r}); leave them out"
