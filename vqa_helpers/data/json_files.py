@@ -5,6 +5,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,8 +92,11 @@ def decode_entries(
     Raises:
         DecodeError: before the first entry, for text that is not JSON or holds no such list.
     """
-    start = text.lstrip()[:1]
-    if start == b"{" and (lines := _json_lines(text)) is not None:
+    start, lines = text.lstrip()[:1], []
+    if start == b"{":
+        with suppress(msgspec.MsgspecError, RecursionError):  # then it is no object a line
+            lines = msgspec.json.Decoder(msgspec.Raw).decode_lines(text)
+    if len(lines) > 1:
         entries = lines
     elif field is None or start == b"[":
         entries = decode(text, list[msgspec.Raw])
@@ -100,18 +104,6 @@ def decode_entries(
         outermost = msgspec.defstruct("Outermost", [(field, list[msgspec.Raw])])
         entries = getattr(decode(text, outermost), field)
     return _decoded(entries, field or "", shape)
-
-
-def _json_lines(text: bytes) -> list[msgspec.Raw] | None:
-    """The objects of a text that has one a line; None for any other text."""
-    first, _, rest = text.strip().partition(b"\n")
-    if not rest.lstrip().startswith(b"{"):
-        return None
-    try:
-        msgspec.json.decode(first)
-        return msgspec.json.Decoder(msgspec.Raw).decode_lines(text)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _decoded(entries: list, field: str, shape: type[Shape]) -> Iterator[Shape | DecodeError]:
