@@ -71,8 +71,7 @@ def read_layout(
             report("pickle", pickled[0], PICKLED)
             return {}
         return formats.read_tables(folder, report)  # says what is expected
-    rows: dict[str, list[tuple]] = {split: [] for split in formats.SPLITS}
-    places: dict[str, Path] = {}
+    found: dict[str, tuple[Path, list[tuple]]] = {}
     for label, candidates in files.items():
         start = formats.SPLITS.index(label or "train") * _OWN_SPLIT_IDS
         try:
@@ -82,12 +81,8 @@ def read_layout(
             report("unreadable file", Path(place), line)
             continue
         for split, row in read:
-            split = label or split or "train"
-            rows[split].append(row)
-            places[split] = path
-    return {
-        split: _table(rows[split], places[split], report) for split in formats.SPLITS if rows[split]
-    }
+            found.setdefault(label or split or "train", (path, []))[1].append(row)
+    return {split: _table(*found[split], report) for split in formats.SPLITS if split in found}
 
 
 # ---------------------------------------------------------------- records
@@ -137,6 +132,7 @@ def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id:
         ValueError: what is wrong with it.
     """
     given = {column: record.get(key) for column, key in field.items()}
+    given = {column: None if value != value else value for column, value in given.items()}  # NaN
     question, image, id_ = given["question"], given.get("image"), given.get("question_id")
     if any(record.get(None, ())):  # of a line, whose columns are shifted perhaps
         raise ValueError("has more values than the header has names; put texts in quotes")
@@ -162,21 +158,20 @@ def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id:
     if not target and isinstance(choices, list) and isinstance(right, int):
         target = tuple(map(str, choices[right : right + 1] if right >= 0 else ()))
     target = target[0] if target else Counter(answers).most_common(1)[0][0] if answers else None
-    kinds = given.get("question_type"), given.get("answer_type")
-    return (*ids, question, *names, *kinds, target, answers or (target,))
+    kind = given.get("question_type") or question_type_of(question)
+    answer_type = given.get("answer_type") or answer_type_of(target or "")
+    return (*ids, question, *names, kind, answer_type, target, answers or (target,))
 
 
 def _fields(path: Path, keys: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
     """Which key of the records each column is."""
     spelt = {re.sub(r"[^a-z]", "", str(key).lower()): key for key in reversed(keys)}
-    field, has = {}, f"{', '.join(map(str, keys)):.200}"
-    for column, usual in _USUAL.items():
-        if (key := columns.get(column)) is not None:
-            if key not in keys:
-                raise NoQuestions(f"{path}: has no column {key!r}; it has {has}")
-            field[column] = key
-        elif (key := next((spelt[name] for name in usual if name in spelt), None)) is not None:
-            field[column] = key
+    has = f"{', '.join(map(str, keys)):.200}"
+    for key in columns.values():
+        if key not in keys:
+            raise NoQuestions(f"{path}: has no column {key!r}; it has {has}")
+    guessed = {c: [spelt[name] for name in usual if name in spelt] for c, usual in _USUAL.items()}
+    field = {column: likely[0] for column, likely in guessed.items() if likely} | dict(columns)
     if "answer" in columns or field.get("target") == field.get("answer"):
         field.pop("target", None)
     if "question" not in field:
@@ -201,7 +196,7 @@ def _answers(given: Any) -> tuple[str, ...]:
                 given = ast.literal_eval(re.sub(r"(?<=['\"}])\s+(?=['\"{])", ", ", given))
     if isinstance(given, dict):  # as the hub keeps a list of objects
         given = given.get("answer", given.get("text"))
-    if given in (None, "") or given != given:
+    if given in (None, ""):
         return ()
     many = given if isinstance(given, list) else [given]
     texts = [one.get("answer") if isinstance(one, dict) else one for one in many]
@@ -224,7 +219,7 @@ def _keep_picture(path: Path, image: Mapping[str, Any]) -> str | None:
     return kept.name
 
 
-def _table(rows: list[tuple], path: Path, report: formats.Report) -> pd.DataFrame:
+def _table(path: Path, rows: list[tuple], report: formats.Report) -> pd.DataFrame:
     """A table of the rows; without answers where none has one."""
     table = formats.table_of(rows)
     unanswered = table["answer"].isna()
@@ -234,20 +229,12 @@ def _table(rows: list[tuple], path: Path, report: formats.Report) -> pd.DataFram
         first = table["question"][unanswered].iloc[0]
         line = f"{unanswered.sum():,} questions have no answer (the first is {first!r}); leave them out"
         report("no answer", path, line)
-        table = table[~unanswered].reset_index(drop=True)
-    table["answer"] = table["answer"].map(str).astype(object)
-    for column, source, derive in (
-        ("question_type", "question", question_type_of), ("answer_type", "answer", answer_type_of),
-    ):  # fmt: skip
-        derived = table[source].map(derive).astype(object)
-        table[column] = table[column].where(table[column].notna(), derived)
-    repeated = table["question_id"].duplicated()
+    repeated = table["question_id"].duplicated() & ~unanswered
     if repeated.any():
         id_ = table["question_id"][repeated].iloc[0]
         line = f"{repeated.sum():,} records repeat a question id (the first is {id_})"
         report("repeated question id", path, f"{line}; every question needs its own id")
-        table = table[~repeated].reset_index(drop=True)
-    return table
+    return table[~unanswered & ~repeated].reset_index(drop=True)
 
 
 # ---------------------------------------------------------------- COCO-QA
@@ -272,7 +259,7 @@ def _read_coco_qa(folder: Path, split: str, report: formats.Report) -> pd.DataFr
         if not image.strip().isdecimal():
             report("broken line", folder / "img_ids.txt", f"line {number + 1} is no image id")
             continue
-        text = question.strip().rstrip("?").strip() + "?"
-        rows.append((start + number, int(image), text, None, None, kinds.get(kind.strip()), None,
-                     answer.strip(), (answer.strip(),)))  # fmt: skip
-    return _table(rows, folder, report)
+        text, answer = question.strip().rstrip("?").strip() + "?", answer.strip()
+        types = kinds.get(kind.strip()) or question_type_of(text), answer_type_of(answer)
+        rows.append((start + number, int(image), text, None, None, *types, answer, (answer,)))
+    return _table(folder, rows, report)
