@@ -217,18 +217,16 @@ def _one_spelling(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     answered = [table["answer"] for table in tables.values() if "answer" in table]
     if not answered:
         return tables
-    counts = pd.concat(answered, ignore_index=True).value_counts().sort_index(kind="stable")
-    counts = counts.sort_values(ascending=False, kind="stable")
-    spellings = pd.Series(counts.index, dtype=object)
-    usual = spellings.groupby(fold(spellings)).first()
-    if len(usual) == len(spellings):
-        return tables
-    said = {
-        split: table.assign(answer=fold(table["answer"]).map(usual).astype(object))
-        for split, table in tables.items()
+    counts = pd.concat(answered).value_counts().rename_axis("said").reset_index()
+    counts = counts.sort_values(["count", "said"], ascending=[False, True])
+    usual = counts["said"].groupby(fold(counts["said"])).transform("first")
+    spelling = dict(zip(counts["said"], usual, strict=True))
+    return {
+        split: table.assign(answer=table["answer"].map(spelling).astype(object))
         if "answer" in table
+        else table
+        for split, table in tables.items()
     }
-    return tables | said
 
 
 def read_manifest(folder: Path) -> Manifest:
