@@ -16,7 +16,7 @@ from vqa_helpers.data import catalogue, formats
 from vqa_helpers.data.daquar import daquar_files, read_daquar
 from vqa_helpers.data.folder import DATA, MANIFEST, Dataset, draw_demo, open_dataset, require_seed
 from vqa_helpers.data.images import find_images
-from vqa_helpers.data.pairs import NO_PAIRS, PAIRS, find_pairs, pair_lists
+from vqa_helpers.data.pairs import PAIRS, find_pairs, pair_lists
 from vqa_helpers.data.public.download import PHOTOGRAPHS, download, fetch_images
 from vqa_helpers.data.public.sources import read_sources
 from vqa_helpers.data.splits import arrange, cut_from_train, keep_apart
@@ -28,11 +28,10 @@ log = logging.getLogger(__name__)
 
 VALIDATION_SHARE = 0.05  # of the train images of a release: more would be lost to training
 MOST_ABSENT = 0.1  # of the photographs, beyond which a test set is not worth exporting
+EXPORTED = "test2015"  # whose answers only the evaluation server knows
 
 Source = str | Path | None
 """A dataset or a folder with a release; None for the release the study used, downloaded."""
-Made = tuple[Dataset, list[Path]]
-"""A dataset in memory and the files it was read from."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,13 @@ def build(
             return out
         if out.exists():
             raise InputError(f"{out}: is there already; choose another --out or remove it")
-        if name in catalogue.RELEASES:
-            dataset, files = _follow_protocol(name, source, seed, fetching)
-        elif name == catalogue.DAQUAR:
-            dataset, files = _as_published(source, seed, fetching)
-        else:
-            pool, files = _read_pool(source, fetching)
+        if name in catalogue.CUTS:
+            pool, files = _read_pool(name, source, fetching)
             dataset = cut(pool, name, seed, rule)
+        else:
+            dataset = _of_release(name, source, seed, fetching)
+            read = _as_published if name == catalogue.DAQUAR else _follow_protocol
+            files = read(dataset, fetching)
         if source is None:
             _provide_photographs(name, dataset.splits, fetching)
         _write(dataset, out, asked, files)
@@ -121,11 +120,12 @@ def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: F
     """
     if not fetching.photographs:
         return
-    if catalogue.ENTRIES[name].archives:
-        for archive in catalogue.ENTRIES[name].archives:
-            fetching.download(archive)
+    entry = catalogue.ENTRIES[name]
+    for archive in entry.archives:
+        fetching.download(archive)
+    if entry.archives:
         return
-    folder, subset = fetching.root / PHOTOGRAPHS, catalogue.CUT_FROM[1][0]
+    folder, (subset,) = fetching.root / PHOTOGRAPHS, entry.subsets
     wanted = set().union(*(table["image_id"].tolist() for table in splits.values()))
     lacking = sorted(wanted - find_images(folder / subset, wanted).keys())
     if lacking:
@@ -138,90 +138,87 @@ def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: F
             log.warning("%s: image %d of %s: %s", folder, image_id, subset, reason)
 
 
-def _subset_files(folder: Path, release: str, subset: str) -> dict[str, Path]:
-    """The official files of a subset that lie in a folder: "questions" and "annotations"."""
-    version, found = catalogue.RELEASES[release], {}
-    for kind, test in (("questions", "OpenEnded_"), ("annotations", "")):
-        for end in (".json.gz", ".json"):
-            path = folder / f"{version}{test}mscoco_{subset}_{kind}{end}"
-            if path.is_file():
-                found[kind] = path
-    return found
+def _of_release(name: str, source: Source, seed: int, fetching: Fetching) -> Dataset:
+    """A dataset of a release, its splits still to be read."""
+    entry = catalogue.ENTRIES[name]
+    folder = fetching.download(entry.release) if source is None else Path(source)
+    if source is None and entry.subsets:  # of COCO, whose photographs several releases share
+        return Dataset(name, folder, {}, {}, PHOTOGRAPHS.name, seed, fetching.root / PHOTOGRAPHS)
+    return Dataset(name, folder, {}, {}, folder.resolve().name, seed, folder)
 
 
-def _read_subset(folder: Path, release: str, subset: str) -> tuple[pd.DataFrame, list[Path]]:
-    """An answered subset of a release, and the files it was read from."""
-    files = _subset_files(folder, release, subset)
-    if len(files) < 2:
-        line = f"lacks the official questions or annotations of {release} {subset}; put them there"
-        raise InputError(f"{folder}: {line}, or fetch them with `vqa data download {release}`")
-    return formats.read_split(files), list(files.values())
-
-
-def _of_release(release: str, source: Source, fetching: Fetching) -> tuple[Path, str, Path]:
-    """The folder of a release, what the features of its photographs are filed under, and where
-    these lie."""
-    if source is None:
-        return fetching.download(release), PHOTOGRAPHS.name, fetching.root / PHOTOGRAPHS
-    return Path(source), Path(source).resolve().name, Path(source)
-
-
-def _read_pool(source: Source, fetching: Fetching) -> Made:
-    """What the study's datasets are cut from."""
-    release, (subset,) = catalogue.CUT_FROM
+def _read_pool(name: str, source: Source, fetching: Fetching) -> tuple[Dataset, list[Path]]:
+    """What a dataset of the study is cut from, and the files it was read from."""
+    release, (subset,) = catalogue.ENTRIES[name].release, catalogue.ENTRIES[name].subsets
     if source is not None and len(_subset_files(Path(source), release, subset)) < 2:
         # A dataset, as its files have it: what a run would cut or leave out is cut again here.
         return open_dataset(source, root=fetching.root, arranged=False), []
-    folder, filed, images = _of_release(release, source, fetching)
-    table, files = _read_subset(folder, release, subset)
-    return Dataset(f"{release} {subset}", folder, {"train": table}, {}, filed, 0, images), files
+    pool = _of_release(name, source, 0, fetching)
+    pool.name = f"{release} {subset}"
+    return pool, _read_subset(pool, "train", release, subset)
 
 
-def _follow_protocol(name: str, source: Source, seed: int, fetching: Fetching) -> Made:
+def _follow_protocol(made: Dataset, fetching: Fetching) -> list[Path]:
     """The field's protocol: train on train2014, choose on a part of it, report on val2014, export
-    test2015 where its questions and photographs are here."""
-    folder, filed, images = _of_release(name, source, fetching)
-    learnt, reported, exported = catalogue.SUBSETS
-    train, files = _read_subset(folder, name, learnt)
-    test, more = _read_subset(folder, name, reported)
-    splits, files = {"train": train, "test": test}, files + more
-    notes = [f"VQA {name}: learnt on {learnt}, reported on {reported}"]
-    if path := _subset_files(folder, name, exported).get("questions"):
+    test2015 where its questions and photographs are here. Returns the files that were read."""
+    learnt, reported = catalogue.ENTRIES[made.name].subsets
+    files = _read_subset(made, "train", made.name, learnt)
+    files += _read_subset(made, "test", made.name, reported)
+    made.notes.append(f"VQA {made.name}: learnt on {learnt}, reported on {reported}")
+    if path := _subset_files(made.folder, made.name, EXPORTED).get("questions"):
         table = formats.read_questions(path)
         asked = set(table["image_id"].tolist())
-        absent = len(asked) - len(find_images(images, asked))
+        absent = len(asked) - len(find_images(made.image_folder, asked))
         if fetching.photographs and absent > MOST_ABSENT * len(asked):
-            remedy = f"`vqa data download coco-{exported}`, remove this dataset, build it again"
-            notes.append(f"{exported} is not exported: its photographs are not here ({remedy})")
+            line = f"{EXPORTED} is not exported: its photographs are not here"
+            remedy = f"`vqa data download coco-{EXPORTED}`, remove this dataset, build it again"
+            made.notes.append(f"{line} ({remedy})")
         else:
-            splits["export"] = table
+            made.splits["export"] = table
             files.append(path)
-            notes.append(f"{exported} is answered and exported for the server, not scored")
-    pairs = NO_PAIRS
-    if name == "v2":
-        pairs = find_pairs(folder, splits)
-        files += pair_lists(folder)
-    notes += keep_apart(splits)
-    notes.append(cut_from_train(splits, "validation", VALIDATION_SHARE, seed, pairs))
-    splits = {split: splits[split] for split in formats.SPLITS if split in splits}
-    made = Dataset(name, folder, splits, {}, filed, seed, images, notes=notes, pairs=pairs)
-    return made, files
+            made.notes.append(f"{EXPORTED} is answered and exported for the server, not scored")
+    if made.name == "v2":
+        made.pairs = find_pairs(made.folder, made.splits)
+        files += pair_lists(made.folder)
+    made.notes += keep_apart(made.splits)
+    cut_off = cut_from_train(made.splits, "validation", VALIDATION_SHARE, made.seed, made.pairs)
+    made.notes.append(cut_off)
+    return files
 
 
-def _as_published(source: Source, seed: int, fetching: Fetching) -> Made:
-    """DAQUAR with its own test split; validation is cut from train, as of any folder."""
-    folder = fetching.download(catalogue.DAQUAR) if source is None else Path(source)
-    files = daquar_files(folder)
+def _read_subset(made: Dataset, split: str, release: str, subset: str) -> list[Path]:
+    """Read an answered subset of a release as a split; the files it was read from."""
+    files = _subset_files(made.folder, release, subset)
+    if len(files) < 2:
+        line = f"lacks the official questions or annotations of {release} {subset}; put them there"
+        raise InputError(f"{made.folder}: {line}, or fetch them with `vqa data download {release}`")
+    made.splits[split] = formats.read_split(files)
+    return list(files.values())
+
+
+def _subset_files(folder: Path, release: str, subset: str) -> dict[str, Path]:
+    """The official files of a subset that lie in a folder: "questions" and "annotations"."""
+    version, found = "v2_" if release == "v2" else "", {}
+    for kind, test in (("questions", "OpenEnded_"), ("annotations", "")):
+        path = folder / f"{version}{test}mscoco_{subset}_{kind}.json"
+        for packed_or_not in (path.with_name(f"{path.name}.gz"), path):
+            if packed_or_not.is_file():
+                found[kind] = packed_or_not
+    return found
+
+
+def _as_published(made: Dataset, fetching: Fetching) -> list[Path]:
+    """DAQUAR with its own test split; validation is cut from train, as of any folder. Returns the
+    files that were read."""
+    files = daquar_files(made.folder)
     if "train" not in files:
         line = "lacks qa.894.raw.train.txt; put it, qa.894.raw.test.txt and the unpacked"
-        raise InputError(f"{folder}: {line} nyu_depth_images.tar of {catalogue.DAQUAR_PAGE} there")
-    tables = {split: read_daquar(path, formats.refuse) for split, path in files.items()}
-    notes = [f"DAQUAR as published: {', '.join(path.name for path in files.values())}"]
-    notes += arrange(folder, tables, "by-image", seed)
-    splits = {split: tables[split] for split in formats.SPLITS if split in tables}
-    filed = catalogue.DAQUAR if source is None else folder.resolve().name
-    made = Dataset(catalogue.DAQUAR, folder, splits, {}, filed, seed, folder, notes=notes)
-    return made, list(files.values())
+        page = f"nyu_depth_images.tar of {catalogue.DAQUAR_PAGE} there"
+        raise InputError(f"{made.folder}: {line} {page}")
+    made.splits = {split: read_daquar(path, formats.refuse) for split, path in files.items()}
+    made.notes.append(f"DAQUAR as published: {', '.join(path.name for path in files.values())}")
+    made.notes += arrange(made.folder, made.splits, "by-image", made.seed)
+    return list(files.values())
 
 
 def convert(dataset: Dataset, out: Path) -> Path:
@@ -249,6 +246,7 @@ def _write(dataset: Dataset, out: Path, asked: dict, files: list[Path]) -> None:
         asked: what it was made for, so that the same request finds it again.
         files: what it was read from; their sha256 go into `split.json`.
     """
+    dataset.splits = formats.in_order(dataset.splits)
     images = (dataset.image_folder or dataset.folder).resolve()
     manifest = {"name": out.name, "images": os.path.relpath(images, out.resolve())}
     for kept in ("image_source", "drawn", "rule", "seed", "notes"):

@@ -1,21 +1,19 @@
-"""The named datasets, as data: what each is, where it comes from and by which rule it is cut.
+"""The named datasets: what each is, where it comes from and by which rule it is cut.
 
-No input, no output.
+`catalogue.json` beside this module lists them.
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 Answers = Literal["numbers 1-20", "yes/no", "open"]
 Rule = Literal["by-image", "study"]
 
 RULES: tuple[Rule, ...] = ("by-image", "study")
-
-RELEASES = {"v1": "", "v2": "v2_"}  # to what its official file names begin with
-# The subsets of COCO that a release asks about, one file each. The answers of the first two are
-# published: learn on one, report on the other, as papers without a server submission do. Those of
-# the third only the evaluation server knows.
-SUBSETS = ("train2014", "val2014", "test2015")
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,9 @@ class Cut:
     Attributes:
         answers: which questions qualify, by their target answer.
         questions: how many are drawn at random; None takes all, in the order of the file.
-        shares: train, validation, test.
+        shares: train, validation, test. The study cut A to E for training and validation alone; of
+            the quarter it held out, a fifth is for choosing the epoch and the rest for the test, in
+            the proportions of its own largest dataset.
     """
 
     answers: Answers
@@ -33,20 +33,6 @@ class Cut:
     shares: tuple[float, float, float]
     source: str
 
-
-# The study cut A-E for training and validation alone; of the quarter it held out, a fifth is for
-# choosing the epoch and the rest for the test, in the proportions of its own largest dataset.
-_SHARES = (0.75, 0.05, 0.20)
-
-CUTS = {
-    "A": Cut("numbers 1-20", 100, _SHARES, "reference study, dataset A"),
-    "B": Cut("numbers 1-20", 1_000, _SHARES, "reference study, dataset B"),
-    "C": Cut("numbers 1-20", 5_000, _SHARES, "reference study, dataset C"),
-    "D": Cut("numbers 1-20", 10_000, _SHARES, "reference study, dataset D"),
-    "E": Cut("yes/no", 10_000, _SHARES, "reference study, dataset E"),
-    "100k": Cut("open", None, _SHARES, "reference study, dataset 100k: all of VQA v1 val2014"),
-}
-CUT_FROM = ("v1", ("val2014",))  # what the study cut all of them from
 
 DEMO = "demo"
 DAQUAR = "daquar"
@@ -70,33 +56,12 @@ class Entry:
     about: str
     questions: int
     images: int
+    licence: str
     release: str | None = None
     subsets: tuple[str, ...] = ()
     archives: tuple[str, ...] = ()
-    licence: str = "questions CC BY 4.0; images Flickr's"
 
 
-_TRAIN, _VAL = "coco-train2014", "coco-val2014"
-
-ENTRIES = {
-    DEMO: Entry(
-        "drawn scenes with questions about them; made on this machine in seconds", 4_500, 1_500,
-        licence="this project's own",
-    ),
-    "A": Entry("100 questions with the answers 1 to 20", 100, 100, *CUT_FROM),
-    "B": Entry("1,000 questions with the answers 1 to 20", 1_000, 1_000, *CUT_FROM),
-    "C": Entry("5,000 questions with the answers 1 to 20", 5_000, 5_000, *CUT_FROM),
-    "D": Entry("10,000 questions with the answers 1 to 20", 10_000, 10_000, *CUT_FROM),
-    "E": Entry("10,000 yes/no questions", 10_000, 10_000, *CUT_FROM),
-    "100k": Entry("every question of VQA v1 val2014", 121_512, 40_504, *CUT_FROM, (_VAL,)),
-    "v1": Entry(
-        "VQA v1: train2014, reported on val2014", 369_861, 123_287, "v1", SUBSETS[:2], (_TRAIN, _VAL)
-    ),
-    "v2": Entry(
-        "VQA v2: train2014, reported on val2014", 658_111, 123_287, "v2", SUBSETS[:2], (_TRAIN, _VAL)
-    ),
-    DAQUAR: Entry(
-        "photographs of rooms, one human answer a question", 12_468, 1_449, DAQUAR,
-        archives=("daquar-images",), licence="not stated",
-    ),
-}  # fmt: skip
+_LISTED = json.loads(Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8"))
+CUTS = msgspec.convert(_LISTED["cuts"], dict[str, Cut])
+ENTRIES = msgspec.convert(_LISTED["entries"], dict[str, Entry])

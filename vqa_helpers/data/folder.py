@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from vqa_helpers.data.catalogue import DEMO, ENTRIES, Rule
-from vqa_helpers.data.formats import SPLITS
+from vqa_helpers.data.formats import in_order
 from vqa_helpers.data.images import images_of
 from vqa_helpers.data.json_files import DecodeError, decode, read_bytes
 from vqa_helpers.data.layouts import read_layout
@@ -198,10 +198,9 @@ def read_folder(
         notes += arrange(folder, tables, manifest.rule, seed, pairs)
     for note in notes:
         log.info("%s: %s", folder, note)
-    splits = {split: tables[split] for split in SPLITS if split in tables}
     name = manifest.name or Path(folder.resolve().name.removesuffix(".gz")).stem
     return Dataset(
-        name, folder, splits, files, manifest.image_source or name,
+        name, folder, in_order(tables), files, manifest.image_source or name,
         seed if manifest.seed is None else manifest.seed,
         image_folder=images, drawn=manifest.drawn, rule=manifest.rule, notes=notes, pairs=pairs,
     )  # fmt: skip

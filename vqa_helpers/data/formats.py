@@ -9,9 +9,9 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import pandas as pd
@@ -167,7 +167,12 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
         if "questions" not in files:
             line = f"has no questions file beside it; put the questions of the {split} split there"
             report("file name", files["annotations"], line)
-    return {split: found[split] for split in SPLITS if "questions" in found.get(split, {})}
+    return in_order({split: files for split, files in found.items() if "questions" in files})
+
+
+def in_order(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """What is by split, in the order of `SPLITS`."""
+    return {split: splits[split] for split in SPLITS if split in splits}
 
 
 def read_split(files: dict[str, Path], report: Report = refuse) -> pd.DataFrame:
