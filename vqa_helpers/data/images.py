@@ -16,10 +16,7 @@ _COCO = re.compile(r"(train|val|test)20\d\d")  # releases that hold the same pic
 
 
 def find_images(
-    folder: Path,
-    wanted: Iterable[int],
-    report: Report = refuse,
-    names: Mapping[int, str] | None = None,
+    folder: Path, wanted: Iterable[int], names: Mapping[int, str] | None = None
 ) -> dict[int, Path]:
     """The file of each wanted image id that lies anywhere below `folder`.
 
@@ -34,10 +31,8 @@ def find_images(
     Raises:
         InputError: when two files could be one wanted image.
     """
-    found = {}
-    for image_id, paths in _candidates(folder, wanted, names or {}).items():
-        found[image_id] = _one_of(folder, image_id, paths, report)
-    return found
+    found = _candidates(folder, wanted, names or {})
+    return {image_id: _one_of(folder, image_id, found[image_id], refuse) for image_id in found}
 
 
 def images_of(
@@ -50,24 +45,23 @@ def images_of(
     """
     wanted = {image_id for table in tables.values() for image_id in table["image_id"].tolist()}
     candidates = _candidates(folder, wanted, names_of(tables.values()))
-    chosen, again = {}, False
+    chosen: dict[str, dict[int, list[Path]]] = {}  # by split
+    whose = defaultdict(set)  # the choices of all splits
     for split, table in tables.items():
+        chosen[split] = {}
         for image_id in table["image_id"].unique().tolist():
             paths = candidates.get(image_id, [])
             own = [path for path in paths if _says(path.relative_to(folder), split)]
-            chosen[split, image_id] = own if len(own) == 1 else paths
-    for image_id, paths in candidates.items():
-        if len(paths) > 1:
-            own = {tuple(chosen[s, image_id]) for s in tables if (s, image_id) in chosen}
-            again = again or (len(own) > 1 and all(len(one) == 1 for one in own))
+            chosen[split][image_id] = own if len(own) == 1 else paths
+            whose[image_id].add(tuple(chosen[split][image_id]))
+    again = any(len(own) > 1 and {*map(len, own)} == {1} for own in whose.values())
     images, renumbered = {}, {}
     for split, table in tables.items():
-        ids = table["image_id"].unique().tolist()
-        new = {i: as_id(f"{split} {i}") if again else i for i in ids}
+        new = {i: as_id(f"{split} {i}") if again else i for i in chosen[split]}
         renumbered[split] = table.assign(image_id=table["image_id"].map(new)) if again else table
-        for image_id, number in new.items():
-            if paths := chosen[split, image_id]:
-                images[number] = _one_of(folder, image_id, paths, report)
+        for image_id, paths in chosen[split].items():
+            if paths:
+                images[new[image_id]] = _one_of(folder, image_id, paths, report)
     return renumbered, dict(sorted(images.items()))
 
 

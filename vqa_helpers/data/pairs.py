@@ -28,12 +28,8 @@ FAR_ABOVE_CHANCE = 4
 _LIST = re.compile(r"(v2_mscoco_\w+_)?" + re.escape(PAIRS) + r"(\.gz)?")
 
 
-class _Info(msgspec.Struct):
-    version: str = ""
-
-
-class _Header(msgspec.Struct):
-    info: _Info
+_Info = msgspec.defstruct("Info", [("version", str, "")])
+_Header = msgspec.defstruct("Header", [("info", _Info)])
 
 
 @dataclass(frozen=True)
