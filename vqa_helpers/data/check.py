@@ -229,7 +229,7 @@ def _examine_images(
 def _count(table: pd.DataFrame, known: tuple[str, ...] | None) -> dict:
     """The counts of one split, as `Check` lists them."""
     columns = ["answer", "answers", "answer_type", "question_type"]
-    answered = table if "answer" in table else pd.DataFrame(columns=columns)
+    answered = table.reindex(columns=columns).dropna(subset="answer")
     each = answered["answers"].map(len).value_counts().sort_index()
     in_reach = answered["answer"].isin(known or ())
     return {

@@ -82,7 +82,7 @@ def read_layout(
             continue
         for split, row in read:
             found.setdefault(label or split or "train", (path, []))[1].append(row)
-    return {split: _table(*found[split], report) for split in formats.SPLITS if split in found}
+    return formats.in_order({split: _table(*found[split], report) for split in found})
 
 
 # ---------------------------------------------------------------- records

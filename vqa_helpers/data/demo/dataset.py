@@ -43,11 +43,13 @@ def make_demo(folder: Path, *, seed: int = 0, images: int = 1500, size_px: int =
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"demo: {folder} is in the way; remove it or choose another folder")
-    questions: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    annotations: dict[str, list[dict]] = {split: [] for split in SPLITS}
+    contents: dict[str, dict] = {"dataset": {"drawn": seed}}
     with folder_in_one_step(folder) as partial:
         for split in SPLITS:
             (partial / split).mkdir()
+            head = {"info": INFO, "license": LICENSE, "data_type": "demo", "data_subtype": split}
+            contents[f"questions_{split}"] = {**head, "task_type": "Open-Ended", "questions": []}
+            contents[f"annotations_{split}"] = {**head, "annotations": []}
         for k in track(range(images), "drawing the demo", unit="images"):
             image_id, split, scene, asked = make_image(seed, k)
             picture = draw_scene(scene, _stream(seed, k, 2), size_px)
@@ -55,15 +57,12 @@ def make_demo(folder: Path, *, seed: int = 0, images: int = 1500, size_px: int =
             picture.save(partial / split / name, quality=JPEG_QUALITY, optimize=True)
             for index, one in enumerate(asked):
                 ids = {"image_id": image_id, "question_id": image_id * 1000 + index}
-                questions[split].append(ids | {"question": one.question})
-                annotations[split].append(ids | _annotation(one))
-        for split in SPLITS:
-            head = {"info": INFO, "license": LICENSE, "data_type": "demo", "data_subtype": split}
-            asking = {**head, "task_type": "Open-Ended", "questions": questions[split]}
-            _dump(partial / f"questions_{split}.json", asking)
-            answering = {**head, "annotations": annotations[split]}
-            _dump(partial / f"annotations_{split}.json", answering)
-        _dump(partial / "dataset.json", {"drawn": seed})
+                question = ids | {"question": one.question}
+                contents[f"questions_{split}"]["questions"].append(question)
+                contents[f"annotations_{split}"]["annotations"].append(ids | _annotation(one))
+        for name, content in contents.items():
+            text = json.dumps(content, separators=(",", ":"))
+            (partial / f"{name}.json").write_text(text, encoding="utf-8")
     log.info("drew %d images with %d questions into %s", images, images * PER_IMAGE, folder)
 
 
@@ -106,7 +105,3 @@ def _annotation(asked: Asked) -> dict:
         ],
         "answer_type": asked.answer_type,
     }
-
-
-def _dump(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
