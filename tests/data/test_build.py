@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from tests.builders import read_json, write_dataset, write_json, write_release
+from tests.data.making import picture, write
 from tests.data.public.server import Server
-from vqa_helpers.data.build import Fetching, build
+from vqa_helpers.data.build import Fetching, build, convert
 from vqa_helpers.data.catalogue import ENTRIES
 from vqa_helpers.data.folder import draw_demo, open_dataset, read_folder
 from vqa_helpers.data.subset import cut
@@ -230,3 +231,22 @@ def test_wishes_that_cannot_be_met(official, tmp_path, name, options, message):
     with pytest.raises(InputError, match=message):
         build(name, source=official / "v1", out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_converted_reads_the_same(tmp_path):
+    write(tmp_path / "in" / "train.csv", "image,question,answer\n" + "".join(
+        f"p{n}.png,What is {n}?,a{n % 3}\n" for n in range(40)))  # fmt: skip
+    for n in range(40):
+        picture(tmp_path / "in" / "pictures" / f"p{n}.png", (n, 0, 0))
+    dataset = read_folder(tmp_path / "in")
+    alone = read_folder(tmp_path / "in" / "train.csv")
+    assert alone.sha256() == dataset.sha256() and len(alone.images) == 40
+    again = read_folder(convert(dataset, tmp_path / "out"))
+    columns = ["question_id", "image_id", "question", "question_type", "answer_type", "answer"]
+    for split, table in dataset.splits.items():
+        pd.testing.assert_frame_equal(again.splits[split][columns], table[columns])
+    assert {i: p.resolve() for i, p in again.images.items()} == {
+        i: p.resolve() for i, p in dataset.images.items()
+    }
+    with pytest.raises(InputError, match="out: is there already"):
+        convert(dataset, tmp_path / "out")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.data.making import picture, write
+from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.images import find_images
 from vqa_helpers.errors import InputError
 
@@ -73,3 +75,21 @@ def test_linked_folders_are_searched_once_each(tmp_path):
         (tmp_path / "data" / link).symlink_to(tmp_path / target, target_is_directory=True)
     (tmp_path / "data" / "3.jpg").symlink_to(tmp_path / "store" / "1.jpg")
     assert found(tmp_path / "data", [1, 2, 3]) == {1: "again/1.jpg", 2: "2.jpg", 3: "3.jpg"}
+
+
+def test_numbers_that_begin_again_are_other_images(tmp_path):
+    for split, count in (("train", 5), ("val", 3)):
+        asked = [{"question_id": n, "image_id": n, "question": "What?"} for n in range(count)]
+        said = [{"question_id": n, "multiple_choice_answer": split} for n in range(count)]
+        write(tmp_path / f"questions_{split}.json", {"questions": asked})
+        write(tmp_path / f"annotations_{split}.json", {"annotations": said})
+    alone = read_folder(tmp_path)  # text alone: nothing says that 0 is not 0
+    assert not alone.images
+    for split, count in (("train", 5), ("val", 3)):
+        for n in range(count):
+            picture(tmp_path / "images" / split / f"CLEVR_{split}_{n:06d}.png")
+    dataset = read_folder(tmp_path)
+    assert len(dataset.images) == 8 and not dataset.missing_images()
+    assert len(dataset.splits["validation"]) == 3
+    for image_id in dataset.splits["validation"]["image_id"]:
+        assert "_val_" in dataset.images[image_id].name

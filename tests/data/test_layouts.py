@@ -1,7 +1,6 @@
 """Other people's data, made small: each layout reads as the tables that the official one gives."""
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from vqa_helpers.data.build import convert
+from tests.data.making import picture, rows, write
 from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.formats import as_id
@@ -20,124 +19,106 @@ from vqa_helpers.errors import InputError
 
 SHARED = Path(__file__).parents[3] / "shared" / "cases"
 
+TEN = [{"answer": a, "answer_confidence": "yes"} for a in ["red"] * 6 + ["pink"] * 4]
+VIZWIZ = {"answers": TEN, "answer_type": "other", "answerable": 1, "question": "What colour?"}
+GQA = {"imageId": "n161313", "question": "Is it red?", "answer": "yes", "isBalanced": True,
+       "types": {"structural": "verify"}}  # fmt: skip
+A_OKVQA = {"split": "val", "image_id": 42, "question_id": "22jbM6g", "question": "What is it for?",
+           "choices": ["run", "swim"], "correct_choice_idx": 1,
+           "direct_answers": ["swim"] * 4 + ["swimming"] * 6}  # fmt: skip
+CLEVR = {"question_index": 0, "image_index": 0, "question": "How many?"}
+SLAKE = {"question": "Is it a lung?", "answer": "Yes", "answer_type": "CLOSED"}
+SAYS = {"image_id": "002ab", "question": "what does it say?", "answers": ["stop"] * 7 + ["go"] * 3}
+VOCABULARY = ",answer\n0,swim\n"
+VALIDATION, TEST = 10**9, 2 * 10**9  # the first ids of questions that have none
 
-def write(path, content) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    return path
+# Files, pictures, and what is read: split to id, image, question, target and number of answers.
+PUBLISHED = {
+    "VizWiz": (
+        {"Annotations/train.json": [VIZWIZ | {"image": "VizWiz_train_00000000.jpg"}],
+         "Annotations/val.json": [VIZWIZ | {"image": "VizWiz_val_00000000.jpg"}],
+         "Annotations/test.json": [{"image": "VizWiz_test_00000000.jpg", "question": "What?"}]},
+        ["train/VizWiz_train_00000000.jpg", "val/VizWiz_val_00000000.jpg",
+         "test/VizWiz_test_00000000.jpg"],
+        {"train": [(0, "VizWiz_train_00000000.jpg", "What colour?", "red", 10)],
+         "validation": [(VALIDATION, "VizWiz_val_00000000.jpg", "What colour?", "red", 10)],
+         "test": [(TEST, "VizWiz_test_00000000.jpg", "What?", None, 0)]},
+    ),
+    "GQA": (
+        {"train_balanced_questions.json": {"02930152": GQA},
+         "train_all_questions.json": {"02930152": GQA, "05": GQA},
+         "testdev_balanced_questions.json": {"201": GQA | {"imageId": "77"}},
+         "test_balanced_questions.json": {"9": {"imageId": "78", "question": "Is it blue?"}},
+         "train_sceneGraphs.json": {"1": {"width": 3, "objects": {}}}},
+        ["images/78.jpg", "images/n161313.jpg", "images/77.jpg"],
+        {"train": [("02930152", "n161313", "Is it red?", "yes", 1)],
+         "test": [("201", "77", "Is it red?", "yes", 1)],
+         "export": [("9", "78", "Is it blue?", None, 0)]},
+    ),
+    "TextVQA": (
+        {"TextVQA_0.5.1_train.json": {"dataset_type": "train", "data": [
+            SAYS | {"question_id": n, "set_name": "train"} for n in range(3)]}},
+        [],
+        {"train": [(n, "002ab", "what does it say?", "stop", 10) for n in range(3)]},
+    ),
+    "A-OKVQA": (
+        {"aokvqa_v1p0_val.json": [A_OKVQA],
+         "aokvqa_v1p0_train.json": [A_OKVQA | {"question_id": "other"}],
+         "large_vocab_train.csv": VOCABULARY, "vocab_train.csv": VOCABULARY},
+        ["42.jpg"],
+        {"train": [("other", 42, "What is it for?", "swim", 10)],
+         "validation": [("22jbM6g", 42, "What is it for?", "swim", 10)]},
+    ),
+    "CLEVR": (  # numbers begin again in each split; the file's name is the image
+        {f"questions/CLEVR_{split}_questions.json": {"info": {"split": split}, "questions": [
+            CLEVR | answered | {"split": split, "image_filename": f"CLEVR_{split}_000000.png"}]}
+         for split, answered in (("train", {"answer": "3"}), ("test", {}))},
+        ["images/train/CLEVR_train_000000.png", "images/test/CLEVR_test_000000.png"],
+        {"train": [(0, "CLEVR_train_000000.png", "How many?", "3", 1)],
+         "test": [(0, "CLEVR_test_000000.png", "How many?", None, 0)]},
+    ),
+    "SLAKE": (
+        {f"{split}.json": [SLAKE | {"img_id": n, "qid": n, "img_name": f"xmlab{n}/source.jpg"}]
+         for split, n in (("train", 0), ("validate", 5))},
+        ["imgs/xmlab0/source.jpg", "imgs/xmlab5/source.jpg"],
+        {"train": [(0, "xmlab0/source.jpg", "Is it a lung?", "Yes", 1)],
+         "validation": [(5, "xmlab5/source.jpg", "Is it a lung?", "Yes", 1)]},
+    ),
+    "COCO-QA": (
+        {f"{split}/{name}.txt": text for split in ("train", "test") for name, text in (
+            ("questions", "what is on the desk\nhow many cats\n"), ("types", "0\n1\n"),
+            ("answers", "book\ntwo\n"), ("img_ids", "42\n7\n"))},
+        ["COCO_train2014_000000000042.jpg", "COCO_val2014_000000000007.jpg"],
+        {split: [(first, 42, "what is on the desk?", "book", 1),
+                 (first + 1, 7, "how many cats?", "two", 1)]
+         for split, first in (("train", 0), ("test", TEST))},
+    ),
+}  # fmt: skip
 
 
-def picture(path, colour=(9, 9, 9)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), colour).save(path)
-    return path
-
-
-def rows(table) -> list[tuple]:
-    """(image's name or id, question, target, number of answers) of each row."""
-    image = table["image_name"] if "image_name" in table else table["image_id"]
-    answers = table["answers"].map(len) if "answers" in table else [0] * len(table)
-    target = table["answer"] if "answer" in table else [None] * len(table)
-    return list(zip(image, table["question"], target, answers, strict=True))
-
-
-def test_vizwiz(tmp_path):
-    ten = [{"answer": a, "answer_confidence": "yes"} for a in ["red"] * 6 + ["pink"] * 4]
-    for split in ("train", "val", "test"):
-        entry = {"image": f"VizWiz_{split}_00000000.jpg", "question": "What colour?"}
-        answers = (
-            {} if split == "test" else {"answers": ten, "answer_type": "other", "answerable": 1}
-        )
-        write(tmp_path / "Annotations" / f"{split}.json", [entry | answers])
-        picture(tmp_path / split / entry["image"])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_data_as_they_are_published(tmp_path, name):
+    files, pictures, expected = PUBLISHED[name]
+    for path, content in files.items():
+        write(tmp_path / path, content)
+    for path in pictures:
+        picture(tmp_path / path)
     tables = read_layout(tmp_path)
-    assert list(tables) == ["train", "validation", "test"]
-    assert rows(tables["train"]) == [("VizWiz_train_00000000.jpg", "What colour?", "red", 10)]
-    assert "answer" not in tables["test"]
-    ids = pd.concat([table["question_id"] for table in tables.values()])
-    assert ids.is_unique
-    dataset = read_folder(tmp_path)
-    assert not dataset.missing_images() and len(set(dataset.images)) == 3
-    (image_id,) = dataset.splits["train"]["image_id"]
-    assert image_id == as_id("VizWiz_train_00000000.jpg")  # the same in any folder
-    assert dataset.images[image_id].name == "VizWiz_train_00000000.jpg"
+    assert list(tables) == list(expected)
+    for split, table in tables.items():
+        ids = table.get("question_name", table["question_id"])
+        assert [(id_, *row) for id_, row in zip(ids, rows(table), strict=True)] == expected[split]
+    assert all(("answer" in table) == (rows(table)[0][2] is not None) for table in tables.values())
+    found = images_of(tmp_path, tables)[1]
+    assert {path.relative_to(tmp_path).as_posix() for path in found.values()} == {*pictures}
+    for _, image, *_ in sum(expected.values(), []) if pictures else ():
+        assert str(image) in found[as_id(image)].as_posix()  # an id is the same in any folder
 
 
-def test_gqa(tmp_path):
-    entry = {"imageId": "n161313", "question": "Is it red?", "answer": "yes", "isBalanced": True,
-             "types": {"structural": "verify"}}  # fmt: skip
-    write(tmp_path / "train_balanced_questions.json", {"02930152": entry})
-    write(tmp_path / "train_all_questions.json", {"02930152": entry, "05": entry})
-    write(tmp_path / "testdev_balanced_questions.json", {"201": {**entry, "imageId": "77"}})
-    unanswered = {"imageId": "78", "question": "Is it blue?"}
-    write(tmp_path / "test_balanced_questions.json", {"9": unanswered})
-    write(tmp_path / "train_sceneGraphs.json", {"1": {"width": 3, "objects": {}}})
-    picture(tmp_path / "images" / "78.jpg")
-    picture(tmp_path / "images" / "n161313.jpg"), picture(tmp_path / "images" / "77.jpg")
-    tables = read_layout(tmp_path)
-    assert {split: rows(table) for split, table in tables.items()} == {
-        "train": [("n161313", "Is it red?", "yes", 1)], "test": [("77", "Is it red?", "yes", 1)],
-        "export": [("78", "Is it blue?", None, 0)],
-    }  # fmt: skip
-    assert tables["train"]["question_name"].tolist() == ["02930152"]
-    assert len(images_of(tmp_path, tables)[1]) == 3
-
-
-def test_textvqa_and_answers_that_are_texts(tmp_path):
-    data = [{"question_id": n, "image_id": f"00{n}ab", "question": "what does it say?",
-             "answers": ["stop"] * 7 + ["go"] * 3, "set_name": "train"} for n in range(3)]  # fmt: skip
-    write(tmp_path / "TextVQA_0.5.1_train.json", {"dataset_type": "train", "data": data})
-    table = read_layout(tmp_path)["train"]
-    assert rows(table)[2] == ("002ab", "what does it say?", "stop", 10)
-    assert table["question_id"].tolist() == [0, 1, 2]
-
-
-def test_a_okvqa(tmp_path):
-    entry = {"split": "val", "image_id": 42, "question_id": "22jbM6gDxdaMaunuzgrsBB",
-             "question": "What is it for?", "choices": ["run", "swim"], "correct_choice_idx": 1,
-             "direct_answers": ["swim"] * 4 + ["swimming"] * 6}  # fmt: skip
-    write(tmp_path / "aokvqa_v1p0_val.json", [entry])
-    write(tmp_path / "aokvqa_v1p0_train.json", [{**entry, "question_id": "other"}])
-    write(tmp_path / "large_vocab_train.csv", ",answer\n0,swim\n")  # as the release has it
-    write(tmp_path / "vocab_train.csv", ",answer\n0,swim\n")
-    table = read_layout(tmp_path)["validation"]
-    assert rows(table) == [(42, "What is it for?", "swim", 10)]
-    assert table["question_name"].tolist() == ["22jbM6gDxdaMaunuzgrsBB"]
-
-
-def test_clevr(tmp_path):
-    """Numbers of questions and of images begin again in each split; the file's name is the image."""
-    for split, answered in (("train", True), ("val", True), ("test", False)):
-        entries = [
-            {"split": split, "question_index": n, "image_index": n // 2, "question": f"How many {n}?",
-             "image_filename": f"CLEVR_{split}_{n // 2:06d}.png"} | ({"answer": str(n)} if answered else {})
-            for n in range(6)
-        ]  # fmt: skip
-        content = {"info": {"split": split}, "questions": entries}
-        write(tmp_path / "questions" / f"CLEVR_{split}_questions.json", content)
-        for n in range(3):
-            picture(tmp_path / "images" / split / f"CLEVR_{split}_{n:06d}.png")
-    dataset = read_folder(tmp_path)
-    assert len(dataset.images) == 9 and not dataset.missing_images()
-    for split, name in (("train", "train"), ("validation", "val"), ("test", "test")):
-        table = dataset.splits[split]
-        seen = [dataset.images[image_id].name for image_id in table["image_id"]]
-        assert seen == [f"CLEVR_{name}_{n // 2:06d}.png" for n in range(6)]
-    assert "answer" not in dataset.splits["test"]
-
-
-def test_slake(tmp_path):
-    for split, n in (("train", 0), ("validate", 5)):
-        entry = {"img_id": n, "img_name": f"xmlab{n}/source.jpg", "question": "Is it a lung?",
-                 "answer": "Yes", "qid": n, "answer_type": "CLOSED"}  # fmt: skip
-        write(tmp_path / f"{split}.json", [entry])
-        picture(tmp_path / "imgs" / f"xmlab{n}" / "source.jpg")
-    tables = read_layout(tmp_path)
-    assert list(tables) == ["train", "validation"]
-    assert rows(tables["validation"]) == [("xmlab5/source.jpg", "Is it a lung?", "Yes", 1)]
-    images = images_of(tmp_path, tables)[1]
-    (image_id,) = tables["validation"]["image_id"]
-    assert images[image_id].parent.name == "xmlab5" and len(images) == 2
+def test_the_types_of_coco_qa(tmp_path):
+    for path, content in PUBLISHED["COCO-QA"][0].items():
+        write(tmp_path / path, content)
+    assert read_layout(tmp_path)["train"]["question_type"].tolist() == ["object", "number"]
 
 
 def test_a_column_says_the_split_where_the_file_does_not(tmp_path):
@@ -252,39 +233,6 @@ def test_a_folder_that_datasets_saved(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names",
-    [
-        ("train_0.json", "train_1.json"), ("train/0000.json", "train/0001.json"),
-        ("train-00000-of-00002-abcdef0123456789.json", "train-00001-of-00002-123456789abcdef0.json"),
-    ],
-)  # fmt: skip
-def test_parts_of_a_split_are_read_all(tmp_path, names):
-    for number, name in enumerate(names):
-        write(tmp_path / name, [{"question": f"Is it {number}?", "answer": "yes"}])
-    assert read_layout(tmp_path)["train"]["question"].tolist() == ["Is it 0?", "Is it 1?"]
-
-
-def test_what_is_not_read_is_said(tmp_path, caplog):
-    caplog.set_level("INFO")
-    for name in ("train.json", "train_all.json"):
-        write(tmp_path / name, [{"question": "Is it?", "answer": name}])
-    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
-    assert (
-        f"{tmp_path / 'train.json'}: holds what is asked; not read: train_all.json" in caplog.text
-    )
-    write(tmp_path / "old" / "train.json", [{"question": "Is it?", "answer": "old"}])
-    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
-    assert "not read: train_all.json, old/train.json" in caplog.text  # not of the same name
-
-
-def test_one_file_among_others_is_known_by_its_questions(tmp_path):
-    write(tmp_path / "mine.json", [{"question": "Is it?", "answer": "yes"}])
-    write(tmp_path / "info.json", {"license": "mine"})
-    write(tmp_path / "all.json", ["yes", "no"])
-    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["yes"]
-
-
-@pytest.mark.parametrize(
     ("answer", "expected"),
     [
         (["a", "b", "b"], ("b", 3)), ("['a', 'b', 'b']", ("b", 3)), ("['a' 'b'\n 'b']", ("b", 3)),
@@ -325,70 +273,6 @@ def test_a_column_that_the_first_record_lacks(tmp_path):
         read_layout(tmp_path)
 
 
-@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_lines_however_they_are_written(tmp_path, separator, encoding):
-    lines = [["question id", "image", "question", "answer"],
-             ["7", "a.png", '"Is it\r\nred?"', "yes"],
-             ["8", "b.png", f'"Is{separator} it?"', "no", ""]]  # fmt: skip
-    text = "\r\n".join(f"{separator} ".join(line) for line in lines)
-    (tmp_path / "train.csv").write_bytes(text.encode(encoding))
-    assert rows(read_layout(tmp_path)["train"]) == [
-        ("a.png", "Is it\r\nred?", "yes", 1), ("b.png", f"Is{separator} it?", "no", 1)
-    ]  # fmt: skip
-
-
-def test_files_of_a_release_in_folders(tmp_path):
-    asked = {"question_id": 3, "image_id": 42, "question": "What?"}
-    said = {"question_id": 3, "image_id": 42, "answers": [{"answer": "cat"}]}
-    for split in ("train2014", "val2014"):
-        name = f"mscoco_{split}"
-        write(tmp_path / "Questions" / f"OpenEnded_{name}_questions.json", {"questions": [asked]})
-        write(tmp_path / "Annotations" / f"{name}_annotations.json", {"annotations": [said]})
-    tables = read_layout(tmp_path)
-    assert {split: rows(table) for split, table in tables.items()} == dict.fromkeys(
-        ("train", "validation"), [(42, "What?", "cat", 1)]
-    )
-
-
-def test_coco_qa(tmp_path):
-    for split in ("train", "test"):
-        for name, text in (("questions", "what is on the desk\nhow many cats\n"), ("types", "0\n1\n"),
-                           ("answers", "book\ntwo\n"), ("img_ids", "42\n7\n")):  # fmt: skip
-            write(tmp_path / split / f"{name}.txt", text)
-    tables = read_layout(tmp_path)
-    wanted = [(42, "what is on the desk?", "book", 1), (7, "how many cats?", "two", 1)]
-    assert rows(tables["train"]) == rows(tables["test"]) == wanted
-    assert tables["train"]["question_type"].tolist() == ["object", "number"]
-    assert pd.concat([t["question_id"] for t in tables.values()]).is_unique
-
-
-def test_numbers_that_begin_again_are_other_images(tmp_path):
-    for split, count in (("train", 5), ("val", 3)):
-        asked = [{"question_id": n, "image_id": n, "question": "What?"} for n in range(count)]
-        said = [{"question_id": n, "multiple_choice_answer": split} for n in range(count)]
-        write(tmp_path / f"questions_{split}.json", {"questions": asked})
-        write(tmp_path / f"annotations_{split}.json", {"annotations": said})
-    alone = read_folder(tmp_path)  # text alone: nothing says that 0 is not 0
-    assert not alone.images
-    for split, count in (("train", 5), ("val", 3)):
-        for n in range(count):
-            picture(tmp_path / "images" / split / f"CLEVR_{split}_{n:06d}.png")
-    dataset = read_folder(tmp_path)
-    assert len(dataset.images) == 8 and not dataset.missing_images()
-    assert len(dataset.splits["validation"]) == 3
-    for image_id in dataset.splits["validation"]["image_id"]:
-        assert "_val_" in dataset.images[image_id].name
-
-
-def test_answers_that_differ_in_capitals_are_one(tmp_path):
-    said = ["Yes", "yes", "yes ", "no", "yes"]
-    lines = "".join(f"{n}.jpg,Is it {n}?,{answer}\n" for n, answer in enumerate(said))
-    write(tmp_path / "train.csv", "image,question,answer\n" + lines)
-    splits = read_folder(tmp_path).splits.values()
-    assert set(pd.concat(splits)["answer"]) == {"yes", "no"}
-
-
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -416,25 +300,6 @@ def test_what_cannot_be_read_is_one_line(tmp_path, name, content, expected):
         read_layout(tmp_path)
     assert str(path) in str(caught.value) and expected in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_what_is_converted_reads_the_same(tmp_path):
-    write(tmp_path / "in" / "train.csv", "image,question,answer\n" + "".join(
-        f"p{n}.png,What is {n}?,a{n % 3}\n" for n in range(40)))  # fmt: skip
-    for n in range(40):
-        picture(tmp_path / "in" / "pictures" / f"p{n}.png", (n, 0, 0))
-    dataset = read_folder(tmp_path / "in")
-    alone = read_folder(tmp_path / "in" / "train.csv")
-    assert alone.sha256() == dataset.sha256() and len(alone.images) == 40
-    again = read_folder(convert(dataset, tmp_path / "out"))
-    columns = ["question_id", "image_id", "question", "question_type", "answer_type", "answer"]
-    for split, table in dataset.splits.items():
-        pd.testing.assert_frame_equal(again.splits[split][columns], table[columns])
-    assert {i: p.resolve() for i, p in again.images.items()} == {
-        i: p.resolve() for i, p in dataset.images.items()
-    }
-    with pytest.raises(InputError, match="out: is there already"):
-        convert(dataset, tmp_path / "out")
 
 
 CASES = {  # train questions and images, with the splits that are cut from them

@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 
-from tests.data.test_layouts import picture, rows, write
+from tests.data.making import picture, rows, write
 from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.layouts import read_layout
@@ -179,30 +179,6 @@ def test_visual_genome(tmp_path, key):
         assert path.stem == str(image_id)
 
 
-def test_binary_abstract_scenes(tmp_path):
-    """The names inside the official archives, each unpacked into its own folder; the images of the
-    two scenes of a question still say 2015."""
-    for split in ("train", "val"):
-        asked, said = [], []
-        for n in range(40):
-            ids = {"question_id": 10 * n + 1, "image_id": 900_000_000 + n}
-            asked.append({**ids, "question": f"Is {n // 2} on the bed?"})
-            answer = ("yes", "no")[n % 2]
-            said.append({**ids, "answer_type": "yes/no", "multiple_choice_answer": answer,
-                         "answers": [{"answer": answer, "answer_id": i} for i in range(1, 11)]})  # fmt: skip
-            name = f"abstract_v002_{split}2015_{ids['image_id']:012d}.png"
-            picture(tmp_path / f"scene_img_abstract_v002_{split}2017" / name)
-        folder = f"Binary_{split.title()}2017_abstract_v002"
-        write(tmp_path / f"Questions_{folder}" / f"OpenEnded_abstract_v002_{split}2017_questions.json",
-              {"data_type": "abstract_v002", "questions": asked})  # fmt: skip
-        write(tmp_path / f"Annotations_{folder}" / f"abstract_v002_{split}2017_annotations.json",
-              {"data_type": "abstract_v002", "annotations": said})  # fmt: skip
-    dataset = read_folder(tmp_path)
-    assert not dataset.missing_images()
-    assert set(dataset.splits["train"]["answer"]) == {"yes", "no"}
-    assert dataset.splits["validation"]["answers"].map(len).unique().tolist() == [10]
-
-
 def test_gqa_as_its_archives_unpack(tmp_path):
     """`questions1.2/`, the whole train in ten parts, text ids, and what else a question has."""
 
@@ -266,3 +242,49 @@ def test_what_lists_no_questions_is_one_line(tmp_path, content):
         InputError, match=rf"{path}: (holds no records|which column holds the quest)"
     ):
         read_layout(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_0.json", "train_1.json"), ("train/0000.json", "train/0001.json"),
+        ("train-00000-of-00002-abcdef0123456789.json", "train-00001-of-00002-123456789abcdef0.json"),
+    ],
+)  # fmt: skip
+def test_parts_of_a_split_are_read_all(tmp_path, names):
+    for number, name in enumerate(names):
+        write(tmp_path / name, [{"question": f"Is it {number}?", "answer": "yes"}])
+    assert read_layout(tmp_path)["train"]["question"].tolist() == ["Is it 0?", "Is it 1?"]
+
+
+def test_what_is_not_read_is_said(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for name in ("train.json", "train_all.json"):
+        write(tmp_path / name, [{"question": "Is it?", "answer": name}])
+    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
+    assert (
+        f"{tmp_path / 'train.json'}: holds what is asked; not read: train_all.json" in caplog.text
+    )
+    write(tmp_path / "old" / "train.json", [{"question": "Is it?", "answer": "old"}])
+    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
+    assert "not read: train_all.json, old/train.json" in caplog.text  # not of the same name
+
+
+def test_one_file_among_others_is_known_by_its_questions(tmp_path):
+    write(tmp_path / "mine.json", [{"question": "Is it?", "answer": "yes"}])
+    write(tmp_path / "info.json", {"license": "mine"})
+    write(tmp_path / "all.json", ["yes", "no"])
+    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["yes"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_lines_however_they_are_written(tmp_path, separator, encoding):
+    lines = [["question id", "image", "question", "answer"],
+             ["7", "a.png", '"Is it\r\nred?"', "yes"],
+             ["8", "b.png", f'"Is{separator} it?"', "no", ""]]  # fmt: skip
+    text = "\r\n".join(f"{separator} ".join(line) for line in lines)
+    (tmp_path / "train.csv").write_bytes(text.encode(encoding))
+    assert rows(read_layout(tmp_path)["train"]) == [
+        ("a.png", "Is it\r\nred?", "yes", 1), ("b.png", f"Is{separator} it?", "no", 1)
+    ]  # fmt: skip

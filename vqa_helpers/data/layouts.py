@@ -242,10 +242,10 @@ def _table(path: Path, rows: list[tuple], report: formats.Report) -> pd.DataFram
 
 def _coco_qa_files(folder: Path) -> dict[str, Path]:
     """Split to the folder of its text files."""
-    parts = [path.parent for path in sorted(folder.glob("*/img_ids.txt"))]
-    return {
-        formats.SPLIT_NAMES[part.name]: part for part in parts if part.name in formats.SPLIT_NAMES
+    parts = {
+        formats.split_of(path.parent.name): path.parent for path in folder.glob("*/img_ids.txt")
     }
+    return formats.in_order(parts)
 
 
 def _read_coco_qa(folder: Path, split: str, report: formats.Report) -> pd.DataFrame:

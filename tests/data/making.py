@@ -1,0 +1,28 @@
+"""Files of other people's data, made small, and what is read of them."""
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+
+def write(path, content) -> Path:
+    """Write a text, or anything else as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def picture(path, colour=(9, 9, 9)) -> Path:
+    """Write a picture of one colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), colour).save(path)
+    return path
+
+
+def rows(table) -> list[tuple]:
+    """(image's name or id, question, target, number of answers) of each row."""
+    image = table["image_name"] if "image_name" in table else table["image_id"]
+    answers = table["answers"].map(len) if "answers" in table else [0] * len(table)
+    target = table["answer"] if "answer" in table else [None] * len(table)
+    return list(zip(image, table["question"], target, answers, strict=True))
