@@ -6,14 +6,14 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 Answers = Literal["numbers 1-20", "yes/no", "open"]
 Rule = Literal["by-image", "study"]
 
-RULES: tuple[Rule, ...] = ("by-image", "study")
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 @dataclass(frozen=True)

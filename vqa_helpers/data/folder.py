@@ -220,12 +220,10 @@ def _one_spelling(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     counts = counts.sort_values(["count", "said"], ascending=[False, True])
     usual = counts["said"].groupby(fold(counts["said"])).transform("first")
     spelling = dict(zip(counts["said"], usual, strict=True))
-    return {
-        split: table.assign(answer=table["answer"].map(spelling).astype(object))
-        if "answer" in table
-        else table
-        for split, table in tables.items()
-    }
+    for split, table in tables.items():
+        if "answer" in table:
+            tables[split] = table.assign(answer=table["answer"].map(spelling).astype(object))
+    return tables
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -158,11 +158,8 @@ def _find(folder: Path, report: Report) -> dict[str, dict[str, Path]]:
             report("file name", path, line)
     if not found:
         line = "is not a dataset folder; expected questions_train.json and annotations_train.json"
-        report(
-            "file name",
-            folder,
-            f"{line} (or the official names), or a table as CSV, JSON or parquet",
-        )
+        line += " (or the official names), or a table as CSV, JSON or parquet"
+        report("file name", folder, line)
     for split, files in found.items():
         if "questions" not in files:
             line = f"has no questions file beside it; put the questions of the {split} split there"

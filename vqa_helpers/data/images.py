@@ -67,11 +67,8 @@ def images_of(
 
 def names_of(tables: Iterable[pd.DataFrame]) -> dict[int, str]:
     """Image ids to what questions call them, where that is a text."""
-    return {
-        image_id: name for table in tables if IMAGE_NAME in table
-        for image_id, name in zip(table["image_id"].tolist(), table[IMAGE_NAME], strict=True)
-        if isinstance(name, str)
-    }  # fmt: skip
+    named = [table[["image_id", IMAGE_NAME]].dropna() for table in tables if IMAGE_NAME in table]
+    return {image_id: name for table in named for image_id, name in table.itertuples(index=False)}
 
 
 def _candidates(

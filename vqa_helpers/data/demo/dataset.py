@@ -80,12 +80,11 @@ def scene_of(image_id: int, seed: int = 0) -> Scene:
     Raises:
         InputError: for an id that the demo of that seed does not give.
     """
-    found, _, scene, _ = (
-        make_image(seed, (image_id - 1) // ID_STRIDE) if image_id > 0 else [None] * 4
-    )
-    if found != image_id:
-        raise InputError(f"image {image_id} is none of the demo's of seed {seed}; give one that is")
-    return scene
+    if image_id > 0:
+        found, _, scene, _ = make_image(seed, (image_id - 1) // ID_STRIDE)
+        if found == image_id:
+            return scene
+    raise InputError(f"image {image_id} is none of the demo's of seed {seed}; give one that is")
 
 
 def _stream(seed: int, k: int, purpose: int):
