@@ -97,37 +97,27 @@ def test_unicode_negative_ids_byte_order_mark_windows_line_ends_and_gzip(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("rows", "expected"),
+    ("asked", "said", "expected"),
     [
-        (changed(QUESTIONS, 1, question_id=[11]), "[1].question_id: Expected `"),
-        (changed(QUESTIONS, 1, question_id=1.5), "[1]: its id is 1.5; an id is a whole number"),
-        (changed(QUESTIONS, 2, question=" \t"), "[2].question is empty"),
-        (changed(QUESTIONS, 0, image_id=...), "[0]: Object missing required field `image_id`"),
-        (changed(QUESTIONS, 2, question_id=10), "[2] repeats question_id 10 of questions[0]"),
-        (changed(QUESTIONS, 1, question_id=2**63), "[1].question_id: Expected `int` <= 9"),
-        ({"10": "x"}, ": Expected `array`, got `object`"),
-    ],
-)
-def test_malformed_questions_name_file_entry_and_field(tmp_path, rows, expected):
-    message = refusal(read, tmp_path, rows)
-    assert message.startswith(f"{tmp_path / 'q.json'}: questions{expected}")
-
-
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        (ANNOTATIONS[:2], "question 20 has no usable annotation"),
-        ([*ANNOTATIONS, {**ANNOTATIONS[0], "question_id": 99}], "[3] has question_id 99, which no"),
-        ([*ANNOTATIONS, ANNOTATIONS[1]], "[3] repeats question_id 11 of annotations[1]"),
-        (changed(ANNOTATIONS, 2, image_id=1), "[2] says image 1 but its question 20"),
-        (changed(ANNOTATIONS, 1, answers=[{"answer": "a"}, {"answer": []}]),
-         "[1].answers[1].answer: Expected `"),
-        (changed(ANNOTATIONS, 1, answers=[], multiple_choice_answer=...), "[1] has neither"),
+        (changed(QUESTIONS, 1, question_id=[11]), None, "questions[1].question_id: Expected `"),
+        (changed(QUESTIONS, 1, question_id=1.5), None, "questions[1]: its id is 1.5; an id is a whole"),
+        (changed(QUESTIONS, 2, question=" \t"), None, "questions[2].question is empty"),
+        (changed(QUESTIONS, 0, image_id=...), None, "questions[0]: Object missing required field `im"),
+        (changed(QUESTIONS, 2, question_id=10), None, "questions[2] repeats question_id 10 of questions[0]"),
+        (changed(QUESTIONS, 1, question_id=2**63), None, "questions[1].question_id: Expected `int` <= 9"),
+        ({"10": "x"}, None, "questions: Expected `array`, got `object`"),
+        (None, ANNOTATIONS[:2], "question 20 has no usable annotation"),
+        (None, [*ANNOTATIONS, {**ANNOTATIONS[0], "question_id": 99}], "annotations[3] has question_id 99, which no"),
+        (None, [*ANNOTATIONS, ANNOTATIONS[1]], "annotations[3] repeats question_id 11 of annotations[1]"),
+        (None, changed(ANNOTATIONS, 2, image_id=1), "annotations[2] says image 1 but its question 20"),
+        (None, changed(ANNOTATIONS, 1, answers=[{"answer": "a"}, {"answer": []}]),
+         "annotations[1].answers[1].answer: Expected `"),
+        (None, changed(ANNOTATIONS, 1, answers=[], multiple_choice_answer=...), "annotations[1] has neither"),
     ],
 )  # fmt: skip
-def test_malformed_annotations_name_file_entry_and_field(tmp_path, rows, expected):
-    message = refusal(read, tmp_path, QUESTIONS, rows)
-    assert message.startswith(f"{tmp_path / 'a.json'}: ") and expected in message
+def test_malformed_entries_name_file_entry_and_field(tmp_path, asked, said, expected):
+    message = refusal(read, tmp_path, asked or QUESTIONS, said or ANNOTATIONS)
+    assert message.startswith(f"{tmp_path / ('q.json' if asked else 'a.json')}: {expected}")
 
 
 @pytest.mark.parametrize(

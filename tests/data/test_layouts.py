@@ -1,13 +1,9 @@
 """Other people's data, made small: each layout reads as the tables that the official one gives."""
 
-import io
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-from PIL import Image
 
 from tests.data.making import picture, rows, write
 from vqa_helpers.data.check import check_folder
@@ -21,8 +17,12 @@ SHARED = Path(__file__).parents[3] / "shared" / "cases"
 
 TEN = [{"answer": a, "answer_confidence": "yes"} for a in ["red"] * 6 + ["pink"] * 4]
 VIZWIZ = {"answers": TEN, "answer_type": "other", "answerable": 1, "question": "What colour?"}
-GQA = {"imageId": "n161313", "question": "Is it red?", "answer": "yes", "isBalanced": True,
-       "types": {"structural": "verify"}}  # fmt: skip
+GQA = {
+    "imageId": "n161313", "question": "Is it red?", "answer": "yes", "fullAnswer": "Yes, it is.",
+    "isBalanced": True, "entailed": ["05451384"], "groups": {"global": None, "local": "06-chair"},
+    "types": {"structural": "verify"}, "annotations": {"answer": {}, "question": {"3": "2"}},
+    "semantic": [{"operation": "select", "dependencies": [], "argument": "chair (2)"}],
+}  # fmt: skip
 A_OKVQA = {"split": "val", "image_id": 42, "question_id": "22jbM6g", "question": "What is it for?",
            "choices": ["run", "swim"], "correct_choice_idx": 1,
            "direct_answers": ["swim"] * 4 + ["swimming"] * 6}  # fmt: skip
@@ -30,6 +30,34 @@ CLEVR = {"question_index": 0, "image_index": 0, "question": "How many?"}
 SLAKE = {"question": "Is it a lung?", "answer": "Yes", "answer_type": "CLOSED"}
 SAYS = {"image_id": "002ab", "question": "what does it say?", "answers": ["stop"] * 7 + ["go"] * 3}
 VOCABULARY = ",answer\n0,swim\n"
+BOXES = [{"box_id": n, "name": "cat", "x": 1, "y": 1, "width": 2, "height": 2} for n in range(9)]
+
+
+def visual7w(answer, choices):
+    """As the authors' toolkit reads it: images, each with its pairs of question and answer."""
+    return [
+        {"split": split, "image_id": image, "filename": f"v7w_{image}.jpg", "qa_pairs": [
+            {"image_id": image, "qa_id": 10 * image, "type": "what", "question": "What is it?",
+             "answer": answer, "multiple_choices": choices}]}
+        for split, image in (("train", 2360153), ("test", 2360155))
+    ]  # fmt: skip
+
+
+def visual_genome(key):
+    """As the API's readme has it (image_id), and as the files do (id); image names are the ids."""
+    images = [
+        {key: image, "qas": [
+            {"qa_id": 986770 + image, "image_id": image, "question": "Where is it?",
+             "answer": "On the sidewalk.", "a_objects": [], "q_objects": []}]} for image in (1, 2)
+    ]  # fmt: skip
+    notes = [{"image_id": n, "width": 8, "url": f"VG_100K/{n}.jpg"} for n in range(1, 9)]
+    return {
+        "question_answers.json": [*images, {key: 31, "qas": []}], "image_data.json": notes,
+        "objects.json": [{"image_id": 1, "objects": [{"object_id": 5}]}],
+    }  # fmt: skip
+
+
+POINTING = {"boxes": BOXES, "images": visual7w(7, [8, 9, 10])}
 VALIDATION, TEST = 10**9, 2 * 10**9  # the first ids of questions that have none
 
 # Files, pictures, and what is read: split to id, image, question, target and number of answers.
@@ -55,6 +83,27 @@ PUBLISHED = {
          "test": [("201", "77", "Is it red?", "yes", 1)],
          "export": [("9", "78", "Is it blue?", None, 0)]},
     ),
+    "GQA as its archives unpack": (  # train in parts
+        {f"questions1.2/train_all_questions/train_all_questions_{part}.json":
+            {f"0{part}{n}": GQA | {"imageId": f"n{part}{n}"} for n in range(2)} for part in range(2)}
+        | {"questions1.2/val_balanced_questions.json": {"07": GQA | {"imageId": "2370799"}},
+           "questions1.2/submission_all_questions.json": {"9": {"imageId": "n9", "question": "Is?"}}},
+        ["images/n00.jpg", "images/n01.jpg", "images/n10.jpg", "images/n11.jpg", "images/2370799.jpg"],
+        {"train": [(f"0{n}", f"n{n}", "Is it red?", "yes", 1) for n in ("00", "01", "10", "11")],
+         "validation": [("07", "2370799", "Is it red?", "yes", 1)]},
+    ),
+    "Visual7W": (
+        {"dataset_v7w_telling.json": {"dataset": "v7w_telling",
+                                      "images": visual7w("A cat.", ["Apples.", "Pears."])},
+         "dataset_v7w_pointing.json": POINTING},
+        ["images/v7w_2360153.jpg", "images/v7w_2360155.jpg"],
+        {"train": [(23601530, "v7w_2360153.jpg", "What is it?", "A cat.", 1)],
+         "test": [(23601550, "v7w_2360155.jpg", "What is it?", "A cat.", 1)]},
+    ),
+    **{f"Visual Genome, {key}": (
+        visual_genome(key), ["VG_100K/1.jpg", "VG_100K_2/2.jpg"],
+        {"train": [(986770 + n, n, "Where is it?", "On the sidewalk.", 1) for n in (1, 2)]},
+    ) for key in ("id", "image_id")},
     "TextVQA": (
         {"TextVQA_0.5.1_train.json": {"dataset_type": "train", "data": [
             SAYS | {"question_id": n, "set_name": "train"} for n in range(3)]}},
@@ -113,6 +162,13 @@ def test_data_as_they_are_published(tmp_path, name):
     assert {path.relative_to(tmp_path).as_posix() for path in found.values()} == {*pictures}
     for _, image, *_ in sum(expected.values(), []) if pictures else ():
         assert str(image) in found[as_id(image)].as_posix()  # an id is the same in any folder
+
+
+def test_pointing_questions_are_refused_where_there_are_no_others(tmp_path):
+    write(tmp_path / "dataset_v7w_pointing.json", POINTING)
+    expected = "pointing.json: its answers are boxes, not texts .*; name dataset_v7w_telling.json"
+    with pytest.raises(InputError, match=expected):
+        read_layout(tmp_path)
 
 
 def test_the_types_of_coco_qa(tmp_path):
@@ -179,57 +235,6 @@ def test_columns_are_named_where_they_are_not_guessed(tmp_path):
     assert rows(read_layout(path, columns)["train"])[0] == ("1.jpg", "Was?", "Hund", 1)
     with pytest.raises(InputError, match="has no column 'foto'; it has bild"):
         read_layout(path, {**columns, "image": "foto"})
-
-
-def test_a_folder_of_the_hub_with_pictures_inside(tmp_path):
-    def content(colour):
-        made = io.BytesIO()
-        Image.new("RGB", (8, 8), colour).save(made, format="PNG")
-        return {"bytes": made.getvalue(), "path": None}
-
-    for shard in range(2):
-        pd.DataFrame(
-            {"image": [content((shard, 0, 0)), content((9, 9, 9))], "question": ["What?", "Who?"],
-             "answers": [["a", "b", "a"], ["c"]]}
-        ).to_parquet(
-            tmp_path.joinpath("data").mkdir(exist_ok=True)
-            or tmp_path / "data" / f"train-0000{shard}-of-00002.parquet"
-        )  # fmt: skip
-    dataset = read_folder(tmp_path)
-    questions = pd.concat(dataset.splits.values())
-    assert len(questions) == 4 and questions["image_id"].nunique() == 3  # one stands in both
-    assert sorted(questions["answer"]) == ["a", "a", "c", "c"]
-    assert not dataset.missing_images()
-    colours = {np.asarray(Image.open(path))[0, 0, 0] for path in dataset.images.values()}
-    assert colours == {0, 1, 9}
-
-
-def test_a_folder_that_datasets_saved(tmp_path):
-    def content(colour):
-        made = io.BytesIO()
-        Image.new("RGB", (8, 8), colour).save(made, format="PNG")
-        return {"bytes": made.getvalue(), "path": "image"}  # no ending
-
-    for split, count in (("train", 2), ("validation", 1)):
-        for part in range(count):
-            table = pa.table({"image": [content((part, 0, 0))], "question": [f"What {part}?"],
-                              "answers": [{"answer": ["a", "b", "b"], "answer_id": [1, 2, 3]}]})  # fmt: skip
-            path = tmp_path / split / f"data-0000{part}-of-0000{count}.arrow"
-            path.parent.mkdir(exist_ok=True)
-            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as out:
-                out.write_table(table)
-        write(tmp_path / split / "state.json", {"_data_files": [{"filename": path.name}]})
-        features = {"question": {"dtype": "string", "_type": "Value"}}
-        write(tmp_path / split / "dataset_info.json", {"features": features})
-    write(tmp_path / "dataset_dict.json", {"splits": ["train", "validation"]})
-    dataset = read_folder(tmp_path, arranged=False)
-    for split, count in (("train", 2), ("validation", 1)):
-        table = dataset.splits[split]
-        assert table["question"].tolist() == [f"What {part}?" for part in range(count)]
-        seen = [np.asarray(Image.open(dataset.images[i]))[0, 0, 0] for i in table["image_id"]]
-        assert seen == [*range(count)]
-        assert set(table["answer"]) == {"b"} and table["answers"].map(len).tolist() == [3] * count
-    assert read_layout(tmp_path / "train")["train"]["question"].tolist() == ["What 0?", "What 1?"]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,15 @@
 """Files of records as they are published: which of a folder are read, and that a question is a row."""
 
 import gzip
+import io
 import json
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.data.making import picture, rows, write
 from vqa_helpers.data.check import check_folder
@@ -77,6 +82,10 @@ def test_a_packed_table_is_called_without_its_endings_and_its_parts_are_one(tmp_
 @pytest.mark.parametrize(
     "names",
     [
+        ("train_0.json", "train_1.json", "val.json"),
+        ("train/0000.json", "train/0001.json", "validation/0000.json"),
+        ("train-00000-of-00002-abcdef0123456789.json", "train-00001-of-00002-123456789abcdef0.json",
+         "validation-00000-of-00001-123456789abcdef1.json"),
         ("default/train/0000.parquet", "default/train/0001.parquet", "default/validation/0000.parquet"),
         ("default/partial-train/0000.parquet", "default/partial-train/0001.parquet",
          "default/partial-validation/0000.parquet"),
@@ -84,11 +93,11 @@ def test_a_packed_table_is_called_without_its_endings_and_its_parts_are_one(tmp_
          "data/en/validation-00000-of-00001.parquet"),
     ],
 )  # fmt: skip
-def test_the_hubs_configurations(tmp_path, names):
+def test_parts_of_a_split_are_read_all(tmp_path, names):
     for number, name in enumerate(names):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        table = pd.DataFrame({"question": [f"Is it {number}?"], "answer": ["yes"]})
-        table.to_parquet(tmp_path / name)
+        path = write(tmp_path / name, [{"question": f"Is it {number}?", "answer": "yes"}])
+        if path.suffix == ".parquet":
+            pd.read_json(path).to_parquet(path)
     write(tmp_path / "dataset_infos.json", {"default": {"splits": {}}})
     write(tmp_path / "images" / "train" / "boxes.json", [{"x": 1}])  # notes on images
     asked = {split: table["question"].tolist() for split, table in read_layout(tmp_path).items()}
@@ -116,107 +125,6 @@ def test_hidden_files_are_not_read(tmp_path):
     assert record_files(tmp_path) == {"train": [[tmp_path / "train.csv"]]}
 
 
-def test_visual7w(tmp_path):
-    """As the authors' toolkit reads it: images, each with its pairs of question and answer."""
-    images = []
-    for split, image_id in (("train", 2360153), ("val", 2360154), ("test", 2360155)):
-        pairs = [
-            {"image_id": image_id, "qa_id": 10 * image_id + n, "type": "what", "answer": answer,
-             "question": f"What is {n}?", "multiple_choices": ["Apples.", "Pears.", "Plums."]}
-            for n, answer in enumerate(["Bananas.", "A cat."])
-        ]  # fmt: skip
-        images.append({"split": split, "image_id": image_id, "qa_pairs": pairs,
-                       "filename": f"v7w_{image_id}.jpg"})  # fmt: skip
-        picture(tmp_path / "images" / f"v7w_{image_id}.jpg")
-    told = write(
-        tmp_path / "dataset_v7w_telling.json", {"dataset": "v7w_telling", "images": images}
-    )
-    dataset = read_folder(tmp_path)
-    assert list(dataset.splits) == ["train", "validation", "test"]
-    assert rows(dataset.splits["validation"]) == [
-        ("v7w_2360154.jpg", "What is 0?", "Bananas.", 1), ("v7w_2360154.jpg", "What is 1?", "A cat.", 1)
-    ]  # fmt: skip
-    assert dataset.splits["test"]["question_id"].tolist() == [23601550, 23601551]
-    assert not dataset.missing_images() and len(dataset.images) == 3
-
-    pointing = [{**image, "qa_pairs": [{**image["qa_pairs"][0], "answer": 7,
-                                        "multiple_choices": [8, 9, 10]}]} for image in images]  # fmt: skip
-    boxes = [
-        {"box_id": n, "name": "cat", "x": 1, "y": 1, "width": 2, "height": 2} for n in range(9)
-    ]
-    write(tmp_path / "dataset_v7w_pointing.json", {"boxes": boxes, "images": pointing})
-    assert read_folder(tmp_path).sha256() == dataset.sha256()  # beside the other it is passed over
-    told.unlink()
-    with pytest.raises(
-        InputError, match="pointing.json: its answers are boxes, not texts .*; name data"
-    ):
-        read_folder(tmp_path)
-
-
-@pytest.mark.parametrize("key", ["id", "image_id"])
-def test_visual_genome(tmp_path, key):
-    """As the API's readme has it (image_id), and as the files do (id); image names are the ids."""
-    images = [
-        {key: image, "qas": [
-            {"qa_id": 986768 + 2 * image + n, "image_id": image, "question": f"Where is {n}?",
-             "answer": "On the sidewalk.", "a_objects": [], "q_objects": []} for n in range(2)]}
-        for image in range(1, 31)
-    ]  # fmt: skip
-    images.append({key: 31, "qas": []})
-    write(tmp_path / "question_answers.json", images)
-    notes = [{"image_id": n, "width": 8, "url": f"VG_100K/{n}.jpg"} for n in range(1, 32)]
-    write(tmp_path / "image_data.json", notes)
-    write(tmp_path / "objects.json", [{"image_id": 1, "objects": [{"object_id": 5}]}])
-    for image in range(1, 32):
-        picture(tmp_path / f"VG_100K{'_2' if image > 15 else ''}" / f"{image}.jpg")
-    dataset = read_folder(tmp_path)
-    questions = pd.concat(dataset.splits.values())
-    assert len(questions) == 60 and questions["question_id"].min() == 986770
-    assert questions["question_id"].is_unique and len(dataset.images) == 30
-    assert (questions["question_id"] // 2 - 493384 == questions["image_id"]).all()
-    assert set(questions["answer"]) == {"On the sidewalk."}
-    for image_id, path in dataset.images.items():
-        assert path.stem == str(image_id)
-
-
-def test_gqa_as_its_archives_unpack(tmp_path):
-    """`questions1.2/`, the whole train in ten parts, text ids, and what else a question has."""
-
-    def entry(image: str, number: int) -> dict:
-        return {
-            "imageId": image, "question": f"Is the chair {number}?", "answer": "yes",
-            "fullAnswer": "Yes, it is.", "isBalanced": True, "entailed": ["05451384"],
-            "equivalent": [f"0{number}"], "groups": {"global": None, "local": "06-chair"},
-            "types": {"detailed": "chooseAttr", "semantic": "attr", "structural": "verify"},
-            "annotations": {"answer": {}, "question": {"3": "2"}, "fullAnswer": {}},
-            "semantic": [{"operation": "select", "dependencies": [], "argument": "chair (2)"}],
-        }  # fmt: skip
-
-    root = tmp_path / "questions1.2"
-    for part in range(2):
-        content = {f"0{part}{n}": entry(f"n{part}{n}", 10 * part + n) for n in range(3)}
-        write(root / "train_all_questions" / f"train_all_questions_{part}.json", content)
-    write(root / "val_balanced_questions.json", {"07": entry("2370799", 7)})
-    write(root / "testdev_balanced_questions.json", {"201": entry("77", 8)})
-    write(root / "submission_all_questions.json", {"9": {"imageId": "n9", "question": "Is it?"}})
-    for path in ("n00", "n01", "n02", "n10", "n11", "n12", "2370799", "77"):
-        picture(tmp_path / "images" / f"{path}.jpg")
-    dataset = read_folder(tmp_path)
-    assert list(dataset.splits) == ["train", "validation", "test"]
-    assert dataset.splits["train"]["question_name"].tolist() == [
-        "000",
-        "001",
-        "002",
-        "010",
-        "011",
-        "012",
-    ]
-    assert dataset.splits["validation"]["question_type"].tolist() == ["is the"]
-    assert not dataset.missing_images()
-    write(root / "train_balanced_questions.json", {"020": entry("n02", 2)})
-    assert read_layout(tmp_path)["train"]["question_name"].tolist() == ["020"]
-
-
 def test_pickles_are_named_and_not_opened(tmp_path):
     """PathVQA's; one that would write a file beside it if it were opened."""
     trap = tmp_path / "qas" / "train" / "train_qa.pkl"
@@ -242,19 +150,6 @@ def test_what_lists_no_questions_is_one_line(tmp_path, content):
         InputError, match=rf"{path}: (holds no records|which column holds the quest)"
     ):
         read_layout(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("train_0.json", "train_1.json"), ("train/0000.json", "train/0001.json"),
-        ("train-00000-of-00002-abcdef0123456789.json", "train-00001-of-00002-123456789abcdef0.json"),
-    ],
-)  # fmt: skip
-def test_parts_of_a_split_are_read_all(tmp_path, names):
-    for number, name in enumerate(names):
-        write(tmp_path / name, [{"question": f"Is it {number}?", "answer": "yes"}])
-    assert read_layout(tmp_path)["train"]["question"].tolist() == ["Is it 0?", "Is it 1?"]
 
 
 def test_what_is_not_read_is_said(tmp_path, caplog):
@@ -288,3 +183,47 @@ def test_lines_however_they_are_written(tmp_path, separator, encoding):
     assert rows(read_layout(tmp_path)["train"]) == [
         ("a.png", "Is it\r\nred?", "yes", 1), ("b.png", f"Is{separator} it?", "no", 1)
     ]  # fmt: skip
+
+
+def with_pictures(path, questions, colours):
+    """A table with pictures inside, as the hub and `datasets` keep them, in the format of its name."""
+    images = []
+    for colour in colours:
+        made = io.BytesIO()
+        Image.new("RGB", (8, 8), (colour, 0, 0)).save(made, format="PNG")
+        images.append(
+            {"bytes": made.getvalue(), "path": None if path.suffix == ".parquet" else "image"}
+        )
+    answers = [{"answer": ["a", "b", "b"], "answer_id": [1, 2, 3]}] * len(questions)
+    table = pa.table({"image": images, "question": questions, "answers": answers})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as out:
+            out.write_table(table)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation"),
+    [("data/train-0000{}-of-00002.parquet", "data/validation-00000-of-00001.parquet"),
+     ("train/data-0000{}-of-00002.arrow", "validation/data-00000-of-00001.arrow")],
+)  # fmt: skip
+def test_pictures_inside_are_put_beside(tmp_path, train, validation):
+    for part in range(2):
+        with_pictures(tmp_path / train.format(part), [f"What {part}?", "Who?"], [part, 9])
+    with_pictures(tmp_path / validation, ["Why?"], [4])
+    for folder in {(tmp_path / train).parent, (tmp_path / validation).parent}:  # notes, as saved
+        write(folder / "state.json", {"_data_files": [{"filename": "data-00000-of-00001.arrow"}]})
+        write(folder / "dataset_info.json", {"features": {"question": {"dtype": "string"}}})
+    write(tmp_path / "dataset_dict.json", {"splits": ["train", "validation"]})
+    dataset = read_folder(tmp_path, arranged=False)
+    assert rows(dataset.splits["train"])[0][1:] == ("What 0?", "b", 3)
+    assert not dataset.missing_images()
+    seen = [[(text, np.asarray(Image.open(dataset.images[image]))[0, 0, 0])
+             for image, text in zip(table["image_id"], table["question"], strict=True)]
+            for table in dataset.splits.values()]  # fmt: skip
+    assert seen == [[("What 0?", 0), ("Who?", 9), ("What 1?", 1), ("Who?", 9)], [("Why?", 4)]]
+    assert len(dataset.images) == 4  # one picture stands in both parts
+    alone = read_layout((tmp_path / train).parent)["train"]
+    assert alone["question"].tolist() == dataset.splits["train"]["question"].tolist()

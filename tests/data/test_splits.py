@@ -81,11 +81,8 @@ def test_a_group_larger_than_the_cut_loses_the_halves_that_stay():
 
 
 def test_the_earlier_split_loses_what_a_later_one_holds(tmp_path):
-    splits = {
-        "test": table(3, 4, first=200),
-        "train": table(1, 2, 2, 3, 5),
-        "validation": table(2, 4, 6, first=100),
-    }
+    splits = {"test": table(3, 4, first=200), "train": table(1, 2, 2, 3, 5)}
+    splits["validation"] = table(2, 4, 6, first=100)
     assert arrange(tmp_path, dict(splits), "study", seed=0) == []  # by row: they may share images
     notes = keep_apart(splits)
     assert splits["train"]["image_id"].tolist() == [1, 5]
