@@ -10,8 +10,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from vqa_helpers.data import catalogue, formats
 from vqa_helpers.data.daquar import daquar_files, read_daquar
 from vqa_helpers.data.folder import DATA, MANIFEST, Dataset, draw_demo, open_dataset, require_seed
@@ -30,8 +28,8 @@ VALIDATION_SHARE = 0.05  # of the train images of a release: more would be lost 
 MOST_ABSENT = 0.1  # of the photographs, beyond which a test set is not worth exporting
 EXPORTED = "test2015"  # whose answers only the evaluation server knows
 
+# A dataset or a folder with a release; None for the release the study used, downloaded.
 Source = str | Path | None
-"""A dataset or a folder with a release; None for the release the study used, downloaded."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def build(
         return out
 
 
-def _provide_photographs(name: str, splits: dict[str, pd.DataFrame], fetching: Fetching) -> None:
+def _provide_photographs(name: str, splits: formats.Tables, fetching: Fetching) -> None:
     """See that the photographs of a dataset are here: all of its subsets, or those asked about.
 
     Of the latter, what cannot be had is named and left out: a run counts it and says so.

@@ -5,7 +5,7 @@ are read by `formats`, as for a run, with a report that collects instead of refu
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from vqa_helpers.data.folder import Manifest, fold, read_manifest
-from vqa_helpers.data.formats import OFFICIAL_ANSWERS
-from vqa_helpers.data.images import images_of, names_of
-from vqa_helpers.data.layouts import read_layout
+from vqa_helpers.data.formats import OFFICIAL_ANSWERS, Tables
+from vqa_helpers.data.images import Files, images_of, names_of
+from vqa_helpers.data.layouts import Columns, read_layout
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.records import require_data
 from vqa_helpers.data.splits import arrange
@@ -100,9 +100,8 @@ class Check:
 
 
 def check_folder(
-    folder: Path, images: str = "open", image_folder: Path | None = None,
-    columns: Mapping[str, str] | None = None,
-) -> Check:  # fmt: skip
+    folder: Path, images: str = "open", image_folder: Path | None = None, columns: Columns = None
+) -> Check:
     """Read all of a dataset folder and name every fault; one broken file hides no other.
 
     Args:
@@ -178,9 +177,7 @@ def _has_blank(texts: Iterable[str]) -> bool:
     return not all(text.strip() for text in texts)
 
 
-def _examine_splits(
-    splits: dict[str, pd.DataFrame], manifest: Manifest, pairs: Pairs, check: Check
-) -> None:
+def _examine_splits(splits: Tables, manifest: Manifest, pairs: Pairs, check: Check) -> None:
     """What a run makes of the splits, and what it cannot use."""
     folder = check.folder
     try:
@@ -201,9 +198,8 @@ def _examine_splits(
 
 
 def _examine_images(
-    folder: Path, splits: dict[str, pd.DataFrame], found: dict[int, Path], open_them: bool,
-    check: Check,
-) -> dict:  # fmt: skip
+    folder: Path, splits: Tables, found: Files, open_them: bool, check: Check
+) -> dict:
     """How many images are asked about and found; those that lack or cannot be opened are named."""
     wanted: dict[int, str] = {}  # to the first split that asks
     for split, table in reversed(splits.items()):

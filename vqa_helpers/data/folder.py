@@ -8,7 +8,6 @@ Knows nothing of networks, vocabularies or runs.
 
 import hashlib
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from vqa_helpers.data.catalogue import DEMO, ENTRIES, Rule
-from vqa_helpers.data.formats import in_order
-from vqa_helpers.data.images import images_of
+from vqa_helpers.data.formats import Tables, in_order
+from vqa_helpers.data.images import Files, images_of
 from vqa_helpers.data.json_files import DecodeError, decode, read_bytes
-from vqa_helpers.data.layouts import read_layout
+from vqa_helpers.data.layouts import Columns, read_layout
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.records import require_data
 from vqa_helpers.data.splits import arrange
@@ -77,8 +76,8 @@ class Dataset:
 
     name: str
     folder: Path
-    splits: dict[str, pd.DataFrame]
-    images: dict[int, Path]
+    splits: Tables
+    images: Files
     image_source: str
     seed: int
     image_folder: Path | None = None
@@ -172,7 +171,7 @@ def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:
 
 def read_folder(
     folder: Path, seed: int = 0, arranged: bool = True, images: Path | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Columns = None,
 ) -> Dataset:  # fmt: skip
     """Open a dataset folder, or a file of records with its images beside it.
 
@@ -211,7 +210,7 @@ def fold(answers: pd.Series) -> pd.Series:
     return answers.str.strip().str.lower()
 
 
-def _one_spelling(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _one_spelling(tables: Tables) -> Tables:
     """The tables with each target in the spelling that is most frequent."""
     answered = [table["answer"] for table in tables.values() if "answer" in table]
     if not answered:

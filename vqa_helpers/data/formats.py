@@ -27,8 +27,9 @@ OFFICIAL_ANSWERS = 10
 LAYOUT = "the official VQA JSON layout is expected, as `vqa data convert` writes it"
 RELEASE = "are the two files of one release?"
 
+Tables = dict[str, pd.DataFrame]  # split to its questions, a row each
+# Takes a kind of fault, for grouping, where it is, and entry, field, what is wrong, remedy.
 Report = Callable[[str, Path, str], None]
-"""Takes a kind of fault, for grouping, where it is, and entry, field, what is wrong, remedy."""
 
 _OWN_NAME = re.compile(r"(?P<kind>questions|annotations)(_(?P<split>.+))?\.json(\.gz)?")
 _OFFICIAL_NAME = re.compile(  # of VQA, its abstract scenes, and VQA-CP
@@ -102,7 +103,7 @@ def refuse(kind: str, where: Path, line: str) -> None:
 # ---------------------------------------------------------------- a folder
 
 
-def read_tables(folder: Path, report: Report = refuse) -> dict[str, pd.DataFrame]:
+def read_tables(folder: Path, report: Report = refuse) -> Tables:
     """The splits of a folder as tables, in the order of `SPLITS`.
 
     Returns:

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.formats import IMAGE_NAME, SPLIT_NAMES, Report, as_id, refuse
+from vqa_helpers.data.formats import IMAGE_NAME, SPLIT_NAMES, Report, Tables, as_id, refuse
 from vqa_helpers.pictures import SUFFIXES
 
 _LAST, _FIRST = re.compile(r"(\d+)$"), re.compile(r"^(\d+)(?![^\W_])")
 _COCO = re.compile(r"(train|val|test)20\d\d")  # releases that hold the same pictures
 
 
+Files = dict[int, Path]  # image id to its file
+
+
 def find_images(
     folder: Path, wanted: Iterable[int], names: Mapping[int, str] | None = None
-) -> dict[int, Path]:
+) -> Files:
     """The file of each wanted image id that lies anywhere below `folder`.
 
     A file is an image's by the name that the questions give it, with or without its ending; else its
@@ -35,9 +38,7 @@ def find_images(
     return {image_id: _one_of(folder, image_id, found[image_id], refuse) for image_id in found}
 
 
-def images_of(
-    folder: Path, tables: Mapping[str, pd.DataFrame], report: Report = refuse
-) -> tuple[dict[str, pd.DataFrame], dict[int, Path]]:
+def images_of(folder: Path, tables: Tables, report: Report = refuse) -> tuple[Tables, Files]:
     """The tables of a dataset, and the file of each image that they ask about.
 
     Where numbers begin again in each split, and the names of files or folders say which is whose

@@ -21,6 +21,7 @@ import pandas as pd
 
 from vqa_helpers.data import formats
 from vqa_helpers.data.daquar import daquar_files, read_daquar
+from vqa_helpers.data.formats import Report, Tables, refuse
 from vqa_helpers.data.json_files import read_bytes
 from vqa_helpers.data.records import PICKLED, PICKLES, NoQuestions, read_records, record_files
 from vqa_helpers.data.text import answer_type_of, question_type_of
@@ -46,14 +47,16 @@ _USUAL = {  # column: what people call it, without marks and capitals
 _OWN_SPLIT_IDS = 10**9  # question ids that are made: a billion for each split
 
 
-def read_layout(
-    folder: Path, columns: Mapping[str, str] | None = None, report: formats.Report = formats.refuse
-) -> dict[str, pd.DataFrame]:
+# What the columns "image", "question", "answer" and "question_id" of records are called, where it is
+# not guessed.
+Columns = Mapping[str, str] | None
+
+
+def read_layout(folder: Path, columns: Columns = None, report: Report = refuse) -> Tables:
     """The splits of a folder, or of one file of records, whatever their layout.
 
     Args:
-        columns: what the columns "image", "question", "answer" and "question_id" of records are
-            called, where it is not guessed.
+        columns: see `Columns`.
 
     Returns:
         Split to table, in the order of `SPLITS`; where faults are only reported, the sound rows.
@@ -89,7 +92,7 @@ def read_layout(
 
 
 def _read_first(
-    candidates: list[list[Path]], start: int, columns: Mapping[str, str], report: formats.Report
+    candidates: list[list[Path]], start: int, columns: Mapping[str, str], report: Report
 ) -> tuple[Path, list[tuple[str | None, tuple]]]:
     """The first of several files that holds questions, its rows, and the split that each says."""
     refused = None
@@ -109,7 +112,7 @@ def _read_first(
 
 
 def _rows_of(
-    path: Path, start: int, columns: Mapping[str, str], report: formats.Report
+    path: Path, start: int, columns: Mapping[str, str], report: Report
 ) -> list[tuple[str | None, tuple]]:
     """The rows of a file, and the split that each says; those without an id are numbered from
     `start`."""
@@ -219,7 +222,7 @@ def _keep_picture(path: Path, image: Mapping[str, Any]) -> str | None:
     return kept.name
 
 
-def _table(path: Path, rows: list[tuple], report: formats.Report) -> pd.DataFrame:
+def _table(path: Path, rows: list[tuple], report: Report) -> pd.DataFrame:
     """A table of the rows; without answers where none has one."""
     table = formats.table_of(rows)
     unanswered = table["answer"].isna()
@@ -248,7 +251,7 @@ def _coco_qa_files(folder: Path) -> dict[str, Path]:
     return formats.in_order(parts)
 
 
-def _read_coco_qa(folder: Path, split: str, report: formats.Report) -> pd.DataFrame:
+def _read_coco_qa(folder: Path, split: str, report: Report) -> pd.DataFrame:
     """COCO-QA's text files, a line a question (Ren et al., 2015)."""
     names = ("img_ids.txt", "questions.txt", "answers.txt", "types.txt")
     texts = [read_bytes(folder / name).decode("utf-8", "replace").splitlines() for name in names]

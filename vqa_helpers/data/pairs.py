@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.formats import Id, question_files
+from vqa_helpers.data.formats import Id, Tables, question_files
 from vqa_helpers.data.json_files import DecodeError, decode, read_bytes
 from vqa_helpers.errors import InputError
 
@@ -92,7 +92,7 @@ def same_wording(table: pd.DataFrame) -> Pairs:
 NO_PAIRS = Pairs(np.empty((0, 2), dtype=np.int64))
 
 
-def find_pairs(folder: Path, tables: dict[str, pd.DataFrame]) -> Pairs:
+def find_pairs(folder: Path, tables: Tables) -> Pairs:
     """The pairs of a folder's questions: those of the release's lists where they lie in it, else,
     where the data are VQA v2, questions of two to four photographs.
 
@@ -128,7 +128,7 @@ def _read_list(path: Path) -> np.ndarray:
     return np.unique(np.sort(np.array(listed, dtype=np.int64).reshape(-1, 2)), axis=0)
 
 
-def _rare(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _rare(tables: Tables) -> pd.DataFrame:
     """Every two askings of a text that two to four photographs are asked: question_id, answer,
     the same with "_other", and how many photographs.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.formats import SPLITS
+from vqa_helpers.data.formats import SPLITS, Tables
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs
 from vqa_helpers.errors import InputError
 
@@ -17,7 +17,7 @@ CUT_SHARE = 0.1  # of the train images, for each split that is missing
 
 
 def arrange(
-    folder: Path, splits: dict[str, pd.DataFrame], rule: str, seed: int, pairs: Pairs = NO_PAIRS
+    folder: Path, splits: Tables, rule: str, seed: int, pairs: Pairs = NO_PAIRS
 ) -> list[str]:
     """Make the splits of a folder's files, in place, the splits that a run sees.
 
@@ -49,7 +49,7 @@ def arrange(
 
 
 def cut_from_train(
-    splits: dict[str, pd.DataFrame], name: str, share: float, seed: int, pairs: Pairs = NO_PAIRS
+    splits: Tables, name: str, share: float, seed: int, pairs: Pairs = NO_PAIRS
 ) -> str:
     """Cut a split off train, in place, by image and no pair apart; returns a note of it."""
     train = splits["train"]
@@ -113,7 +113,7 @@ def cut_by_image(
     return table[~gone & ~lost].reset_index(drop=True), table[gone].reset_index(drop=True)
 
 
-def keep_apart(splits: dict[str, pd.DataFrame]) -> list[str]:
+def keep_apart(splits: Tables) -> list[str]:
     """Drop from each split, in place, the questions whose image a later split holds too.
 
     The later split keeps its questions: it is the one that others are measured on.
