@@ -18,7 +18,7 @@ import pandas as pd
 from vqa_helpers.data.catalogue import DEMO, ENTRIES, Rule
 from vqa_helpers.data.formats import Tables, in_order
 from vqa_helpers.data.images import Files, images_of
-from vqa_helpers.data.json_files import DecodeError, decode, read_bytes
+from vqa_helpers.data.json_files import read_as
 from vqa_helpers.data.layouts import Columns, read_layout
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs
 from vqa_helpers.data.records import require_data
@@ -231,14 +231,11 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         InputError: naming the field that is not as `build` writes it.
     """
-    path = folder / MANIFEST
+    path, remedy = folder / MANIFEST, "build the dataset again"
     if not path.exists():
         return Manifest()
-    try:
-        content = read_bytes(path)
-        found = decode(content, object)
-        known = {one.name for one in fields(Manifest)}
-        theirs = not isinstance(found, dict) or isinstance(found.get("images"), list)
-        return Manifest() if theirs or found.keys() - known else decode(content, Manifest)
-    except DecodeError as error:
-        raise InputError(f"{path}: {error}; build the dataset again") from None
+    found = read_as(path, object, remedy)
+    theirs = not isinstance(found, dict) or isinstance(found.get("images"), list)
+    if theirs or found.keys() - {one.name for one in fields(Manifest)}:
+        return Manifest()
+    return read_as(path, Manifest, remedy)

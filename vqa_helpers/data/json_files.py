@@ -75,6 +75,21 @@ def decode(text: bytes, shape: type[Shape], place: str = "") -> Shape:
         raise DecodeError(f"{place}: {what}" if place else what) from None
 
 
+def read_as(path: Path, shape: type[Shape], remedy: str) -> Shape:
+    """Read a JSON file into `shape`, as `decode` does.
+
+    Args:
+        remedy: what to do about a file that is not of that shape.
+
+    Raises:
+        InputError: naming the file, the place and the remedy.
+    """
+    try:
+        return decode(read_bytes(path), shape)
+    except DecodeError as error:
+        raise InputError(f"{path}: {error}; {remedy}") from None
+
+
 def decode_entries(
     text: bytes, field: str | None, shape: type[Shape]
 ) -> Iterator[Shape | DecodeError]:

@@ -7,6 +7,7 @@ the other one asked, a model has learnt the opposite of what it is asked: pairs 
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vqa_helpers.data.formats import Id, Tables, question_files
-from vqa_helpers.data.json_files import DecodeError, decode, read_bytes
+from vqa_helpers.data.json_files import read_as
 from vqa_helpers.errors import InputError
 
 PAIRS = "complementary_pairs.json"  # in a folder that `build` made; the release's names end in it
@@ -120,11 +121,8 @@ def pair_lists(folder: Path) -> list[Path]:
 
 
 def _read_list(path: Path) -> np.ndarray:
-    try:
-        listed = decode(read_bytes(path), list[tuple[Id, Id]])
-    except DecodeError as error:
-        expected = "a list of [question_id, question_id] is expected"
-        raise InputError(f"{path}: {error}; {expected}, or move the file away") from None
+    remedy = "a list of [question_id, question_id] is expected, or move the file away"
+    listed = read_as(path, list[tuple[Id, Id]], remedy)
     return np.unique(np.sort(np.array(listed, dtype=np.int64).reshape(-1, 2)), axis=0)
 
 
@@ -150,11 +148,9 @@ def _says_v2(folder: Path) -> bool:
     for path in question_files(folder):
         if path.name.startswith("v2_"):
             return True
-        try:
-            if decode(read_bytes(path), _Header).info.version == "2.0":
+        with suppress(InputError):  # it has no header, or is refused where it is read
+            if read_as(path, _Header, "").info.version == "2.0":
                 return True
-        except (DecodeError, InputError):  # it has no header, or is refused where it is read
-            continue
     return False
 
 

@@ -7,14 +7,13 @@ the same form, for a mirror with other files.
 import os
 import re
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Meta
 
+from vqa_helpers.data.json_files import read_as
 from vqa_helpers.errors import InputError
 
 PHOTOGRAPH = "COCO_{subset}_{image_id:012d}.jpg"
@@ -118,12 +117,6 @@ def read_sources(path: Path | None = None) -> Sources:
     Raises:
         InputError: no such file, or it is malformed; names the field.
     """
-    path = path or os.environ.get("VQA_SOURCES") or None
-    own = resources.files("vqa_helpers.data.public") / "sources.json"
-    try:
-        text = own.read_bytes() if path is None else Path(path).expanduser().read_bytes()
-        return msgspec.json.decode(text, type=Sources)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path or own}: {error}; correct the list or leave it out") from error
+    own = Path(__file__).with_name("sources.json")
+    path = Path(path or os.environ.get("VQA_SOURCES") or own).expanduser()
+    return read_as(path, Sources, "correct the list or leave it out")
