@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.builders import write_dataset, write_json
-from tests.data.making import picture, write
+from tests.data.making import write
 from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import MANIFEST, read_folder
 from vqa_helpers.errors import InputError
@@ -183,30 +183,6 @@ def test_real_data(name, images, questions):
     assert {split: len(ids) for split, ids in images_of(dataset).items()} == images
     assert sum(sizes_of(dataset).values()) == questions
     assert len(dataset.images) == (0 if name == "vqa2_text" else len(dataset.image_ids()))
-
-
-def test_binary_abstract_scenes(tmp_path):
-    """The names inside the official archives, each unpacked into its own folder; the images of the
-    two scenes of a question still say 2015."""
-    for split in ("train", "val"):
-        asked, said = [], []
-        for n in range(40):
-            ids = {"question_id": 10 * n + 1, "image_id": 900_000_000 + n}
-            asked.append({**ids, "question": f"Is {n // 2} on the bed?"})
-            answer = ("yes", "no")[n % 2]
-            said.append({**ids, "answer_type": "yes/no", "multiple_choice_answer": answer,
-                         "answers": [{"answer": answer, "answer_id": i} for i in range(1, 11)]})  # fmt: skip
-            name = f"abstract_v002_{split}2015_{ids['image_id']:012d}.png"
-            picture(tmp_path / f"scene_img_abstract_v002_{split}2017" / name)
-        folder = f"Binary_{split.title()}2017_abstract_v002"
-        write(tmp_path / f"Questions_{folder}" / f"OpenEnded_abstract_v002_{split}2017_questions.json",
-              {"data_type": "abstract_v002", "questions": asked})  # fmt: skip
-        write(tmp_path / f"Annotations_{folder}" / f"abstract_v002_{split}2017_annotations.json",
-              {"data_type": "abstract_v002", "annotations": said})  # fmt: skip
-    dataset = read_folder(tmp_path)
-    assert not dataset.missing_images()
-    assert set(dataset.splits["train"]["answer"]) == {"yes", "no"}
-    assert dataset.splits["validation"]["answers"].map(len).unique().tolist() == [10]
 
 
 def test_answers_that_differ_in_capitals_are_one(tmp_path):

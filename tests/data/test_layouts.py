@@ -57,6 +57,21 @@ def visual_genome(key):
     }  # fmt: skip
 
 
+def release(questions, annotations, picture):
+    """A release in folders, by these names: train and val, a yes/no question each."""
+    files, pictures, expected = {}, [], {}
+    for split, name, image in (("train", "train", 900_000_000), ("val", "validation", 900_000_001)):
+        entry = {"question_id": 10 * image, "image_id": image}
+        said = {"multiple_choice_answer": "no", "answers": [{"answer": "no", "answer_id": 1}] * 10}
+        files |= {
+            questions.format(split, split.title()): {"questions": [entry | {"question": "Is it?"}]},
+            annotations.format(split, split.title()): {"annotations": [entry | said]},
+        }
+        pictures.append(picture.format(split, image))
+        expected[name] = [(10 * image, image, "Is it?", "no", 10)]
+    return files, pictures, expected
+
+
 POINTING = {"boxes": BOXES, "images": visual7w(7, [8, 9, 10])}
 VALIDATION, TEST = 10**9, 2 * 10**9  # the first ids of questions that have none
 
@@ -82,6 +97,16 @@ PUBLISHED = {
         {"train": [("02930152", "n161313", "Is it red?", "yes", 1)],
          "test": [("201", "77", "Is it red?", "yes", 1)],
          "export": [("9", "78", "Is it blue?", None, 0)]},
+    ),
+    "VQA in folders": release(
+        "Questions/OpenEnded_mscoco_{}2014_questions.json",
+        "Annotations/mscoco_{}2014_annotations.json",
+        "{0}2014/COCO_{0}2014_{1:012d}.jpg",
+    ),
+    "binary abstract scenes": release(  # the names inside the archives; images still say 2015
+        "Questions_Binary_{1}2017_abstract_v002/OpenEnded_abstract_v002_{0}2017_questions.json",
+        "Annotations_Binary_{1}2017_abstract_v002/abstract_v002_{0}2017_annotations.json",
+        "scene_img_abstract_v002_{0}2017/abstract_v002_{0}2015_{1:012d}.png",
     ),
     "GQA as its archives unpack": (  # train in parts
         {f"questions1.2/train_all_questions/train_all_questions_{part}.json":
