@@ -214,10 +214,10 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
         InputError: naming the file and entry; also for an annotation without its question, a
             question without its annotation, and two files that name different images.
     """
-    texts, images = questions["question"].tolist(), questions["image_id"].tolist()
+    texts, images = questions["question"].to_numpy(), questions["image_id"].to_numpy()
     waiting = {id_: row for row, id_ in enumerate(questions["question_id"].tolist())}
     once: dict[str, str] = {}  # answers repeat millions of times
-    found: dict[int, tuple] = {}
+    found: list[tuple | None] = [None] * len(questions)
     for place, id_, image, entry in _entries(path, "annotations", Annotation, report):
         said = [as_text(getattr(a, "answer", a)) for a in entry.answers or ()]
         answers = tuple([once.setdefault(text, text) for text in said])
@@ -241,10 +241,10 @@ def read_annotations(path: Path, questions: pd.DataFrame, report: Report = refus
             answer_type = entry.answer_type or answer_type_of(target)
             shared = [once.setdefault(text, text) for text in (kind, answer_type, target)]
             found[row] = (*shared, answers or (shared[-1],))
-    for id_ in waiting if found else ():  # else the file is at fault, not each question
+    rows = [row for row, one in enumerate(found) if one]
+    for id_ in waiting if rows else ():  # else the file is at fault, not each question
         line = f"question {id_} has no usable annotation; add it; {RELEASE}"
         report("question without its annotation", path, line)
-    rows = sorted(found)
     answered = [found[row] for row in rows]
     table = questions.iloc[rows].reset_index(drop=True)
     table[list(_ANSWER_COLUMNS)] = pd.DataFrame(answered, columns=_ANSWER_COLUMNS, dtype=object)

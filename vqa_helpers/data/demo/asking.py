@@ -171,13 +171,13 @@ def _other(scene: Scene, rng: Generator) -> list[Ask]:
 def _annotate(truth: str, kind: str, rng: Generator) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Answers and confidences of ANNOTATORS people; one question in eight is found hard."""
     hard = rng.random() < 0.12
-    answers, confidences = [], []
+    told = []
     for _ in range(ANNOTATORS):
         answer = _one_answer(truth, kind, hard, rng)
         sure = (0.86, 0.12, 0.02) if answer == truth else (0.4, 0.42, 0.18)
-        answers.append(answer)
-        confidences.append(pick(rng, ("yes", "maybe", "no"), sure))
-    return tuple(answers), tuple(confidences)
+        told.append((answer, pick(rng, ("yes", "maybe", "no"), sure)))
+    answers, confidences = zip(*told, strict=True)
+    return answers, confidences
 
 
 def _one_answer(truth: str, kind: str, hard: bool, rng: Generator) -> str:
