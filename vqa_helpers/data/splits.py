@@ -4,12 +4,13 @@ Three to five questions share an image, so rows split at random put the same pho
 sides; a score is then partly memory. Pure functions on tables.
 """
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from vqa_helpers.data.formats import SPLITS, Tables
+from vqa_helpers.data.formats import Tables, in_order
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs
 from vqa_helpers.errors import InputError
 
@@ -33,11 +34,11 @@ def arrange(
         InputError: where there is no train split with answers, or too little to cut.
     """
     notes = []
-    answered = [name for name, table in splits.items() if "answer" in table.columns]
+    answered = [name for name, table in splits.items() if "answer" in table]
     if "train" not in splits and len(answered) == 1:
         splits["train"] = splits.pop(answered[0])
         notes.append(f"the {answered[0]} split alone has answers: it is used as the train split")
-    if "train" not in splits or "answer" not in splits["train"].columns:
+    if "answer" not in splits.get("train", ()):
         expected = "questions_train.json and annotations_train.json (or the official names)"
         raise InputError(f"{folder}: has no train split with answers; expected {expected}")
     if rule != "study":
@@ -121,18 +122,16 @@ def keep_apart(splits: Tables) -> list[str]:
     Returns:
         A note for each split that lost questions.
     """
-    order = [name for name in SPLITS if name in splits]
     notes = []
-    for position, name in enumerate(order):
-        for later in order[position + 1 :]:
-            shared = splits[name]["image_id"].isin(splits[later]["image_id"])
-            if not shared.any():
-                continue
-            images = splits[name].loc[shared, "image_id"].nunique()
-            splits[name] = splits[name].loc[~shared].reset_index(drop=True)
-            lost = f"{int(shared.sum()):,} {name} questions about {images:,} images"
-            notes.append(f"{lost} that {later} holds too were left out of {name}")
-            if splits[name].empty:
-                line = f"every image of the {name} split stands in the {later} split too"
-                raise InputError(f"{line}; give the splits images, or image ids, of their own")
+    for name, later in combinations(in_order(splits), 2):
+        shared = splits[name]["image_id"].isin(splits[later]["image_id"])
+        if not shared.any():
+            continue
+        images = splits[name].loc[shared, "image_id"].nunique()
+        splits[name] = splits[name].loc[~shared].reset_index(drop=True)
+        lost = f"{int(shared.sum()):,} {name} questions about {images:,} images"
+        notes.append(f"{lost} that {later} holds too were left out of {name}")
+        if splits[name].empty:
+            line = f"every image of the {name} split stands in the {later} split too"
+            raise InputError(f"{line}; give the splits images, or image ids, of their own")
     return notes
