@@ -1,5 +1,6 @@
 """Other people's data, made small: each layout reads as the tables that the official one gives."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -15,164 +16,14 @@ from vqa_helpers.errors import InputError
 
 SHARED = Path(__file__).parents[3] / "shared" / "cases"
 
-TEN = [{"answer": a, "answer_confidence": "yes"} for a in ["red"] * 6 + ["pink"] * 4]
-VIZWIZ = {"answers": TEN, "answer_type": "other", "answerable": 1, "question": "What colour?"}
-GQA = {
-    "imageId": "n161313", "question": "Is it red?", "answer": "yes", "fullAnswer": "Yes, it is.",
-    "isBalanced": True, "entailed": ["05451384"], "groups": {"global": None, "local": "06-chair"},
-    "types": {"structural": "verify"}, "annotations": {"answer": {}, "question": {"3": "2"}},
-    "semantic": [{"operation": "select", "dependencies": [], "argument": "chair (2)"}],
-}  # fmt: skip
-A_OKVQA = {"split": "val", "image_id": 42, "question_id": "22jbM6g", "question": "What is it for?",
-           "choices": ["run", "swim"], "correct_choice_idx": 1,
-           "direct_answers": ["swim"] * 4 + ["swimming"] * 6}  # fmt: skip
-CLEVR = {"question_index": 0, "image_index": 0, "question": "How many?"}
-SLAKE = {"question": "Is it a lung?", "answer": "Yes", "answer_type": "CLOSED"}
-SAYS = {"image_id": "002ab", "question": "what does it say?", "answers": ["stop"] * 7 + ["go"] * 3}
-VOCABULARY = ",answer\n0,swim\n"
-BOXES = [{"box_id": n, "name": "cat", "x": 1, "y": 1, "width": 2, "height": 2} for n in range(9)]
-
-
-def visual7w(answer, choices):
-    """As the authors' toolkit reads it: images, each with its pairs of question and answer."""
-    return [
-        {"split": split, "image_id": image, "filename": f"v7w_{image}.jpg", "qa_pairs": [
-            {"image_id": image, "qa_id": 10 * image, "type": "what", "question": "What is it?",
-             "answer": answer, "multiple_choices": choices}]}
-        for split, image in (("train", 2360153), ("test", 2360155))
-    ]  # fmt: skip
-
-
-def visual_genome(key):
-    """As the API's readme has it (image_id), and as the files do (id); image names are the ids."""
-    images = [
-        {key: image, "qas": [
-            {"qa_id": 986770 + image, "image_id": image, "question": "Where is it?",
-             "answer": "On the sidewalk.", "a_objects": [], "q_objects": []}]} for image in (1, 2)
-    ]  # fmt: skip
-    notes = [{"image_id": n, "width": 8, "url": f"VG_100K/{n}.jpg"} for n in range(1, 9)]
-    return {
-        "question_answers.json": [*images, {key: 31, "qas": []}], "image_data.json": notes,
-        "objects.json": [{"image_id": 1, "objects": [{"object_id": 5}]}],
-    }  # fmt: skip
-
-
-def release(questions, annotations, picture):
-    """A release in folders, by these names: train and val, a yes/no question each."""
-    files, pictures, expected = {}, [], {}
-    for split, name, image in (("train", "train", 900_000_000), ("val", "validation", 900_000_001)):
-        entry = {"question_id": 10 * image, "image_id": image}
-        said = {"multiple_choice_answer": "no", "answers": [{"answer": "no", "answer_id": 1}] * 10}
-        files |= {
-            questions.format(split, split.title()): {"questions": [entry | {"question": "Is it?"}]},
-            annotations.format(split, split.title()): {"annotations": [entry | said]},
-        }
-        pictures.append(picture.format(split, image))
-        expected[name] = [(10 * image, image, "Is it?", "no", 10)]
-    return files, pictures, expected
-
-
-POINTING = {"boxes": BOXES, "images": visual7w(7, [8, 9, 10])}
-VALIDATION, TEST = 10**9, 2 * 10**9  # the first ids of questions that have none
-
-# Files, pictures, and what is read: split to id, image, question, target and number of answers.
-PUBLISHED = {
-    "VizWiz": (
-        {"Annotations/train.json": [VIZWIZ | {"image": "VizWiz_train_00000000.jpg"}],
-         "Annotations/val.json": [VIZWIZ | {"image": "VizWiz_val_00000000.jpg"}],
-         "Annotations/test.json": [{"image": "VizWiz_test_00000000.jpg", "question": "What?"}]},
-        ["train/VizWiz_train_00000000.jpg", "val/VizWiz_val_00000000.jpg",
-         "test/VizWiz_test_00000000.jpg"],
-        {"train": [(0, "VizWiz_train_00000000.jpg", "What colour?", "red", 10)],
-         "validation": [(VALIDATION, "VizWiz_val_00000000.jpg", "What colour?", "red", 10)],
-         "test": [(TEST, "VizWiz_test_00000000.jpg", "What?", None, 0)]},
-    ),
-    "GQA": (
-        {"train_balanced_questions.json": {"02930152": GQA},
-         "train_all_questions.json": {"02930152": GQA, "05": GQA},
-         "testdev_balanced_questions.json": {"201": GQA | {"imageId": "77"}},
-         "test_balanced_questions.json": {"9": {"imageId": "78", "question": "Is it blue?"}},
-         "train_sceneGraphs.json": {"1": {"width": 3, "objects": {}}}},
-        ["images/78.jpg", "images/n161313.jpg", "images/77.jpg"],
-        {"train": [("02930152", "n161313", "Is it red?", "yes", 1)],
-         "test": [("201", "77", "Is it red?", "yes", 1)],
-         "export": [("9", "78", "Is it blue?", None, 0)]},
-    ),
-    "VQA in folders": release(
-        "Questions/OpenEnded_mscoco_{}2014_questions.json",
-        "Annotations/mscoco_{}2014_annotations.json",
-        "{0}2014/COCO_{0}2014_{1:012d}.jpg",
-    ),
-    "binary abstract scenes": release(  # the names inside the archives; images still say 2015
-        "Questions_Binary_{1}2017_abstract_v002/OpenEnded_abstract_v002_{0}2017_questions.json",
-        "Annotations_Binary_{1}2017_abstract_v002/abstract_v002_{0}2017_annotations.json",
-        "scene_img_abstract_v002_{0}2017/abstract_v002_{0}2015_{1:012d}.png",
-    ),
-    "GQA as its archives unpack": (  # train in parts
-        {f"questions1.2/train_all_questions/train_all_questions_{part}.json":
-            {f"0{part}{n}": GQA | {"imageId": f"n{part}{n}"} for n in range(2)} for part in range(2)}
-        | {"questions1.2/val_balanced_questions.json": {"07": GQA | {"imageId": "2370799"}},
-           "questions1.2/submission_all_questions.json": {"9": {"imageId": "n9", "question": "Is?"}}},
-        ["images/n00.jpg", "images/n01.jpg", "images/n10.jpg", "images/n11.jpg", "images/2370799.jpg"],
-        {"train": [(f"0{n}", f"n{n}", "Is it red?", "yes", 1) for n in ("00", "01", "10", "11")],
-         "validation": [("07", "2370799", "Is it red?", "yes", 1)]},
-    ),
-    "Visual7W": (
-        {"dataset_v7w_telling.json": {"dataset": "v7w_telling",
-                                      "images": visual7w("A cat.", ["Apples.", "Pears."])},
-         "dataset_v7w_pointing.json": POINTING},
-        ["images/v7w_2360153.jpg", "images/v7w_2360155.jpg"],
-        {"train": [(23601530, "v7w_2360153.jpg", "What is it?", "A cat.", 1)],
-         "test": [(23601550, "v7w_2360155.jpg", "What is it?", "A cat.", 1)]},
-    ),
-    **{f"Visual Genome, {key}": (
-        visual_genome(key), ["VG_100K/1.jpg", "VG_100K_2/2.jpg"],
-        {"train": [(986770 + n, n, "Where is it?", "On the sidewalk.", 1) for n in (1, 2)]},
-    ) for key in ("id", "image_id")},
-    "TextVQA": (
-        {"TextVQA_0.5.1_train.json": {"dataset_type": "train", "data": [
-            SAYS | {"question_id": n, "set_name": "train"} for n in range(3)]}},
-        [],
-        {"train": [(n, "002ab", "what does it say?", "stop", 10) for n in range(3)]},
-    ),
-    "A-OKVQA": (
-        {"aokvqa_v1p0_val.json": [A_OKVQA],
-         "aokvqa_v1p0_train.json": [A_OKVQA | {"question_id": "other"}],
-         "large_vocab_train.csv": VOCABULARY, "vocab_train.csv": VOCABULARY},
-        ["42.jpg"],
-        {"train": [("other", 42, "What is it for?", "swim", 10)],
-         "validation": [("22jbM6g", 42, "What is it for?", "swim", 10)]},
-    ),
-    "CLEVR": (  # numbers begin again in each split; the file's name is the image
-        {f"questions/CLEVR_{split}_questions.json": {"info": {"split": split}, "questions": [
-            CLEVR | answered | {"split": split, "image_filename": f"CLEVR_{split}_000000.png"}]}
-         for split, answered in (("train", {"answer": "3"}), ("test", {}))},
-        ["images/train/CLEVR_train_000000.png", "images/test/CLEVR_test_000000.png"],
-        {"train": [(0, "CLEVR_train_000000.png", "How many?", "3", 1)],
-         "test": [(0, "CLEVR_test_000000.png", "How many?", None, 0)]},
-    ),
-    "SLAKE": (
-        {f"{split}.json": [SLAKE | {"img_id": n, "qid": n, "img_name": f"xmlab{n}/source.jpg"}]
-         for split, n in (("train", 0), ("validate", 5))},
-        ["imgs/xmlab0/source.jpg", "imgs/xmlab5/source.jpg"],
-        {"train": [(0, "xmlab0/source.jpg", "Is it a lung?", "Yes", 1)],
-         "validation": [(5, "xmlab5/source.jpg", "Is it a lung?", "Yes", 1)]},
-    ),
-    "COCO-QA": (
-        {f"{split}/{name}.txt": text for split in ("train", "test") for name, text in (
-            ("questions", "what is on the desk\nhow many cats\n"), ("types", "0\n1\n"),
-            ("answers", "book\ntwo\n"), ("img_ids", "42\n7\n"))},
-        ["COCO_train2014_000000000042.jpg", "COCO_val2014_000000000007.jpg"],
-        {split: [(first, 42, "what is on the desk?", "book", 1),
-                 (first + 1, 7, "how many cats?", "two", 1)]
-         for split, first in (("train", 0), ("test", TEST))},
-    ),
-}  # fmt: skip
+# Small copies of published data: their files, the pictures, and what is read of them, split to id,
+# image, question, target and number of answers.
+PUBLISHED = json.loads(Path(__file__).with_name("published.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_data_as_they_are_published(tmp_path, name):
-    files, pictures, expected = PUBLISHED[name]
+    files, pictures, expected = PUBLISHED[name].values()
     for path, content in files.items():
         write(tmp_path / path, content)
     for path in pictures:
@@ -181,7 +32,7 @@ def test_data_as_they_are_published(tmp_path, name):
     assert list(tables) == list(expected)
     for split, table in tables.items():
         ids = table.get("question_name", table["question_id"])
-        assert [(id_, *row) for id_, row in zip(ids, rows(table), strict=True)] == expected[split]
+        assert [[id_, *row] for id_, row in zip(ids, rows(table), strict=True)] == expected[split]
     assert all(("answer" in table) == (rows(table)[0][2] is not None) for table in tables.values())
     found = images_of(tmp_path, tables)[1]
     assert {path.relative_to(tmp_path).as_posix() for path in found.values()} == {*pictures}
@@ -190,14 +41,15 @@ def test_data_as_they_are_published(tmp_path, name):
 
 
 def test_pointing_questions_are_refused_where_there_are_no_others(tmp_path):
-    write(tmp_path / "dataset_v7w_pointing.json", POINTING)
+    name = "dataset_v7w_pointing.json"
+    write(tmp_path / name, PUBLISHED["Visual7W"]["files"][name])
     expected = "pointing.json: its answers are boxes, not texts .*; name dataset_v7w_telling.json"
     with pytest.raises(InputError, match=expected):
         read_layout(tmp_path)
 
 
 def test_the_types_of_coco_qa(tmp_path):
-    for path, content in PUBLISHED["COCO-QA"][0].items():
+    for path, content in PUBLISHED["COCO-QA"]["files"].items():
         write(tmp_path / path, content)
     assert read_layout(tmp_path)["train"]["question_type"].tolist() == ["object", "number"]
 
