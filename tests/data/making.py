@@ -1,9 +1,12 @@
-"""Files of other people's data, made small, and what is read of them."""
+"""Files of other people's data, made small; what is read of them, and what is said of it."""
 
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
+
+from vqa_helpers.errors import InputError
 
 
 def write(path, content) -> Path:
@@ -26,3 +29,11 @@ def rows(table) -> list[tuple]:
     answers = table["answers"].map(len) if "answers" in table else [0] * len(table)
     target = table["answer"] if "answer" in table else [None] * len(table)
     return list(zip(image, table["question"], target, answers, strict=True))
+
+
+def refusal(call, *arguments, **options) -> str:
+    """What the `InputError` says that a call ends in: one line."""
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

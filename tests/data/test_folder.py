@@ -10,20 +10,11 @@ import pandas as pd
 import pytest
 
 from tests.builders import write_dataset, write_json
-from tests.data.making import write
+from tests.data.making import refusal, write
 from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import MANIFEST, read_folder
-from vqa_helpers.errors import InputError
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data"
-
-
-def refusal(folder):
-    with pytest.raises(InputError) as caught:
-        read_folder(folder)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def images_of(dataset):
@@ -122,14 +113,16 @@ def test_the_hash_sees_every_change_and_not_the_packing(folder, edit):
 
 
 def test_what_is_no_dataset_folder(tmp_path):
-    assert "is not a folder; check the path" in refusal(tmp_path / "absent")
+    assert "is not a folder; check the path" in refusal(read_folder, tmp_path / "absent")
     (tmp_path / "questions_train.txt").touch()
     (tmp_path / "my_questions_train.txt").touch()
-    assert "is not a dataset folder; expected questions_train.json" in refusal(tmp_path)
+    assert "is not a dataset folder; expected questions_train.json" in refusal(
+        read_folder, tmp_path
+    )
     shutil.copy(write_dataset(tmp_path / "d", images=2) / "questions_val.json", tmp_path)
-    assert "has no train split with answers" in refusal(tmp_path)
+    assert "has no train split with answers" in refusal(read_folder, tmp_path)
     (tmp_path / "data.zip").touch()
-    assert "data.zip: is not a folder; unpack it" in refusal(tmp_path / "data.zip")
+    assert "data.zip: is not a folder; unpack it" in refusal(read_folder, tmp_path / "data.zip")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +135,7 @@ def test_what_is_no_dataset_folder(tmp_path):
 )
 def test_names_that_do_not_fit(folder, source, copy, expected):
     shutil.copy(folder / f"{source}.json", folder / f"{copy}.json")
-    assert expected in refusal(folder)
+    assert expected in refusal(read_folder, folder)
 
 
 def test_our_own_names_go_before_those_of_a_release_that_lie_beside_them(folder):
@@ -164,7 +157,7 @@ def test_the_manifest_names_the_dataset_and_its_images(folder):
     assert dataset.missing_images() == []
     for content, expected in (("{", ""), ('{"images": 5}', "images: Expected `str`, got `int`")):
         (folder / MANIFEST).write_text(content)
-        assert refusal(folder).startswith(f"{folder / MANIFEST}: {expected}")
+        assert refusal(read_folder, folder).startswith(f"{folder / MANIFEST}: {expected}")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from tests.builders import read_json, write_json
+from tests.data.making import refusal
 from vqa_helpers.data import formats
 from vqa_helpers.data.formats import read_annotations, read_questions
-from vqa_helpers.errors import InputError
 
 QUESTIONS = [
     {"question_id": 10, "image_id": 1, "question": "How many cats?"},
@@ -40,14 +40,6 @@ def read(tmp_path, questions=QUESTIONS, annotations=ANNOTATIONS):
     asked = write_json(tmp_path / "q.json", {"questions": questions})
     answered = write_json(tmp_path / "a.json", {"annotations": annotations})
     return read_annotations(answered, read_questions(asked))
-
-
-def refusal(read_it, *arguments):
-    with pytest.raises(InputError) as caught:
-        read_it(*arguments)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def test_the_table(tmp_path):

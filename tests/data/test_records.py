@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.data.making import picture, rows, write
+from tests.data.making import picture, refusal, rows, write
 from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.layouts import read_layout
@@ -63,9 +63,8 @@ def test_columns_of_different_lengths_and_thousands_of_keys_are_one_line(tmp_pat
     with pytest.raises(InputError, match="train.json: cannot be read as json .All arrays must be"):
         read_layout(path)
     write(path, [{f"key{n}": n for n in range(9_000)}])
-    with pytest.raises(InputError, match="which column holds the questions") as caught:
-        read_layout(path)
-    assert len(str(caught.value)) < 600
+    line = refusal(read_layout, path)
+    assert "which column holds the questions" in line and len(line) < 600
 
 
 def test_a_packed_table_is_called_without_its_endings_and_its_parts_are_one(tmp_path):
@@ -111,10 +110,8 @@ def test_several_configurations_are_not_mixed(tmp_path):
             table = pd.DataFrame({"question": [f"{config} {split}?"], "answer": ["yes"]})
             table.to_parquet(tmp_path / config / split / "0000.parquet")
     for read in (read_layout, check_folder):
-        with pytest.raises(InputError) as caught:
-            read(tmp_path)
         line = f"{tmp_path}: holds several datasets, en, fr; name the folder of one"
-        assert str(caught.value) == line
+        assert refusal(read, tmp_path) == line
     assert list(read_layout(tmp_path / "fr")) == ["train"]
 
 
@@ -132,11 +129,9 @@ def test_pickles_are_named_and_not_opened(tmp_path):
     trap.write_bytes(b"cbuiltins\nopen\n(V" + str(tmp_path / "opened").encode() + b"\nVw\ntR.")
     picture(tmp_path / "images" / "train" / "train_0001.jpg")
     for data, place in ((tmp_path, trap), (trap, trap)):
-        with pytest.raises(InputError) as caught:
-            read_folder(data)
-        line = str(caught.value)
+        line = refusal(read_folder, data)
         assert line.startswith(f"{place}: is a pickle, and to open one is to run what is in it")
-        assert line.endswith("save its table as CSV, JSON or parquet") and "\n" not in line
+        assert line.endswith("save its table as CSV, JSON or parquet")
     assert "is a pickle" in check_folder(tmp_path).problems[0].line
     assert not (tmp_path / "opened").exists()
 

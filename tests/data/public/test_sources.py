@@ -1,10 +1,12 @@
 """The list of public files: what the package's own says, and what one of a user's may not."""
 
 import json
+import re
 from copy import deepcopy
 
 import pytest
 
+from tests.data.making import refusal
 from vqa_helpers.data.public.sources import File, read_sources
 from vqa_helpers.errors import InputError
 
@@ -84,9 +86,7 @@ def test_a_field_that_cannot_be_used(tmp_path, place, field, value):
     {"list": content, "source": source, "file": source["files"][0]}[place][field] = value
     path = own(tmp_path, content)
     named = {"list": "", "source": r"sources\[0\]|small", "file": r"files\[0\]|b.tar.gz"}[place]
-    with pytest.raises(InputError, match=f"{path}: .*({named})") as caught:
-        read_sources(path)
-    assert "\n" not in str(caught.value)
+    assert re.match(f"{path}: .*({named})", refusal(read_sources, path))
 
 
 @pytest.mark.parametrize("field", ["bytes", "sha256", "url"])
@@ -101,6 +101,4 @@ def test_a_mistyped_field_is_not_taken_for_none(tmp_path, field):
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"sources": []}', None])
 def test_no_list_at_all(tmp_path, content):
     path = tmp_path if content is None else own(tmp_path, content)
-    with pytest.raises(InputError) as caught:
-        read_sources(path)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    assert refusal(read_sources, path).startswith(f"{path}: ")
