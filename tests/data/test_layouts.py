@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from tests.data.making import picture, refusal, rows, write
-from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.formats import as_id
 from vqa_helpers.data.images import images_of
@@ -73,32 +72,6 @@ def test_records_without_images_share_none(tmp_path):
     dataset = read_folder(tmp_path)
     assert not dataset.images
     assert pd.concat(dataset.splits.values())["image_id"].is_unique
-
-
-@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "semicolons.csv"])
-def test_tables_of_peoples_own(tmp_path, kind):
-    table = pd.DataFrame(
-        {"img_name": ["a b.png", "ä.png", "a b.png"], "Question": ["What, now?", "Who?", "How many?"],
-         "Answer": ["a cat", "Ana", "2"]}
-    )  # fmt: skip
-    path = tmp_path / f"train.{kind}"
-    if kind == "parquet":
-        table.to_parquet(path)
-    elif kind == "jsonl":
-        table.to_json(path, orient="records", lines=True, force_ascii=False)
-    else:
-        sep = {"tsv": "\t", "csv": ",", "semicolons.csv": ";"}[kind]
-        table.to_csv(path, index=False, sep=sep)
-    picture(tmp_path / "img" / "a b.png"), picture(tmp_path / "img" / "ä.png")
-    wanted = [("a b.png", "What, now?", "a cat", 1), ("ä.png", "Who?", "Ana", 1),
-              ("a b.png", "How many?", "2", 1)]  # fmt: skip
-    for data in (tmp_path, path):  # the folder, or the file itself
-        read = read_layout(data)["train"]
-        assert rows(read) == wanted
-        assert read["answer_type"].tolist() == ["other", "other", "number"]
-    assert read["image_id"].nunique() == 2
-    for check in (check_folder(path), check_folder(tmp_path)):
-        assert check.images["found"] == 2 and [p.kind for p in check.problems] == ["splits"]
 
 
 def test_columns_are_named_where_they_are_not_guessed(tmp_path):

@@ -18,44 +18,48 @@ from vqa_helpers.data.layouts import read_layout
 from vqa_helpers.data.records import record_files
 from vqa_helpers.errors import InputError
 
+OWN = pd.DataFrame({"img_name": ["a b.png", "ä.png", "a b.png"], "n": [1, 2, 3],
+                    "question": ["What, now?", "Who?", "How many?"], "Answer": ["a cat", "Ana", "2"]})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "save", "options"),
+    [
+        *[(f"train.csv{end}", OWN.to_csv, {"index": False}) for end in ("", ".gz")],
+        *[(f"train.TSV{end}", OWN.to_csv, {"index": False, "sep": "\t"}) for end in ("", ".gz")],
+        ("train.semicolons.csv", OWN.to_csv, {"index": False, "sep": ";"}),
+        *[(f"train.jsonl{end}", OWN.to_json, {"orient": "records", "lines": True, "force_ascii": False})
+          for end in ("", ".gz")],
+        *[(f"train.json{end}", OWN.to_json, {"orient": orient}) for end in ("", ".gz")
+          for orient in ("records", "columns", "table")],
+        ("train.json", lambda path: write(path, OWN.to_dict("list")), {}),
+        ("train.parquet", OWN.to_parquet, {}),
+    ],
+)  # fmt: skip
+def test_tables_of_peoples_own(tmp_path, name, save, options):
+    path = tmp_path / name
+    save(path, **options)
+    picture(tmp_path / "img" / "a b.png"), picture(tmp_path / "img" / "ä.png")
+    for data in (tmp_path, path):  # the folder, or the file itself
+        read = read_layout(data)["train"]
+        assert rows(read) == [("a b.png", "What, now?", "a cat", 1), ("ä.png", "Who?", "Ana", 1),
+                              ("a b.png", "How many?", "2", 1)]  # fmt: skip
+        assert read["answer_type"].tolist() == ["other", "other", "number"]
+        assert read["image_id"].nunique() == 2
+        check = check_folder(data)
+        assert check.images["found"] == 2 and [p.kind for p in check.problems] == ["splits"]
+
+
+def test_a_packed_table_that_is_cut(tmp_path):
+    path = packed(tmp_path / "train.csv.gz", "question,answer\nIs it?,yes\n")
+    path.write_bytes(path.read_bytes()[:-9])
+    assert refusal(read_layout, tmp_path).startswith(f"{path}: is not a complete gzip file")
+
 
 def packed(path, text: str):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(text.encode()))
     return path
-
-
-@pytest.mark.parametrize(
-    "name", ["train.csv.gz", "train.TSV.gz", "train.jsonl.gz", "train.json.gz"]
-)
-def test_tables_packed_by_gzip(tmp_path, name):
-    table = pd.DataFrame({"image": ["a.png", "b.png"], "question": ["What, now?", "Who?"],
-                          "answer": ["a cat", "Ana"]})  # fmt: skip
-    kind = name.split(".")[1].lower()
-    if "json" in kind:
-        text = table.to_json(orient="records", lines=kind == "jsonl")
-    else:
-        text = table.to_csv(index=False, sep="\t" if kind == "tsv" else ",")
-    path = packed(tmp_path / name, text)
-    picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
-    for data in (tmp_path, path):
-        assert rows(read_layout(data)["train"]) == [
-            ("a.png", "What, now?", "a cat", 1), ("b.png", "Who?", "Ana", 1)
-        ]  # fmt: skip
-        assert check_folder(data).images["found"] == 2
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(InputError, match=f"{path}: is not a complete gzip file"):
-        read_layout(tmp_path)
-
-
-@pytest.mark.parametrize("orient", ["columns", "list", "records", "table"])
-def test_json_as_pandas_writes_it(tmp_path, orient):
-    table = pd.DataFrame({"image": ["a.png", "b.png"], "question": ["What?", "Who?"],
-                          "answer": ["a cat", "Ana"], "n": [1, 2]})  # fmt: skip
-    text = json.dumps(table.to_dict("list")) if orient == "list" else table.to_json(orient=orient)
-    assert rows(read_layout(write(tmp_path / "train.json", text))["train"]) == [
-        ("a.png", "What?", "a cat", 1), ("b.png", "Who?", "Ana", 1)
-    ]  # fmt: skip
 
 
 def test_columns_of_different_lengths_and_thousands_of_keys_are_one_line(tmp_path):
