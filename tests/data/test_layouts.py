@@ -110,10 +110,8 @@ def test_the_answer_is_not_the_first_of_the_choices(tmp_path):
     table = read_layout(tmp_path)["train"]
     assert table["answer"].tolist() == ["b", "a"]
     assert table["answers"].tolist() == [("b",), ("a",)]
-    write(
-        tmp_path / "train.json",
-        [{"question": "What?", "answers": ["a", "b"], "answer": "b", "own": "c"}],
-    )
+    several = {"question": "What?", "answers": ["a", "b"], "answer": "b", "own": "c"}
+    write(tmp_path / "train.json", [several])
     assert read_layout(tmp_path)["train"]["answer"].tolist() == ["b"]
     assert read_layout(tmp_path, {"answer": "own"})["train"]["answer"].tolist() == ["c"]
 
@@ -178,10 +176,8 @@ def test_cases_that_people_reported(case):
 
 def test_numbers_that_pandas_wrote_with_a_point(tmp_path):
     lines = "".join(f"{n}.0,{n + 7}.0,Is it {n}?,2.0\n" for n in range(3))
-    write(
-        tmp_path / "train.csv",
-        "question_id,image_id,question,answer\n" + lines + "v1.0,v1.0,A?,b\n",
-    )
+    header, last = "question_id,image_id,question,answer\n", "v1.0,v1.0,A?,b\n"
+    write(tmp_path / "train.csv", header + lines + last)
     for name in ("7", "8", "9", "v1.0"):
         picture(tmp_path / f"{name}.png")
     tables, images = images_of(tmp_path, read_layout(tmp_path))

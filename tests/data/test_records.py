@@ -16,7 +16,6 @@ from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.layouts import read_layout
 from vqa_helpers.data.records import record_files
-from vqa_helpers.errors import InputError
 
 OWN = pd.DataFrame({"img_name": ["a b.png", "ä.png", "a b.png"], "n": [1, 2, 3],
                     "question": ["What, now?", "Who?", "How many?"], "Answer": ["a cat", "Ana", "2"]})  # fmt: skip
@@ -64,8 +63,7 @@ def packed(path, text: str):
 
 def test_columns_of_different_lengths_and_thousands_of_keys_are_one_line(tmp_path):
     path = write(tmp_path / "train.json", {"question": ["What?", "Who?"], "answer": ["a"]})
-    with pytest.raises(InputError, match="train.json: cannot be read as json .All arrays must be"):
-        read_layout(path)
+    assert f"{path}: cannot be read as json (All arrays must be" in refusal(read_layout, path)
     write(path, [{f"key{n}": n for n in range(9_000)}])
     line = refusal(read_layout, path)
     assert "which column holds the questions" in line and len(line) < 600
@@ -75,9 +73,8 @@ def test_a_packed_table_is_called_without_its_endings_and_its_parts_are_one(tmp_
     lines = "".join(f"Is it {n}?,a{n}\n" for n in range(30))
     assert read_folder(packed(tmp_path / "mine.csv.gz", "question,answer\n" + lines)).name == "mine"
     for number in range(2):
-        packed(
-            tmp_path / "parts" / f"train_{number}.csv.gz", f"question,answer\nIs it {number}?,b\n"
-        )
+        table = f"question,answer\nIs it {number}?,b\n"
+        packed(tmp_path / "parts" / f"train_{number}.csv.gz", table)
     asked = read_layout(tmp_path / "parts")["train"]["question"].tolist()
     assert asked == ["Is it 0?", "Is it 1?"]
 
@@ -145,10 +142,8 @@ def test_pickles_are_named_and_not_opened(tmp_path):
 )
 def test_what_lists_no_questions_is_one_line(tmp_path, content):
     path = write(tmp_path / "data.json", json.dumps(content))
-    with pytest.raises(
-        InputError, match=rf"{path}: (holds no records|which column holds the quest)"
-    ):
-        read_layout(tmp_path)
+    line = refusal(read_layout, tmp_path).removeprefix(f"{path}: ")
+    assert line.startswith(("holds no records", "which column holds the questions"))
 
 
 def test_what_is_not_read_is_said(tmp_path, caplog):
@@ -156,9 +151,7 @@ def test_what_is_not_read_is_said(tmp_path, caplog):
     for name in ("train.json", "train_all.json"):
         write(tmp_path / name, [{"question": "Is it?", "answer": name}])
     assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
-    assert (
-        f"{tmp_path / 'train.json'}: holds what is asked; not read: train_all.json" in caplog.text
-    )
+    assert "train.json: holds what is asked; not read: train_all.json" in caplog.text
     write(tmp_path / "old" / "train.json", [{"question": "Is it?", "answer": "old"}])
     assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
     assert "not read: train_all.json, old/train.json" in caplog.text  # not of the same name
@@ -190,9 +183,8 @@ def with_pictures(path, questions, colours):
     for colour in colours:
         made = io.BytesIO()
         Image.new("RGB", (8, 8), (colour, 0, 0)).save(made, format="PNG")
-        images.append(
-            {"bytes": made.getvalue(), "path": None if path.suffix == ".parquet" else "image"}
-        )
+        name = None if path.suffix == ".parquet" else "image"  # without an ending
+        images.append({"bytes": made.getvalue(), "path": name})
     answers = [{"answer": ["a", "b", "b"], "answer_id": [1, 2, 3]}] * len(questions)
     table = pa.table({"image": images, "question": questions, "answers": answers})
     path.parent.mkdir(parents=True, exist_ok=True)
