@@ -7,15 +7,14 @@ bootstrap over images.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from vqa_helpers.data.text import normalise
-from vqa_helpers.data.vocabulary import tokenize_all
+from vqa_helpers.data.vocabulary import AnswerVocabulary, tokenize_all
 from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.evaluation.compare import Difference, paired_difference
 from vqa_helpers.evaluation.metrics import TOP, per_kind, with_interval
@@ -47,27 +46,23 @@ def judge(predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     if "answer" not in table:
         raise InputError("the split has no answers to judge by; name one that has annotations")
     said = predictions.drop_duplicates("question_id").set_index("question_id")
-    missing = ~table["question_id"].isin(said.index)
-    if missing.any():
-        first = table["question_id"][missing].iloc[0]
-        raise InputError(f"question {first} has no prediction; was it of this dataset and split?")
-    said = said.loc[table["question_id"]]
-    truth = pd.Series(table["answer"].to_numpy(), dtype=object)
-    if (wrong := said["truth"].to_numpy() != truth.to_numpy()).any():
-        raise InputError(
-            f"question {said.index[wrong][0]} has another answer than when it was predicted; has "
-            "the dataset changed? train the run again"
-        )
+    missing = table["question_id"][~table["question_id"].isin(said.index)]
+    if not missing.empty:
+        what = f"question {missing.iloc[0]} has no prediction"
+        raise InputError(f"{what}; was it of this dataset and split?")
+    said = said.loc[table["question_id"]].reset_index()
+    changed = said["question_id"][said["truth"].to_numpy() != table["answer"].to_numpy()]
+    if not changed.empty:
+        what = f"question {changed.iloc[0]} has another answer than when it was predicted"
+        raise InputError(f"{what}; has the dataset changed? train the run again")
     columns = ["question_id", "image_id", "question", "question_type", "answer_type"]
-    judged = table[columns].reset_index(drop=True).assign(truth=truth)
-    for name in ("answers", "probabilities"):
-        judged[name] = pd.Series([list(row) for row in said[name]], dtype=object)
-    pairs = zip(judged["answers"], truth, strict=True)
+    judged = table[columns].reset_index(drop=True)
+    judged = judged.join(said[["truth", "answers", "probabilities"]])
+    pairs = zip(judged["answers"], judged["truth"], strict=True)
     judged["rank"] = [row.index(right) + 1 if right in row[:TOP] else 0 for row, right in pairs]
-    judged["first"] = _each(judged["answers"], lambda answers: answers[0])
-    judged["sure"] = [float(chances[0]) for chances in judged["probabilities"]]
-    judged["vqa"] = pd.to_numeric(said["vqa"]).to_numpy(dtype=float)
-    return judged
+    judged["first"] = judged["answers"].str[0]
+    judged["sure"] = judged["probabilities"].str[0].astype(float)
+    return judged.assign(vqa=said["vqa"].astype(float))
 
 
 def without_yes_no(judged: pd.DataFrame) -> pd.DataFrame:
@@ -116,8 +111,7 @@ def best_and_worst(table: pd.DataFrame, most: int) -> tuple[pd.DataFrame, pd.Dat
 
 def frequency_table(judged: pd.DataFrame, train_answers: Iterable[str]) -> pd.DataFrame:
     """Hits by how often the true answer stands in train: never, 1-2, 3-9, 10-29, … times."""
-    counts = Counter(train_answers)
-    frequency = np.array([counts[truth] for truth in judged["truth"]])
+    frequency = judged["truth"].map(Counter(train_answers)).to_numpy(dtype=int)
     kinds = _binned(frequency, FREQUENCY_EDGES, "times in train", judged.index)
     return kind_table(judged, kinds, by=None)
 
@@ -145,8 +139,7 @@ def _binned(values: np.ndarray, edges: Sequence[int], name: str, index: pd.Index
     edges = [edge for edge in edges if edge <= values.max(initial=0)] or [0]
     ends = [*(edge - 1 for edge in edges[1:]), int(values.max(initial=0))]
     labels = [f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in zip(edges, ends, strict=True)]
-    place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, None)
-    return pd.Series(pd.Categorical.from_codes(place, labels, ordered=True), index, name=name)
+    return pd.Series(pd.cut(values, [*edges, np.inf], right=False, labels=labels), index, name=name)
 
 
 def _shares(judged: pd.DataFrame, kinds: pd.Series, flags: dict[str, pd.Series]) -> pd.DataFrame:
@@ -192,10 +185,8 @@ def confusion_matrix(judged: pd.DataFrame, most: int = 14) -> pd.DataFrame:
         (A, A + 1): a row a true answer, numbers in their order first, then the others, most
         frequent first; the same answers as columns, and a last column for any other.
     """
-    require_count("most", most)
-    counts = Counter(judged["truth"])
-    order = sorted(counts, key=lambda answer: (-counts[answer], answer))[:most]
-    order.sort(key=lambda answer: (count_of(answer) is None, count_of(answer) or 0))
+    frequent = AnswerVocabulary.build(judged["truth"], most).answers
+    order = sorted(frequent, key=lambda answer: (count_of(answer) is None, count_of(answer) or 0))
     index = pd.Index(order, name="truth", dtype=object)
     truth, given = index.get_indexer(judged["truth"]), index.get_indexer(judged["first"])
     table = np.zeros((len(order), len(order) + 1))
@@ -207,24 +198,21 @@ def confusion_matrix(judged: pd.DataFrame, most: int = 14) -> pd.DataFrame:
 # Counting
 
 
-@lru_cache(maxsize=1 << 16)
 def count_of(answer: str) -> int | None:
     """The number an answer says, "2" or "two"; None for any other answer."""
     text = normalise(answer)
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
-def asks_how_many(question: str) -> bool:
-    """Whether a question begins with "how many"."""
-    return re.match(r"\s*how\s+many\b", question, re.IGNORECASE) is not None
+def counting(rows: pd.DataFrame, answer: str = "truth") -> pd.DataFrame:
+    """The "how many" questions whose true answer is a number; `count` is that number.
 
-
-def counting(judged: pd.DataFrame) -> pd.DataFrame:
-    """The "how many" questions whose true answer is a number; `count` is that number."""
-    chosen = judged[_each(judged["question"], asks_how_many).astype(bool)]
-    counts = _each(chosen["truth"], count_of)
-    known = counts.notna()
-    return chosen[known].assign(count=counts[known].astype(int))
+    Args:
+        answer: the column of true answers.
+    """
+    asked = rows["question"].str.match(r"\s*how\s+many\b", flags=re.IGNORECASE).astype(bool)
+    counted = rows[asked].assign(count=_counts(rows[answer][asked]))
+    return counted.dropna(subset="count").astype({"count": int})
 
 
 def count_table(counted: pd.DataFrame) -> pd.DataFrame:
@@ -237,20 +225,17 @@ def count_table(counted: pd.DataFrame) -> pd.DataFrame:
         A row a count, or a few of them: questions, top-1, second, "third to fifth" and "not among
         five", each with low and high; "mean first", the mean of the first answers that are numbers.
     """
-    count = counted["count"].to_numpy(dtype=int)
-    kinds = _binned(count, COUNT_EDGES, "true count", counted.index)
+    kinds = _binned(counted["count"].to_numpy(), COUNT_EDGES, "true count", counted.index)
     rank = counted["rank"]
-    places = [rank.eq(1), rank.eq(2), rank.gt(2), rank.eq(0)]
-    names = ["top-1", "second", "third to fifth", "not among five"]
-    table = _shares(counted, kinds, dict(zip(names, places, strict=True)))
-    said = _each(counted["first"], count_of).astype(float)
-    table["mean first"] = said.groupby(kinds.astype(str)).mean().reindex(table.index)
-    return table
+    places = {"top-1": rank.eq(1), "second": rank.eq(2), "third to fifth": rank.gt(2)}
+    table = _shares(counted, kinds, places | {"not among five": rank.eq(0)})
+    means = _counts(counted["first"]).groupby(kinds.astype(str)).mean()
+    return table.assign(**{"mean first": means.reindex(table.index)})
 
 
-def _each(column: pd.Series, function: Callable[[str], object]) -> pd.Series:
-    """`function` of every value, as objects: how pandas maps None differs by version."""
-    return pd.Series([function(value) for value in column], index=column.index, dtype=object)
+def _counts(answers: pd.Series) -> pd.Series:
+    """The number that each answer says, NaN for any other."""
+    return pd.Series(map(count_of, answers), answers.index, dtype=float)
 
 
 # The second answer to "how many"
@@ -289,9 +274,7 @@ def second_answers(judged: pd.DataFrame, train: pd.DataFrame) -> SimpleNamespace
     told = missed[missed["rank"] == 2]
     second, guess = missed["rank"].eq(2).to_numpy(float), _guess_by_frequency(missed, train)
     gain = paired_difference(second, guess, missed["image_id"].to_numpy())
-    said = zip(map(count_of, told["first"]), told["count"], strict=True)
-    low = np.array([first is not None and first < count for first, count in said], dtype=float)
-    short = _share(low, told)
+    short = _share(_counts(told["first"]).lt(told["count"]).to_numpy(float), told)
     over_half = short and Difference(*(short[part] - 50 for part in ("value", "low", "high")))
     return SimpleNamespace(
         misses=len(missed),
@@ -313,9 +296,7 @@ def _share(flags: np.ndarray, rows: pd.DataFrame) -> dict[str, float] | None:
 
 def _guess_by_frequency(missed: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
     """(N,) 1 where the most frequent count in train that was not said first is right."""
-    asked = zip(train["question"], train["answer"], strict=True)
-    counts = Counter(a for q, a in asked if asks_how_many(q) and count_of(a) is not None)
-    leading = sorted(counts, key=lambda answer: (-counts[answer], answer))[:2]
+    leading = AnswerVocabulary.build(counting(train, "answer")["answer"], 2).answers
     pairs = zip(missed["first"], missed["truth"], strict=True)
     guesses = [next((a for a in leading if a != first), None) == truth for first, truth in pairs]
     return np.array(guesses, dtype=float)
