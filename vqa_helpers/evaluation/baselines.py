@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from vqa_helpers.data.vocabulary import tokenize
+from vqa_helpers.data.vocabulary import AnswerVocabulary, tokenize
 from vqa_helpers.evaluation.metrics import percent, vqa_scores
 
 Guesser = Callable[[pd.DataFrame], list[str]]
@@ -22,9 +22,8 @@ CHUNK_CELLS = 1 << 21  # similarities held at a time, 8 MB: what a cache holds i
 
 
 def most_frequent(train: pd.DataFrame) -> Guesser:
-    """Always the most frequent answer of the train split."""
-    counts = train["answer"].value_counts()
-    answer = min(counts.index[counts == counts.max()])  # ties: the first in the alphabet
+    """Always the most frequent answer of the train split; of equals the first in the alphabet."""
+    (answer,) = AnswerVocabulary.build(train["answer"], 1).answers
     return lambda table: [answer] * len(table)
 
 
@@ -50,13 +49,14 @@ def most_frequent_per_question(train: pd.DataFrame) -> Guesser:
 def _per_key(
     train: pd.DataFrame, key: Callable[[pd.DataFrame], pd.Series], fallback: Guesser
 ) -> Guesser:
-    counts = train.groupby([key(train).rename("key"), "answer"]).size().reset_index(name="count")
-    counts = counts.sort_values(["count", "answer"], ascending=[False, True])
+    """The most frequent answer of each key, of equals the first in the alphabet."""
+    counts = train.groupby([key(train).rename("key"), "answer"]).size()
+    counts = counts.sort_values(ascending=False, kind="stable").reset_index()
     guesses = counts.drop_duplicates("key").set_index("key")["answer"].to_dict()
 
     def guess(table: pd.DataFrame) -> list[str]:
-        keys = key(table)
-        return [guesses.get(k, other) for k, other in zip(keys, fallback(table), strict=True)]
+        pairs = zip(key(table), fallback(table), strict=True)
+        return [guesses.get(own, other) for own, other in pairs]
 
     return guess
 
@@ -108,9 +108,8 @@ def nearest_question(train: pd.DataFrame) -> Guesser:
     Of equally frequent ones that which train has more often, then the first in the alphabet.
     """
     space = QuestionSpace(train)
-    frequency = train["answer"].value_counts()
-    answers = np.array(sorted(frequency.index, key=lambda a: (-frequency[a], a)), dtype=object)
-    codes = pd.Index(answers).get_indexer(train["answer"])
+    vocabulary = AnswerVocabulary.build(train["answer"], len(train))
+    answers, codes = np.array(vocabulary.answers, dtype=object), vocabulary.encode(train["answer"])
     # (T, A): how often each text has each target
     counts = sparse.csr_array((np.ones(len(codes), np.int32), (space.rows, codes)))
 
@@ -177,12 +176,11 @@ def measure_guesses(
     guesses: Mapping[str, list[str]], table: pd.DataFrame
 ) -> dict[str, dict[str, float | None]]:
     """Top-1 and VQA accuracy (None where not defined), percent, of each guesser's answers."""
-    scores = {}
-    for name, answers in guesses.items():
-        vqa = vqa_scores(answers, table)
-        top1 = percent(hits(answers, table))
-        scores[name] = {"top1": top1, "vqa": None if vqa is None else percent(vqa)}
-    return scores
+    scores = {name: (hits(said, table), vqa_scores(said, table)) for name, said in guesses.items()}
+    return {
+        name: {"top1": percent(top1), "vqa": None if vqa is None else percent(vqa)}
+        for name, (top1, vqa) in scores.items()
+    }
 
 
 def best_guesser(guesses: Mapping[str, list[str]], table: pd.DataFrame) -> str:
