@@ -23,20 +23,16 @@ def calibrate(probabilities: np.ndarray, hits: np.ndarray) -> dict:
     Returns:
         `ece` and `bins` of equal width (confidence and accuracy are None where no question falls).
     """
+    probabilities = probabilities.astype(float)  # a model's are of single precision
     edges = np.linspace(0, 1, BINS + 1)  # each bin holds its upper edge, not its lower
     place = np.clip(np.searchsorted(edges, probabilities, side="left") - 1, 0, BINS - 1)
-    questions = np.bincount(place, minlength=BINS)
-    confidence = np.bincount(place, weights=probabilities, minlength=BINS)
-    accuracy = np.bincount(place, weights=hits, minlength=BINS)
-    error = np.abs(confidence - accuracy).sum() / len(probabilities)
-    bins = [
-        {
-            "low": percent(edges[k]),
-            "high": percent(edges[k + 1]),
-            "questions": int(questions[k]),
-            "confidence": percent(confidence[k] / questions[k]) if questions[k] else None,
-            "accuracy": percent(accuracy[k] / questions[k]) if questions[k] else None,
-        }
-        for k in range(BINS)
-    ]
-    return {"ece": percent(error), "bins": bins}
+    bins = []
+    for number in range(BINS):
+        within = place == number
+        low, high = percent(edges[number]), percent(edges[number + 1])
+        row = {"low": low, "high": high, "questions": int(within.sum())}
+        for name, values in (("confidence", probabilities), ("accuracy", hits)):
+            row[name] = percent(values[within]) if within.any() else None
+        bins.append(row)
+    distances = np.abs(np.bincount(place, weights=probabilities - hits))
+    return {"ece": percent(distances.sum() / len(probabilities)), "bins": bins}

@@ -189,7 +189,7 @@ def vqa_of_ten(predictions: Sequence[str], table: pd.DataFrame) -> dict | None:
     if official.all() or not official.any():
         return None
     part = table[official]
-    scores = Annotators(part["answers"]).score(list(compress(predictions, official)))
+    scores = vqa_scores(list(compress(predictions, official)), part)
     return {**with_interval(scores, part["image_id"].to_numpy()), "questions": len(part)}
 
 
@@ -291,22 +291,17 @@ def with_interval(scores: np.ndarray, images: np.ndarray) -> dict[str, float]:
     return _in_percent(np.mean(scores), *interval(scores, images))
 
 
-def percent(scores: np.ndarray) -> float:
+def percent(scores: np.ndarray | float) -> float:
     """The mean in percent, two decimals as the official code rounds it."""
-    return _rounded(np.mean(scores))
+    # Twice: the order of a sum decides its last bits, and must not decide which way a tie goes.
+    return round(round(100 * float(np.mean(scores)), 9), 2)
 
 
 def by(scores: np.ndarray, kinds: pd.Series) -> dict[str, float]:
     """The mean score of each kind, in percent."""
-    codes, names = pd.factorize(kinds, sort=True)
-    means = np.bincount(codes, weights=scores) / np.bincount(codes)
-    return {str(name): _rounded(mean) for name, mean in zip(names, means, strict=True)}
+    groups = pd.Series(scores).groupby(kinds.to_numpy())
+    return {str(kind): percent(of_kind) for kind, of_kind in groups}
 
 
 def _in_percent(value: float, low: float, high: float) -> dict[str, float]:
-    return {"value": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
-
-
-def _rounded(share: float) -> float:
-    # Twice: the order of a sum decides its last bits, and must not decide which way a tie goes.
-    return round(round(100 * float(share), 9), 2)
+    return {"value": percent(value), "low": percent(low), "high": percent(high)}
