@@ -45,8 +45,6 @@ def blind_guesses(dataset: Dataset, splits: Iterable[str], folder: Path) -> dict
 
 def _hash(dataset: Dataset) -> str:
     """The dataset's own hash, and its question types, which one of the guessers goes by."""
-    digest = hashlib.sha256(dataset.sha256().encode())
-    for table in dataset.splits.values():
-        if "question_type" in table.columns:
-            digest.update("\x1f".join(table["question_type"]).encode())
-    return digest.hexdigest()
+    tables = dataset.splits.values()
+    kinds = ["\x1f".join(table.get("question_type", ())) for table in tables]
+    return hashlib.sha256("".join([dataset.sha256(), *kinds]).encode()).hexdigest()

@@ -66,27 +66,24 @@ def validate_results(path: Path, questions: Path) -> int:
 
 def _read_valid(path: Path, table: pd.DataFrame, questions: Path) -> dict[int, str]:
     """The answer to each question of a table, which the file `questions` holds."""
-    asked, named = table["question_id"].tolist(), QUESTION_NAME in table
-    given: dict[int, str] = {}
+    asked, given = dict.fromkeys(table["question_id"].tolist()), {}
     ill_formed, repeated = [], []
     try:
         for number, entry in enumerate(decode_entries(read_bytes(path), None, Result)):
             if isinstance(entry, DecodeError):
                 ill_formed.append(f"results{entry}")
-                continue
-            if isinstance(entry.question_id, str) and not named:
-                ill_formed.append(
-                    f"results[{number}].question_id is a text, and those asked are not"
-                )
-                continue
-            id_ = as_id(entry.question_id)
-            if id_ in given:
+            elif isinstance(entry.question_id, str) and QUESTION_NAME not in table:
+                said = "question_id is a text, and those asked are not"
+                ill_formed.append(f"results[{number}].{said}")
+            elif (id_ := as_id(entry.question_id)) in given:
                 repeated.append(f"results[{number}] repeats question_id {entry.question_id}")
-            given.setdefault(id_, entry.answer)
+            else:
+                given[id_] = entry.answer
     except DecodeError as error:  # no list at all
         raise InputError(f"{path}: {error}; {SHAPE}") from None
-    ids = set(asked)
-    extra = [f"answers question {n}, which {questions} does not ask" for n in given if n not in ids]
+    extra = [
+        f"answers question {n}, which {questions} does not ask" for n in given if n not in asked
+    ]
     without = [f"has no answer to question {number}" for number in asked if number not in given]
     for problems, remedy in (
         (ill_formed, SHAPE),

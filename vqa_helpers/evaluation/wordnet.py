@@ -70,7 +70,7 @@ class WordNet:
         lines = (line for line in index.split("\n") if line[:1] > " ")  # the licence is indented
         self._index = dict(line.split(" ", 1) for line in lines)
         self._exceptions = {word: forms for word, *forms in map(str.split, exceptions.splitlines())}
-        self._places: dict[str, _Place] = {}
+        self._place = cache(self._find_place)
         # Files of two versions, or with other ends of lines, are no longer in step at their end.
         last = [sense for lemma in list(self._index)[-100:] for sense in self._senses(lemma)]
         if not last or not all(self._data.startswith(sense, int(sense)) for sense in last):
@@ -110,16 +110,14 @@ class WordNet:
                 best = max(best, 2 * place.longest / (2 * place.longest + sum(ways)))
         return best
 
-    def _place(self, sense: str) -> _Place:
-        if sense not in self._places:
-            start = int(sense)
-            line = self._data[start : self._data.index(" | ", start)]
-            parents = [self._place(parent) for parent in _PARENT.findall(line)]
-            above = {sense: 0}
-            for parent in parents:
-                for one, steps in parent.above.items():
-                    above[one] = min(steps + 1, above.get(one, steps + 1))
-            shortest = 1 + min((parent.shortest for parent in parents), default=0)
-            longest = 1 + max((parent.longest for parent in parents), default=0)
-            self._places[sense] = _Place(shortest, longest, above)
-        return self._places[sense]
+    def _find_place(self, sense: str) -> _Place:
+        start = int(sense)
+        line = self._data[start : self._data.index(" | ", start)]
+        parents = [self._place(parent) for parent in _PARENT.findall(line)]
+        above = {sense: 0}
+        for parent in parents:
+            for one, steps in parent.above.items():
+                above[one] = min(steps + 1, above.get(one, steps + 1))
+        shortest = 1 + min((parent.shortest for parent in parents), default=0)
+        longest = 1 + max((parent.longest for parent in parents), default=0)
+        return _Place(shortest, longest, above)

@@ -14,7 +14,6 @@ one of them. At 0.0 nothing is taken off; 0.9 lets hardly more pass than another
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from math import prod
 
 import numpy as np
 import pandas as pd
@@ -42,11 +41,9 @@ def _score(
     answer: list[str], truth: list[str], similarity: Callable[[str, str], float], threshold: float
 ) -> float:
     # (A, T): each item of the answer beside each of the truth
-    near = [[similarity(a, t) for t in truth] for a in answer]
-    near = [[value if value >= threshold else 0.1 * value for value in row] for row in near]
-    of_answer = prod(max(row, default=0) for row in near)
-    of_truth = prod(max((row[place] for row in near), default=0) for place in range(len(truth)))
-    return float(min(of_answer, of_truth))
+    near = np.array([similarity(a, t) for a in answer for t in truth])
+    near = np.where(near >= threshold, near, 0.1 * near).reshape(len(answer), len(truth))
+    return float(min(near.max(axis=axis, initial=0).prod() for axis in (0, 1)))
 
 
 def _items(answer: str) -> list[str]:
@@ -73,13 +70,10 @@ def measure_wups(answers: Sequence[str], table: pd.DataFrame) -> dict[str, dict 
     if (table["answers"].map(len) >= OFFICIAL_ANSWERS).any() or (found := find_wordnet()) is None:
         return {}
     images, truths = table["image_id"].to_numpy(), table["answer"].tolist()
-    scores, one_thing = wups(answers, truths, found), None
-    single = is_one_thing(truths)
+    scores = {"top1": hits(answers, table), **wups(answers, truths, found)}
+    kept = {name: with_interval(scores[name], images) for name in THRESHOLDS}
+    single, one_thing = is_one_thing(truths), None
     if single.any() and not single.all():
-        of_single = {"top1": hits(answers, table), **scores}
-        one_thing = {"questions": int(single.sum())} | {
-            name: with_interval(values[single], images[single])
-            for name, values in of_single.items()
-        }
-    overall = {name: with_interval(values, images) for name, values in scores.items()}
-    return {**overall, "one_thing": one_thing}
+        parts = {name: with_interval(v[single], images[single]) for name, v in scores.items()}
+        one_thing = {"questions": int(single.sum()), **parts}
+    return {**kept, "one_thing": one_thing}
