@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -29,16 +28,7 @@ BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 INK, GREY, PALE = "#1f2a33", "#7d8a94", "#d9dfe3"
 DARK_GREY, LIGHT_BLUE = "#5d6a74", "#9fb3c1"
 DASHED = (0, (4, 2))
-STYLE = {
-    "figure.dpi": 80, "figure.facecolor": "white", "figure.constrained_layout.use": True,
-    "font.size": 9, "text.color": INK, "text.parse_math": False,
-    "axes.titlesize": 10.5, "axes.titleweight": "bold", "axes.titlelocation": "left",
-    "axes.titlepad": 10, "axes.labelcolor": INK, "axes.edgecolor": GREY,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "axes.axisbelow": True, "grid.color": PALE, "grid.linewidth": 0.6,
-    "xtick.color": GREY, "ytick.color": GREY, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
-    "lines.linewidth": 1.8, "legend.frameon": False, "legend.fontsize": 8.5,
-}  # fmt: skip
+STYLE = Path(__file__).with_name("figures.mplstyle")
 FONTS = (  # the first ships with matplotlib; the others are asked for what it lacks
     "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC",
     "WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Noto Sans Arabic",
@@ -53,7 +43,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
     @functools.wraps(draw)
     def drawn(*args: Any, **kwargs: Any) -> Figure:
-        with mpl.rc_context(STYLE | {"font.family": _fonts()[0]}):
+        with plt.style.context([STYLE, {"font.family": _fonts()[0]}]):
             figure = draw(*args, **kwargs)
         plt.close(figure)
         return figure
@@ -115,7 +105,7 @@ def readable_on(fill: Any) -> str:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write `figure` as a small PNG of 256 colours, the same bytes every time."""
+    """Write `figure` as `as_png` makes it, as sharp as a page needs."""
     figure.set_dpi(FILE_DPI)
     write_bytes(Path(path), as_png(figure))
     return Path(path)
