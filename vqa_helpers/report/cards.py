@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -47,7 +46,7 @@ SHOWN_PX = 132  # side of the picture in pixels, at the style's 80 dots per inch
 
 def outcome(answers: Sequence[str], truth: str | None) -> str:
     """One of "hit", "top five", "miss", or "unknown" where the split has no answers."""
-    if truth is None or truth != truth:  # NaN differs from itself
+    if pd.isna(truth):
         return "unknown"
     if truth not in list(answers)[:5]:
         return "miss"
@@ -60,9 +59,9 @@ def choose(predictions: pd.DataFrame, count: int = 6, seed: int = 0) -> list[int
     The order of the rows plays no part. Where one kind runs out, the others fill its place.
     """
     rows = predictions.sort_values("question_id").sample(frac=1, random_state=seed)
-    order = [outcome(row.answers, row.truth) for row in rows.itertuples()]
-    kinds = pd.Series([list(OUTCOMES).index(name) for name in order], rows.index, dtype=int)
-    turn = kinds.groupby(kinds).cumcount()
+    places = {name: place for place, name in enumerate(OUTCOMES)}
+    kinds = [places[outcome(row.answers, row.truth)] for row in rows.itertuples()]
+    turn = rows.groupby(kinds).cumcount()
     return rows["question_id"].iloc[np.lexsort([kinds, turn])].head(count).tolist()
 
 
@@ -124,34 +123,32 @@ def draw_cards(
     cards, pictures = list(rows.itertuples()), bool(images)
     if not cards:
         raise InputError("no card to draw; ask for at least one")
-    columns, lines = min(columns, len(cards)), -(-len(cards) // min(columns, len(cards)))
+    columns = min(columns, len(cards))
+    lines = -(-len(cards) // columns)
     height = (PICTURE_IN if pictures else 0.9) + 0.08 + STRIP_IN
-    above = GAP_IN + (HEADING_IN if headings else 0)
-    across = GAP_IN + columns * (CARD_IN + GAP_IN)
     known = {outcome(card.answers, card.truth) for card in cards} - {"unknown"}
-    below = LEGEND_IN if known else GAP_IN
+    above, below = GAP_IN + HEADING_IN * bool(headings), LEGEND_IN if known else GAP_IN
+    across = GAP_IN + columns * (CARD_IN + GAP_IN)
     up = above + lines * (height + LINE_GAP_IN) - LINE_GAP_IN + below
-    with mpl.rc_context({"figure.constrained_layout.use": False}):  # every place is given here
-        figure = plt.figure(figsize=(across, up))
-    for place, card in enumerate(cards):
-        line, column = divmod(place, columns)
-        left = GAP_IN + column * (CARD_IN + GAP_IN)
-        bottom = up - above - height - line * (height + LINE_GAP_IN)
-        axes = figure.add_axes((left / across, bottom / up, CARD_IN / across, height / up))
+    figure, grid = plt.subplots(lines, columns, figsize=(across, up), squeeze=False, layout="none")
+    figure.subplots_adjust(
+        GAP_IN / across, below / up, 1 - GAP_IN / across, 1 - above / up,
+        wspace=GAP_IN / CARD_IN, hspace=LINE_GAP_IN / height,
+    )  # fmt: skip
+    for axes in grid.flat:
         axes.set(xlim=(0, CARD_IN), ylim=(0, height))  # inches from the lower left
         axes.axis("off")
-        if line == 0 and headings:
-            axes.set_title(style.fitted(headings[column], 44), fontsize=9.5, pad=4)
+    for axes, heading in zip(grid[0], headings, strict=False):
+        axes.set_title(style.fitted(heading, 44), fontsize=9.5, pad=4)
+    for axes, card in zip(grid.flat, cards, strict=False):
         if pictures:
             _picture(axes, height, images.get(int(card.image_id)), size_px or SHOWN_PX)
         _words(axes, height, pictures, card)
         _strip(axes, card)
-    if known:
-        style.legend_below(
-            figure,
-            [(text, {"color": colour, "marker": "o", "linestyle": ""})
-             for name, (colour, text) in OUTCOMES.items() if name in known],
-        )  # fmt: skip
+    dots = [(text, {"color": colour, "marker": "o", "linestyle": ""})
+            for name, (colour, text) in OUTCOMES.items() if name in known]  # fmt: skip
+    if dots:
+        style.legend_below(figure, dots)
     return figure
 
 
@@ -174,9 +171,8 @@ def _picture(axes: Axes, height: float, path: Path | None, size_px: int) -> None
         axes.text(middle, low + middle, "no image", ha="center", va="center", color=GREY)
         return
     # A small image keeps its pixels: they are what the model had to go by.
-    smooth = "nearest" if size_px < SHOWN_PX else "antialiased"
-    axes.imshow(square, aspect="auto", interpolation=smooth,
-                extent=(0, PICTURE_IN, low, height))  # fmt: skip
+    smooth, place = "nearest" if size_px < SHOWN_PX else "antialiased", (0, PICTURE_IN, low, height)
+    axes.imshow(square, aspect="auto", interpolation=smooth, extent=place)
 
 
 def _words(axes: Axes, height: float, pictures: bool, card: Any) -> None:
@@ -205,14 +201,12 @@ def _strip(axes: Axes, card: Any) -> None:
         axes.add_patch(Rectangle((x, 0), width - 0.03, STRIP_IN, facecolor=fill, linewidth=0))
         how = {"ha": "center", "fontsize": 6.6, "color": style.readable_on(fill), "clip_on": True}
         text = style.fitted(answer, 11, 2) or "(empty)"
-        base = (
-            STRIP_IN * 0.63 - 0.033 - 0.048 * text.count("\n")
-        )  # the same whatever letters it has
+        base = 0.282 - 0.048 * text.count("\n")  # the same whatever letters it has
         axes.text(middle, base, text, va="baseline", linespacing=1.05, **how)
         percent = "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
         axes.text(middle, 0.035, percent, va="bottom", fontweight="bold", **how)
-        for inset, edge in ((0.0, INK), (0.025, "white")):  # seen on dark and on bright
-            if answer == card.truth:
-                size = width - 0.03 - 2 * inset, STRIP_IN - 2 * inset
-                axes.add_patch(Rectangle((x + inset, inset), *size, fill=False, edgecolor=edge,
-                                         linewidth=1.6, clip_on=False))  # fmt: skip
+        edges = ((0.0, INK), (0.025, "white")) if answer == card.truth else ()
+        for inset, edge in edges:  # seen on dark and on bright
+            size = width - 0.03 - 2 * inset, STRIP_IN - 2 * inset
+            frame = {"fill": False, "edgecolor": edge, "linewidth": 1.6, "clip_on": False}
+            axes.add_patch(Rectangle((x + inset, inset), *size, **frame))
