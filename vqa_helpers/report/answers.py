@@ -28,9 +28,9 @@ class AnswersPage:
     """The answers of an experiment's first run to the questions of the scored split.
 
     Attributes:
-        rows: a row a question: question, image_id (as the questions have it), answer_type, truth, answers and probabilities
-            (lists, most probable first), blind, and outcome, as `cards.outcome`. At most `MOST`,
-            drawn by chance.
+        rows: a row a question: question, image_id (as the questions have it), answer_type, truth,
+            answers and probabilities (lists, most probable first), blind, and outcome, as
+            `cards.outcome`. At most `MOST`, drawn by chance.
         questions: how many there are.
         known: whether the dataset was at hand; else `question` is a number, `answer_type` None.
     """
@@ -43,8 +43,6 @@ class AnswersPage:
     rows: pd.DataFrame
     questions: int
     known: bool
-    sections: tuple = ()
-    failure: str = ""
 
     @property
     def title(self) -> str:
@@ -80,10 +78,11 @@ def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
     Raises:
         InputError: for one of `given` that is no dataset.
     """
-    name, kept = run.config["dataset"], [DATA / run.config["dataset"]]
+    name = run.config["dataset"]
+    kept = [DATA / name]
     with suppress(InputError):  # an environment may be lacking: nothing else asks for it
         kept.insert(0, Path(str(run.environment.get("data") or kept[0])))
-    for place in (*given, *(place for place in kept if place.exists())):
+    for place in (*given, *filter(Path.exists, kept)):
         try:
             dataset = open_dataset(place, int(run.split.get("seed") or 0))
         except InputError as error:

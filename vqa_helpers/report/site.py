@@ -8,32 +8,31 @@ else, whatever a notebook holds. Runs no notebook and computes no score.
 
 import base64
 import hashlib
-import importlib.util
 import io
-import tempfile
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup
 from PIL import Image
 
 from vqa_helpers.errors import InputError
+from vqa_helpers.files import folder_in_one_step
 from vqa_helpers.notebook import project_root
 from vqa_helpers.report.answers import AnswersPage, answers_page, find_dataset
 from vqa_helpers.report.interesting import Example, choose_examples
 from vqa_helpers.report.notebook_pages import NotebookPage, read_page, safe_html
-from vqa_helpers.report.tables import best_first, by_weight, results_table
+from vqa_helpers.report.tables import best_first, by_weight, cell, results_table
 from vqa_helpers.report.verdicts import findings as find_findings
 from vqa_helpers.report.verdicts import readable
 from vqa_helpers.runs import Experiment
 
 TEMPLATES = Path(__file__).parent / "site_templates"
 GENERATED = '<meta name="generator" content="vqa_helpers">'
-KINDS = {b"\x89PNG": "png", b"\xff\xd8": "jpeg"}  # by their first bytes; else SVG
 
 
 def build_site(
@@ -51,7 +50,7 @@ def build_site(
             `answers`. May be empty.
         findings: what the runs say, a row a finding; any columns.
         examples: shown on the front page.
-        puzzle: PNG, JPEG or SVG of the four pieces.
+        puzzle: PNG of the four pieces.
         failed: what notebooks left whose last run failed. Those that are among `notebooks` too, by
             name, show that earlier run and say so; the others show what they left.
         answers: a page each, beside those of the notebooks.
@@ -63,8 +62,6 @@ def build_site(
         InputError: a notebook that cannot be read, two of one name, or a folder `out` that holds
             something other than a site.
     """
-    if importlib.util.find_spec("nbconvert") is None:
-        raise InputError("nbconvert is not installed; install it: pip install nbconvert")
     paths, broken = [Path(path) for path in notebooks], {Path(p).stem: Path(p) for p in failed}
     shown = {path.stem for path in paths}
     paths += [path for stem, path in broken.items() if stem not in shown]
@@ -72,24 +69,17 @@ def build_site(
     _check(paths, answers, out)
     names = {path.stem for path in paths}
     pages = [read_page(path, names, broken.get(path.stem)) for path in paths]
-    templates = _templates(pages)
-    names = ("front.html", "notebook.html", "answers.html")
-    front, notebook, listing = map(templates.get_template, names)
+    front, notebook, listing = _templates(pages)
     said = {"findings": findings, "examples": examples, "puzzle": puzzle}
-    texts = {"index.html": front.render(page=None, datasets=_by_dataset(scores, pages), **said)}
+    texts = {"index.html": front.render(page=None, datasets=_by_dataset(scores), **said)}
     for page, before, after in zip(pages, [None, *pages], [*pages[1:], None], strict=False):
         texts[f"{page.name}.html"] = notebook.render(page=page, before=before, after=after)
-    for page in answers:
-        texts[page.href] = listing.render(page=page)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
-        new = Path(beside) / "new"
-        new.mkdir()
+    texts |= {page.href: listing.render(page=page) for page in answers}
+    with folder_in_one_step(out) as new:
         for name, text in texts.items():
             (new / name).write_text(text, encoding="utf-8")
         if out.exists():
-            out.rename(Path(beside) / "old")
-        new.rename(out)
+            shutil.rmtree(out)
     return out / "index.html"
 
 
@@ -139,29 +129,21 @@ def _check(paths: Sequence[Path], answers: Sequence[AnswersPage], out: Path) -> 
         raise InputError(f"{out}: holds something other than a site; name an empty folder")
 
 
-def _templates(pages: Sequence[NotebookPage]) -> Environment:
-    """The templates, with what every page holds: the list of pages, style, script and policy."""
+def _templates(pages: Sequence[NotebookPage]) -> list[Template]:
+    """The templates of the front page, of a notebook and of answers, with what every page holds:
+    the list of pages, style, script and policy."""
     lines = {"trim_blocks": True, "lstrip_blocks": True}
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, **lines)
     parts = (TEMPLATES / name for name in ("site.css", "site.js"))
     css, script = (Markup(part.read_text(encoding="utf-8")) for part in parts)
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(css)}'; "
-        f"style-src-attr 'unsafe-inline'; script-src '{_hash(script)}'; base-uri 'none'; "
-        "form-action 'none'"
-    )
-    made.globals.update(pages=pages, css=css, script=script, policy=policy)
-    made.filters.update(data_uri=_data_uri, jpeg=_jpeg, share=_share, table=_table, zip=zip)
-    return made
+    hashes = [f"sha256-{_base64(hashlib.sha256(t.encode()).digest())}" for t in (css, script)]
+    made.globals.update(pages=pages, css=css, script=script, hashes=hashes)
+    made.filters.update(base64=_base64, jpeg=_jpeg, share=_share, table=_table, zip=zip)
+    return [made.get_template(f"{name}.html") for name in ("front", "notebook", "answers")]
 
 
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _data_uri(image: bytes) -> str:
-    kind = next((kind for start, kind in KINDS.items() if image.startswith(start)), "svg+xml")
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def _jpeg(picture: np.ndarray) -> bytes:
@@ -179,29 +161,22 @@ def _share(probability: float) -> str:
 
 
 def _table(frame: pd.DataFrame) -> Markup:
-    """Any table as safe HTML: texts escaped, floats to one decimal, "–" for what is absent."""
+    """Any table as safe HTML."""
     from bs4 import BeautifulSoup
 
-    shown = frame.astype(object).where(frame.notna(), "–")
     with pd.option_context("display.max_colwidth", None):
-        markup = shown.to_html(index=False, border=0, float_format="{:.1f}".format)
+        markup = frame.map(cell).to_html(index=False, border=0)
     return safe_html(BeautifulSoup(markup, "html.parser"), set())
 
 
-def _by_dataset(scores: pd.DataFrame, pages: Sequence[NotebookPage]) -> list[dict[str, Any]]:
+def _by_dataset(scores: pd.DataFrame) -> list[dict[str, Any]]:
     """The experiments on each dataset, highest score first."""
-    links = {page.name: page.href for page in pages}
     datasets = []
     for name, frame in scores.groupby("dataset", sort=False):
-        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        for row in rows:
-            row["score"] = row["top-1"]
-            row["split"] = "" if row["scored on"] == "test" else row["scored on"]
-            row["link"] = links.get(row["name"])
-        order = sorted(range(len(rows)), key=lambda place: -rows[place]["score"].value)
+        frame = frame.sort_values("top-1", ascending=False, kind="stable")
         datasets.append({
-            "name": name, "rows": [rows[place] for place in order],
-            "frame": frame.iloc[order].drop(columns=["dataset", "answers"], errors="ignore"),
-            "notes": [t for t in dict.fromkeys(r["stand-ins"] for r in rows) if t and t != "none"],
+            "name": name, "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
+            "frame": frame.drop(columns=["dataset", "answers"], errors="ignore"),
+            "notes": [note for note in frame["stand-ins"].unique() if note != "none"],
         })  # fmt: skip
     return datasets
