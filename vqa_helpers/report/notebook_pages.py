@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
@@ -83,9 +84,7 @@ def read_page(path: Path, names: set[str], failed: Path | None = None) -> Notebo
         InputError: a notebook that cannot be read.
     """
     notebook = read_notebook(path)
-    failure = _error(notebook)
-    if failed is not None:
-        failure = (failure if failed == path else _error(read_notebook(failed))) or UNFINISHED
+    failure = _error(read_notebook(failed or path)) or (UNFINISHED if failed else "")
     soup = _converted(notebook, path)
     body = safe_html(soup, names)
     heading = soup.find(["h1", "h2", "h3"])
@@ -139,13 +138,16 @@ def safe_html(soup: "BeautifulSoup", names: set[str]) -> Markup:
     return Markup(bleach.clean(str(soup), TAGS, allowed, protocols, css_sanitizer=sanitizer))
 
 
+def _outputs(notebook: "NotebookNode") -> "list[NotebookNode]":
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
 def _error(notebook: "NotebookNode") -> str:
     """The first error that a cell of the notebook ended with, in one line."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if output.get("output_type") == "error":
-                said = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
-                return " ".join(said.split()).removesuffix(":")[:300]
+    for output in _outputs(notebook):
+        if output.get("output_type") == "error":
+            said = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
+            return " ".join(said.split()).removesuffix(":")[:300]
     return ""
 
 
@@ -153,7 +155,7 @@ def _converted(notebook: "NotebookNode", path: Path) -> "BeautifulSoup":
     from bs4 import BeautifulSoup
     from nbconvert.exporters import HTMLExporter
 
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+    for output in _outputs(notebook):
         if "text" in output:
             output["text"] = _shortened(str(output["text"]))
         if "traceback" in output:
@@ -212,16 +214,12 @@ def _target(href: str, names: set[str], ids: set[str]) -> str | None:
 
 def _mark_cells(table) -> None:
     """Give cells the classes "num" (right-aligned), and "short" (in one line) or "long"."""
-    columns: dict[int, list] = {}
-    for row in table.find_all("tr"):
-        for place, cell in enumerate(row.find_all(["td", "th"], recursive=False)):
-            columns.setdefault(place, []).append(cell)
-    for cells in columns.values():
-        texts = [" ".join(cell.get_text(" ").split()) for cell in cells]
-        below = [t for t, cell in zip(texts, cells, strict=True) if cell.name == "td"]
-        below = [t for t in below if t not in ABSENT]
+    rows = (row.find_all(["td", "th"], recursive=False) for row in table.find_all("tr"))
+    for column in zip_longest(*rows):
+        cells = [(cell, " ".join(cell.get_text(" ").split())) for cell in column if cell]
+        below = [text for cell, text in cells if cell.name == "td" and text not in ABSENT]
         all_numeric = bool(below) and all(map(NUMERIC.fullmatch, below))
-        for cell, text in zip(cells, texts, strict=True):
+        for cell, text in cells:
             numeric = all_numeric or (text and NUMERIC.fullmatch(text))
-            size = "short" if len(text) <= SHORT else "long"
-            cell["class"] = [*cell.get_attribute_list("class"), size, *(["num"] if numeric else [])]
+            classes = ["short" if len(text) <= SHORT else "long", *(["num"] if numeric else [])]
+            cell["class"] = [*cell.get_attribute_list("class"), *classes]
