@@ -5,6 +5,7 @@ whether they are on this machine.
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.ticker import EngFormatter
 
 from vqa_helpers.data.catalogue import ENTRIES
 from vqa_helpers.data.folder import MANIFEST
@@ -23,16 +24,15 @@ def dataset_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
         needed = filter(None, (entry.release, *entry.archives))
         lacking = [s for s in needed if s not in known or state(known[s], root) != HERE]
         sizes = [known[s].bytes if s in known else None for s in entry.archives]
-        sizes = sizes or [1000 * PHOTOGRAPH_KB * entry.images]
+        size = None if None in sizes else sum(sizes) or 1000 * PHOTOGRAPH_KB * entry.images
         source = f"VQA {entry.release}, COCO {' and '.join(entry.subsets)}"
         source = source if entry.subsets else "DAQUAR"
         absent = f"not built; lacks {', '.join(lacking)}" if lacking else "not built; all is here"
         if entry.release is None:
-            sizes, source, absent = [DRAWN_BYTES], "drawn here", "not drawn yet"
+            size, source, absent = DRAWN_BYTES, "drawn here", "not drawn yet"
         rows.append({
             "dataset": name, "source": source, "questions": entry.questions,
-            "images": entry.images, "on disk": _in_words(None if None in sizes else sum(sizes)),
-            "licence": entry.licence,
+            "images": entry.images, "on disk": _in_words(size), "licence": entry.licence,
             "state": "built" if (root / name / MANIFEST).exists() else absent,
             "what": entry.about,
         })  # fmt: skip
@@ -52,9 +52,4 @@ def source_list(root: Path, sources: Path | None = None) -> pd.DataFrame:
 
 def _in_words(size: int | None) -> str:
     """Bytes for people; "size not published" for None."""
-    if size is None:
-        return "size not published"
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"
+    return "size not published" if size is None else EngFormatter("B", places=1)(size)
