@@ -9,18 +9,19 @@ from collections.abc import Sequence
 
 from vqa_helpers.runs import Experiment
 
+SETTING = re.compile(r"\+(?=[a-z_.]+=)")  # begins each setting in a name
 # Entries of a run's config that are no part of its name, told where names are equal.
 FURTHER = ("epochs", "weights", "image_size_px", "precision", "split_rule", "data_sha256", "seed")
 
 
-def settings_of(experiment: Experiment) -> dict[str, str]:
-    """What an experiment has otherwise than its preset, as the command line spells it."""
-    return dict(part.split("=", 1) for part in _parts(experiment)[1:])
-
-
 def preset_of(experiment: Experiment) -> str:
     """The preset that an experiment is or changes; without one, its name."""
-    return _parts(experiment)[0]
+    return SETTING.split(experiment.name)[0]
+
+
+def settings_of(experiment: Experiment) -> dict[str, str]:
+    """What an experiment has otherwise than its preset, as the command line spells it."""
+    return dict(part.split("=", 1) for part in SETTING.split(experiment.name)[1:])
 
 
 def shared_settings(experiments: Sequence[Experiment]) -> dict[str, str]:
@@ -53,7 +54,3 @@ def labels(experiments: Sequence[Experiment]) -> list[str]:
                 for place, value in zip(places, values, strict=True):
                     texts[place] = f"{text} {name}={value}"
     return texts
-
-
-def _parts(experiment: Experiment) -> list[str]:
-    return re.split(r"\+(?=[a-z_.]+=)", experiment.name)

@@ -78,10 +78,11 @@ def results_table(experiments: Runs) -> pd.DataFrame:
 
 
 def _table(found: list[tuple[Experiment, Answers]]) -> pd.DataFrame:
-    rows, columns = [_result(*pair) for pair in found], list(RESULT_COLUMNS)
-    before = columns.index("pairs both right")
-    columns[before:before] = [name for name in WUPS if any(row[name] for row in rows)]
-    table = pd.DataFrame(rows, columns=columns)
+    rows = [_result(*pair) for pair in found]
+    table = pd.DataFrame(rows, columns=list(rows[0] if rows else RESULT_COLUMNS))
+    table = table.drop(
+        columns=[name for name in WUPS if name in table and table[name].isna().all()]
+    )
     return table.astype({"px": "Int64"})  # whole numbers, or none
 
 
@@ -186,12 +187,9 @@ def type_table(runs: Runs, kind: str = "answer") -> pd.DataFrame:
     rows = {name: {"questions": parts[0][name]["questions"]} for name in order}
     for name, row in rows.items():
         for shown, key in (("top-1", "top1"), ("top-5", "top5"), ("VQA accuracy", "vqa")):
-            row[shown] = _mean([_value(part[name][key]) for part in parts])
+            scores = [part[name][key] for part in parts]
+            row[shown] = _mean([s["value"] if isinstance(s, Mapping) else s for s in scores])
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{kind} type")
-
-
-def _value(score: Mapping[str, float] | float | None) -> float | None:
-    return score["value"] if isinstance(score, Mapping) else score
 
 
 # Text
@@ -216,11 +214,10 @@ def export(experiments: Runs, form: str) -> str:
         if shared := shared_settings(same):
             alike = ", ".join(f"{key}={value}" for key, value in shared.items())
             notes.append(f"All on {name} have {alike}.")
-    known = [text for text in dict.fromkeys(table["stand-ins"]) if text != "none"]
-    notes += [f"({number}) {text}" for number, text in enumerate(known, start=1)]
-    table["stand-ins"] = [
-        f"({known.index(t) + 1})" if t in known else None for t in table["stand-ins"]
-    ]
+    known = [text for text in table["stand-ins"].unique() if text != "none"]
+    numbers = {text: f"({number})" for number, text in enumerate(known, start=1)}
+    notes += [f"{number} {text}" for text, number in numbers.items()]
+    table["stand-ins"] = table["stand-ins"].map(numbers)
     table = table[[name for name in COMPARED if name in table]]
     empty = [name for name in table if all(cell(v) in ("–", NOT_DEFINED) for v in table[name])]
     table = table.drop(columns=empty if len(table) else [])
@@ -270,12 +267,9 @@ def to_markdown(table: pd.DataFrame) -> str:
     columns = []
     for name, values in table.items():
         cells = [text.translate(MARKDOWN) for text in (str(name), *map(cell, values))]
-        right = _is_numeric(values)
-        width = max(3, *map(len, cells))
-        ruler = "-" * (width - right) + ":" * right
-        columns.append(
-            [(str.rjust if right else str.ljust)(t, width) for t in (cells[0], ruler, *cells[1:])]
-        )
+        right, width = _is_numeric(values), max(3, *map(len, cells))
+        cells.insert(1, "-" * (width - right) + ":" * right)
+        columns.append([text.rjust(width) if right else text.ljust(width) for text in cells])
     return "".join(f"| {' | '.join(row)} |\n" for row in zip(*columns, strict=True))
 
 
