@@ -76,8 +76,8 @@ def frequent_answers(train: pd.DataFrame) -> list[str]:
 
     The answer with which the half is reached belongs to them.
     """
-    counts = train["answer"].value_counts()
-    counts = counts.iloc[np.lexsort([counts.index.astype(str), -counts])]
+    counts = train["answer"].value_counts().sort_index()
+    counts = counts.sort_values(ascending=False, kind="stable")
     return list(counts.index[counts.cumsum() - counts < len(train) / 2])
 
 
@@ -120,8 +120,8 @@ def recall_table(runs: Runs, train: pd.DataFrame) -> pd.DataFrame:
     given = pd.Series(answers.first.ravel()).value_counts(normalize=True)
     for column, counts in (("train", train["answer"].value_counts()), ("given", 100 * given)):
         table[column] = counts.reindex(table.index, fill_value=0)
-    order = np.lexsort([table.index.astype(str), -table["train"]])
-    return table.iloc[order][["train", "asked", "recall", "given"]].rename_axis("answer")
+    table = table.sort_index().sort_values("train", ascending=False, kind="stable")
+    return table[["train", "asked", "recall", "given"]].rename_axis("answer")
 
 
 @styled

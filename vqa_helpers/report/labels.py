@@ -7,6 +7,8 @@ setting it is told apart by less; where two have one name, by more. Knows what a
 import re
 from collections.abc import Sequence
 
+import pandas as pd
+
 from vqa_helpers.runs import Experiment
 
 SETTING = re.compile(r"\+(?=[a-z_.]+=)")  # begins each setting in a name
@@ -46,11 +48,9 @@ def labels(experiments: Sequence[Experiment]) -> list[str]:
         texts.append(" ".join([preset_of(one), *(f"{k}={v}" for k, v in own.items()), *where]))
     firsts = [one.runs[0] for one in experiments]
     entries = [r.config.get("training", {}) | r.config | {"run": r.folder} for r in firsts]
+    told = pd.Series(texts, dtype=object)
     for name in (*FURTHER, "run"):
-        for text in {text for text in texts if texts.count(text) > 1}:
-            places = [place for place, other in enumerate(texts) if other == text]
-            values = [str(entries[place].get(name)) for place in places]
-            if len(set(values)) > 1:
-                for place, value in zip(places, values, strict=True):
-                    texts[place] = f"{text} {name}={value}"
-    return texts
+        values = pd.Series([str(entry.get(name)) for entry in entries], dtype=object)
+        differ = values.groupby(told).transform("nunique") > 1
+        told[differ] += f" {name}=" + values[differ]
+    return told.tolist()

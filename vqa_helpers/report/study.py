@@ -1,12 +1,11 @@
 """What the reference study published, beside our own runs of the same experiments.
 
-Its numbers and curves are data files (`study_results.csv`, `study_curves.csv`), read once from its
+Its numbers and curves are data files (`study_results.csv`, `study_curves.csv`), copied from its
 notebooks. Ours were measured on the study's datasets cut from whatever we have, so the two numbers
 are never one measurement. Knows run folders; scores nothing.
 """
 
-from functools import cache
-from importlib import resources
+from pathlib import Path
 
 import pandas as pd
 
@@ -23,22 +22,16 @@ OURS = (
 )  # fmt: skip
 
 
-@cache
-def _read(name: str) -> pd.DataFrame:
-    with (resources.files("vqa_helpers.report") / name).open(encoding="utf-8") as opened:
-        return pd.read_csv(opened, comment="#")
-
-
 def study_curves() -> pd.DataFrame:
     """The study's eight runs on 100k: preset, epoch, train_top1 and eval_top1 in percent."""
-    return _read("study_curves.csv").copy()
+    return pd.read_csv(Path(__file__).with_name("study_curves.csv"), comment="#")
 
 
 def published() -> pd.DataFrame:
     """What the study published, a row a result: experiment, data, top1 and train_top1 (percent,
     NaN where it gave no number), the split it was measured on, and what to know before comparing.
     """
-    return _read("study_results.csv").copy()
+    return pd.read_csv(Path(__file__).with_name("study_results.csv"), comment="#")
 
 
 def is_study_data(dataset: str) -> bool:
