@@ -85,13 +85,13 @@ def versus(ours: Runs, theirs: Runs, dataset: Dataset, count: int = 3) -> Figure
     Args:
         count: of questions, a line each; both are right in turn while there are enough.
     """
-    sides = [judged(runs, dataset).set_index("question_id", drop=False) for runs in (ours, theirs)]
-    found = disagreements(*(side.reset_index(drop=True) for side in sides))
-    turn = found["rank"].eq(1).groupby(found["rank"].eq(1)).cumcount()
+    sides = [judged(runs, dataset) for runs in (ours, theirs)]
+    found = disagreements(*sides)
+    turn = found.groupby(found["rank"].eq(1)).cumcount()
     ids = _varied(found.assign(turn=turn).sort_values("turn", kind="stable"), count)["question_id"]
     if ids.empty:
         return note("Both are right on the same questions.")
-    rows = pd.concat([side.loc[[one]] for one in ids for side in sides])
+    rows = pd.concat([side[side["question_id"] == one] for one in ids for side in sides])
     experiments = [as_one(runs) for runs in (ours, theirs)]
     size_px = experiments[0].runs[0].config.get("image_size_px")
     return draw_cards(rows, dataset.images, size_px, 2, [one.name for one in experiments])
@@ -131,25 +131,23 @@ def choose_examples(runs: Runs, dataset: Dataset) -> list[Example]:
     rows = judged(experiment, dataset)
     seen = rows["image_id"].isin(dataset.images.keys())
     rows = rows[seen] if seen.any() else rows
-    hits, second = rows["rank"].eq(1), rows[rows["rank"].eq(2)]
-    seeing = hits & rows["blind"].ne(rows["truth"])
-    right = "the surest right answer that the best blind guess gets wrong", rows[seeing]
-    if not seeing.any():
-        right = "the surest right answer; the best blind guess has it too", rows[hits]
-    second = second.assign(sure=second["probabilities"].str[1])
-    missed = rows[rows["rank"].eq(0)]
-    fitting = {
-        "hit": right,
-        "top five": ("the truth came second, with the highest probability", second),
-        "miss": ("the surest answer where the truth is not among the first five", missed),
-    }
-    chosen, shown = [], set()
-    for name, (rule, candidates) in fitting.items():
-        fresh = candidates[~candidates["image_id"].isin(shown)]
+    right, second, missed = (rows[rows["rank"].eq(rank)] for rank in (1, 2, 0))
+    seeing = right[right["blind"].ne(right["truth"])]
+    fitting = [
+        ("hit", "the surest right answer that the best blind guess gets wrong", seeing),
+        ("top five", "the truth came second, with the highest probability",
+         second.assign(sure=second["probabilities"].str[1])),
+        ("miss", "the surest answer where the truth is not among the first five", missed),
+    ]  # fmt: skip
+    if seeing.empty:
+        fitting[0] = "hit", "the surest right answer; the best blind guess has it too", right
+    chosen = {}  # by image
+    for name, rule, candidates in fitting:
+        fresh = candidates[~candidates["image_id"].isin(chosen.keys())]
         for row in _ordered(fresh, "sure", ascending=False).head(1).itertuples():
-            shown.add(row.image_id)
             picture = load_picture(dataset.images.get(row.image_id), min(size_px, MOST_PX))
-            five = tuple(row.answers[:5]), tuple(map(float, row.probabilities[:5]))
-            what = experiment.name, experiment.dataset, name, rule, row.question, row.truth
-            chosen.append(Example(*what, *five, picture))
-    return chosen
+            chosen[row.image_id] = Example(
+                experiment.name, experiment.dataset, name, rule, row.question, row.truth,
+                tuple(row.answers[:5]), tuple(row.probabilities[:5]), picture,
+            )  # fmt: skip
+    return list(chosen.values())
