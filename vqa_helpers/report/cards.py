@@ -145,10 +145,10 @@ def draw_cards(
             _picture(axes, height, images.get(int(card.image_id)), size_px or SHOWN_PX)
         _words(axes, height, pictures, card)
         _strip(axes, card)
-    dots = [(text, {"color": colour, "marker": "o", "linestyle": ""})
-            for name, (colour, text) in OUTCOMES.items() if name in known]  # fmt: skip
-    if dots:
-        style.legend_below(figure, dots)
+    if known:
+        shown = [OUTCOMES[name] for name in OUTCOMES if name in known]
+        dot = {"marker": "o", "linestyle": ""}
+        style.legend_below(figure, {text: dot | {"color": colour} for colour, text in shown})
     return figure
 
 

@@ -136,7 +136,7 @@ def plot_recall(experiments: Runs, train: pd.DataFrame, title: str = "") -> Figu
     colours = dict(zip(tables, (BLUE, ORANGE, GREEN), strict=False))
     for (name, colour), shift in zip(colours.items(), shifts, strict=False):
         axes.plot(places + shift, tables[name]["recall"], "o", color=colour, markersize=6)
-    style.legend_below(figure, [(n, {"color": c, "marker": "o"}) for n, c in colours.items()])
+    style.legend_below(figure, {n: {"color": c, "marker": "o"} for n, c in colours.items()})
     names = [f"{style.fitted(answer, 8, 2)}\n{count}" for answer, count in first["train"].items()]
     axes.set_xticks(places, names, fontsize=8)
     style.no_formulas(axes)

@@ -31,10 +31,10 @@ from vqa_helpers.runs import Experiment
 ROW_IN = 0.3  # height of a row of a horizontal chart, inches
 COLUMNS = 4  # panels side by side
 FEW = 20  # questions below which a dot is open: its place is mostly luck
-CURVES = [
-    ("train", {"color": LIGHT_BLUE}), ("validation", {"color": BLUE}),
-    ("the epoch validation chose", {"color": ORANGE, "marker": "o", "linestyle": ""}),
-]  # fmt: skip
+CURVES = {
+    "train": {"color": LIGHT_BLUE}, "validation": {"color": BLUE},
+    "the epoch validation chose": {"color": ORANGE, "marker": "o", "linestyle": ""},
+}  # fmt: skip
 SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#9cc3e0", BLUE, "#003a5c"])
 
 
@@ -76,11 +76,11 @@ def plot_curves(
         InputError: where nothing is left to draw.
     """
     panels = [(one.name, one) for one in as_list(experiments)]
-    entries = []
+    entries = {}
     if study is not None:
         ours = {name: one for name, one in panels if is_study_data(one.dataset)}
         panels = [(name, ours.get(name)) for name in study["preset"].unique()]
-        entries = [("study, train", {"color": GREY}), ("study, its test split", {"color": INK})]
+        entries = {"study, train": {"color": GREY}, "study, its test split": {"color": INK}}
     if not panels:
         raise InputError("there is no run whose curves could be drawn; train one first")
     lines = -(-len(panels) // COLUMNS)
@@ -103,7 +103,7 @@ def plot_curves(
         axes.set_ylabel("top-1, %")
     grid.flat[0].set_ylim(0, None)
     if any(experiment for _, experiment in panels):
-        entries += [*CURVES, ("best blind guess", {"color": RED, "linestyle": DASHED})]
+        entries |= CURVES | {"best blind guess": {"color": RED, "linestyle": DASHED}}
     style.legend_below(figure, entries)
     style.head(figure, title or ("Training curves" if study is None else "The study's curves"))
     return figure
@@ -220,9 +220,9 @@ def plot_comparison(experiments: Runs, title: str = "") -> Figure:
     table = results_table(experiments)
     if table.empty:
         raise InputError("no finished run to compare; train one, or give the folder it is in")
-    group = table["dataset"].map({name: i for i, name in enumerate(table["dataset"].unique())})
-    table = table.iloc[np.lexsort([-table["top-1"].map(lambda score: score.value), group])]
-    places = np.arange(len(table)) + 0.5 * group.loc[table.index].to_numpy()
+    table = table.assign(group=pd.factorize(table["dataset"])[0])
+    table = table.sort_values(["group", "top-1"], ascending=[True, False])
+    places = np.arange(len(table)) + 0.5 * table["group"].to_numpy()
     figure, axes = plt.subplots(figsize=(8, 1.5 + ROW_IN * (places[-1] + 1)))
     tick, labels = {"marker": "|", "ms": 13, "mew": 2}, []
     for place, row in zip(places, table.to_dict("records"), strict=True):
@@ -232,17 +232,18 @@ def plot_comparison(experiments: Runs, title: str = "") -> Figure:
         axes.plot(row["ceiling"], place, color=GREEN, **tick)
         axes.plot(row["blind top-1"], place, color=RED, **tick)
         style.beside(axes, f"{score.value:.1f}", (score.high, place), (5, 0))
-        where = [row["dataset"]] if len(set(group)) > 1 else []
+        where = [row["dataset"]] if table["group"].any() else []
         where += [f"{row['seeds']} seeds"] if row["seeds"] > 1 else []
         where += [row["scored on"]] if row["scored on"] != "test" else []
         name = style.fitted(row["name"].replace("+", " +"), 36, 2)
         labels.append(name + (f"  ({', '.join(where)})" if where else ""))
     style.name_rows(axes, places, labels)
     dot = {"color": BLUE, "marker": "o", "lw": 2.2}
-    entries = [("top-1, 95 % interval", dot), ("with a stand-in", dot | {"mfc": "white"}),
-               ("best blind guess", tick | {"color": RED, "ls": ""}),
-               ("ceiling", tick | {"color": GREEN, "ls": ""})]  # fmt: skip
-    style.legend_below(figure, entries)
+    style.legend_below(figure, {
+        "top-1, 95 % interval": dot, "with a stand-in": dot | {"mfc": "white"},
+        "best blind guess": tick | {"color": RED, "ls": ""},
+        "ceiling": tick | {"color": GREEN, "ls": ""},
+    })  # fmt: skip
     axes.set_xlabel("top-1 accuracy, %")
     axes.set_title(title or f"Experiments on {', '.join(table['dataset'].unique())}")
     return figure
@@ -339,11 +340,11 @@ def plot_reliability(runs: Runs, title: str = "") -> Figure:
                        mfc="white" if few else BLUE)  # fmt: skip
             middle, width = (row["low"] + row["high"]) / 2, 0.92 * (row["high"] - row["low"])
             lower.bar(middle, row["questions"], width=width, color=LIGHT_BLUE)
-    style.legend_below(figure, [
-        ("hits", {"color": BLUE, "marker": "o", "ls": ""}),
-        (f"of fewer than {FEW}", {"color": BLUE, "marker": "o", "ls": "", "mfc": "white"}),
-        ("distance from the diagonal", {"color": ORANGE, "lw": 2.4}),
-    ])  # fmt: skip
+    dot = {"color": BLUE, "marker": "o", "ls": ""}
+    style.legend_below(figure, {
+        "hits": dot, f"of fewer than {FEW}": dot | {"mfc": "white"},
+        "distance from the diagonal": {"color": ORANGE, "lw": 2.4},
+    })  # fmt: skip
     upper.set(xlim=(0, 100), ylim=(0, 100), ylabel="hits, %")
     lower.set(ylabel="questions", xlabel="probability of the first answer, %")
     sure, right = 100 * answers.sure.mean(), 100 * answers.top1.mean()

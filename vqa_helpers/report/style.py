@@ -8,7 +8,7 @@ show.
 import functools
 import io
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,10 @@ def beside(axes: Axes, text: str, at: tuple[float, float], by: tuple[float, floa
     axes.annotate(text, at, xytext=by, **how)
 
 
-def legend_below(figure: Figure, entries: Iterable[tuple[str, dict[str, Any]]]) -> None:
-    """A line of (name, how its mark is drawn) below the panels."""
-    entries = list(entries)
-    marks = [Line2D([], [], **how) for _, how in entries]
-    figure.legend(marks, [name for name, _ in entries], loc="outside lower center", ncols=4)
+def legend_below(figure: Figure, entries: Mapping[str, dict[str, Any]]) -> None:
+    """A line below the panels: each name, and how its mark is drawn."""
+    marks = [Line2D([], [], **how) for how in entries.values()]
+    figure.legend(marks, list(entries), loc="outside lower center", ncols=4)
 
 
 def readable_on(fill: Any) -> str:
