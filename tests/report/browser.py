@@ -7,6 +7,7 @@ stays on this machine, and is noted.
 
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -121,3 +122,29 @@ class Browser:
             case "Runtime.exceptionThrown" | "Runtime.consoleAPICalled":
                 self.complaints.append(str(told))
         return message
+
+
+def check_reads_well(browser, page: Path, widths: list[int]) -> None:
+    """Silent, alone, nothing cut off, and every text legible by day and by night."""
+    for width in widths:
+        browser.open(page, width)
+        browser.run("openAll()")
+        assert browser.complaints == [], page.name
+        away = [one for one in browser.requests if not one.startswith("data:image/")]
+        assert away == [page.as_uri()], page.name
+        assert browser.run("document.documentElement.scrollWidth") <= width, page.name
+        assert browser.run("stickingOut()") == [], page.name
+        assert max(browser.run("intervalHeights()"), default=0) < 2, page.name  # in ems
+    for colours in ("dark", "light"):
+        browser.prefer(colours)
+        measured = browser.run("contrasts()")
+        faint = [(ratio, text) for ratio, text in measured if ratio < 4.5]
+        assert len(measured) > 20 and faint == [], (page.name, colours)
+
+
+def without_script(page: Path, folder: Path) -> Path:
+    """A copy of a page in `folder`, as one reads it whose browser runs no script."""
+    text = re.sub("<script>.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.S)
+    copy = folder / page.name
+    copy.write_text(text, encoding="utf-8")
+    return copy

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.report import samples
+from tests.report.browser import Browser, find_browser
 from vqa_helpers.runs import SPLIT, Experiment, Run
 
 
@@ -40,3 +41,13 @@ def experiment(write):
 @pytest.fixture
 def dataset(tmp_path):
     return samples.dataset(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium on this machine; install one: apt-get install chromium")
+    opened = Browser(program)
+    yield opened
+    opened.close()

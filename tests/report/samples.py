@@ -12,6 +12,8 @@ from vqa_helpers import runs
 from vqa_helpers.data.folder import Dataset, open_dataset
 from vqa_helpers.evaluation.analysis import judge
 from vqa_helpers.files import write_json
+from vqa_helpers.report.answers import AnswersPage
+from vqa_helpers.report.tables import RESULT_COLUMNS
 
 
 def score(value: float, half: float = 2.0) -> dict[str, float]:
@@ -162,3 +164,23 @@ def right_rows(folder: Path) -> list[dict]:
          "truth": row.answer, "blind": "a"}
         for row in open_dataset(folder).splits["test"].itertuples()
     ]  # fmt: skip
+
+
+# Everything that a page must show and not do, and what is too long for a line.
+SHOUT = "</script><script>window.ran = 'text'</script><img src=x onerror=\"window.ran='img'\"> $1"
+LONG = "x" * 300
+NO_RUNS = pd.DataFrame(columns=list(RESULT_COLUMNS))
+
+
+def answers_page(count: int) -> AnswersPage:
+    """Answers by turns right, second and wrong; every other is a number; the last is hostile."""
+    turns = np.arange(count)
+    texts = [f"how many wheels has bus {n}?" for n in range(count - 1)] + [SHOUT]
+    rows = pd.DataFrame({
+        "question": texts, "image_id": turns, "truth": "two", "blind": "yes",
+        "answers": [["two", "three"]] * (count - 1) + [[SHOUT, LONG]],
+        "probabilities": [[0.9, 0.004]] * count,
+        "outcome": np.array(["hit", "top five", "miss"])[turns % 3],
+        "answer_type": np.array(["number", "other"])[turns % 2],
+    })  # fmt: skip
+    return AnswersPage("answers-1.html", SHOUT, "demo", 0, "test", rows, count, True)

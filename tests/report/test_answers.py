@@ -6,10 +6,14 @@ import pytest
 
 from tests.builders import write_dataset
 from tests.report import samples
+from tests.report.browser import check_reads_well, without_script
+from tests.report.samples import NO_RUNS, answers_page
 from vqa_helpers.data.folder import open_dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.report import answers
-from vqa_helpers.runs import Experiment, Run
+from vqa_helpers.report.site import build_site
+from vqa_helpers.report.verdicts import as_one
+from vqa_helpers.runs import Run
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_data_that_changed_or_lack_images_are_told(mine, caplog):
 
 
 def test_rows_hold_the_question_and_how_it_was_answered(tmp_path, dataset):
-    experiment = Experiment("V", "demo", (Run(samples.write_run(tmp_path)),))
+    experiment = as_one(Run(samples.write_run(tmp_path)))
     page = answers.answers_page(experiment, dataset, "a.html")
     assert page.rows["outcome"].tolist() == ["hit", "top five", "miss"] * 4
     assert page.rows["question"].tolist() == samples.questions()["question"].tolist()
@@ -65,9 +69,7 @@ def test_rows_hold_the_question_and_how_it_was_answered(tmp_path, dataset):
 
 def test_of_too_many_some_are_drawn_in_their_order(tmp_path, monkeypatch):
     monkeypatch.setattr(answers, "MOST", 5)
-    page = answers.answers_page(
-        Experiment("V", "demo", (Run(samples.write_run(tmp_path)),)), None, "a.html"
-    )
+    page = answers.answers_page(as_one(Run(samples.write_run(tmp_path))), None, "a.html")
     ids = page.rows["question_id"].tolist()
     assert len(ids) == 5 and ids == sorted(ids) and ids != [1, 2, 3, 4, 5]
     assert page.questions == 12
@@ -89,7 +91,46 @@ def test_a_file_of_records_is_found_and_images_are_called_by_name(tmp_path):
     ]  # fmt: skip
     run = Run(samples.write_run(tmp_path / "runs", dataset="mine", predictions=said))
     run.environment["data"] = str(path)
-    page = answers.answers_page(
-        Experiment("V", "mine", (run,)), answers.find_dataset(run), "a.html"
-    )
+    page = answers.answers_page(as_one(run), answers.find_dataset(run), "a.html")
     assert page.rows["image_id"].tolist() == [f"test{n}.png" for n in range(4)]
+
+
+# What is typed or chosen; how many fit, how many are shown.
+SEARCH = """((selector, value) => {
+    const box = document.querySelector(".search " + selector), start = performance.now();
+    box.value = value;
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    const shown = [...document.querySelectorAll(".answers li")].filter((row) => row.checkVisibility());
+    return [document.querySelector("output").textContent, shown.length,
+            document.querySelector(".more").checkVisibility(), performance.now() - start];
+})"""
+
+
+def test_answers_are_searched_and_filtered(browser, tmp_path) -> None:
+    index = build_site([], tmp_path / "out", scores=NO_RUNS, answers=[answers_page(240)])
+    page = index.with_name("answers-1.html")
+    check_reads_well(browser, page, [320, 390, 1280])
+    assert browser.run("typeof window.ran") == "undefined"
+    browser.run("click('.more')")
+    assert browser.run("document.querySelectorAll('.answers .shown').length") == 200
+    for box, value, fitting in (
+        ("input", "WHEELS  has 12", 13), ("[name=outcome]", "hit", 5), ("input", "", 80),
+        ("[name=outcome]", "near miss", 160), ("[name=type]", "number", 80),
+        ("[name=outcome]", "near", 40), ("input", "onerror", 0),
+    ):  # fmt: skip
+        found = browser.run(f"{SEARCH}('{box}', '{value}')")[:3]
+        assert found == [f"{fitting} of 240", min(fitting, 100), fitting > 100], (box, value)
+    browser.open(without_script(page, tmp_path))
+    seen = "[...document.querySelectorAll('.answers li')].filter((row) => row.checkVisibility())"
+    assert browser.run(f"{seen}.length") == 240
+    assert not browser.run("isVisible('.search')")
+
+
+@pytest.mark.slow
+def test_twenty_thousand_answers_stay_usable(browser, tmp_path) -> None:
+    index = build_site([], tmp_path / "out", scores=NO_RUNS, answers=[answers_page(20_000)])
+    browser.open(index.with_name("answers-1.html"), 390)
+    for words, fitting in (("19998", "1"), ("bus", "19,999"), ("", "20,000")):
+        said, shown, _, took_ms = browser.run(f"{SEARCH}('input', '{words}')")
+        assert said == f"{fitting} of 20,000" and shown <= 100
+        assert took_ms < 1500  # 20 to 200 by itself; numbered list items took 6,000

@@ -17,22 +17,19 @@ import pytest
 
 from tests.builders import write_dataset
 from tests.report import samples
-from tests.report.browser import Browser, find_browser
+from tests.report.browser import check_reads_well, without_script
+from tests.report.samples import LONG, NO_RUNS, SHOUT, answers_page
 from vqa_helpers.errors import InputError
-from vqa_helpers.report.answers import AnswersPage
 from vqa_helpers.report.interesting import Example
 from vqa_helpers.report.site import build_site, write_site
 from vqa_helpers.report.tables import RESULT_COLUMNS, Score
 from vqa_helpers.runs import Experiment, Run
 
-SHOUT = "</script><script>window.ran = 'text'</script><img src=x onerror=\"window.ran='img'\"> $1"
-LONG = "x" * 300
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="
 )
 # Everything that could run, load or break a page; its last cell failed.
 HOSTILE = Path(__file__).with_name("hostile.ipynb").read_text(encoding="utf-8")
-NO_RUNS = pd.DataFrame(columns=list(RESULT_COLUMNS))
 
 
 def write(path: Path, address: str = "", cells: slice = slice(None, -1)) -> Path:
@@ -87,16 +84,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, listener) -> Path:
 def pages(site) -> dict[str, bs4.BeautifulSoup]:
     return {path.name: bs4.BeautifulSoup(path.read_text("utf-8"), "html.parser")
             for path in sorted(site.iterdir())}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = find_browser()
-    if program is None:
-        pytest.skip("no Chromium on this machine; install one: apt-get install chromium")
-    opened = Browser(program)
-    yield opened
-    opened.close()
 
 
 # --- what the files hold ---
@@ -199,28 +186,52 @@ def test_a_site_is_replaced_as_a_whole_and_nothing_else_is(tmp_path: Path) -> No
 def test_names_that_would_share_a_page_are_refused(tmp_path: Path, names) -> None:
     paths = [tmp_path / f"{name}.ipynb" for name in names]
     with pytest.raises(InputError, match="another page has this name"):
-        build_site(paths, tmp_path / "out", scores=NO_RUNS, answers=[answers(many(3))])
+        build_site(paths, tmp_path / "out", scores=NO_RUNS, answers=[answers_page(3)])
+
+
+# --- of runs ---
+
+
+def front(folder: Path, made: list[Run], **options) -> bs4.BeautifulSoup:
+    experiments = [Experiment(run.name, run.config["dataset"], (run,)) for run in made]
+    index = write_site(experiments, folder / "out", **options)
+    return bs4.BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser").main
+
+
+def test_a_site_of_runs_alone_shows_examples_of_each_dataset(tmp_path) -> None:
+    folders = [write_dataset(tmp_path / name, size_px=16) for name in ("one", "two")]
+    made = [Run(samples.write_run(tmp_path, "V", 0, one.name, predictions=samples.right_rows(one)))
+            for one in folders]  # fmt: skip
+    main = front(tmp_path, made, data=folders)
+    assert [why.get_text().split(" – ")[0] for why in main.select(".why")] == [
+        "V on one, right", "V on two, right",
+    ]  # fmt: skip
+    assert len(main.select(".examples img")) == 2 and len(main.select(".bars li")) == 10
+    links = [link["href"] for link in main.select(".results a")]
+    assert links == ["answers-1.html", "answers-2.html"]
+    page = (tmp_path / "out" / "answers-2.html").read_text(encoding="utf-8")
+    assert "How many marks are there?" in page and page.count('class="hit"') == 36
+    for folder in folders:
+        shutil.rmtree(folder / "images")
+    main = front(tmp_path, made, data=folders)
+    assert main.select(".examples img") == []
+    assert [one.get_text() for one in main.select(".no-image")] == ["The image is not at hand."] * 2
+
+
+def test_what_the_front_page_says_follows_from_the_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # no data here
+    tested = Run(samples.write_run(tmp_path / "a", "V", predictions=samples.answered_rows(0.5)))
+    text = front(tmp_path, [tested]).get_text()
+    assert "scored once" in text and "validation questions, which also chose" not in text
+    assert "No example is shown" in text and "Stand-ins" in text
+    rows = samples.answered_rows(0.5, split="validation")
+    options = {"predictions": rows, "metrics": samples.metrics(50.0, test=False), "stand_ins": []}
+    text = front(tmp_path, [Run(samples.write_run(tmp_path / "b", "W", **options))]).get_text()
+    assert "scored once" not in text and "validation questions, which also chose" in text
+    assert "Stand-ins took" not in text
 
 
 # --- in a browser ---
-
-
-def check_reads_well(browser, page: Path, widths: list[int]) -> None:
-    """Silent, alone, nothing cut off, and every text legible by day and by night."""
-    for width in widths:
-        browser.open(page, width)
-        browser.run("openAll()")
-        assert browser.complaints == [], page.name
-        away = [one for one in browser.requests if not one.startswith("data:image/")]
-        assert away == [page.as_uri()], page.name
-        assert browser.run("document.documentElement.scrollWidth") <= width, page.name
-        assert browser.run("stickingOut()") == [], page.name
-        assert max(browser.run("intervalHeights()"), default=0) < 2, page.name  # in ems
-    for colours in ("dark", "light"):
-        browser.prefer(colours)
-        measured = browser.run("contrasts()")
-        faint = [(ratio, text) for ratio, text in measured if ratio < 4.5]
-        assert len(measured) > 20 and faint == [], (page.name, colours)
 
 
 def test_every_page_reads_well_and_runs_nothing(browser, site, listener) -> None:
@@ -251,9 +262,7 @@ def test_a_page_reads_the_same_without_script(browser, site, tmp_path) -> None:
     for page in site.iterdir():
         browser.open(page)
         with_script = browser.run("mainText()")
-        text = re.sub("<script>.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.S)
-        (tmp_path / page.name).write_text(text, encoding="utf-8")
-        browser.open(tmp_path / page.name)
+        browser.open(without_script(page, tmp_path))
         assert browser.run("mainText()") == with_script and len(with_script) > 300
 
 
@@ -290,69 +299,6 @@ def test_colours_follow_the_system_until_the_reader_chooses_and_code_can_be_hidd
     assert not browser.run("isVisible('.code-tool')")
 
 
-# --- what runs answered ---
-
-
-def answers(rows: pd.DataFrame) -> AnswersPage:
-    return AnswersPage("answers-1.html", SHOUT, "demo", 0, "test", rows, len(rows), True)
-
-
-def many(count: int) -> pd.DataFrame:
-    """Answers by turns right, second and wrong; every other is a number; the last is hostile."""
-    turns = np.arange(count)
-    texts = [f"how many wheels has bus {n}?" for n in range(count - 1)] + [SHOUT]
-    return pd.DataFrame({
-        "question": texts, "image_id": turns, "truth": "two", "blind": "yes",
-        "answers": [["two", "three"]] * (count - 1) + [[SHOUT, LONG]],
-        "probabilities": [[0.9, 0.004]] * count,
-        "outcome": np.array(["hit", "top five", "miss"])[turns % 3],
-        "answer_type": np.array(["number", "other"])[turns % 2],
-    })  # fmt: skip
-
-
-# What is typed or chosen; how many fit, how many are shown.
-SEARCH = """((selector, value) => {
-    const box = document.querySelector(".search " + selector), start = performance.now();
-    box.value = value;
-    box.dispatchEvent(new Event("input", { bubbles: true }));
-    const shown = [...document.querySelectorAll(".answers li")].filter((row) => row.checkVisibility());
-    return [document.querySelector("output").textContent, shown.length,
-            document.querySelector(".more").checkVisibility(), performance.now() - start];
-})"""
-
-
-def test_answers_are_searched_and_filtered(browser, tmp_path) -> None:
-    index = build_site([], tmp_path / "out", scores=NO_RUNS, answers=[answers(many(240))])
-    page = index.with_name("answers-1.html")
-    check_reads_well(browser, page, [320, 390, 1280])
-    assert browser.run("typeof window.ran") == "undefined"
-    browser.run("click('.more')")
-    assert browser.run("document.querySelectorAll('.answers .shown').length") == 200
-    for box, value, fitting in (
-        ("input", "WHEELS  has 12", 13), ("[name=outcome]", "hit", 5), ("input", "", 80),
-        ("[name=outcome]", "near miss", 160), ("[name=type]", "number", 80),
-        ("[name=outcome]", "near", 40), ("input", "onerror", 0),
-    ):  # fmt: skip
-        found = browser.run(f"{SEARCH}('{box}', '{value}')")[:3]
-        assert found == [f"{fitting} of 240", min(fitting, 100), fitting > 100], (box, value)
-    text = re.sub("<script>.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.S)
-    (tmp_path / "silent.html").write_text(text, encoding="utf-8")
-    browser.open(tmp_path / "silent.html")
-    seen = "[...document.querySelectorAll('.answers li')].filter((row) => row.checkVisibility())"
-    assert browser.run(f"{seen}.length") == 240
-    assert not browser.run("isVisible('.search')")
-
-
-@pytest.mark.slow
-def test_twenty_thousand_answers_stay_usable(browser, tmp_path) -> None:
-    index = build_site([], tmp_path / "out", scores=NO_RUNS, answers=[answers(many(20_000))])
-    browser.open(index.with_name("answers-1.html"), 390)
-    for words, fitting in (("19998", "1"), ("bus", "19,999"), ("", "20,000")):
-        said, shown, _, took_ms = browser.run(f"{SEARCH}('input', '{words}')")
-        assert said == f"{fitting} of 20,000" and shown <= 100
-        assert took_ms < 1500  # 20 to 200 by itself; numbered list items took 6,000
-
-
 def test_a_word_is_explained_where_it_stands(browser, site) -> None:
     browser.open(site / "index.html", 390)
     for name in ("top1", "blind", "ceiling", "verdict", "stand-in"):
@@ -360,32 +306,6 @@ def test_a_word_is_explained_where_it_stands(browser, site) -> None:
         browser.run(f"click('.term[popovertarget=about-{name}]')")
         assert browser.run(f"isVisible('#about-{name}')") and browser.run("stickingOut()") == []
         browser.run(f"document.querySelector('#about-{name}').hidePopover()")
-
-
-def front(folder: Path, made: list[Run], **options) -> bs4.BeautifulSoup:
-    experiments = [Experiment(run.name, run.config["dataset"], (run,)) for run in made]
-    index = write_site(experiments, folder / "out", **options)
-    return bs4.BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser").main
-
-
-def test_a_site_of_runs_alone_shows_examples_of_each_dataset(tmp_path) -> None:
-    folders = [write_dataset(tmp_path / name, size_px=16) for name in ("one", "two")]
-    made = [Run(samples.write_run(tmp_path, "V", 0, one.name, predictions=samples.right_rows(one)))
-            for one in folders]  # fmt: skip
-    main = front(tmp_path, made, data=folders)
-    assert [why.get_text().split(" – ")[0] for why in main.select(".why")] == [
-        "V on one, right", "V on two, right",
-    ]  # fmt: skip
-    assert len(main.select(".examples img")) == 2 and len(main.select(".bars li")) == 10
-    links = [link["href"] for link in main.select(".results a")]
-    assert links == ["answers-1.html", "answers-2.html"]
-    page = (tmp_path / "out" / "answers-2.html").read_text(encoding="utf-8")
-    assert "How many marks are there?" in page and page.count('class="hit"') == 36
-    for folder in folders:
-        shutil.rmtree(folder / "images")
-    main = front(tmp_path, made, data=folders)
-    assert main.select(".examples img") == []
-    assert [one.get_text() for one in main.select(".no-image")] == ["The image is not at hand."] * 2
 
 
 def test_a_long_name_leaves_the_verdict_in_sight(browser, tmp_path) -> None:
@@ -401,19 +321,6 @@ def test_a_long_name_leaves_the_verdict_in_sight(browser, tmp_path) -> None:
         "document.querySelector('.results').parentElement.getBoundingClientRect().right"
     )
     assert verdict <= frame and table >= verdict
-
-
-def test_what_the_front_page_says_follows_from_the_runs(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)  # no data here
-    tested = Run(samples.write_run(tmp_path / "a", "V", predictions=samples.answered_rows(0.5)))
-    text = front(tmp_path, [tested]).get_text()
-    assert "scored once" in text and "validation questions, which also chose" not in text
-    assert "No example is shown" in text and "Stand-ins" in text
-    rows = samples.answered_rows(0.5, split="validation")
-    options = {"predictions": rows, "metrics": samples.metrics(50.0, test=False), "stand_ins": []}
-    text = front(tmp_path, [Run(samples.write_run(tmp_path / "b", "W", **options))]).get_text()
-    assert "scored once" not in text and "validation questions, which also chose" in text
-    assert "Stand-ins took" not in text
 
 
 @pytest.mark.slow
