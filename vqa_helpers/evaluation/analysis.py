@@ -31,14 +31,15 @@ def judge(predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         predictions: question_id, answers and probabilities (lists, most probable first), truth,
-            vqa.
+            vqa, and perhaps blind, what a guesser says.
         table: the split's questions with their targets, (N) rows.
 
     Returns:
         (N) rows in the order of `table`: question_id, image_id, question, question_type,
-        answer_type, truth, answers, probabilities; `rank`, the place of the truth among the first
-        five answers from 1 on, 0 where it is not among them; `first`, the first answer, `sure`, its
-        probability, and `vqa`, its official accuracy, NaN where that is not defined.
+        answer_type, truth, answers, probabilities, blind where it was given; `rank`, the place of
+        the truth among the first five answers from 1 on, 0 where it is not among them; `first`, the
+        first answer, `sure`, its probability, and `vqa`, its official accuracy, NaN where that is
+        not defined.
 
     Raises:
         InputError: when a question has no prediction, or another target than the prediction says.
@@ -57,7 +58,7 @@ def judge(predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
         raise InputError(f"{what}; has the dataset changed? train the run again")
     columns = ["question_id", "image_id", "question", "question_type", "answer_type"]
     judged = table[columns].reset_index(drop=True)
-    judged = judged.join(said[["truth", "answers", "probabilities"]])
+    judged = judged.join(said.filter(["truth", "answers", "probabilities", "blind"]))
     pairs = zip(judged["answers"], judged["truth"], strict=True)
     judged["rank"] = [row.index(right) + 1 if right in row[:TOP] else 0 for row, right in pairs]
     judged["first"] = judged["answers"].str[0]

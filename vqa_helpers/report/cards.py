@@ -66,20 +66,15 @@ def choose(predictions: pd.DataFrame, count: int = 6, seed: int = 0) -> list[int
 
 
 def judged(runs: Runs, dataset: Dataset) -> pd.DataFrame:
-    """Each question of the scored split beside what the first run of an experiment said to it.
-
-    Returns:
-        As `evaluation.analysis.judge`, and `blind`, what the best blind guesser says.
+    """Each question of the scored split beside what the first run of an experiment said to it, as
+    `evaluation.analysis.judge` puts them; `blind` is what the best blind guesser says.
 
     Raises:
         InputError: when its predictions are not of this dataset.
     """
     run = as_one(runs).runs[0]
     split, _ = run.scored
-    said = run.predictions[run.predictions["split"] == split]
-    rows = judge(said, dataset.splits[split])
-    blind = said.drop_duplicates("question_id").set_index("question_id")["blind"]
-    return rows.assign(blind=rows["question_id"].map(blind))
+    return judge(run.predictions[run.predictions["split"] == split], dataset.splits[split])
 
 
 def sample_cards(
