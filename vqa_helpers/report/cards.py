@@ -59,9 +59,9 @@ def choose(predictions: pd.DataFrame, count: int = 6, seed: int = 0) -> list[int
     The order of the rows plays no part. Where one kind runs out, the others fill its place.
     """
     rows = predictions.sort_values("question_id").sample(frac=1, random_state=seed)
-    places = {name: place for place, name in enumerate(OUTCOMES)}
-    kinds = [places[outcome(row.answers, row.truth)] for row in rows.itertuples()]
-    turn = rows.groupby(kinds).cumcount()
+    order = [outcome(row.answers, row.truth) for row in rows.itertuples()]
+    kinds = pd.Series([list(OUTCOMES).index(name) for name in order], rows.index, dtype=int)
+    turn = kinds.groupby(kinds).cumcount()
     return rows["question_id"].iloc[np.lexsort([kinds, turn])].head(count).tolist()
 
 
