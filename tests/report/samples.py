@@ -43,11 +43,12 @@ def scores(top1: float = 58.4, vqa: float | None = None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def metrics(top1: float = 58.4, vqa: float | None = None, test: bool = True) -> dict[str, Any]:
+def metrics(
+    top1: float = 58.4, vqa: float | None = None, test: bool = True, **more: Any
+) -> dict[str, Any]:
+    """Scores of validation, and of test with `more` among them."""
     made = {"validation": scores(top1 + 1.5, vqa)}
-    if test:
-        made["test"] = scores(top1, vqa)
-    return made
+    return made | {"test": scores(top1, vqa) | more} if test else made
 
 
 def history_rows(epochs: int = 12) -> list[dict[str, Any]]:
@@ -64,18 +65,21 @@ def history_rows(epochs: int = 12) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def prediction_rows(count: int = 12, split: str = "test") -> list[dict[str, Any]]:
+def prediction(number: int, answers: list[str], truth: str, **changes: Any) -> dict[str, Any]:
+    """What was answered to a test question, which is about an image of its own."""
+    row = {"split": "test", "question_id": number, "image_id": number, "answers": answers,
+           "probabilities": [0.5, 0.1], "truth": truth, "vqa": None, "blind": "1"}  # fmt: skip
+    return row | changes
+
+
+def prediction_rows(count: int = 12) -> list[dict[str, Any]]:
     """Hits, truths in the top five and misses in turn; question ids 1, 2, 3, …"""
     answers = ["red", "blue", "two", "yes", "a large wooden cutting board"]
-    truths = ["red", "two", "giraffe"]
+    sure, truths = [0.52, 0.24, 0.11, 0.02, 0.001], ["red", "two", "giraffe"]
     return [
-        {
-            "split": split, "question_id": n + 1, "image_id": n // 3, "answers": answers,
-            "probabilities": [0.52, 0.24, 0.11, 0.02, 0.001], "truth": truths[n % 3], "vqa": None,
-            "blind": "giraffe",
-        }
+        prediction(n + 1, answers, truths[n % 3], image_id=n // 3, probabilities=sure)
         for n in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def questions(count: int = 12) -> pd.DataFrame:
@@ -146,22 +150,20 @@ def answered_rows(share: float, seed: int = 0, split: str = "test", vqa: bool = 
     """300 questions about 100 images, `share` of them right; the guesser is right on a third."""
     right = np.random.default_rng(seed).random(3 * IMAGES) < share
     return [
-        {
-            "split": split, "question_id": n + 1, "image_id": n // 3,
-            "answers": ["yes" if hit else "no", "maybe"], "probabilities": [0.5, 0.1],
-            "truth": "yes", "vqa": (0.9 if hit else 0.3) if vqa else None,
-            "blind": "yes" if n % 3 == 0 else "2",
-        }
+        prediction(
+            n + 1, ["yes" if hit else "no", "maybe"], "yes", split=split, image_id=n // 3,
+            vqa=(0.9 if hit else 0.3) if vqa else None, blind="yes" if n % 3 == 0 else "2",
+        )
         for n, hit in enumerate(right)
     ]  # fmt: skip
 
 
 def right_rows(folder: Path) -> list[dict]:
     """The right answer to each test question of a dataset folder, and four others."""
+    sure = [0.9, 0.04, 0, 0, 0]
     return [
-        {"split": "test", "question_id": row.question_id, "image_id": row.image_id, "vqa": 1.0,
-         "answers": [row.answer, "b", "c", "d", "e"], "probabilities": [0.9, 0.04, 0, 0, 0],
-         "truth": row.answer, "blind": "a"}
+        prediction(row.question_id, [row.answer, "b", "c", "d", "e"], row.answer,
+                   image_id=row.image_id, probabilities=sure, vqa=1.0)
         for row in open_dataset(folder).splits["test"].itertuples()
     ]  # fmt: skip
 

@@ -84,11 +84,11 @@ def test_a_file_of_records_is_found_and_images_are_called_by_name(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("\n".join(["image,question,answer,split", *lines]), encoding="utf-8")
     test = open_dataset(path).splits["test"]
+    asked = zip(test["question_id"], test["image_id"], test["answer"], strict=True)
     said = [
-        {"split": "test", "question_id": row.question_id, "image_id": row.image_id, "blind": "a1", "vqa": None,
-         "answers": [row.answer, "other"], "probabilities": [0.9, 0.1], "truth": row.answer}
-        for row in test.itertuples()
-    ]  # fmt: skip
+        samples.prediction(id_, [truth, "other"], truth, image_id=image)
+        for id_, image, truth in asked
+    ]
     run = Run(samples.write_run(tmp_path / "runs", dataset="mine", predictions=said))
     run.environment["data"] = str(path)
     page = answers.answers_page(as_one(run), answers.find_dataset(run), "a.html")

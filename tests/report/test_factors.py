@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.builders import write_dataset
-from tests.report.samples import answered_rows, texts
+from tests.report.samples import answered_rows, prediction, texts
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.baselines import GUESSERS
@@ -47,14 +47,7 @@ def test_guessers_and_the_one_that_looks(tmp_path):
 
 def rows(answers, copies=20):
     """Predictions: `answers` to the questions of `TRUTHS`, about an image each, many times."""
-    return [
-        {
-            "split": "test", "question_id": number, "image_id": number,
-            "answers": [answers[number % 8], "x"], "probabilities": [0.5, 0.1],
-            "truth": TRUTHS[number % 8], "vqa": None, "blind": "1",
-        }
-        for number in range(8 * copies)
-    ]  # fmt: skip
+    return [prediction(n, [answers[n % 8], "x"], TRUTHS[n % 8]) for n in range(8 * copies)]
 
 
 @pytest.fixture

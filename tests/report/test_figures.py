@@ -138,11 +138,7 @@ def asked(write, dataset):
         {"question_id": range(count), "image_id": range(count), "question": kinds,
          "question_type": kinds, "answer_type": "other", "answer": ["$a", "b"] * (count // 2)}
     )  # fmt: skip
-    rows = [
-        {"split": "test", "question_id": n, "image_id": n, "answers": ["$a", "b"],
-         "probabilities": [0.7, 0.2], "truth": ["$a", "b"][n % 2], "vqa": None, "blind": "b"}
-        for n in range(count)
-    ]  # fmt: skip
+    rows = [samples.prediction(n, ["$a", "b"], ["$a", "b"][n % 2]) for n in range(count)]
     dataset.splits["test"] = table
     return write(predictions=rows), dataset
 

@@ -19,10 +19,9 @@ def asked(tmp_path, preset: str, rows: list[tuple]) -> tuple[Run, Dataset]:
     """A run that answered rows (question, truth, answers, probabilities, blind), and its data."""
     table = judged(*rows)
     made = [
-        {"split": "test", "question_id": n, "image_id": row[5] if len(row) > 5 else n,
-         "answers": row[2], "probabilities": row[3], "truth": row[1], "vqa": None, "blind": row[4]}
-        for n, row in enumerate(rows, start=1)
-    ]  # fmt: skip
+        samples.prediction(n, said, truth, probabilities=sure, blind=blind, image_id=(*image, n)[0])
+        for n, (_, truth, said, sure, blind, *image) in enumerate(rows, start=1)
+    ]
     table["image_id"] = [row["image_id"] for row in made]
     table = table.rename(columns={"truth": "answer"}).drop(columns=["answers"])
     run = Run(samples.write_run(tmp_path, preset, predictions=made))

@@ -47,22 +47,25 @@ def test_top1_and_vqa_accuracy_never_share_a_column(write):
 
 
 def test_pairs_are_means_over_the_seeds_and_none_where_not_defined(write):
-    def metrics(**pairs):
-        made = samples.metrics()
-        made["test"] |= pairs
-        return made
-
     one, two = ({"value": v, "low": v - 4, "high": v + 6, "count": 9} for v in (20.0, 31.0))
-    runs = [write("1.e", 0.4, seed, metrics=metrics(pairs=s)) for seed, s in enumerate((one, two))]
-    runs += [write("1.f", metrics=metrics(pairs=None)), write("1.b", metrics=metrics())]
+    runs = [
+        write("1.e", 0.4, seed, metrics=samples.metrics(pairs=pair))
+        for seed, pair in enumerate((one, two))
+    ]
+    runs += [
+        write("1.f", metrics=samples.metrics(pairs=None)),
+        write("1.b", metrics=samples.metrics()),
+    ]
     column = tables.results_table(runs).set_index("name")["pairs both right"]
     assert column["1.e"] == tables.Score(25.5, 21.5, 31.5)
     assert column["1.f"] is None and column["1.b"] is None  # a run from before there were pairs
     ten = {"value": 40.0, "low": 38.0, "high": 42.0, "questions": 1514}
     drawn = rows(0.5, vqa=False)
-    part = tables.results_table(write("1.fB", predictions=drawn, metrics=metrics(vqa_of_ten=ten)))
+    part = tables.results_table(
+        write("1.fB", predictions=drawn, metrics=samples.metrics(vqa_of_ten=ten))
+    )
     assert part["VQA accuracy"].map(str).tolist() == ["40.0 [38.0, 42.0] of 1,514"]
-    broken = write("1.c", metrics=metrics(pairs={"value": "x"}))
+    broken = write("1.c", metrics=samples.metrics(pairs={"value": "x"}))
     with pytest.raises(InputError, match="test: .*pairs"):
         broken.metrics  # noqa: B018
 
@@ -70,13 +73,11 @@ def test_pairs_are_means_over_the_seeds_and_none_where_not_defined(write):
 def test_wups_stands_where_a_run_has_it(write):
     drawn = rows(0.5, vqa=False)
 
-    def run(preset, seed, value):
-        made = samples.metrics()
-        if value:
-            made["test"] |= {"wups_0.9": samples.score(value), "wups_0.0": samples.score(2 * value)}
-        return write(preset, 0.5, seed, predictions=drawn, metrics=made)
+    def run(preset, seed, *value):
+        kept = {f"wups_0.{k}": samples.score(v) for v in value for k, v in ((9, v), (0, 2 * v))}
+        return write(preset, 0.5, seed, predictions=drawn, metrics=samples.metrics(**kept))
 
-    found = [run("1.e", 0, 30.0), run("1.e", 1, 33.0), run("1.f", 0, None)]
+    found = [run("1.e", 0, 30.0), run("1.e", 1, 33.0), run("1.f", 0)]
     table = tables.results_table(found)
     place = list(table.columns).index("WUPS 0.9")
     assert [*table.columns[:place], *table.columns[place + 2 :]] == list(tables.RESULT_COLUMNS)
