@@ -127,7 +127,7 @@ def draw_cards(
     up = above + lines * (height + LINE_GAP_IN) - LINE_GAP_IN + below
     figure, grid = plt.subplots(lines, columns, figsize=(across, up), squeeze=False, layout="none")
     figure.subplots_adjust(
-        GAP_IN / across, below / up, 1 - GAP_IN / across, 1 - above / up,
+        left=GAP_IN / across, right=1 - GAP_IN / across, bottom=below / up, top=1 - above / up,
         wspace=GAP_IN / CARD_IN, hspace=LINE_GAP_IN / height,
     )  # fmt: skip
     for axes in grid.flat:
