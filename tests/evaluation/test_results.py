@@ -35,12 +35,23 @@ def files(tmp_path):
     )
 
 
+@pytest.fixture
+def one_answer(files):
+    """The same, but nobody answered a question except for its target."""
+    rows = read_json(files[1])["annotations"]
+    write_json(files[1], {"annotations": [row | {"answers": []} for row in rows]})
+    return files
+
+
+def report_of(files, said: dict[int, str], **options) -> dict:
+    """The report on what was said to each question."""
+    write_results(files[2], pd.DataFrame({"question_id": list(said)}), list(said.values()))
+    return evaluate_results(*files, **options)
+
+
 def test_the_report(files):
-    write_results(
-        files[2], pd.DataFrame({"question_id": [7, 5, 6]}), ["Two", "yes", "yes"]
-    )  # in any order
     # 5: 1. 6: two of ten, 0.6. 7: normalised nine say 2: 1, though it is not the target's text.
-    assert evaluate_results(*files) == {
+    assert report_of(files, {7: "Two", 5: "yes", 6: "yes"}) == {  # in any order
         "overall": 86.67,
         "per_answer_type": {"number": 100.0, "yes/no": 80.0},
         "per_question_type": {"how many": 100.0, "is it": 80.0},
@@ -52,8 +63,7 @@ def test_the_report(files):
 
 
 def test_the_report_before_2021(files):
-    write_results(files[2], pd.DataFrame({"question_id": [5, 6, 7]}), ["Yes", "the no.", "one"])
-    report = evaluate_results(*files, normaliser="2015")
+    report = report_of(files, {5: "Yes", 6: "the no.", 7: "one"}, normaliser="2015")
     # The prediction is always normalised: yes 1, no 1; "1" once: 0.3.
     assert report["overall"] == 76.67 and report["per_answer_type"]["number"] == 30.0
     assert report["top1"] == 0.0 and report["normaliser"] == "2015"
@@ -61,24 +71,17 @@ def test_the_report_before_2021(files):
     assert evaluate_results(*files)["per_answer_type"]["yes/no"] == 50.0
 
 
-def test_fewer_than_ten_answers_have_no_vqa_accuracy(files):
-    rows = read_json(files[1])["annotations"]
-    write_json(files[1], {"annotations": [row | {"answers": []} for row in rows]})
-    write_results(files[2], pd.DataFrame({"question_id": [5, 6, 7]}), ["Yes.", "no", "3"])
-    report = evaluate_results(*files)
+def test_fewer_than_ten_answers_have_no_vqa_accuracy(one_answer):
+    report = report_of(one_answer, {5: "Yes.", 6: "no", 7: "3"})
     assert report["overall"] is report["per_answer_type"] is report["per_question_type"] is None
     assert (report["top1"], report["top1_normalised"]) == (33.33, 66.67)
-    write_results(files[2], pd.DataFrame({"question_id": [5, 6, 7]}), [" the YES!", "No", "two"])
-    report = evaluate_results(*files)
+    report = report_of(one_answer, {5: " the YES!", 6: "No", 7: "two"})
     assert (report["top1"], report["top1_normalised"]) == (0.0, 100.0)
 
 
-def test_one_human_s_answers_have_wups_where_wordnet_is(files, nouns_known):
+def test_one_human_s_answers_have_wups_where_wordnet_is(one_answer, nouns_known):
     nouns_known("entity", "digit < entity", "1 one < digit", "2 two < digit")
-    rows = read_json(files[1])["annotations"]
-    write_json(files[1], {"annotations": [row | {"answers": []} for row in rows]})
-    write_results(files[2], pd.DataFrame({"question_id": [5, 6, 7]}), ["yes", "yes", "1"])
-    report = evaluate_results(*files)
+    report = report_of(one_answer, {5: "yes", 6: "yes", 7: "1"})
     assert report["overall"] is None and report["top1"] == 33.33
     # 1, 0, and of 1 and 2 two thirds, by digit: 2 * 2 / (3 + 3)
     values = [report[name]["value"] for name in ("wups_0.0", "wups_0.9")]
