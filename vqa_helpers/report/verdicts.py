@@ -104,12 +104,19 @@ def read_answers(runs: Runs, split: str = "") -> Answers:
     """
     experiment = as_one(runs)
     split = split or experiment.runs[0].scored[0]
-    tables = [_predictions(run, split) for run in experiment.runs]
-    asked = tables[0][ASKED]
-    for run, table in zip(experiment.runs, tables, strict=True):
-        if not table[ASKED].equals(asked):
+    tables: list[pd.DataFrame] = []
+    for run in experiment.runs:
+        rows = run.predictions[run.predictions["split"] == split]
+        if rows.empty or rows[[*ASKED, "blind"]].isna().any(axis=None):
+            raise InputError(
+                f"{run.folder / PREDICTIONS}: there is none of {split}, or one lacks its image, "
+                "truth or blind guess; train the run again, with this version"
+            )
+        tables.append(rows.sort_values("question_id", ignore_index=True))
+        if not tables[-1][ASKED].equals(tables[0][ASKED]):
             line = f"was not scored on the questions of {experiment.runs[0].folder}"
             raise InputError(f"{run.folder}: {line}; seeds are compared on one split of the data")
+    asked = tables[0][ASKED]
     truth = asked["truth"].to_numpy()
     first = np.stack([table["answers"].str[0].to_numpy(dtype=object) for table in tables])
     sure = np.stack([table["probabilities"].str[0].to_numpy(dtype=float) for table in tables])
@@ -117,16 +124,6 @@ def read_answers(runs: Runs, split: str = "") -> Answers:
     vqa = None if np.isnan(vqa).any() else vqa
     blind = np.mean([table["blind"].to_numpy() == truth for table in tables], axis=0)
     return Answers(split, asked, first, sure, (first == truth).astype(float), vqa, blind)
-
-
-def _predictions(run: Run, split: str) -> pd.DataFrame:
-    rows = run.predictions[run.predictions["split"] == split]
-    if rows.empty or rows[[*ASKED, "blind"]].isna().any(axis=None):
-        raise InputError(
-            f"{run.folder / PREDICTIONS}: there is none of {split}, or one lacks its image, truth "
-            "or blind guess; train the run again, with this version"
-        )
-    return rows.sort_values("question_id", ignore_index=True)
 
 
 def readable(runs: Runs) -> list[tuple[Experiment, Answers]]:
