@@ -5,9 +5,22 @@ import warnings
 
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib import rc_params_from_file
 from PIL import Image
 
-from vqa_helpers.report.style import BOX, fitted, note, printable, readable_on, save, styled
+from vqa_helpers.report.style import (
+    BOX,
+    GREY,
+    INK,
+    PALE,
+    STYLE,
+    fitted,
+    note,
+    printable,
+    readable_on,
+    save,
+    styled,
+)
 
 HOSTILE = [
     "<script>alert(1)</script>", "$x$", r"$\frac{", "狗在哪里？", "犬" * 90, "W" * 300, "", "\n\t",
@@ -58,6 +71,12 @@ def test_figures_are_closed_and_the_style_stays_inside():
     before = plt.rcParams["axes.titleweight"]
     plain()
     assert plt.get_fignums() == [] and plt.rcParams["axes.titleweight"] == before
+
+
+def test_the_style_file_has_the_colours_of_the_figures():
+    kept = rc_params_from_file(STYLE, use_default_template=False)
+    colours = {kept[f"{part}color"] for part in ("text.", "axes.edge", "xtick.", "axes.label")}
+    assert colours == {INK, GREY} and kept["grid.color"] == PALE
 
 
 def test_saved_files_are_small_and_the_same_each_time(tmp_path):

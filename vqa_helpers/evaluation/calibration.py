@@ -23,7 +23,7 @@ def calibrate(probabilities: np.ndarray, hits: np.ndarray) -> dict:
     Returns:
         `ece` and `bins` of equal width (confidence and accuracy are None where no question falls).
     """
-    probabilities = probabilities.astype(float)  # a model's are of single precision
+    probabilities = np.asarray(probabilities, dtype=float)  # a model's are of single precision
     edges = np.linspace(0, 1, BINS + 1)  # each bin holds its upper edge, not its lower
     place = np.clip(np.searchsorted(edges, probabilities, side="left") - 1, 0, BINS - 1)
     bins = []

@@ -166,7 +166,8 @@ def _picture(axes: Axes, height: float, path: Path | None, size_px: int) -> None
         axes.text(middle, low + middle, "no image", ha="center", va="center", color=GREY)
         return
     # A small image keeps its pixels: they are what the model had to go by.
-    smooth, place = "nearest" if size_px < SHOWN_PX else "antialiased", (0, PICTURE_IN, low, height)
+    smooth = "nearest" if size_px < SHOWN_PX else "antialiased"
+    place = (0, PICTURE_IN, low, height)
     axes.imshow(square, aspect="auto", interpolation=smooth, extent=place)
 
 
