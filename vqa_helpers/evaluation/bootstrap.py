@@ -26,10 +26,9 @@ def interval(scores: np.ndarray, images: np.ndarray) -> tuple[float, float]:
         The lower and the upper bound, 0 to 1.
     """
     runs = np.atleast_2d(scores)
-    groups, count = group(images)
-    of_image = totals(runs.mean(axis=0), groups, count)[:, 0] / np.bincount(groups)
+    of_image = means_of_images(runs.mean(axis=0), images)
     if np.ptp(of_image) < 1e-9:
-        return wilson(float(runs.mean()), count)
+        return wilson(float(runs.mean()), len(of_image))
     (means,) = resampled_means([runs], images)
     return tuple(np.clip(bounds(means), 0, 1).tolist())  # seeds moved apart can leave the scale
 
@@ -45,14 +44,13 @@ def resampled_means(runs: list[np.ndarray], images: np.ndarray) -> list[np.ndarr
     Returns:
         For each model (RESAMPLES,).
     """
-    groups, count = group(images)
-    columns = [totals(np.ones(len(images)), groups, count)]
+    columns = [totals(np.ones(len(images)), images)]
     for run in runs:
         # Drawing S seeds from S understates their variance by (S - 1) / S, by half for two seeds:
         # they are moved apart by the root of the inverse.
         middle = run.mean(axis=0)
         apart = middle + (run - middle) * np.sqrt(len(run) / max(len(run) - 1, 1))
-        columns += [totals(row, groups, count) for row in apart]
+        columns += [totals(row, images) for row in apart]
     sums = resample(np.hstack(columns))  # (R, 1 + seeds of all models)
     generator = np.random.default_rng([0, 1])
     means, start = [], 1
@@ -64,23 +62,22 @@ def resampled_means(runs: list[np.ndarray], images: np.ndarray) -> list[np.ndarr
     return means
 
 
-def group(images: np.ndarray) -> tuple[np.ndarray, int]:
-    """Each question's image as a number from 0 (N,), and how many images there are."""
-    distinct, groups = np.unique(images, return_inverse=True)
-    return groups, len(distinct)
+def means_of_images(values: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """The mean of `values` (N,) for each image, (I,)."""
+    return (totals(values, images) / totals(np.ones(len(images)), images))[:, 0]
 
 
-def totals(
-    values: np.ndarray, groups: np.ndarray, count: int, kinds: np.ndarray | int = 0
-) -> np.ndarray:
-    """Sums of `values` (N,) for each image and kind, (count, K); all one kind by default.
+def totals(values: np.ndarray, images: np.ndarray, kinds: np.ndarray | int = 0) -> np.ndarray:
+    """Sums of `values` (N,) for each image and kind, (I, K); all one kind by default.
 
     Args:
+        images: (N,) the image of each question.
         kinds: (N,) each question's kind, numbered from 0.
     """
-    width = int(np.max(kinds, initial=0)) + 1
-    sums = np.bincount(groups * width + kinds, weights=values, minlength=count * width)
-    return sums.reshape(count, width)
+    distinct, groups = np.unique(images, return_inverse=True)
+    shape = len(distinct), int(np.max(kinds, initial=0)) + 1
+    sums = np.bincount(groups * shape[1] + kinds, weights=values, minlength=shape[0] * shape[1])
+    return sums.reshape(shape)
 
 
 def resample(of_image: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from vqa_helpers.data.formats import OFFICIAL_ANSWERS, has_official_answers
 from vqa_helpers.data.pairs import Pairs
 from vqa_helpers.data.text import clean_white_space, normalise, strip_punctuation
 from vqa_helpers.data.vocabulary import AnswerVocabulary
-from vqa_helpers.evaluation.bootstrap import bounds, group, interval, resample, totals, wilson
+from vqa_helpers.evaluation.bootstrap import bounds, interval, resample, totals, wilson
 
 Normaliser = Literal["2021", "2015"]
 
@@ -256,15 +256,15 @@ def per_kind(
         percent. A kind that few images ask about has a wide interval; below some ten images it is
         still too narrow.
     """
-    groups, count = group(images)
     defined = {name: values for name, values in scores.items() if values is not None}
     counted = [np.ones(len(images)), *defined.values()]
     results = []
     for kinds in partitions:
         codes, names = pd.factorize(kinds, sort=True)
         # (I, C, K): of each image and kind the questions, then the sum of each defined score
-        of_image = np.stack([totals(values, groups, count, codes) for values in counted], axis=1)
-        drawn = resample(of_image.reshape(count, -1)).reshape(-1, *of_image.shape[1:])  # (R, C, K)
+        of_image = np.stack([totals(values, images, codes) for values in counted], axis=1)
+        flat = of_image.reshape(len(of_image), -1)
+        drawn = resample(flat).reshape(-1, *of_image.shape[1:])  # (R, C, K)
         rows = {str(name): dict.fromkeys(["questions", *scores]) for name in names}
         for k, row in enumerate(rows.values()):
             asked = of_image[:, 0, k] > 0
