@@ -195,14 +195,10 @@ def pair_table(pairs: Iterable[tuple[Runs, Runs]]) -> pd.DataFrame:
         InputError: as `compare`.
     """
     found = [(as_one(first), as_one(second)) for first, second in pairs]
-    experiments = list({id(one): one for pair in found for one in pair}.values())
-    called = dict(zip(map(id, experiments), labels(experiments), strict=True))
-    rows = [
-        compare(one, other) | {"first": called[id(one)], "second": called[id(other)]}
-        for one, other in found
-    ]
+    called = labels([one for pair in found for one in pair])
+    rows = [compare(*pair) for pair in found]
     table = pd.DataFrame(rows, columns=list(PAIR_COLUMNS), dtype=object)
-    return table.rename(columns=PAIR_COLUMNS)
+    return table.assign(first=called[::2], second=called[1::2]).rename(columns=PAIR_COLUMNS)
 
 
 def verdict(first: Runs, second: Runs | None = None) -> str:
