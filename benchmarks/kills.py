@@ -3,16 +3,19 @@
     OMP_NUM_THREADS=1 python benchmarks/kills.py --json kills.json
     OMP_NUM_THREADS=1 python benchmarks/kills.py training --kills 3
 
-Each work (extraction, training, download, batch) is done once undisturbed and timed. Then, in a
+Each work (extraction, training, download, batch, sweep) is done once undisturbed and timed. Then, in a
 fresh folder for each point, a real process begins it, is killed with its process group at a seeded
 time spread over that duration, and the same command is given again until it ends. The processes are
 forked from this one, which has imported everything, so that the kills fall into the work and not
 into the start of Python. Of a batch every second kill takes the notebooks too; the others leave
 them running, as a kill of the command alone does.
 
+A server is killed while four clients ask it without end, and the next one must answer the same and find
+nothing left of the uploads.
+
 What must be equal is the sha256 of every file left, hidden ones too, but for what rightly differs:
 times (`timing.json`, `seconds` and `finished` in a batch's records, its logs), the date in
-`environment.json`, and TensorBoard's events.
+`environment.json`, TensorBoard's events, and the record of a sweep, whose trials are compared.
 """
 
 import argparse
@@ -23,6 +26,8 @@ import os
 import random
 import shutil
 import signal
+import socket
+import sqlite3
 import sys
 import tempfile
 import time
@@ -30,6 +35,8 @@ import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +47,7 @@ QUICK = ["--weights", "random", "--image-size", "32", "--offline", "--device", "
 PRESET = "Improved_VQA2015_ResNet"
 IMAGES, SHARD_IMAGES, EPOCHS = 200, 16, 4
 LONGEST_S = 300  # of one attempt to go on
-VARYING = {"environment.json", "timing.json", "tensorboard", "logs", "stderr"}
+VARYING = {"environment.json", "timing.json", "tensorboard", "logs", "stderr", "study.db"}
 VARYING_FIELDS = ("seconds", "finished")
 
 
@@ -74,12 +81,16 @@ def main() -> None:
             "training": Work(training(shared), rows_of_predictions),
             "download": Work(download(shared), lines_of_files),
             "batch": Work(batch(shared), results_of_notebooks, outlives=True),
+            "sweep": Work(sweep(shared), trials_of_sweep),
         }
         server = serve(shared)
         try:
             rows = []
-            for name in options.names or works:
-                rows.append(measure(name, works[name], options.kills, options.seed, shared))
+            for name in options.names or [*works, "serve"]:
+                if name == "serve":
+                    rows.append(measure_server(options.kills, options.seed, shared))
+                else:
+                    rows.append(measure(name, works[name], options.kills, options.seed, shared))
                 print(*(f"{key} {value}" for key, value in rows[-1].items()), sep=", ", flush=True)
         finally:
             os.kill(server, signal.SIGKILL)
@@ -345,6 +356,85 @@ def results_of_notebooks(place: Path) -> Counter:
     """How often each row was recorded."""
     records = [json.loads(path.read_text()) for path in (place / "out" / "records").glob("*.json")]
     return Counter(row for record in records for row in record["results"]["rows"])
+
+
+# ---------------------------------------------------------------- sweep
+
+
+def sweep(shared: Path) -> list[str]:
+    """Three trials of two epochs."""
+    words = ["sweep", "Question_Only", "--data", str(dataset(shared)), "--out", "out"]
+    words += ["--range", "learning_rate=1e-3..1e-2:log", "--trials", "3", "--epochs", "2"]
+    return [*words, *QUICK]
+
+
+def trials_of_sweep(place: Path) -> Counter:
+    """How often each question is answered in each trial's run, and each trial has its score."""
+    lines = ((path.parent.name, line) for path in (place / "out" / "runs").glob("*/predictions.jsonl")
+             for line in path.read_text(encoding="utf-8").splitlines())  # fmt: skip
+    found = Counter((trial, json.loads(line)["question_id"]) for trial, line in lines)
+    with closing(sqlite3.connect(place / "out" / "study.db")) as record:
+        found.update(record.execute(
+            "SELECT number, value FROM trials JOIN trial_values USING (trial_id)"
+            " WHERE state = 'COMPLETE'"
+        ))  # fmt: skip
+    return found
+
+
+# ---------------------------------------------------------------- serve
+
+
+def measure_server(kills: int, seed: int, shared: Path) -> dict:
+    """Kill the server of the package's model, `kills` times; the row of the table."""
+    import requests
+
+    photo = next(iter((dataset(shared) / "train").iterdir()))
+    place, draw = shared / "served-page", random.Random(f"serve {seed}")
+    os.environ["TMPDIR"] = tempfile.tempdir = str(shared / "uploads")
+    (shared / "uploads").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    work = Work(["serve", "--port", str(port)], Counter)
+
+    def ask() -> str:
+        sent = {"question": "what is it?"}
+        with photo.open("rb") as file:
+            files = {"image": file}
+            url = f"http://127.0.0.1:{port}/answer"
+            return requests.post(url, sent, files=files, timeout=LONGEST_S).text
+
+    def begin() -> tuple[int, str]:
+        """A server that listens: its process, and its answer."""
+        child = start(work, place)
+        while True:
+            with suppress(requests.ConnectionError):
+                return child, ask()
+            time.sleep(0.1)
+
+    def ask_without_end() -> None:
+        with suppress(requests.RequestException):
+            while True:
+                ask()
+
+    began = time.perf_counter()
+    child, whole = begin()
+    row = {"what": "serve", "seconds": round(time.perf_counter() - began, 2), "samples": 1,
+           "kills": 0, "resumed": 0, "same_sha256": 0, "lost": 0, "doubled": 0}  # fmt: skip
+    for _ in range(kills):
+        with ThreadPoolExecutor(4) as clients:
+            for _ in range(4):
+                clients.submit(ask_without_end)
+            time.sleep(2 * draw.random())
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        child, answer = begin()
+        row["kills"] += 1
+        row["resumed"] += 1
+        row["same_sha256"] += answer == whole
+        row["doubled"] += len(list((shared / "uploads").glob("vqa-serve-*"))) - 1  # but its own
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return row
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+import psutil
 import uvicorn
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
@@ -48,6 +50,7 @@ logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each
 MOST_BYTES, MOST_CHARACTERS, MOST_WAITING = 10 * 2**20, 500, 16
 MOST_BODY = 15 * 2**20  # base64 takes a third more than the photograph
 ARRIVING_S, MOST_CONNECTIONS = 30, 128
+UPLOADS = "vqa-serve-"  # a folder for a moment, named by the process
 # Holds the browser to what the server promises: the page fetches nothing from anywhere else.
 POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'"
 ANSWERS = Environment(autoescape=True, trim_blocks=True).from_string(
@@ -295,7 +298,10 @@ def serve(answerer: Answerer, blind: Answerer | None, host: str, port: int) -> N
         raise InputError(f"{host}, port {port}: {what}; choose another with --port") from None
     if host not in ("127.0.0.1", "localhost"):
         log.warning("%s: whoever reaches this machine can ask, and nothing is encrypted", host)
-    with tempfile.TemporaryDirectory(prefix="vqa-serve-") as uploads:
+    for left in Path(tempfile.gettempdir()).glob(f"{UPLOADS}[0-9]*-*"):  # of one that was killed
+        if not psutil.pid_exists(int(left.name.removeprefix(UPLOADS).partition("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{UPLOADS}{os.getpid()}-") as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
         config = uvicorn.Config(
             make_app(Service(answerer, blind)), log_level="error", timeout_graceful_shutdown=1,
