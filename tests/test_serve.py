@@ -107,6 +107,8 @@ def runs(place, data):
 def server(runs, tmp_path_factory):
     """A server in a process of its own: its address, its number, and where it keeps what it is sent."""
     uploads = tmp_path_factory.mktemp("uploads")
+    for owner in (2**22 + 1, os.getpid()):  # none has such a number; one is alive
+        (uploads / f"vqa-serve-{owner}-x").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(uploads))
         process = python("serve", runs[0], "--blind", runs[1], "--port", 0, "--device", "cpu")
@@ -151,6 +153,12 @@ def test_a_form_and_json_are_answered_as_by_the_runs_that_it_names(server, answe
     assert same(httpx.post(f"{server[0]}/answer", **sent, timeout=60).json(), wanted)
     about = httpx.get(f"{server[0]}/about").json()
     assert about == {"model": answerers[0].about, "blind": answerers[1].about}
+
+
+def test_what_a_killed_server_left_is_cleared(server):
+    _, number, uploads = server
+    owners = sorted(path.name.split("-")[2] for path in uploads.glob("vqa-serve-*"))
+    assert owners == sorted(map(str, (number, os.getpid())))
 
 
 @pytest.mark.parametrize(("sent", "status"), HOSTILE.values(), ids=HOSTILE)
