@@ -6,6 +6,7 @@ the same; but timm and torchvision take longer to import than a question takes t
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -42,6 +43,13 @@ def _norm(channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels, eps=1e-3)
 
 
+def _by_channel(convolution: nn.Module, maps: Tensor) -> Tensor:
+    """A depth-wise convolution without half floats: a CPU takes their gradients in several times as
+    long."""
+    with torch.autocast("cpu", enabled=False):
+        return convolution(maps.to(convolution.weight.dtype))
+
+
 class Separable(nn.Module):
     """A depth-wise and a point-wise convolution: the first block."""
 
@@ -53,7 +61,7 @@ class Separable(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H', W')."""
-        return self.bn2(self.conv_pw(self.act(self.bn1(self.conv_dw(maps)))))
+        return self.bn2(self.conv_pw(self.act(self.bn1(_by_channel(self.conv_dw, maps)))))
 
 
 class InvertedResidual(nn.Module):
@@ -72,7 +80,8 @@ class InvertedResidual(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H', W')."""
         wide = self.act(self.bn1(self.conv_pw(maps)))
-        narrow = self.bn3(self.conv_pwl(self.act(self.bn2(self.conv_dw(wide)))))
+        wide = self.act(self.bn2(_by_channel(self.conv_dw, wide)))
+        narrow = self.bn3(self.conv_pwl(wide))
         return narrow + maps if self.adds else narrow
 
 
