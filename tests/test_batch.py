@@ -97,6 +97,7 @@ Path(os.environ['VQA_NOTEBOOK_RECORD']).write_text(json.dumps({'token': 'guess'}
     return out, outcomes
 
 
+@pytest.mark.slow
 def test_only_the_notebooks_that_finished_are_done(ran):
     out, outcomes = ran
     assert outcomes[-1].notebook.stem == "A_Summary"
@@ -132,6 +133,7 @@ def test_the_executed_notebook_is_valid_and_tidy(ran):
     assert "image/png" in {kind for shown in executed.cells[3].outputs for kind in shown.data}
 
 
+@pytest.mark.slow
 def test_no_output_names_a_folder_of_this_machine(ran):
     paths = [*ran[0].glob("*.ipynb"), *(ran[0] / "failed").glob("*.ipynb")]
     assert len(paths) == 6
@@ -165,6 +167,7 @@ def test_a_process_that_is_killed_or_cannot_start(tmp_path, monkeypatch):
 # ---------------------------------------------------------------- going on, and being ended
 
 
+@pytest.mark.slow
 def test_a_batch_resumes(tmp_path):
     source, out = tmp_path / "notebooks", tmp_path / "out"
     write(source, "One", FINISH)
@@ -232,6 +235,7 @@ def alive(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_the_time_limit_ends_the_kernel_and_its_children(hanging):
     notebook, pids, out, _ = hanging
     [outcome] = run_batch([notebook], [f"NAME={pids}"], out=out, timeout_s=10)
@@ -242,6 +246,7 @@ def test_the_time_limit_ends_the_kernel_and_its_children(hanging):
     assert partials(out) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_every_child_and_leaves_no_part(hanging, number):
     notebook, pids, out, begin = hanging
@@ -255,6 +260,7 @@ def test_a_signal_ends_every_child_and_leaves_no_part(hanging, number):
     assert partials(out) == [] and not list(out.rglob("*.ipynb"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_a_killed_batch_leaves_no_notebook_running(hanging):
     _, pids, _, begin = hanging
@@ -266,6 +272,7 @@ def test_a_killed_batch_leaves_no_notebook_running(hanging):
     os.kill(child, signal.SIGKILL)  # it had left the kernel's session, and nobody looks for it
 
 
+@pytest.mark.slow
 def test_an_error_of_the_disk_ends_the_other_notebooks(hanging, monkeypatch):
     notebook, pids, out, _ = hanging
     other = write(notebook.parent, "Other", "import time\nfrom pathlib import Path\n"

@@ -381,6 +381,7 @@ def test_without_its_packages_it_says_what_to_install(serving, vqa, runs, monkey
     assert "the page needs gradio; pip install 'vqa-helpers[serve]'" in line
 
 
+@pytest.mark.slow
 def test_an_own_piece_is_served_where_it_is_named_until_interrupted(vqa, data, tmp_path):
     own, out = ["--pieces", own_pieces.__file__], tmp_path / "run"
     words = ["--data", data, "--epochs", "1", "--fusion", "Gated", "--out", out]
