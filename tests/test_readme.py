@@ -43,7 +43,7 @@ def run(code: str) -> dict:
 
 def commands(page: str) -> list[str]:
     """The calls of `vqa` in a page: the lines of its blocks, and those within its sentences."""
-    text = "\n".join(blocks(page, "bash")).replace("\\\n", " ")
+    text = "\n".join(blocks(page, "bash")).replace("\\\n", " ").replace(" && vqa ", "\nvqa ")
     lines = re.findall(r"^(?:.* -m vqa_helpers|vqa) (.+)$", text, re.M)
     sentences = re.sub(r"^```.*?^```", "", PAGES[page], flags=re.M | re.S)
     for call in re.findall(r"`vqa\s([^`]+)`", sentences):
