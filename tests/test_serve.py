@@ -107,7 +107,7 @@ def runs(place, data):
 def server(runs, tmp_path_factory):
     """A server in a process of its own: its address, its number, and where it keeps what it is sent."""
     uploads = tmp_path_factory.mktemp("uploads")
-    for owner in (2**22 + 1, os.getpid()):  # none has such a number; one is alive
+    for owner in (2**22 + 1, 2**70, os.getpid(), "1x"):  # of none; of one alive; of nobody's
         (uploads / f"vqa-serve-{owner}-x").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(uploads))
@@ -158,7 +158,7 @@ def test_a_form_and_json_are_answered_as_by_the_runs_that_it_names(server, answe
 def test_what_a_killed_server_left_is_cleared(server):
     _, number, uploads = server
     owners = sorted(path.name.split("-")[2] for path in uploads.glob("vqa-serve-*"))
-    assert owners == sorted(map(str, (number, os.getpid())))
+    assert owners == sorted(map(str, (number, os.getpid(), "1x")))
 
 
 @pytest.mark.parametrize(("sent", "status"), HOSTILE.values(), ids=HOSTILE)

@@ -298,8 +298,9 @@ def serve(answerer: Answerer, blind: Answerer | None, host: str, port: int) -> N
         raise InputError(f"{host}, port {port}: {what}; choose another with --port") from None
     if host not in ("127.0.0.1", "localhost"):
         log.warning("%s: whoever reaches this machine can ask, and nothing is encrypted", host)
-    for left in Path(tempfile.gettempdir()).glob(f"{UPLOADS}[0-9]*-*"):  # of one that was killed
-        if not psutil.pid_exists(int(left.name.removeprefix(UPLOADS).partition("-")[0])):
+    for left in Path(tempfile.gettempdir()).glob(f"{UPLOADS}*-*"):  # of one that was killed
+        owner = left.name.removeprefix(UPLOADS).partition("-")[0]
+        if owner.isdecimal() and int(owner) not in psutil.pids():
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{UPLOADS}{os.getpid()}-") as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
