@@ -87,7 +87,7 @@ def convert_data(options: Namespace) -> int:
     from vqa_helpers.data.build import convert
     from vqa_helpers.data.folder import open_dataset
 
-    dataset = open_dataset(options.folder, **layout_of(options))
+    dataset = open_dataset(options.folder, arranged=False, **layout_of(options))
     print(convert(dataset, options.out))
     return DONE
 

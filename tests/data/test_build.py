@@ -5,6 +5,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.builders import read_json, write_dataset, write_json, write_release
 from tests.data.making import picture, write
 from tests.data.public.server import Server
+from vqa_helpers.cli import main
 from vqa_helpers.data.build import Fetching, build, convert
 from vqa_helpers.data.catalogue import ENTRIES
 from vqa_helpers.data.folder import draw_demo, open_dataset, read_folder
@@ -250,3 +252,19 @@ def test_what_is_converted_reads_the_same(tmp_path):
     }
     with pytest.raises(InputError, match="out: is there already"):
         convert(dataset, tmp_path / "out")
+
+
+@pytest.mark.parametrize("answers", [["yes", "no"], [None, None]])
+def test_what_is_too_little_to_cut_is_converted_as_it_is(tmp_path, monkeypatch, answers):
+    """Then it is answered, and its ids are those of the table."""
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame({"id": ["x1", "x2"], "image": ["a.png", "b.png"], "question": "Is it?"})
+    table.assign(answer=answers).to_csv("mine.csv", index=False)
+    for name in table["image"]:
+        picture(tmp_path / name)
+    assert main(["data", "convert", "mine.csv", "out"]) == 0
+    written = read_json(Path("out/questions_train.json"))["questions"]
+    assert [one["question_id"] for one in written] == ["x1", "x2"]
+    assert Path("out/annotations_train.json").is_file() == (answers[0] is not None)
+    read = read_folder(Path("out"), arranged=False)
+    assert len(read.images) == 2 and [*read.splits["train"]["question_name"]] == ["x1", "x2"]

@@ -1,6 +1,7 @@
 """Other people's data, made small: each layout reads as the tables that the official one gives."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -63,6 +64,60 @@ def test_a_column_says_the_split_where_the_file_does_not(tmp_path):
         "test": ["Is it 2?"],
     }  # fmt: skip
     assert "answer" not in tables["test"]
+
+
+def test_records_of_no_known_split_are_counted(tmp_path, caplog):
+    for said, line in (
+        (["train", "holdout"], "1 records are of no known split"),
+        (["easy", "hard"], ""),
+    ):
+        write(
+            tmp_path / "mine.csv", "question,split\n" + "".join(f"Is it?,{one}\n" for one in said)
+        )
+        caplog.clear()
+        assert len(read_layout(tmp_path)["train"]) == 2
+        assert [
+            record.getMessage() for record in caplog.records if record.levelname == "WARNING"
+        ] == ([f"{tmp_path / 'mine.csv'}: {line}, and so of train"] if line else [])
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["data_train.csv", "data_eval.csv"], ["train", "validation"]),  # DAQUAR, as on Kaggle
+        (["trainset.json", "testset.json"], ["train", "test"]),  # VQA-RAD
+        (["training.csv", "valset.csv", "testing.csv"], ["train", "validation", "test"]),
+        (["trainval.json", "test.json"], ["train", "test"]),
+        (["mine.csv", "test.csv"], ["train", "test"]),  # what is of no split
+    ],
+)
+def test_what_people_call_their_splits(tmp_path, names, splits):
+    for name in names:
+        table = pd.DataFrame({"question": [f"Is it {name}?"], "answer": ["yes"]})
+        save = table.to_csv if name.endswith("csv") else partial(table.to_json, orient="records")
+        save(tmp_path / name)
+    write(tmp_path / "vocabulary.json", ["yes", "no"])  # of no split, and no questions
+    read = read_layout(tmp_path)
+    assert {split: [*table["question"]] for split, table in read.items()} == {
+        split: [f"Is it {name}?"] for split, name in zip(splits, names, strict=True)
+    }
+
+
+def test_cut_text_files_of_coco_qa_are_refused(tmp_path):
+    for path, content in PUBLISHED["COCO-QA"]["files"].items():
+        write(tmp_path / path, content)
+    answers = tmp_path / "train" / "answers.txt"
+    answers.write_text(answers.read_text().splitlines()[0])
+    expected = (
+        r"train: lines differ in number \(.*answers.txt 1, types.txt 2\); copy the files again"
+    )
+    with pytest.raises(InputError, match=expected):
+        read_layout(tmp_path)
+
+
+def test_spaces_around_a_name_are_no_part_of_it(tmp_path):
+    write(tmp_path / "train.csv", "image , question\n1.jpg , Is it?\n")
+    assert read_layout(tmp_path)["train"]["image_name"].tolist() == ["1.jpg"]
 
 
 def test_records_without_images_share_none(tmp_path):

@@ -157,6 +157,46 @@ def test_what_is_not_read_is_said(tmp_path, caplog):
     assert "not read: train_all.json, old/train.json" in caplog.text  # not of the same name
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"Question": ["Is it?", "Who?"], "Answer": ["a", "b"]}, {"train": [("Is it?", "a"), ("Who?", "b")]}),
+        ({"Question": {"3": "Is it?"}, "Answer": {"3": "a"}}, {"train": [("Is it?", "a")]}),
+        ({"train": [{"question": "Is it?", "answer": "a"}], "val": [{"question": "Who?", "answer": "b"}]},
+         {"train": [("Is it?", "a")], "validation": [("Who?", "b")]}),
+    ],
+)  # fmt: skip
+def test_json_by_column_and_by_split(tmp_path, content, expected):
+    tables = read_layout(write(tmp_path / "mine.json", content))
+    assert {split: [row[1:3] for row in rows(table)] for split, table in tables.items()} == expected
+
+
+def test_json_by_picture(tmp_path):
+    asked = {"question": "Is it?", "answer": "a"}
+    for content in ({"1.jpg": asked, "2.jpg": asked}, {"1.jpg": [asked], "2.jpg": [asked, asked]},
+                    {"1": [asked], "2": [asked, asked]}):  # fmt: skip
+        table = read_layout(write(tmp_path / "mine.json", content))["train"]
+        listed = [
+            name
+            for name, value in content.items()
+            for _ in range(len(value) if isinstance(value, list) else 1)
+        ]
+        assert table["image_name"].tolist() == listed
+
+
+def test_the_empty_lines_of_a_spreadsheet(tmp_path):
+    path = write(tmp_path / "mine.csv", "image,question,answer\n1.jpg,Is it?,yes\n,,\n,,\n")
+    assert rows(read_layout(path)["train"]) == [("1.jpg", "Is it?", "yes", 1)]
+
+
+def test_files_of_no_split_are_named(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for name in ("train.csv", "more.csv"):
+        write(tmp_path / name, "question,answer\nIs it?,yes\n")
+    assert len(read_layout(tmp_path)["train"]) == 1
+    assert f"{tmp_path}: names of no split, not read: more.csv" in caplog.text
+
+
 def test_one_file_among_others_is_known_by_its_questions(tmp_path):
     write(tmp_path / "mine.json", [{"question": "Is it?", "answer": "yes"}])
     write(tmp_path / "info.json", {"license": "mine"})

@@ -36,8 +36,10 @@ _OFFICIAL_NAME = re.compile(  # of VQA, its abstract scenes, and VQA-CP
     r"((v2_)?(OpenEnded_)?(mscoco|abstract_v002)|vqacp_v[12])_(?P<split>.+)_"
     r"(?P<kind>questions|annotations)\.json(\.gz)?"
 )
-SPLIT_NAMES = {split: split for split in SPLITS} | {"testdev": "test"}
-SPLIT_NAMES |= dict.fromkeys(("val", "valid", "validate", "dev"), "validation")
+SPLIT_NAMES = {split: split for split in SPLITS}
+SPLIT_NAMES |= dict.fromkeys(("training", "trainset", "trainval"), "train")
+SPLIT_NAMES |= dict.fromkeys(("val", "valid", "validate", "valset", "dev", "eval"), "validation")
+SPLIT_NAMES |= dict.fromkeys(("testing", "testset", "testdev"), "test")
 _ANSWER_COLUMNS = ("question_type", "answer_type", "answer", "answers")
 NAMES = QUESTION_NAME, IMAGE_NAME = "question_name", "image_name"  # ids that are texts, as given
 COLUMNS = ("question_id", "image_id", "question", *NAMES, *_ANSWER_COLUMNS)
@@ -322,7 +324,8 @@ def write_split(folder: Path, split: str, table: pd.DataFrame, description: str)
         with (folder / f"{name}_{split}.json").open("w", encoding="utf-8") as file:
             file.write(json.dumps({**info, name: []}, ensure_ascii=False).removesuffix("]}"))
             for number, row in enumerate(table.itertuples(index=False)):
-                entry = {"question_id": int(row.question_id), "image_id": int(row.image_id)}
+                id_ = getattr(row, QUESTION_NAME, None) or int(row.question_id)
+                entry = {"question_id": id_, "image_id": int(row.image_id)}
                 if name == "questions":
                     entry["question"] = row.question
                 else:

@@ -80,9 +80,16 @@ def read_layout(folder: Path, columns: Columns = None, report: Report = refuse) 
         try:
             path, read = _read_first(candidates, start, columns or {}, report)
         except InputError as error:
+            if label is None and len(files) > 1 and isinstance(error, NoQuestions):
+                continue  # something beside the splits
             place, _, line = str(error).partition(": ")
             report("unreadable file", Path(place), line)
             continue
+        unsaid = sum(split is None for split, _ in read)
+        if label is None and 0 < unsaid < len(read):
+            log.warning(
+                "%s: %s records are of no known split, and so of train", path, f"{unsaid:,}"
+            )
         for split, row in read:
             found.setdefault(label or split or "train", (path, []))[1].append(row)
     return formats.in_order({split: _table(*found[split], report) for split in found})
@@ -137,6 +144,7 @@ def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id:
     given = {column: record.get(key) for column, key in field.items()}
     given = {column: None if value != value else value for column, value in given.items()}  # NaN
     question, image, id_ = given["question"], given.get("image"), given.get("question_id")
+    image = image.strip() if isinstance(image, str) else image
     if any(record.get(None, ())):  # of a line, whose columns are shifted perhaps
         raise ValueError("has more values than the header has names; put texts in quotes")
     if not isinstance(question, str) or not question.strip():
@@ -255,6 +263,9 @@ def _read_coco_qa(folder: Path, split: str, report: Report) -> pd.DataFrame:
     """COCO-QA's text files, a line a question (Ren et al., 2015)."""
     names = ("img_ids.txt", "questions.txt", "answers.txt", "types.txt")
     texts = [read_bytes(folder / name).decode("utf-8", "replace").splitlines() for name in names]
+    if len({*map(len, texts)}) > 1:
+        lines = ", ".join(f"{name} {len(text):,}" for name, text in zip(names, texts, strict=True))
+        report("broken line", folder, f"lines differ in number ({lines}); copy the files again")
     start = formats.SPLITS.index(split) * _OWN_SPLIT_IDS
     kinds = {"0": "object", "1": "number", "2": "color", "3": "location"}
     rows = []

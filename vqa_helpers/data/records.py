@@ -6,6 +6,7 @@ JSON, JSON lines, CSV and TSV, packed by gzip or not, parquet and Arrow. What th
 
 import csv
 import io
+import logging
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -15,9 +16,12 @@ import msgspec
 import pandas as pd
 from pyarrow import ipc, parquet
 
-from vqa_helpers.data.formats import SPLIT_NAMES
+from vqa_helpers.data.formats import SPLIT_NAMES, split_of
 from vqa_helpers.data.json_files import read_bytes
 from vqa_helpers.errors import InputError
+from vqa_helpers.pictures import SUFFIXES
+
+log = logging.getLogger(__name__)
 
 RECORDS = re.compile(  # `datasets` saves Arrow, with notes in JSON beside it
     r"(?P<stem>.+)\.(?P<kind>(json|jsonl|ndjson|csv|tsv)(?=(\.gz)?$)|parquet|arrow)(\.gz)?", re.I
@@ -68,8 +72,9 @@ def record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
         if asks and not any(part.startswith(".") for part in parts):
             said = _splits_in("/".join([*parts[:-1], _stem(path)]))
             named.setdefault(said[-1] if said else None, []).append(path)
-    if len(named) > 1:
-        named.pop(None, None)
+    if "train" in map(SPLIT_NAMES.get, named) and None in named:
+        others = ", ".join(str(path.relative_to(folder)) for path in named.pop(None))
+        log.info("%s: names of no split, not read: %.300s", folder, others)
     found: dict[str | None, list[list[Path]]] = {}
     for word, of_word in named.items():
         homes = [path.parent for path in of_word if _is_columnar(path)]
@@ -122,13 +127,14 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         elif kind in ("csv", "tsv"):
             usual = max("\t,;|", key=text.partition(b"\n")[0].decode().count)
             lines = io.StringIO(text.decode(), newline="")
-            content = [*csv.DictReader(lines, delimiter=usual, skipinitialspace=True, strict=True)]
+            rows = csv.DictReader(lines, delimiter=usual, skipinitialspace=True, strict=True)
+            content = [row for row in rows if any(row.values())]  # spreadsheets end in empty ones
         else:
             try:
                 content = msgspec.json.decode(text)
             except msgspec.MsgspecError:
                 content = msgspec.json.Decoder().decode_lines(text)
-        if isinstance(content, dict) and isinstance(content.get("question"), dict | list):
+        if isinstance(content, dict) and any(_are_texts(key, content[key]) for key in content):
             content = pd.DataFrame(content).to_dict("records")  # as pandas writes columns
     except (ValueError, OSError, csv.Error, RecursionError, msgspec.MsgspecError) as error:
         what = " ".join(str(error).split())
@@ -138,16 +144,30 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         if {"images", "boxes"} <= content.keys():
             line = "its answers are boxes, not texts (Visual7W's pointing questions)"
             raise NoQuestions(f"{path}: {line}; name dataset_v7w_telling.json")
-        lists = [value for value in content.values() if isinstance(value, list)]
-        if lists:  # TextVQA's "data"
-            content = max(lists, key=len)
-        else:  # GQA's questions by their ids
-            content = [{"question_id": key} | value for key, value in content.items()
+        lists = {key: value for key, value in content.items() if isinstance(value, list)}
+        key_is = "question_id"  # GQA's
+        if all(map(split_of, content)):
+            key_is = "split"
+        elif all(Path(key).suffix.lower() in SUFFIXES or key in lists and key.isdecimal()
+                 for key in content):  # fmt: skip
+            key_is = "image"
+        if lists and key_is == "question_id":  # TextVQA's "data"
+            content = max(lists.values(), key=len)
+        else:
+            each = {key: lists.get(key, [value]) for key, value in content.items()}
+            content = [{key_is: key} | value for key, values in each.items() for value in values
                        if isinstance(value, dict)]  # fmt: skip
     content = _one_each(content) if _are_objects(content) else None
     if not _are_objects(content):
         raise NoQuestions(f"{path}: holds no records; expected an object for each question")
     return content
+
+
+def _are_texts(name: str, values: Any) -> bool:
+    """Whether a field is a column of questions."""
+    values = [*values.values()] if isinstance(values, dict) else values
+    texts = isinstance(values, list) and all(isinstance(one, str | None) for one in values)
+    return "question" in name.lower() and texts
 
 
 def _are_objects(content: Any) -> bool:

@@ -39,7 +39,8 @@ def arrange(
         splits["train"] = splits.pop(answered[0])
         notes.append(f"the {answered[0]} split alone has answers: it is used as the train split")
     if "answer" not in splits.get("train", ()):
-        expected = "questions_train.json and annotations_train.json (or the official names)"
+        expected = "questions_train.json and annotations_train.json (or the official names), "
+        expected += "or a table whose answers are named with --columns answer=…"
         raise InputError(f"{folder}: has no train split with answers; expected {expected}")
     if rule != "study":
         notes += keep_apart(splits)
