@@ -15,6 +15,7 @@ from PIL import Image
 from tests.builders import write_dataset
 from tests.pieces import own_pieces
 from vqa_helpers.api import load
+from vqa_helpers.cli import main
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces import sentences
 from vqa_helpers.pieces.sentences import MULTILINGUAL, _multilingual
@@ -443,6 +444,26 @@ def test_many_are_a_list_or_a_column(seeing, photograph, of):
         str(seeing.answer(photograph, questions)[n]) for n in (0, 1)
     ]
     assert len(seeing.answer(photograph, np.array(questions))) == 2
+
+
+def test_an_array_of_names_or_of_pictures_is_many(seeing, photograph):
+    batch = np.stack([np.full((20, 30, 3), shade, np.uint8) for shade in (0, 255)])
+    for many in (np.array([str(photograph), photograph.as_posix()]), batch):
+        answered = seeing.answer(many, "What color?")
+        alone = [seeing.answer(one, "What color?") for one in many]
+        assert [a.text for a in answered] == [a.text for a in alone]
+        assert [a[0].probability for a in answered] == pytest.approx(
+            [a[0].probability for a in alone], abs=2e-4
+        )
+
+
+@pytest.mark.parametrize("command", ["ask", "why"])
+def test_an_address_is_no_photograph(trained, capsys, monkeypatch, tmp_path, command):
+    monkeypatch.chdir(tmp_path)
+    run = str(trained("1.e"))
+    assert main([command, run, "https://example.org/a.jpg", "What?"]) == 2
+    line = "vqa: https://example.org/a.jpg: is an address, and nothing is downloaded here; give a"
+    assert line in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [None, 5, np.nan, b"What?", [None], "Caf\udce9?"])

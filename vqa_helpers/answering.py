@@ -124,8 +124,8 @@ class Answerer:
         """Answer one question about one photograph, or many.
 
         Args:
-            image: a file, a PIL image or an array (H, W) or (H, W, 3); or N of them; or a table
-                with the columns image and question. None for a model that sees no image.
+            image: a file, a PIL image or an array (H, W) or (H, W, 3); or N of them, as a list or an
+                array; or a table with the columns image and question. None for a model that sees no image.
             question: one question, or N. One photograph may have several, and several one.
             most: how many answers are given to each.
 
@@ -140,7 +140,8 @@ class Answerer:
         """
         if isinstance(image, pd.DataFrame):
             return self._answer_table(image, most)
-        one_image = not isinstance(image, list | tuple | pd.Series)
+        several = isinstance(image, np.ndarray) and image.ndim in (1, 4)  # names, or a batch
+        one_image = not (several or isinstance(image, list | tuple | pd.Series))
         one_question = not isinstance(question, list | tuple | pd.Series | np.ndarray)
         images = [image] if one_image else list(image)
         questions = [question] if one_question else list(question)
@@ -309,6 +310,8 @@ def opened(image: Photograph) -> Path | Image.Image:
     Raises:
         BadImage: it is neither, nor an array of pixels.
     """
+    if isinstance(image, str) and image.startswith(("http://", "https://")):
+        raise BadImage(f"{image}: is an address, and nothing is downloaded here")
     if isinstance(image, str | Path):
         return Path(image)
     if isinstance(image, Image.Image):

@@ -260,7 +260,7 @@ def _add_answering(command) -> None:
     )  # fmt: skip
     add("run_folder", type=Path, nargs="?", metavar="RUN",
         help="a finished run (default: the model that comes with the package)")  # fmt: skip
-    add("image", type=Path, help="a photograph")
+    add("image", help="a photograph")
     add("question", help="in quotes")
     add_run(add)
 
@@ -283,7 +283,7 @@ def _add_answering(command) -> None:
         "             vqa why runs/demo/GUSE_VGG/0 --data demo     (over a whole split)",
     )  # fmt: skip
     add("run_folder", type=Path, metavar="RUN", help="a finished run")
-    add("image", nargs="?", type=Path, help="a photograph")
+    add("image", nargs="?", help="a photograph")
     add("question", nargs="?", help="in quotes")
     add("--out", type=Path, default=Path("why.png"), help="the picture (why.png)")
     add("--data", metavar="NAME|DIR",

@@ -92,6 +92,7 @@ def test_weights_files_that_cannot_be_used(tmp_path, other_state):
         for content in (b"", b"not weights", b"\x80\x02}q\x00.", bytes(1000)):
             path.write_bytes(content)
             assert refusal(path).startswith(f"{path}: ")
+            assert "Re-running" not in refusal(path)  # torch would have the file run
     torch.save(other_state, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

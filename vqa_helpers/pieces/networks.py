@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.serialization import safe_globals
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import sha256_of
 from vqa_helpers.packaged import Packaged
 from vqa_helpers.pieces import detectors
@@ -384,7 +384,11 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         tensors = dict(flat(content)) if isinstance(content, dict) else {}
     except Exception as error:  # each format has its own errors; all mean the same to the user
         objects = re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", str(error))
-        why = f"it holds more than tensors: {objects[1]}" if objects else str(error).split("\n")[0]
+        why = (
+            f"it holds more than tensors: {objects[1]}"
+            if objects
+            else one_line(error).split(". ")[0]
+        )
         raise InputError(f"{path}: is not a readable state dict ({why}); {_SAVE}") from None
     if not tensors:
         raise InputError(f"{path}: holds no state dict; {_SAVE}")
