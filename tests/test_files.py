@@ -2,6 +2,7 @@
 
 import errno
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,14 @@ def test_a_file_system_without_locks_is_said_once(tmp_path, monkeypatch, caplog,
     for name in "ab":
         with files.locked(tmp_path / name, refusal="busy"):
             files.write_text(tmp_path / "c", "x")
+    assert ["no locks on this file system" in message for message in caplog.messages] == [True]
+
+
+def test_windows_which_has_no_such_locks_is_like_it(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    locked = runpy.run_path(files.__file__)["locked"]
+    with locked(tmp_path / "a", refusal="busy"), locked(tmp_path / "a", refusal="busy"):
+        pass
     assert ["no locks on this file system" in message for message in caplog.messages] == [True]
 
 

@@ -124,8 +124,9 @@ class Answerer:
         """Answer one question about one photograph, or many.
 
         Args:
-            image: a file, a PIL image or an array (H, W) or (H, W, 3); or N of them, as a list or an
-                array; or a table with the columns image and question. None for a model that sees no image.
+            image: a file, a PIL image or an array (H, W) or (H, W, 3); or N of them, as a list or
+                an array; or a table with the columns image and question. None for a model that sees
+                no image.
             question: one question, or N. One photograph may have several, and several one.
             most: how many answers are given to each.
 

@@ -5,7 +5,6 @@ or the new one, never half of one. A list of sums has the form that `sha256sum -
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import logging
@@ -18,6 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from vqa_helpers.errors import InputError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # on Windows
+    fcntl = None
 
 log = logging.getLogger(__name__)
 
@@ -155,8 +159,8 @@ def locked(path: Path, place: Path | None = None, refusal: str | None = None) ->
     """Hold the lock file `path`, and yield its descriptor; a second process waits for the first.
 
     The lock goes with the process that held it, and those it handed the descriptor to, however they
-    ended. A file system without locks (Lustre, SMB, Google Drive) gets a warning, and none is held;
-    nor is one of a folder that cannot be written to, as there is nothing to guard.
+    ended. A file system without locks (Lustre, SMB, Google Drive), or Windows, gets a warning, and
+    none is held; nor is one of a folder that cannot be written to, as there is nothing to guard.
 
     Args:
         place: what is worked on, for the message; the lock's folder if None.
@@ -170,6 +174,8 @@ def locked(path: Path, place: Path | None = None, refusal: str | None = None) ->
     writable = os.access(path.parent, os.W_OK)
     with path.open("w") if writable else open(os.devnull) as file:
         try:
+            if fcntl is None:
+                raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
             if writable:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -108,9 +108,7 @@ def test_cut_text_files_of_coco_qa_are_refused(tmp_path):
         write(tmp_path / path, content)
     answers = tmp_path / "train" / "answers.txt"
     answers.write_text(answers.read_text().splitlines()[0])
-    expected = (
-        r"train: lines differ in number \(.*answers.txt 1, types.txt 2\); copy the files again"
-    )
+    expected = "train: the lines of img_ids.txt, .*types.txt differ in number; copy the files again"
     with pytest.raises(InputError, match=expected):
         read_layout(tmp_path)
 

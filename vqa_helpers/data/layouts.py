@@ -87,9 +87,7 @@ def read_layout(folder: Path, columns: Columns = None, report: Report = refuse) 
             continue
         unsaid = sum(split is None for split, _ in read)
         if label is None and 0 < unsaid < len(read):
-            log.warning(
-                "%s: %s records are of no known split, and so of train", path, f"{unsaid:,}"
-            )
+            log.warning("%s: %d records are of no known split, and so of train", path, unsaid)
         for split, row in read:
             found.setdefault(label or split or "train", (path, []))[1].append(row)
     return formats.in_order({split: _table(*found[split], report) for split in found})
@@ -264,8 +262,8 @@ def _read_coco_qa(folder: Path, split: str, report: Report) -> pd.DataFrame:
     names = ("img_ids.txt", "questions.txt", "answers.txt", "types.txt")
     texts = [read_bytes(folder / name).decode("utf-8", "replace").splitlines() for name in names]
     if len({*map(len, texts)}) > 1:
-        lines = ", ".join(f"{name} {len(text):,}" for name, text in zip(names, texts, strict=True))
-        report("broken line", folder, f"lines differ in number ({lines}); copy the files again")
+        line = f"the lines of {', '.join(names)} differ in number; copy the files again"
+        report("broken line", folder, line)
     start = formats.SPLITS.index(split) * _OWN_SPLIT_IDS
     kinds = {"0": "object", "1": "number", "2": "color", "3": "location"}
     rows = []

@@ -145,11 +145,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             line = "its answers are boxes, not texts (Visual7W's pointing questions)"
             raise NoQuestions(f"{path}: {line}; name dataset_v7w_telling.json")
         lists = {key: value for key, value in content.items() if isinstance(value, list)}
-        key_is = "question_id"  # GQA's
-        if all(map(split_of, content)):
-            key_is = "split"
-        elif all(Path(key).suffix.lower() in SUFFIXES or key in lists and key.isdecimal()
-                 for key in content):  # fmt: skip
+        key_is = "split" if all(map(split_of, content)) else "question_id"  # GQA's
+        if all(Path(key).suffix.lower() in SUFFIXES or key in lists and key.isdecimal()
+               for key in content):  # fmt: skip
             key_is = "image"
         if lists and key_is == "question_id":  # TextVQA's "data"
             content = max(lists.values(), key=len)

@@ -384,11 +384,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         tensors = dict(flat(content)) if isinstance(content, dict) else {}
     except Exception as error:  # each format has its own errors; all mean the same to the user
         objects = re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", str(error))
-        why = (
-            f"it holds more than tensors: {objects[1]}"
-            if objects
-            else one_line(error).split(". ")[0]
-        )
+        why = one_line(error).split(". ")[0]  # then torch says how to run what is in the file
+        why = f"it holds more than tensors: {objects[1]}" if objects else why
         raise InputError(f"{path}: is not a readable state dict ({why}); {_SAVE}") from None
     if not tensors:
         raise InputError(f"{path}: holds no state dict; {_SAVE}")
