@@ -184,6 +184,15 @@ def test_json_by_picture(tmp_path):
         assert table["image_name"].tolist() == listed
 
 
+def test_what_python_writes_for_a_missing_number(tmp_path):
+    records = [{"id": 1, "area": float("nan"), "question": "Is NaN it?", "answer": "a"}]
+    assert rows(read_layout(write(tmp_path / "mine.json", records))["train"])[0][1:] == (
+        "Is NaN it?", "a", 1
+    )  # fmt: skip
+    line = '{"question": "Is NaN it?", "answer": "a"}\n'
+    assert len(read_layout(write(tmp_path / "mine.jsonl", line * 2))["train"]) == 2
+
+
 def test_the_empty_lines_of_a_spreadsheet(tmp_path):
     path = write(tmp_path / "mine.csv", "image,question,answer\n1.jpg,Is it?,yes\n,,\n,,\n")
     assert rows(read_layout(path)["train"]) == [("1.jpg", "Is it?", "yes", 1)]

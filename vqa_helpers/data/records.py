@@ -6,6 +6,7 @@ JSON, JSON lines, CSV and TSV, packed by gzip or not, parquet and Arrow. What th
 
 import csv
 import io
+import json
 import logging
 import re
 from collections import defaultdict
@@ -130,9 +131,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             rows = csv.DictReader(lines, delimiter=usual, skipinitialspace=True, strict=True)
             content = [row for row in rows if any(row.values())]  # spreadsheets end in empty ones
         else:
-            try:
-                content = msgspec.json.decode(text)
-            except msgspec.MsgspecError:
+            try:  # Python writes a missing number as no JSON has it
+                content = json.loads(text) if b"NaN" in text else msgspec.json.decode(text)
+            except (ValueError, msgspec.MsgspecError):
                 content = msgspec.json.Decoder().decode_lines(text)
         if isinstance(content, dict) and any(_are_texts(key, content[key]) for key in content):
             content = pd.DataFrame(content).to_dict("records")  # as pandas writes columns
