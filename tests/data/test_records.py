@@ -206,6 +206,15 @@ def test_files_of_no_split_are_named(tmp_path, caplog):
     assert f"{tmp_path}: names of no split, not read: more.csv" in caplog.text
 
 
+def test_the_plainest_name_of_a_split_goes_first(tmp_path):
+    for name in ("dev", "eval", "train", "trainval", "val"):
+        write(tmp_path / f"{name}.csv", f"question,answer\nIs it {name}?,yes\n")
+    read = read_layout(tmp_path)
+    assert {split: [*table["question"]] for split, table in read.items()} == {
+        "train": ["Is it train?"], "validation": ["Is it val?"]
+    }  # fmt: skip
+
+
 def test_one_file_among_others_is_known_by_its_questions(tmp_path):
     write(tmp_path / "mine.json", [{"question": "Is it?", "answer": "yes"}])
     write(tmp_path / "info.json", {"license": "mine"})

@@ -77,7 +77,8 @@ def record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
         others = ", ".join(str(path.relative_to(folder)) for path in named.pop(None))
         log.info("%s: names of no split, not read: %.300s", folder, others)
     found: dict[str | None, list[list[Path]]] = {}
-    for word, of_word in named.items():
+    for word in sorted(named, key=[None, *SPLIT_NAMES].index):  # val goes before dev and eval
+        of_word = named[word]
         homes = [path.parent for path in of_word if _is_columnar(path)]
         homes = {home.parent if _splits_in(home.name) else home for home in homes}
         if len(homes) > 1 and folder not in homes:
