@@ -146,21 +146,26 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         if {"images", "boxes"} <= content.keys():
             line = "its answers are boxes, not texts (Visual7W's pointing questions)"
             raise NoQuestions(f"{path}: {line}; name dataset_v7w_telling.json")
-        lists = {key: value for key, value in content.items() if isinstance(value, list)}
-        key_is = "split" if all(map(split_of, content)) else "question_id"  # GQA's
-        if all(Path(key).suffix.lower() in SUFFIXES or key in lists and key.isdecimal()
-               for key in content):  # fmt: skip
-            key_is = "image"
-        if lists and key_is == "question_id":  # TextVQA's "data"
-            content = max(lists.values(), key=len)
-        else:
-            each = {key: lists.get(key, [value]) for key, value in content.items()}
-            content = [{key_is: key} | value for key, values in each.items() for value in values
-                       if isinstance(value, dict)]  # fmt: skip
+        content = _of_object(content)
     content = _one_each(content) if _are_objects(content) else None
     if not _are_objects(content):
         raise NoQuestions(f"{path}: holds no records; expected an object for each question")
     return content
+
+
+def _of_object(content: dict[str, Any]) -> list[Any]:
+    """The records of one JSON object: its longest list, or its values, which their keys tell apart."""
+    lists = {key: value for key, value in content.items() if isinstance(value, list)}
+    if all(map(split_of, content)):
+        key_is = "split"
+    elif all(Path(k).suffix.lower() in SUFFIXES or k in lists and k.isdecimal() for k in content):
+        key_is = "image"
+    elif lists:  # TextVQA's "data"
+        return max(lists.values(), key=len)
+    else:  # GQA
+        key_is = "question_id"
+    each = ((key, one) for key, value in content.items() for one in lists.get(key, [value]))
+    return [{key_is: key} | one for key, one in each if isinstance(one, dict)]
 
 
 def _are_texts(name: str, values: Any) -> bool:
