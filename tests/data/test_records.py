@@ -253,6 +253,16 @@ def with_pictures(path, questions, colours):
             out.write_table(table)
 
 
+def test_a_list_of_one_picture_is_that_picture(tmp_path):
+    with_pictures(tmp_path / "train.parquet", ["What?", "Who?"], [4, 7])
+    table = pq.read_table(tmp_path / "train.parquet").to_pylist()
+    listed = [{"images": [row.pop("image")]} | row for row in table]
+    pq.write_table(pa.Table.from_pylist(listed), tmp_path / "train.parquet")
+    dataset = read_folder(tmp_path, arranged=False)
+    images = [dataset.images[image] for image in dataset.splits["train"]["image_id"]]
+    assert [np.asarray(Image.open(image))[0, 0, 0] for image in images] == [4, 7]
+
+
 @pytest.mark.parametrize(
     ("train", "validation"),
     [("data/train-0000{}-of-00002.parquet", "data/validation-00000-of-00001.parquet"),

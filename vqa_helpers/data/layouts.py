@@ -35,7 +35,7 @@ PICTURES = "pictures"  # where those are put that a parquet file holds
 _USUAL = {  # column: what people call it, without marks and capitals
     "question_id": ("questionid", "qid", "qaid", "id", "questionindex", "index"),
     "image": ("imagefilename", "imagename", "imagepath", "imagefile", "filename", "imgname", "imgpath",
-              "image", "img", "picture", "photo", "imageid", "imgid", "imageindex"),  # names first
+              "image", "img", "picture", "photo", "imageid", "imgid", "imageindex", "images"),  # names first
     "question": ("question", "questiontext", "sent", "query", "q"),
     "answer": ("directanswers", "answers", "answer", "answertext", "label", "labels", "a",
                "multiplechoiceanswer"),
@@ -142,6 +142,7 @@ def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id:
     given = {column: record.get(key) for column, key in field.items()}
     given = {column: None if value != value else value for column, value in given.items()}  # NaN
     question, image, id_ = given["question"], given.get("image"), given.get("question_id")
+    image = image[0] if isinstance(image, list) and len(image) == 1 else image
     image = image.strip() if isinstance(image, str) else image
     if any(record.get(None, ())):  # of a line, whose columns are shifted perhaps
         raise ValueError("has more values than the header has names; put texts in quotes")
