@@ -322,6 +322,7 @@ def test_asking_prints_five_answers_or_one_line(vqa, run, data, tmp_path):
     assert set(answers) <= set(read_json(run / "vocabulary.json")["answers"])
     assert "the question is empty" in refused(vqa("ask", run, photograph, " "))
     assert "holds no finished run" in refused(vqa("ask", tmp_path, photograph, "What?"))
+    assert f"name one, such as {run}" in refused(vqa("ask", run.parent, photograph, "What?"))
     for out in (tmp_path, tmp_path / "why.xyz"):
         line = refused(vqa("why", run, photograph, "What is it?", "--out", out))
         assert line == f"vqa: {out}: name a picture, in .png, .jpg, .svg or .pdf, with --out"

@@ -24,7 +24,7 @@ from vqa_helpers.pieces.sentences import MULTILINGUAL, USE
 from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.presets import find_preset
 from vqa_helpers.recipe import LOSSES
-from vqa_helpers.runs import CONFIG, VOCABULARY, Run
+from vqa_helpers.runs import CONFIG, VOCABULARY, Run, find_runs
 from vqa_helpers.training.checkpoint import load_model
 from vqa_helpers.training.inputs import build_model
 
@@ -63,6 +63,8 @@ def load(
         return _published(folder.as_posix(), device)
     run = Run(folder)
     if not run.finished:
+        if below := find_runs(folder):
+            raise InputError(f"{folder}: is no run itself; name one, such as {below[0].folder}")
         raise InputError(f"{folder}: holds no finished run; train one with `vqa train`")
     run.verify()
     config, where = run.config, f"{folder}/{CONFIG}"
