@@ -62,6 +62,10 @@ def test_questions_and_answers(tmp_path):
     for content in (TRAIN.replace("\n", "\r\n"), TRAIN + "\n \n\n", "\ufeff" + TRAIN):
         path.write_bytes(content.encode())
         assert read_daquar(path, refuse).equals(table)
+    path.write_text(TRAIN.upper())
+    loud = read_daquar(path, refuse)
+    assert loud["image_id"].equals(table["image_id"])
+    assert loud["question"].equals(table["question"].str.upper())
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,14 @@ def test_the_release_s_lists_come_first(tmp_path):
     assert pairs.known_by == "as listed"
 
 
+@pytest.mark.parametrize("listed", [[], [[7, 8]]])
+def test_lists_of_other_questions_leave_it_to_rare_ones(tmp_path, listed):
+    (tmp_path / "v2_OpenEnded_mscoco_val2014_questions.json").touch()
+    write_json(tmp_path / "v2_mscoco_train2014_complementary_pairs.json", listed)
+    pairs = find_pairs(tmp_path, {"train": mirrored(2)})
+    assert pairs.ids.tolist() == [[0, 1], [2, 3]] and pairs.known_by == RARE
+
+
 @pytest.mark.parametrize("content", ["[[1]]", '[["1", 2]]', "{}", "[[1, 2]", ""])
 def test_a_malformed_list_is_one_line(tmp_path, content):
     path = tmp_path / "v2_mscoco_val2014_complementary_pairs.json"

@@ -136,6 +136,8 @@ def test_imagenet_weights_that_cannot_be_had_are_one_line(tmp_path, monkeypatch)
     for name in ("convnext_tiny", "cspresnet50"):  # the second's were never published
         with pytest.raises(InputError, match=f"of {name} could not be had .they are not in"):
             find_weights(name, "local")
+    unpublished = refusal("imagenet", "efficientnet_lite1")  # of which timm names none
+    assert "; name a file of them with --weights FILE, choose" in unpublished
     monkeypatch.setattr(requests, "head", lambda *_, **__: None)  # a network that ends in between
     monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
     assert "Network is unreachable" in refusal("imagenet")
@@ -157,7 +159,7 @@ def test_weights_of_timm_are_a_file_or_the_hubs(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     message = refusal("imagenet", "convnext_atto")
     assert "localhost" in message and f"put timm/convnext_atto.d2_in1k into {tmp_path}" in message
-    for remedy in ("efficientnet_lite0", "--weights random"):
+    for remedy in ("efficientnet_lite0", "--weights FILE", "--weights random"):
         assert remedy in message
 
 

@@ -201,6 +201,10 @@ def test_a_network_of_another_name(build):
         InputError, match="'vgg_61' is no vision network; did you mean vgg1.* more$"
     ):
         build("vgg_61", "random")
+    with pytest.raises(InputError, match=r"no vision network; did you mean resnet50\.tv_in1k or"):
+        build("resnet50.tv_in1kk", "random")
+    with pytest.raises(InputError, match=r"'resnet50\.' is no vision network; did you mean "):
+        build("resnet50.", "random")
 
 
 # Networks of timm -------------------------------------------------------------------------------
@@ -242,6 +246,24 @@ def test_the_last_block_of_a_timm_network_begins_after_the_last_stage_but_one(na
         InputError, match=f"{name}: recompute works for vgg16, vgg19, resnet18, resnet50 alone"
     ):
         VisionEncoder(name, "random", recompute=True)
+
+
+def test_what_a_timm_network_does_not_have_is_one_line():
+    with (
+        pytest.raises(InputError, match="timm does not say where it begins; use none or all"),
+        torch.device("meta"),
+    ):
+        VisionEncoder("twins_pcpvt_small", "random", trained="last block")
+    with pytest.raises(InputError, match="^CrossVit has no grid; choose another network$"):
+        VisionEncoder("crossvit_9_240", "random", grid=True)(images(1, 240))
+
+
+def test_squares_that_a_network_cannot_see():
+    assert StoredFeatures("inception_v3", "random", 96).size_px == 96
+    line = "inception_v3 sees squares of 299 px, not 64; leave its size, or use --image-size 299"
+    for given in (64, 0):  # 64 is usual for random weights
+        with pytest.raises(InputError, match=f"^{line}$"):
+            StoredFeatures("inception_v3", "random", given)
 
 
 # Vectors before they meet a question ------------------------------------------------------------

@@ -19,9 +19,9 @@ import pandas as pd
 from vqa_helpers.data.formats import table_of
 from vqa_helpers.data.text import answer_type_of, question_type_of
 
-_IMAGE = re.compile(r"\bimage(\d{1,9})\b")
+_IMAGE = re.compile(r"\bimage(\d{1,9})\b", re.IGNORECASE)
 _NO_UTF8 = "\ufffd"
-_TAIL = re.compile(r"\s+in\s+((the|this)\s+)?image\d+\s*\?*$")
+_TAIL = re.compile(r"\s+in\s+((the|this)\s+)?image\d+\s*\?*$", re.IGNORECASE)
 
 
 def daquar_files(folder: Path) -> dict[str, Path]:

@@ -94,8 +94,8 @@ NO_PAIRS = Pairs(np.empty((0, 2), dtype=np.int64))
 
 
 def find_pairs(folder: Path, tables: Tables) -> Pairs:
-    """The pairs of a folder's questions: those of the release's lists where they lie in it, else,
-    where the data are VQA v2, questions of two to four photographs.
+    """The pairs of a folder's questions: those of the release's lists where these lie in it and name
+    any of the questions, else, where the data are VQA v2, questions of two to four photographs.
 
     The data are VQA v2 where the file names or `info.version` say so, or else where yes/no questions
     of two photographs have opposite answers far more often than by chance.
@@ -107,7 +107,9 @@ def find_pairs(folder: Path, tables: Tables) -> Pairs:
         InputError: for a malformed list.
     """
     if lists := pair_lists(folder):
-        return Pairs(np.concatenate([_read_list(path) for path in lists]), "as listed")
+        ids = np.concatenate([_read_list(path) for path in lists])
+        if any(table["question_id"].isin(ids.ravel()).any() for table in tables.values()):
+            return Pairs(ids, "as listed")
     rare = _rare(tables)
     if _says_v2(folder) or _are_opposite(rare):
         ids = rare[["question_id", "question_id_other"]].to_numpy(dtype=np.int64)

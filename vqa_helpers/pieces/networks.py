@@ -57,7 +57,8 @@ class Facts:
         grid_width: D of its grid (B, K, D).
         size_px: side of the square that its ImageNet weights were made for; the study's own for the
             study's networks.
-        published: what its ImageNet weights are called where they are downloaded from.
+        published: what its ImageNet weights are called where they are downloaded from; empty where
+            timm names none.
         title: its name for people.
         stand_in: the packaged network that is taken where those cannot be had.
         fixed: whether it sees no other size.
@@ -90,19 +91,19 @@ NETWORKS = (*TORCHVISION, *PACKAGED)  # those named in help; timm's are found by
 
 
 def is_network(name: str) -> bool:
-    """Whether a network of that name can be built."""
+    """Whether a network of that name is known, and its weights where a tag names them."""
     if name in NETWORKS:
         return True
     import timm
 
-    return timm.is_model(name)
+    return timm.is_model(name) and ("." not in name or name in timm.list_pretrained())
 
 
 def network_names() -> list[str]:
     """Every network that can be named."""
     import timm
 
-    return [*NETWORKS, *timm.list_models()]
+    return [*NETWORKS, *timm.list_models(), *timm.list_pretrained()]
 
 
 @cache
@@ -121,7 +122,7 @@ def facts_of(network: str) -> Facts:
     with torch.device("meta"):
         built = timm.create_model(network)
     grid_width, config = built.num_features, built.pretrained_cfg
-    published = config.get("hf_hub_id") or "weights that timm does not name"
+    published = config.get("hf_hub_id") or ""
     size_px, fixed = config["input_size"][-1], bool(config.get("fixed_input_size"))
     width = getattr(built, "head_hidden_size", grid_width)
     return Facts(width, grid_width, size_px, published, fixed=fixed)
@@ -338,10 +339,12 @@ def _imagenet(name: str) -> dict[str, Tensor]:
 
 def _no_imagenet(name: str, what: str) -> str:
     images = "COCO" if name in DETECTORS else "ImageNet"
+    published = facts_of(name).published
+    download = f"connect to the network, put {published} into {_cache_of(name)}, " * bool(published)
     return (
-        f"the {images} weights of {name} could not be had ({what}); connect to the network, put "
-        f"{facts_of(name).published} into {_cache_of(name)}, choose a network whose weights a package "
-        f"carries ({', '.join(PACKAGED)}), or use --weights random"
+        f"the {images} weights of {name} could not be had ({what}); {download}name a file of them with "
+        f"--weights FILE, choose a network whose weights a package carries ({', '.join(PACKAGED)}), "
+        "or use --weights random"
     )
 
 

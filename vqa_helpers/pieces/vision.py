@@ -8,8 +8,8 @@ images or stores.
 import copy
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -120,6 +120,8 @@ class VisionEncoder(nn.Module):
 
     def _regions(self, values: Tensor) -> Tensor:
         """A network's last maps to (B, K, D), however it lays them out."""
+        if not isinstance(values, Tensor):
+            raise InputError(f"{type(self.network).__name__} has no grid; choose another network")
         if values.ndim == 3:  # a transformer's patches, (B, 1 + K, D) with the class's first
             return values[:, getattr(self.network, "num_prefix_tokens", 0) :]
         if values.shape[-1] != self.out_dim or values.shape[1] == self.out_dim:
@@ -156,10 +158,7 @@ class StoredFeatures(Piece):
         self.size_px = size_px or networks.own_size(network, self.weights)
         name = networks.built_network(network, self.weights)
         facts = networks.facts_of(name)
-        if facts.fixed and self.size_px != facts.size_px:
-            raise InputError(
-                f"{network} sees squares of {facts.size_px} px, not {self.size_px}; leave its size"
-            )
+        _require_size(name, self.size_px)
         self.source = networks.weights_source(network, self.weights)
         self.stand_in = RANDOM_WEIGHTS if self.weights == "random" else None
         if name != network:
@@ -254,13 +253,27 @@ def weights_sha256(encoder: nn.Module) -> str:
     return digest.hexdigest()
 
 
+@cache
+def _require_size(network: str, size_px: int) -> None:
+    """Refuse squares that a network of timm cannot see, which a pass without numbers shows."""
+    facts = networks.facts_of(network)
+    if network in networks.NETWORKS or size_px == facts.size_px:
+        return
+    if not facts.fixed:
+        with suppress(Exception), torch.device("meta"):  # each network has errors of its own
+            VisionEncoder(network, "random")(torch.empty(1, 3, size_px, size_px))
+            return
+    line = f"{network} sees squares of {facts.size_px} px, not {size_px}; leave its size"
+    raise InputError(f"{line}, or use --image-size {facts.size_px}")
+
+
 def _last_stage(network: nn.Module) -> list[nn.Module]:
     """The parts of a timm network after the last stage but one, each as named_modules has it."""
     stages = list(getattr(network, "feature_info", []))
-    if len(stages) < 2:
-        raise InputError("trained='last block': timm does not say where it begins; use none or all")
-    before = stages[-2]["module"]
+    before = stages[-2]["module"] if len(stages) > 1 else None
     names = [name for name, _ in network.named_modules()]
+    if before not in names:
+        raise InputError("trained='last block': timm does not say where it begins; use none or all")
     after = names[names.index(before) + 1 :]
     return [network.get_submodule(name) for name in after if not name.startswith(f"{before}.")]
 
