@@ -56,6 +56,8 @@ def test_questions_and_answers(tmp_path):
         [4001, 4, "is the door open?", "yes"],
     ]
     assert table["answers"].tolist() == [(answer,) for answer in table["answer"]]
+    spaced = publish(tmp_path / "s", train=TRAIN.replace("\nwhat", "\n\nwhat"))
+    assert read_daquar(spaced / path.name, refuse).equals(table)  # empty lines between the pairs
     types = table[["question_type", "answer_type"]].to_numpy().tolist()
     assert types[0] == ["what is on the", "other"] and types[6] == ["is the", "yes/no"]
     assert types[2] == ["how many", "number"]

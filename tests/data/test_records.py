@@ -49,6 +49,28 @@ def test_tables_of_peoples_own(tmp_path, name, save, options):
         assert check.images["found"] == 2 and [p.kind for p in check.problems] == ["splits"]
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        "image,question,answer_1,answer_2,answer_3\n1.jpg,What?,cat,dog,cat\n2.jpg,Who?,,Ana,\n",
+        "image,question,Answer1,Answer2,Answer3\n1.jpg,What?,cat,dog,cat\n2.jpg,Who?,Ana,,\n",
+        "image,question,answers\n1.jpg,What?,cat; dog ;cat\n2.jpg,Who?,Ana\n",
+        "image,question,answers\n1.jpg,What?,cat|dog|cat\n2.jpg,Who?,Ana\n",
+        'image,question,answer,answers\n1.jpg,What?,cat,"cat;dog;cat"\n2.jpg,Who?,Ana,Ana\n',
+    ],
+)
+def test_several_answers_in_columns_of_their_own_or_in_one_cell(tmp_path, table):
+    write(tmp_path / "train.csv", table)
+    read = read_layout(tmp_path)["train"]
+    assert read["answers"].tolist() == [("cat", "dog", "cat"), ("Ana",)]
+    assert read["answer"].tolist() == ["cat", "Ana"]
+
+
+def test_one_answer_keeps_its_marks(tmp_path):
+    write(tmp_path / "train.csv", "image,question,answer\n1.jpg,What?,a;b\n")
+    assert read_layout(tmp_path)["train"]["answers"].tolist() == [("a;b",)]
+
+
 def test_a_packed_table_that_is_cut(tmp_path):
     path = packed(tmp_path / "train.csv.gz", "question,answer\nIs it?,yes\n")
     path.write_bytes(path.read_bytes()[:-9])

@@ -44,9 +44,14 @@ def read_daquar(path: Path, report: Callable[[str, Path, str], None]) -> pd.Data
     """
     lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).rstrip().splitlines()
     lines = [line.decode(errors="replace").strip() for line in lines]
-    rows, asked = [], Counter()
-    for number, (question, answer) in enumerate(zip(lines[::2], lines[1::2], strict=False)):
-        first, second = 2 * number + 1, 2 * number + 2
+    rows, asked, answer = [], Counter(), None
+    left = iter(enumerate(lines, start=1))
+    for first, question in left:
+        if not question:
+            continue  # between two pairs
+        second, answer = next(left, (first, None))
+        if answer is None:
+            break
         images = _IMAGE.findall(question)
         if _NO_UTF8 in question + answer:
             line = f"line {first if _NO_UTF8 in question else second} is no UTF-8; save it as that"
@@ -64,7 +69,7 @@ def read_daquar(path: Path, report: Callable[[str, Path, str], None]) -> pd.Data
             id_ = 1000 * image + asked[image]
             rows.append((id_, image, text, None, None, *types, answer, (answer,)))
             asked[image] += 1
-    if len(lines) % 2 or not lines:
+    if answer is None:
         line = f"ends after {len(lines):,} lines; every question needs a line of answer after it"
         report("broken line", path, line)
     return table_of(rows)

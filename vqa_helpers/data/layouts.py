@@ -44,6 +44,7 @@ _USUAL = {  # column: what people call it, without marks and capitals
     "answer_type": ("answertype",),
     "split": ("split", "set", "setname", "subset", "partition"),
 }  # fmt: skip
+_NUMBERED = re.compile(r"answers?[ _-]?\d+", re.IGNORECASE)  # answer_1 to answer_10
 _OWN_SPLIT_IDS = 10**9  # question ids that are made: a billion for each split
 
 
@@ -122,7 +123,12 @@ def _rows_of(
     """The rows of a file, and the split that each says; those without an id are numbered from
     `start`."""
     records, rows = read_records(path), []
-    field = _fields(path, dict.fromkeys(key for record in records for key in record), columns)
+    keys = dict.fromkeys(key for record in records for key in record)
+    numbered = [key for key in keys if _NUMBERED.fullmatch(str(key))]
+    if len(numbered) > 1 and "answers" not in keys:
+        records = [record | {"answers": [*map(record.get, numbered)]} for record in records]
+        keys["answers"] = None
+    field = _fields(path, keys, columns)
     log.info("%s: read as records, %s", path, ", ".join(f"{c}={key}" for c, key in field.items()))
     for number, record in enumerate(records):
         try:
@@ -164,6 +170,9 @@ def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id:
     choices, right = record.get("choices"), record.get("correct_choice_idx")  # A-OKVQA
     if isinstance(choices, list) and isinstance(given.get("answer"), int):  # ScienceQA
         right, given["answer"] = given["answer"], None
+    many = given.get("answer")
+    if isinstance(many, str) and field["answer"].lower() == "answers" and many[:1] != "[":
+        given["answer"] = [one.strip() for one in re.split(r"[;|]", many)]
     answers, target = _answers(given.get("answer")), _answers(given.get("target"))
     if not target and isinstance(choices, list) and isinstance(right, int):
         target = tuple(map(str, choices[right : right + 1] if right >= 0 else ()))
@@ -212,7 +221,7 @@ def _answers(given: Any) -> tuple[str, ...]:
     texts = [one.get("answer") if isinstance(one, dict) else one for one in many]
     if not all(isinstance(one, str | int | float | None) for one in texts):
         raise ValueError(f"the answer is {given!r:.80}; write a text, or a list of texts")
-    return tuple(formats.as_text(one) for one in texts if one is not None)
+    return tuple(formats.as_text(one) for one in texts if one not in (None, ""))
 
 
 def _keep_picture(path: Path, image: Mapping[str, Any]) -> str | None:
