@@ -96,7 +96,7 @@ class Data:
     @property
     def sentences(self) -> Path:
         """The folder where sentence vectors are kept."""
-        return self.features / self.name / "sentences"
+        return self.stores / "sentences"  # of all cuts of a dataset
 
     @cached_property
     def encoder(self) -> str:
