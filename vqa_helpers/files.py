@@ -84,9 +84,10 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} {value!r} has no JSON form")
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove half-written files that killed processes left; only for the holder of the lock."""
-    for leftover in folder.glob(".*.partial"):
+def remove_partials(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes left of a half-written file, of all files by default; only for
+    the holder of the lock."""
+    for leftover in folder.glob(f".{name}.*.partial"):
         leftover.unlink()
 
 

@@ -180,7 +180,9 @@ def test_an_end_between_unpacking_and_recording(val2014, server, tmp_path, monke
         download(val2014, tmp_path)
     monkeypatch.undo()
     assert visible(tmp_path / "raw" / "coco") == ["val2014", "val2014.zip"]
+    (tmp_path / "raw" / "coco" / "..val2014.zip.json.17.partial").touch()  # of one that was killed
     assert visible(download(val2014, tmp_path, offline=True)) == ["val2014"]
+    assert not [*(tmp_path / "raw" / "coco").glob(".*.partial")]
     assert len(server.asked) == 1
 
 

@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
+from glob import escape
 from pathlib import Path
 
 from vqa_helpers.data.public.archives import BadArchive, unpack
 from vqa_helpers.data.public.sources import PHOTOGRAPH, File, Source, Sources
 from vqa_helpers.errors import InputError
-from vqa_helpers.files import locked, require_space, sha256_of, write_text
+from vqa_helpers.files import locked, remove_partials, require_space, sha256_of, write_text
 from vqa_helpers.pictures import why_unreadable
 from vqa_helpers.progress import track
 
@@ -60,6 +61,7 @@ def download(
     for file in lacking:
         with locked(folder / f".{file.name}.lock"):
             if not _record(file, folder):  # no other process was faster
+                remove_partials(folder, f".{escape(file.name)}.json")
                 _obtain(file, folder, source.unpack, mirror)
     return folder
 
