@@ -215,6 +215,7 @@ def test_a_network_of_another_name(build):
     [
         ("resnet18", 4, 512), ("efficientnet_lite0", 4, 1280), ("convnext_atto", 4, 320),
         ("vit_tiny_patch16_224", 196, 192), ("swin_tiny_patch4_window7_224", 49, 768),
+        ("coat_lite_mini", 49, 512),  # does not say that the class goes first
     ],
 )  # fmt: skip
 def test_a_grid_is_what_the_network_pools(name, places, width):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache, partial
 from itertools import pairwise
+from math import isqrt
 from pathlib import Path
 
 import torch
@@ -123,7 +124,10 @@ class VisionEncoder(nn.Module):
         if not isinstance(values, Tensor):
             raise InputError(f"{type(self.network).__name__} has no grid; choose another network")
         if values.ndim == 3:  # a transformer's patches, (B, 1 + K, D) with the class's first
-            return values[:, getattr(self.network, "num_prefix_tokens", 0) :]
+            squares = isqrt(values.shape[1]) ** 2  # not every network says how many go before
+            return values[
+                :, getattr(self.network, "num_prefix_tokens", values.shape[1] - squares) :
+            ]
         if values.shape[-1] != self.out_dim or values.shape[1] == self.out_dim:
             values = values.permute(0, 2, 3, 1)  # (B, D, h, w) to (B, h, w, D)
         return values.flatten(1, 2)
