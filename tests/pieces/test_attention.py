@@ -42,6 +42,14 @@ def test_places_have_no_order_and_their_shares_add_up(cls):
     assert_close(piece(GRID[:, order], QUESTION), piece(GRID, QUESTION))
 
 
+@pytest.mark.parametrize(
+    ("cls", "word"), [(StackedAttention, "layers"), (CoAttention, "layers"), (CoAttention, "heads")]
+)
+def test_attention_without_layers_or_heads_is_refused(cls, word):
+    with pytest.raises(InputError, match=f"{cls.__name__}: {word} is 0; give a whole number"):
+        cls(5, 3, **{word: 0})
+
+
 def test_stacked_attention_asks_again_with_what_it_has_seen():
     piece = StackedAttention(5, 3, width=6, hidden=8, layers=2)
     places = tanh(GRID @ piece.image[0].weight.T + piece.image[0].bias)  # (4, 7, 6)

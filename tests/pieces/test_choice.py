@@ -15,6 +15,7 @@ from tests.pieces import own_pieces
 from tests.pieces.own_pieces import OWN
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
+from vqa_helpers.pieces.bilinear import MFB
 from vqa_helpers.pieces.choice import (
     SLOTS,
     Choice,
@@ -119,6 +120,8 @@ def test_what_a_plain_module_was_built_with_is_known():
         (Choice(nn.Linear), "Linear: has no `out_dim`; set it to the width"),
         (Choice(Product, {"width": "wide"}), "Product: cannot be made"),
         (Choice(Product, {"activation": "gelu"}), "Product: cannot be made .KeyError"),
+        (Choice(Product, {"width": 0}), "Product: a layer would have a width of 0"),
+        (Choice(MFB, {"factors": 0}), "MFB: a layer would have a width of 0"),
     ],
 )  # fmt: skip
 def test_a_class_that_cannot_be_built_is_one_line(choice, message):

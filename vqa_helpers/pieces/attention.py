@@ -8,7 +8,7 @@ word `word_shares`: what a figure draws. A score has no bias, which its softmax 
 import torch
 from torch import Tensor, nn
 
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.pieces.choice import Piece
 from vqa_helpers.pieces.fusion import Product
 from vqa_helpers.pieces.language import last_states
@@ -72,6 +72,7 @@ class StackedAttention(Piece):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        require_count("StackedAttention: layers", layers)
         self.image = nn.Sequential(nn.Linear(image_dim, width), nn.Tanh())
         self.question = nn.Linear(question_dim, width)
         self.places = nn.ModuleList(nn.Linear(width, hidden, bias=False) for _ in range(layers))
@@ -168,6 +169,8 @@ class CoAttention(Piece):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        require_count("CoAttention: layers", layers)
+        require_count("CoAttention: heads", heads)
         if width % heads:
             raise InputError(f"CoAttention: width {width} is no multiple of its {heads} heads")
         sizes = {"dim_feedforward": 4 * width, "dropout": dropout, "batch_first": True}

@@ -129,6 +129,9 @@ class Choice:
         except Exception as error:  # whatever the class raises
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise InputError(f"{name}: cannot be made ({reason})") from error
+        if any(not weights.numel() for weights in piece.parameters()):
+            line = "a layer would have a width of 0, and give nothing; use whole numbers from 1 on"
+            raise InputError(f"{name}: {line}")
         if slot != "classifier" and not isinstance(getattr(piece, "out_dim", None), int):
             raise InputError(f"{name}: has no `out_dim`; set it to the width of what it returns")
         piece.__dict__.setdefault("_made_with", given)  # one that is no `Piece` does not know
