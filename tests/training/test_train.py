@@ -509,6 +509,7 @@ def test_seeds_give_different_models_of_one_experiment(opened, tmp_path, caplog)
     [
         ("1.e", {"crop": 0.2}, "vary photographs, and this model sees none"),
         ("Question_Only", {"flip": True}, "vary photographs, and this model sees none"),
+        ("1.fB", {"batch": 1}, "batch normalisation cannot learn from batches of one question"),
         ("1.fB", {"vision_rate": 1e-4}, "no part of the vision piece is trained"),
     ],
 )
@@ -571,6 +572,11 @@ def test_training_that_diverges_is_refused_after_the_epoch(opened, tmp_path):
     with pytest.raises(InputError, match="has diverged: the loss of epoch 1 is not finite"):
         training.train(model, data, PRESETS["1.c"].small, tmp_path / "run", epochs=2)
     assert not (tmp_path / "run" / CHECKPOINT).exists()
+
+
+def test_one_step_so_large_that_no_answer_is_a_number_is_refused(train, tmp_path):
+    with pytest.raises(InputError, match="has diverged: the loss of epoch 1 is not finite"):
+        train(quick("1.e", learning_rate=1e30, batch=1000), tmp_path / "run", epochs=1)
 
 
 # Odd data -----------------------------------------------------------------------------------------

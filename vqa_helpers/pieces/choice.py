@@ -129,7 +129,8 @@ class Choice:
         except Exception as error:  # whatever the class raises
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise InputError(f"{name}: cannot be made ({reason})") from error
-        if any(not weights.numel() for weights in piece.parameters()):
+        two_sided = 0 not in sizes.values()  # the width of an image or question that is not there
+        if two_sided and any(not weights.numel() for weights in piece.parameters()):
             line = "a layer would have a width of 0, and give nothing; use whole numbers from 1 on"
             raise InputError(f"{name}: {line}")
         if slot != "classifier" and not isinstance(getattr(piece, "out_dim", None), int):

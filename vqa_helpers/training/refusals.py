@@ -1,5 +1,7 @@
 """What is refused before a training begins, because it would be in vain."""
 
+from torch import nn
+
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.fusion import OneSide
@@ -65,6 +67,10 @@ def refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset) 
     if training.augments and (vision is None or getattr(vision, "stored", False)):
         what = "flip, crop and jitter vary photographs, and this model sees none"
         raise InputError(f"{what}; choose a network inside the loop, as 1.f and 1.fC have it")
+    normalised = any(isinstance(part, nn.BatchNorm1d) for part in model.modules())
+    if training.batch == 1 and normalised:
+        line = "batch normalisation cannot learn from batches of one question"
+        raise InputError(f"batch 1: {line}; use 2 or more")
     learns = vision is not None and any(p.requires_grad for p in vision.parameters())
     if training.vision_rate and not learns:
         raise InputError("vision_rate: no part of the vision piece is trained; try 1.f or 1.fC")

@@ -340,9 +340,11 @@ def _fit(
         trainer.restore(kept["trainer"])
         history = json.loads(kept["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
+    judged = len(validation.examples.learnable()) > 0  # else its loss is not defined
     while trainer.epoch < config["epochs"]:
         epoch = trainer.run_epoch(train, validation, config["epochs"])
-        if not math.isfinite(epoch.train_loss):
+        losses = [epoch.train_loss, epoch.validation_loss][: 1 + judged]
+        if not all(map(math.isfinite, losses)):
             raise InputError(
                 f"{folder}: training has diverged: the loss of epoch {epoch.epoch} is not finite; "
                 "use a lower learning rate (--set learning_rate=…, vision_rate=…)"
