@@ -273,5 +273,7 @@ class ImageFirst(Piece):
         """(B, image_dim) and words (B, T, question_dim) to (B, 2 * hidden): the last hidden and cell
         state side by side."""
         begun = [state.contiguous() for state in self.image(image).unsqueeze(0).chunk(2, dim=2)]
-        states = last_states(self.lstm, question.vectors, question.there.sum(dim=1), tuple(begun))
+        # ONNX files take questions of one length, and cannot hold a packed sequence.
+        lengths = None if torch.compiler.is_exporting() else question.there.sum(dim=1)
+        states = last_states(self.lstm, question.vectors, lengths, tuple(begun))
         return self.dropout(torch.cat([state[-1] for state in states], dim=1))
