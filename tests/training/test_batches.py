@@ -109,7 +109,8 @@ def test_shares_of_processes_are_disjoint_and_complete(questions, size, processe
         for which in range(processes)
     ]
     assert len({len(share) for share in shares}) == 1  # every process takes every step
-    assert all(len(batch) for share in shares for batch in share)
+    least = 2 if size >= 2 * processes else 1  # of one row batch normalisation cannot learn
+    assert all(len(batch) >= least for share in shares for batch in share)
     first = [share[0] for share in shares]
     assert sorted(order(first)) == sorted(alone.target.tolist())
     assert sorted(order(batch for share in shares for batch in share)) == list(range(questions))

@@ -129,8 +129,8 @@ class Batches:
             order = torch.randperm(len(self), generator=generator)
         chunks = list(order.split(self.size))
         which, processes = self.share
-        # Batch normalisation cannot learn from one row, nor any process from none.
-        if len(chunks) > 1 and len(chunks[-1]) < max(2, processes):
+        # Batch normalisation cannot learn from one row, in any process.
+        if len(chunks) > 1 and len(chunks[-1]) < 2 * processes:
             chunks[-2:] = [torch.cat(chunks[-2:])]
         return self._made([rows[which::processes] for rows in chunks])
 
