@@ -565,6 +565,38 @@ def test_an_own_piece_that_its_record_does_not_build_is_refused(opened, tmp_path
         training.train(model, opened(), SMALL.small, tmp_path / "run")
 
 
+class Wider(Piece):
+    """A concatenation that is not as wide as it says, or that fails."""
+
+    def __init__(self, image_dim, question_dim, fails: bool = False):
+        super().__init__()
+        self.fails, self.out_dim = fails, image_dim
+
+    def forward(self, image, question):
+        return {}["seen"] if self.fails else torch.cat([image, question], dim=1)
+
+
+@pytest.mark.parametrize(("fails", "reason"), [(False, "RuntimeError"), (True, "KeyError: 'seen'")])
+def test_an_own_piece_that_fails_is_named(opened, tmp_path, fails, reason):
+    model = opened().build(
+        SMALL.with_(fusion="Wider", own={"Wider": Wider}, set={"fusion.fails": fails})
+    )
+    with pytest.raises(
+        InputError, match=f"^Wider: does not fit the other pieces, .*{reason}"
+    ) as caught:
+        training.train(model, opened(), SMALL.small, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_another_in_a_model_is_said(train, tmp_path):
+    train(quick("1.e"), tmp_path / "run", epochs=1)
+    with pytest.raises(InputError) as caught:
+        train(quick("1.e", classifier__dropout=0.1), tmp_path / "run", epochs=1, set_aside=False)
+    was, wanted = '{"keywords": {"dropout": 0.5}}', '{"keywords": {"dropout": 0.1}}'
+    told = f'another model ({{"classifier": {was}}}, not {{"classifier": {wanted}}}); choose'
+    assert told in str(caught.value)
+
+
 def test_training_that_diverges_is_refused_after_the_epoch(opened, tmp_path):
     data = opened()
     model = data.build(PRESETS["1.c"])

@@ -18,8 +18,7 @@ def refuse_unrecorded(model: VQAModel, data: Data) -> None:
     Raises:
         InputError: for such a piece.
     """
-    chosen = model.choices()
-    own = [slot for slot, choice in chosen.items() if choice and "code" in choice.record()]
+    chosen, own = model.choices(), own_pieces(model)
     if not own:
         return
     usual = {slot: data.usual(slot, choice) for slot, choice in chosen.items()}
@@ -32,6 +31,13 @@ def refuse_unrecorded(model: VQAModel, data: Data) -> None:
                 "attribute of the same name, or derive the class from vqa_helpers.pieces.choice.Piece, "
                 "and change nothing that they do not say"
             )
+
+
+def own_pieces(model: VQAModel) -> list[str]:
+    """The slots in which a piece of the user's is."""
+    return [
+        slot for slot, choice in model.choices().items() if choice and "code" in choice.record()
+    ]
 
 
 def refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset) -> None:

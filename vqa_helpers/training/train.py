@@ -54,7 +54,7 @@ from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.inputs import Data
 from vqa_helpers.training.loop import Trainer, evaluate
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
-from vqa_helpers.training.refusals import refuse_unrecorded, refuse_vain_training
+from vqa_helpers.training.refusals import own_pieces, refuse_unrecorded, refuse_vain_training
 from vqa_helpers.training.tensorboard import open_writer, record_epoch
 
 log = logging.getLogger(__name__)
@@ -289,11 +289,17 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
 
 
 def _short(value: object, other: object) -> str:
-    """A value; of a mapping what it has otherwise than another."""
-    if isinstance(value, dict) and isinstance(other, dict):
-        value = {name: one for name, one in value.items() if one != other.get(name)}
-    text = json.dumps(value)
+    """A value as an error shows it."""
+    text = json.dumps(_otherwise(value, other))
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _otherwise(value: object, other: object) -> object:
+    """A value; of a mapping what it has otherwise than another."""
+    if not (isinstance(value, dict) and isinstance(other, dict)):
+        return value
+    changed = {name: one for name, one in value.items() if one != other.get(name)}
+    return {name: _otherwise(one, other.get(name)) for name, one in changed.items()}
 
 
 # ---------------------------------------------------------------- training
@@ -342,7 +348,16 @@ def _fit(
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
     judged = len(validation.examples.learnable()) > 0  # else its loss is not defined
     while trainer.epoch < config["epochs"]:
-        epoch = trainer.run_epoch(train, validation, config["epochs"])
+        try:
+            epoch = trainer.run_epoch(train, validation, config["epochs"])
+        except Exception as error:  # whatever a class of the user's raises
+            own = [type(getattr(model, slot)).__name__ for slot in own_pieces(model)]
+            machine = isinstance(error, OSError | MemoryError) or "memory" in str(error)
+            if not own or machine or isinstance(error, InputError):
+                raise
+            reason = f"{type(error).__name__}: {one_line(error, 200)}"
+            line = f"does not fit the other pieces, or fails ({reason}); --debug shows where"
+            raise InputError(f"{', '.join(own)}: {line}") from error
         losses = [epoch.train_loss, epoch.validation_loss][: 1 + judged]
         if not all(map(math.isfinite, losses)):
             raise InputError(
