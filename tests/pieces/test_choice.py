@@ -15,7 +15,7 @@ from tests.pieces import own_pieces
 from tests.pieces.own_pieces import OWN
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces.bilinear import MFB
+from vqa_helpers.pieces.bilinear import MFB, MLB
 from vqa_helpers.pieces.choice import (
     SLOTS,
     Choice,
@@ -318,6 +318,7 @@ def test_a_keyword_is_read_by_its_annotation_or_its_default(made_by, name, text,
     ("made_by", "name", "text", "message"),
     [
         (Product, "width", "2.5", "Product.width=2.5: use a whole number"), (Product, "width", "none", "whole"),
+        (MLB, "activation", "gelu", "MLB.activation=gelu: use one of relu, tanh"),
         (Product, "dropout", "wide", "use a number"), (Product, "normalise", "yes", "use true or false"),
         (Funnel, "hidden", "[a]", r"use whole numbers such as \[512,256\]"),
         (Typed, "mode", "cos", "Typed.mode=cos: use one of relu, tanh, 2 or none"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vqa_helpers.errors import InputError, require_count
-from vqa_helpers.pieces.choice import Piece
+from vqa_helpers.pieces.choice import Activation, Piece
 from vqa_helpers.pieces.fusion import Product
 from vqa_helpers.pieces.language import last_states
 from vqa_helpers.pieces.words import Words
@@ -31,7 +31,7 @@ class AttendedProduct(Product):
         image_dim: int,
         question_dim: int,
         width: int = 1024,
-        activation: str = "relu",
+        activation: Activation = "relu",
         normalise: bool = False,
         dropout: float = 0.0,
     ) -> None:
@@ -231,7 +231,7 @@ class WordAttention(Product):
         image_dim: int,
         question_dim: int,
         width: int = 1024,
-        activation: str = "relu",
+        activation: Activation = "relu",
         normalise: bool = False,
         dropout: float = 0.0,
     ) -> None:

@@ -11,7 +11,7 @@ from torch.fft import irfft, rfft
 from torch.nn.functional import normalize
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces.choice import Piece
+from vqa_helpers.pieces.choice import Activation, Piece
 from vqa_helpers.pieces.fusion import Product
 
 _SMALLEST = 1e-8  # under a root, whose slope at 0 has no end
@@ -97,7 +97,7 @@ class MLB(Product):
         question_dim: int,
         width: int = 1024,
         rank: int = 1200,
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         dropout: float = 0.5,
     ) -> None:
         super().__init__(image_dim, question_dim, rank, activation, dropout=dropout)

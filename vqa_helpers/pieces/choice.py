@@ -39,6 +39,7 @@ MODULES = {
 }  # where the package's pieces of each are
 PRETRAINED = "vqa_helpers.pieces.pretrained"  # pieces of all slots, which fit each other alone
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+Activation = typing.Literal["relu", "tanh"]
 
 MOST_NAMED, SOME_NAMED = 60, 12  # a list that no message can hold is begun
 

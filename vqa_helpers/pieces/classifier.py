@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize_all
-from vqa_helpers.pieces.choice import ACTIVATIONS, Piece
+from vqa_helpers.pieces.choice import ACTIVATIONS, Activation, Piece
 from vqa_helpers.pieces.language import glove_embedding
 
 
@@ -26,7 +26,7 @@ class Funnel(Piece):
     """
 
     def __init__(
-        self, in_dim: int, hidden: Sequence[int], answers: int, activation: str = "relu",
+        self, in_dim: int, hidden: Sequence[int], answers: int, activation: Activation = "relu",
         batch_norm: bool = False, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -65,7 +65,7 @@ class AnswerWords(Piece):
 
     def __init__(
         self, in_dim: int, vocabulary: AnswerVocabulary, vectors: Path | None = None, dim: int = 50,
-        hidden: Sequence[int] = (1024,), activation: str = "relu", batch_norm: bool = False,
+        hidden: Sequence[int] = (1024,), activation: Activation = "relu", batch_norm: bool = False,
         dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()

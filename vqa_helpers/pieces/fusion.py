@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces.choice import ACTIVATIONS, Piece
+from vqa_helpers.pieces.choice import ACTIVATIONS, Activation, Piece
 
 
 class Concatenation(Piece):
@@ -62,7 +62,7 @@ class Product(Piece):
         image_dim: int,
         question_dim: int,
         width: int = 1024,
-        activation: str = "relu",
+        activation: Activation = "relu",
         normalise: bool = False,
         dropout: float = 0.0,
     ) -> None:
