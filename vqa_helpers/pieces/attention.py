@@ -147,7 +147,8 @@ class TopDownAttention(Piece):
 
 class CoAttention(Piece):
     """Words look at words, places at places and at words, several times (Yu et al., "Deep Modular
-    Co-Attention Networks", 2019, section 3, encoder and decoder; the paper has six layers).
+    Co-Attention Networks", 2019, section 3, encoder and decoder; the paper has six layers). Both sides
+    are summed as they are, where the paper projects each once more (section 4.3).
 
     Args:
         width: of each word and place; a multiple of `heads`.
@@ -219,6 +220,7 @@ class CoAttention(Piece):
 class WordAttention(Product):
     """A product with those words that the image asks for (a next step of the reference study; Lu et
     al., "Hierarchical Question-Image Co-Attention", 2016, section 3.3, of its two sides the question's).
+    A word is scored by its product with the image, as in `AttendedProduct`, not by the paper's affinity.
 
     Args:
         width, activation, normalise, dropout: as `Product` takes them.
