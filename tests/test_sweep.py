@@ -95,6 +95,8 @@ class TestWithOptuna:
             (["--choose", "batch=8,16", "--choose", "batch=4,8"], "batch: name each once"),
             (["--choose", "batch=8,16", "--set", "decay=0.5,1"], "name each once: one value with"),
             (["--choose", "batch=8,16", "--fusion", "Prodct"], "did you mean Product?"),
+            (["--choose", "batch=8,16", "--trials", "0"], "--trials is 0; give a whole number from 1"),
+            (["--range", "epochs=1..3"], "--epochs 1: holds for all trials; leave it out"),
         ],
     )  # fmt: skip
     def test_what_cannot_be_looked_for_is_one_line(self, sweep, tmp_path, words, message):

@@ -20,7 +20,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from vqa_helpers.commands import data_of, recipe_of
-from vqa_helpers.errors import DONE, InputError, one_line
+from vqa_helpers.errors import DONE, InputError, one_line, require_count
 from vqa_helpers.files import locked
 from vqa_helpers.pieces.choice import SLOTS
 from vqa_helpers.recipe import Recipe, read_settings
@@ -75,6 +75,7 @@ def read_space(options: Namespace) -> dict[str, tuple[str, dict]]:
     Raises:
         InputError: for a malformed range, or a name or value that no combination of the pieces takes.
     """
+    require_count("--trials", options.trials)
     fixed, *others = read_settings(options.settings)
     texts, logs = {}, {}  # the values to choose among, or the two ends of a range
     for word in options.choices:
@@ -91,6 +92,10 @@ def read_space(options: Namespace) -> dict[str, tuple[str, dict]]:
     if not texts or others or len(fixed | texts) < given:
         line = "name each once: one value with --set, several with --choose, or a --range"
         raise InputError(f"{', '.join(fixed | texts) or 'nothing to look for'}: {line}")
+    if options.epochs and "epochs" in texts:
+        raise InputError(
+            f"--epochs {options.epochs}: holds for all trials; leave it out to look for epochs"
+        )
     slots = [slot for slot in SLOTS if slot in texts.keys() - logs.keys()]
     space = {name: ("suggest_categorical", {"choices": texts[name]}) for name in slots}
     for pieces in product(*(texts[slot] for slot in slots)):
