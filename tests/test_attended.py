@@ -14,7 +14,7 @@ from vqa_helpers.data.demo.drawing import draw_scene, hero_box
 from vqa_helpers.data.demo.scenes import Scene
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces.fusion import Concatenation
+from vqa_helpers.pieces.fusion import Concatenation, OneSide
 from vqa_helpers.pieces.model import VQAModel
 
 SIDE, WORDS = 32, WordVocabulary(("", "?", "what", "is", "red"))
@@ -126,6 +126,21 @@ def test_the_figure_shows_places_and_words(photographs):
     assert_allclose(bars, [100 * 2 / 9, 100 * 3 / 9, 100 * 4 / 9], rtol=1e-5)
     lit = np.asarray(figure.axes[1].images[0].get_array())
     assert lit[4, -4].sum() > lit[-4, 4].sum()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_figure_of_a_model_that_sees_nothing_shows_words_alone(photographs, given):
+    model = VQAModel(None, LastWord(), OneSide(0, 1), nn.Linear(1, 2))
+    model.fusion.forward = lambda image, question: question[:, :1]
+    blind = Answerer(
+        model,
+        AnswerVocabulary(("yes", "no")),
+        WORDS,
+        {"loss": "cross entropy", "image_size_px": None},
+    )
+    figure = draw_attention(blind, photographs[7] if given else None, "what is red")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["words"]
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [0, 0, 100]
 
 
 def test_the_box_holds_what_the_hero_is_drawn_in():

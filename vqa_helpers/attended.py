@@ -92,17 +92,21 @@ def attended(
 
 
 @styled
-def draw_attention(answerer: Answerer, image: Photograph, question: str) -> Figure:
-    """The photograph, where the model looked, and at which words.
+def draw_attention(answerer: Answerer, image: Photograph | None, question: str) -> Figure:
+    """The photograph, where the model looked, and at which words; of a model that sees nothing the
+    words alone.
 
     Raises:
         InputError: for a model without attention, and as `Answerer.answer`.
     """
     first = answerer.answer(image, question)[0]
     table = pd.DataFrame({"question_id": [0], "image_id": [0], "question": [question]})
-    (looked,) = attended(answerer, table, {0: opened(image)})
-    square = load_square(opened(image), answerer.config["image_size_px"])
-    pictures = [("what the model saw", square)]
+    seen = answerer.model.vision is not None
+    (looked,) = attended(answerer, table, {0: opened(image)} if seen else {})
+    pictures = []
+    if seen:
+        square = load_square(opened(image), answerer.config["image_size_px"])
+        pictures.append(("what the model saw", square))
     if looked.places is not None:
         title = f"where it looked: {100 * looked.places.max():.0f} % at most"
         pictures.append((title, lit(square, looked.places / looked.places.max())))
