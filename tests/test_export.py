@@ -137,7 +137,8 @@ def test_the_card_says_what_the_run_measured(trained, tmp_path):
      ("GloVe_ResNet", {"vision": "efficientnet_lite0"}), ("Bag_Of_Words", {}), ("Image_Only", {}),
      ("1.fC", {"vision": "resnet18", "set": {"vision.trained": "last block"}}),
      ("1.e", {"vision": "StoredGrid", "language": "WordStates", "fusion": "CoAttention"}),
-     ("1.e", {"language": "GloveWords", "fusion": "ImageFirst"})],
+     ("1.e", {"language": "GloveWords", "fusion": "ImageFirst"}),
+     ("1.e", {"fusion": "MCB", "set": {"fusion.width": 64}})],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_onnx_gives_the_same_five_answers(trained, photographs, tmp_path, preset, changes, recwarn):

@@ -76,7 +76,7 @@ class MCB(Piece):
 
     def _transformed(self, vector: Tensor, place: Tensor, sign: Tensor) -> Tensor:
         """The transform (B, width // 2 + 1) of a sketch, in single precision."""
-        empty = torch.zeros(len(vector), self.out_dim, device=vector.device)
+        empty = torch.zeros(vector.shape[0], self.out_dim, device=vector.device)
         return rfft(empty.index_add(1, place, vector.float() * sign))
 
 
