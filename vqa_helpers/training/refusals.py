@@ -1,9 +1,12 @@
-"""What is refused before a training begins, because it would be in vain."""
+"""What is refused before a training begins, because it would be in vain, and how it fails."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import nn
 
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.pieces.fusion import OneSide
 from vqa_helpers.pieces.identity import is_ours, structure_of
 from vqa_helpers.pieces.model import VQAModel
@@ -18,7 +21,7 @@ def refuse_unrecorded(model: VQAModel, data: Data) -> None:
     Raises:
         InputError: for such a piece.
     """
-    chosen, own = model.choices(), own_pieces(model)
+    chosen, own = model.choices(), _own_pieces(model)
     if not own:
         return
     usual = {slot: data.usual(slot, choice) for slot, choice in chosen.items()}
@@ -33,7 +36,27 @@ def refuse_unrecorded(model: VQAModel, data: Data) -> None:
             )
 
 
-def own_pieces(model: VQAModel) -> list[str]:
+@contextmanager
+def own_pieces_named(model: VQAModel) -> Iterator[None]:
+    """Whatever a piece of the user's raises becomes one line that names it.
+
+    Raises:
+        InputError: in its place; not of a machine that has no memory or disk left.
+    """
+    try:
+        yield
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        own = [type(getattr(model, slot)).__name__ for slot in _own_pieces(model)]
+        if not own or "memory" in str(error):
+            raise
+        reason = f"{type(error).__name__}: {one_line(error, 200)}"
+        line = f"does not fit the other pieces, or fails ({reason}); --debug shows where"
+        raise InputError(f"{', '.join(own)}: {line}") from error
+
+
+def _own_pieces(model: VQAModel) -> list[str]:
     """The slots in which a piece of the user's is."""
     return [
         slot for slot, choice in model.choices().items() if choice and "code" in choice.record()

@@ -54,7 +54,7 @@ from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.inputs import Data
 from vqa_helpers.training.loop import Trainer, evaluate
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
-from vqa_helpers.training.refusals import own_pieces, refuse_unrecorded, refuse_vain_training
+from vqa_helpers.training.refusals import own_pieces_named, refuse_unrecorded, refuse_vain_training
 from vqa_helpers.training.tensorboard import open_writer, record_epoch
 
 log = logging.getLogger(__name__)
@@ -348,16 +348,8 @@ def _fit(
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
     judged = len(validation.examples.learnable()) > 0  # else its loss is not defined
     while trainer.epoch < config["epochs"]:
-        try:
+        with own_pieces_named(model):
             epoch = trainer.run_epoch(train, validation, config["epochs"])
-        except Exception as error:  # whatever a class of the user's raises
-            own = [type(getattr(model, slot)).__name__ for slot in own_pieces(model)]
-            machine = isinstance(error, OSError | MemoryError) or "memory" in str(error)
-            if not own or machine or isinstance(error, InputError):
-                raise
-            reason = f"{type(error).__name__}: {one_line(error, 200)}"
-            line = f"does not fit the other pieces, or fails ({reason}); --debug shows where"
-            raise InputError(f"{', '.join(own)}: {line}") from error
         losses = [epoch.train_loss, epoch.validation_loss][: 1 + judged]
         if not all(map(math.isfinite, losses)):
             raise InputError(
