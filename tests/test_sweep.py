@@ -80,6 +80,7 @@ class TestWithOptuna:
             (["--range", "learning_rate=1"], "--range learning_rate=1: use NAME=LOW..HIGH"),
             (["--range", "=1..2"], "use NAME=LOW..HIGH"),
             (["--range", "learning_rate=1..2:lin"], "use NAME=LOW..HIGH"),
+            (["--range", "learning_rate=1e-4...1e-2"], "use NAME=LOW..HIGH"),
             (["--range", "learning_rate=2..1"], "learning_rate=2.0..1.0: use a lower and a higher"),
             (["--range", "learning_rate=0..1"], "learning_rate 0.0: use a number above 0"),
             (["--range", "crop=0..0.5:log"], "crop=0.0..0.5: use a lower and a higher number, above"),

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 SETTINGS, ASKED = "settings", "asked"  # what a trial, and the study, keep beside optuna's own
 MEASURE = "validation top-1"
 BEST = 5  # trials that are shown
-RANGE = re.compile(r"([^=]+)=([^:]+?)\.\.([^:]+?)(:log)?")
+RANGE = re.compile(r"([^=]+)=([^:]*[^:.])\.\.([^:.][^:]*?)(:log)?")
 # Options that `vqa train` has not, or that are written otherwise; every other one is passed on.
 OWN = ("preset", "data", "settings", "out", "trials", "ranges", "choices", "features", "run",
        "debug")  # fmt: skip
