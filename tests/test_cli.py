@@ -146,6 +146,7 @@ def test_an_output_that_cannot_show_a_letter_gets_its_number(place, coding):
         (["1.e", "--pieces", "no.py"], "no.py: there is no such file of pieces"),
         (["1.e", "--device", "gpu"], "device 'gpu'"),
         (["1.e", "--epochs", "-3"], "-3 epochs: use 1 or more"),
+        (["1.e", "--epochs", "1", "--set", "epochs=2"], "--epochs 1 and --set epochs: give one"),
         (["1.e", "--seed", "-1"], "seed -1: use 0 to"),
         (["1.e", "--seed", str(2**80)], f"seed {2**80}: use 0 to"),
         (["1.e", "--seeds", "0"], "0 seeds: use 1 or more"),

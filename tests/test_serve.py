@@ -84,6 +84,7 @@ HOSTILE = {
     "no JSON": (body(b"{", "application/json"), 422),
     "deep JSON": (body(b"[" * 99_999, "application/json"), 422),
     "a list": (as_json(), 422), "no base64": (as_json(image="@@", question=QUESTION), 422),
+    "no data": (as_json(image="data:image/png;base64", question=QUESTION), 422),
     "half a letter": (as_json(image="aaaa", question="\ud800"), 422),
     "number": (as_json(image=3, question=3), 422),
 }  # fmt: skip
@@ -149,8 +150,10 @@ def test_a_form_and_json_are_answered_as_by_the_runs_that_it_names(server, answe
     assert len(wanted["answers"]) == len(wanted["blind"]) == 5
     given = httpx.post(f"{server[0]}/answer", **form(image, question, "../../<b>.png"), timeout=60)
     assert given.status_code == 200 and same(given.json(), wanted)
-    sent = as_json(image=base64.b64encode(image).decode(), question=question)
-    assert same(httpx.post(f"{server[0]}/answer", **sent, timeout=60).json(), wanted)
+    coded = base64.b64encode(image).decode()
+    for text in (coded, f"data:image/{kind.lower()};base64,{coded}"):
+        sent = as_json(image=text, question=question)
+        assert same(httpx.post(f"{server[0]}/answer", **sent, timeout=60).json(), wanted)
     about = httpx.get(f"{server[0]}/about").json()
     assert about == {"model": answerers[0].about, "blind": answerers[1].about}
 

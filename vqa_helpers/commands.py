@@ -153,6 +153,8 @@ def train(options: Namespace) -> int:
     if options.seeds < 1:
         raise InputError(f"{options.seeds} seeds: use 1 or more")
     combinations, named = read_settings(options.settings), {}
+    if options.epochs and any("epochs" in settings for settings in combinations):
+        raise InputError(f"--epochs {options.epochs} and --set epochs: give one of the two")
     units = product(combinations, range(options.seed, options.seed + options.seeds))
     for settings in combinations:  # a mistyped one is refused before the first is trained
         name = recipe_of(options, settings).run_name()

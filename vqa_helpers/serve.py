@@ -32,7 +32,7 @@ from gradio import processing_utils
 from jinja2 import Environment
 from matplotlib.colors import to_hex
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -73,6 +73,13 @@ class Asked(BaseModel):
     model_config = ConfigDict(val_json_bytes="base64", str_strip_whitespace=True)
     image: bytes = Field(max_length=MOST_BYTES)
     question: str = Field(min_length=1, max_length=MOST_CHARACTERS, pattern=r"^[^\x00]*$")
+
+    @field_validator("image", mode="before")
+    @classmethod
+    def without_scheme(cls, sent: Any) -> Any:
+        """The base64 of a data URI, which a browser's FileReader gives."""
+        is_uri = isinstance(sent, str) and sent.startswith("data:")
+        return sent.partition(",")[2] if is_uri else sent
 
 
 def check(validate: Callable[..., Asked], sent: Any) -> Asked:

@@ -60,6 +60,13 @@ def test_one_image_tells_nothing():
     assert paired_difference(ours, theirs, np.arange(30)).verdict == "better"
 
 
+@pytest.mark.parametrize(("differing", "verdict"), [(5, "cannot tell"), (6, "better")])
+def test_a_handful_of_images_that_differ_proves_nothing(differing, verdict):
+    ours, theirs = hits(ours=differing, neither=4)
+    assert paired_difference(ours, theirs, np.arange(differing + 4)).verdict == verdict
+    assert paired_difference(theirs, ours, np.arange(differing + 4)).verdict != "better"
+
+
 def test_seeds_make_a_difference_less_certain():
     generator = np.random.default_rng(0)
     images = np.arange(2_000)

@@ -12,6 +12,8 @@ from scipy.stats import binomtest
 
 from vqa_helpers.evaluation.bootstrap import bounds, means_of_images, resampled_means, wilson
 
+FEWEST = 6  # images that differ: of five alike a sign test says p = 2 / 2**5, above 0.05
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -37,7 +39,8 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray, images: np.ndarray) 
 
     Without an image that differs from the others a bootstrap is blind. Then n of n images show
     the one difference d; Wilson's lower bound p of n of n says that at most a share 1 - p of all
-    images can be otherwise, by anything from -1 to 1.
+    images can be otherwise, by anything from -1 to 1. Where fewer than six images differ at all, the
+    interval holds 0: so few prove nothing, however alike they are.
 
     Args:
         ours: scores 0 to 1, (N,), or (S, N) for S training seeds.
@@ -54,6 +57,8 @@ def paired_difference(ours: np.ndarray, theirs: np.ndarray, images: np.ndarray) 
     else:
         first, second = resampled_means(runs, images)
         low, high = bounds(first - second)
+    if np.count_nonzero(np.abs(of_image) > 1e-9) < FEWEST:
+        low, high = min(low, 0.0), max(high, 0.0)
     return Difference(*(round(100 * share, 2) for share in (value, low, high)))
 
 
