@@ -21,22 +21,23 @@ _TRAIN = """\
 examples:
   vqa train Improved_VQA2015_ResNet --data demo
   vqa train GUSE_VGG --data demo --vision resnet18 --fusion Concatenation
-  vqa train GUSE_VGG --data demo --set learning_rate=1e-4,3e-4,1e-3     (a sweep: each, one table)
+  vqa train GUSE_VGG --data demo --set learning_rate=1e-4,3e-4,1e-3     (one run each, one table)
   vqa train GUSE_VGG --data demo --set fusion.width=512 --set classifier.hidden=[1024,512]
   vqa train GUSE_VGG --data demo --pieces my_pieces.py --fusion MyFusion
 
-What can be set: the numbers of a schedule (learning_rate, batch, epochs, decay, decay_every,
-step_decay, clamp, optimiser, loss, accumulate, vision_rate, flip, crop, jitter, precision; schedule=study or small), and
-every keyword of a piece (vision.trained, language.hidden, fusion.dropout, …). A name that is none is
-answered with the nearest one. Several processes or machines: accelerate launch -m vqa_helpers train …
+--set takes every number of a schedule (learning_rate, batch, epochs, decay, decay_every, step_decay,
+clamp, optimiser, loss, accumulate, vision_rate, flip, crop, jitter, precision; schedule=study or
+small), and every keyword of a piece (vision.trained, language.hidden, fusion.dropout, …). An unknown
+name is an error that suggests the nearest. Several processes or machines:
+accelerate launch -m vqa_helpers train …
 """
 _SWEEP = """\
 For example:
   vqa sweep GUSE_VGG --data demo --out sweep --trials 40 --range learning_rate=1e-4..1e-2:log \\
       --choose fusion=Product,Concatenation,MLB --range fusion.dropout=0.1..0.7
 
-Names are those of `vqa train --set`, and vision, language, fusion and classifier. What a chosen piece
-does not have is left out where it is tried. The same command goes on where it was stopped.
+Names are those of `vqa train --set`, and vision, language, fusion and classifier. Settings that a
+chosen piece does not have are skipped for it. The same command resumes an interrupted sweep.
 """
 
 
@@ -131,12 +132,12 @@ def _add_data(commands, command) -> None:
         add("--offline", action="store_true", help="fetch nothing; say which file to put where")
         add("--mirror", metavar="URL", help="tried first, by file name (VQA_MIRROR)")
 
-    add = command("list", "name the datasets and the public files", "list_data", actions)
+    add = command("list", "list the datasets and the public files", "list_data", actions)
     add_places(add)
     add("--json", action="store_true", help="print JSON instead of tables")
 
     add = command(
-        "download", "fetch public files: resumed, checked, unpacked", "download_data", actions,
+        "download", "download public files: resumed, checked, unpacked", "download_data", actions,
         "For example: vqa data download v1 coco-val2014 glove use",
     )  # fmt: skip
     add("names", nargs="+", metavar="NAME", help="as `vqa data list` names them")
@@ -144,12 +145,12 @@ def _add_data(commands, command) -> None:
     add_network(add)
 
     add = command(
-        "build", "make a named dataset, fetching what it needs", "build_data", actions,
+        "build", "build a named dataset, downloading what it needs", "build_data", actions,
         "For example: vqa data build 100k; vqa data build E --from demo;\n"
         "vqa data build v2 --from FOLDER-WITH-THE-OFFICIAL-FILES",
     )  # fmt: skip
     add("name", help="demo; A, B, C, D, E, 100k: the study's; v1, v2, daquar: the field's")
-    add("--from", dest="source", metavar="NAME|DIR", help="make it from this, without downloading")
+    add("--from", dest="source", metavar="NAME|DIR", help="build it from this, without downloading")
     add("--out", type=Path, help="the new folder (data/[<source>-]<name>)")
     add("--seed", type=int, default=0, help="of the draw and the splits (0)")
     add("--split", choices=["by-image", "study"], default="by-image",
@@ -158,20 +159,20 @@ def _add_data(commands, command) -> None:
     add_places(add)
     add_network(add)
 
-    add = command("check", "name every problem of a dataset folder", "check_data", actions)
+    add = command("check", "list every problem in a dataset folder", "check_data", actions)
     add("folder", type=Path, metavar="DIR", help="any dataset folder, or a file of records")
     add("--json", action="store_true", help="print JSON instead of tables")
     add("--names-only", dest="open", action="store_const", const="names", default="open",
-        help="look for image files, but open none")  # fmt: skip
+        help="find image files without opening them")  # fmt: skip
     _add_layout(add)
 
     add = command(
-        "convert", "write a dataset of any layout in the official one", "convert_data", actions,
+        "convert", "convert a dataset of any layout to the official one", "convert_data", actions,
         "For example: vqa data convert vizwiz vizwiz-vqa\n"
         "             vqa data convert mine.csv mine --columns image=file,question=text,answer=said",
     )  # fmt: skip
     add("folder", type=Path, metavar="DIR", help="a dataset folder, or a file of records")
-    add("out", type=Path, metavar="OUT", help="the new folder; its images are links")
+    add("out", type=Path, metavar="OUT", help="the new folder; images are linked")
     _add_layout(add)
 
 
@@ -183,7 +184,7 @@ def _add_layout(add) -> None:
 
 
 def _add_training(command) -> None:
-    add = command("features", "compute image features, once per image", "features")
+    add = command("features", "compute and store image features, once per image", "features")
     add("--data", required=True, metavar="NAME|DIR", help="the dataset")
     _add_layout(add)
     add("--encoder", default="vgg16", metavar="NAME",
@@ -193,7 +194,7 @@ def _add_training(command) -> None:
     _add_vision(add)
     _add_executor(add)
 
-    what = "train a preset, or a change of it, and measure it"
+    what = "train a preset, as it is or changed, and measure it"
     add = command("train", what, "train", epilog=_TRAIN)
     _add_recipe(add)
     add("--set", action="append", default=[], metavar="NAME=VALUE[,VALUE…]", dest="settings",
@@ -202,20 +203,20 @@ def _add_training(command) -> None:
         help="run folder (runs/<dataset>/<name>/<seed>); of several runs, the folder above")  # fmt: skip
     add("--seeds", type=int, default=1, metavar="N",
         help="train N times, from --seed on, and give mean and spread (1)")  # fmt: skip
-    add("--zero-shot", action="store_true", help="measure hf:NAME as it is; nothing is trained")
+    add("--zero-shot", action="store_true", help="measure hf:NAME without training it")
     _add_executor(add)
 
-    what = "look for good numbers and pieces, by validation, with optuna"
+    what = "search for good settings and pieces with optuna, judged on validation"
     add = command("sweep", what, "sweep.sweep", epilog=_SWEEP)
     _add_recipe(add)
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help="a number or keyword that all trials have")  # fmt: skip
+        help="a number or keyword for all trials")  # fmt: skip
     add("--out", type=Path, required=True, metavar="FOLDER", help="the study, its runs and plots")
-    add("--trials", type=int, default=20, metavar="N", help="how many are trained in all (20)")
+    add("--trials", type=int, default=20, metavar="N", help="how many to train in all (20)")
     add("--range", action="append", default=[], metavar="NAME=LOW..HIGH[:log]", dest="ranges",
-        help="a number to be looked for between two; log: each power of ten as often")  # fmt: skip
+        help="search a number in this range; log: on a logarithmic scale")  # fmt: skip
     add("--choose", action="append", default=[], metavar="NAME=VALUE,VALUE…", dest="choices",
-        help="a piece or a value to be looked for among several")  # fmt: skip
+        help="search a piece or value among these")  # fmt: skip
 
 
 def _add_recipe(add) -> None:
@@ -226,8 +227,8 @@ def _add_recipe(add) -> None:
         help="another network (efficientnet_lite0, resnet50, any of timm) or class")  # fmt: skip
     for slot in ("language", "fusion", "classifier"):
         add(f"--{slot}", metavar="CLASS", help=f"another {slot}")
-    add("--pieces", type=Path, metavar="FILE.py", help="classes of your own; the file is run")
-    add("--epochs", type=int, default=0, help="length of a run (the schedule's own)")
+    add("--pieces", type=Path, metavar="FILE.py", help="your own classes; the file is executed")
+    add("--epochs", type=int, default=0, help="how long to train (the schedule's own)")
     add("--seed", type=int, default=0, help="of weights and batches (0)")
     add("--split-seed", type=int, default=0, metavar="N",
         help="of the splits that have to be cut (0)")  # fmt: skip
@@ -240,7 +241,7 @@ def _add_answering(command) -> None:
     def add_run(add) -> None:
         add("--weights", metavar="FILE", help="if the run's weights file has moved")
         add("--pieces", type=Path, metavar="FILE.py",
-            help="its classes of your own; the file is run")  # fmt: skip
+            help="your own classes that it uses; the file is executed")  # fmt: skip
         _add_device(add)
         add("--sentence-encoder", type=Path, metavar="DIR",
             help="the sentence encoder, if the run was trained with one from a folder")  # fmt: skip
@@ -251,7 +252,7 @@ def _add_answering(command) -> None:
     add("--images", type=Path, metavar="DIR", help="images anywhere below it")
     add("--out", type=Path, required=True, help="results JSON to write")
     add("--features", type=Path, metavar="DIR",
-        help="keep the features there (default: in memory only)")  # fmt: skip
+        help="store the features there (default: in memory only)")  # fmt: skip
     add_run(add)
 
     add = command(
@@ -265,20 +266,20 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "serve", "a page to drop a photograph on and ask, and the same as JSON", "model_commands.serve",
+        "serve", "serve a model: a web page to ask on, and a JSON API", "model_commands.serve",
         epilog="For example: vqa serve; vqa serve runs/demo/GUSE_VGG/0 --blind runs/demo/Question_Only/0",
     )  # fmt: skip
     add("run_folder", type=Path, nargs="?", metavar="RUN",
         help="a finished run (default: the model that comes with the package)")  # fmt: skip
     add("--blind", type=Path, metavar="RUN",
-        help="one that sees no photograph, to compare (default: the package's, beside its model)")  # fmt: skip
+        help="a model that sees no photograph, for comparison (default: the package's, with its model)")  # fmt: skip
     add("--host", default="127.0.0.1", metavar="ADDR",
-        help="0.0.0.0: this machine's neighbours may ask too (127.0.0.1: nobody else)")  # fmt: skip
+        help="0.0.0.0: other machines may ask too (127.0.0.1: only this one)")  # fmt: skip
     add("--port", type=int, default=7860, help="0: a free one (7860)")
     add_run(add)
 
     add = command(
-        "why", "what counted for an answer: places of the photograph, words", "model_commands.why",
+        "why", "explain an answer: which image regions and words counted", "model_commands.why",
         epilog='For example: vqa why runs/demo/GUSE_VGG/0 photo.jpg "what is on the table?"\n'
         "             vqa why runs/demo/GUSE_VGG/0 --data demo     (over a whole split)",
     )  # fmt: skip
@@ -288,7 +289,7 @@ def _add_answering(command) -> None:
     add("--out", type=Path, default=Path("why.png"), help="the picture (why.png)")
     add("--data", metavar="NAME|DIR",
         help="instead of one photograph: how often the answers of a split change when photographs are "
-        "exchanged, or nouns left out")  # fmt: skip
+        "swapped, or nouns removed")  # fmt: skip
     add("--split", default="validation", help="of --data (validation)")
     _add_layout(add)
     add("--features", type=Path, default=Path("features"), metavar="DIR",
@@ -296,7 +297,7 @@ def _add_answering(command) -> None:
     add_run(add)
 
     add = command(
-        "export", "take a run elsewhere: what it needs to answer, and its card", "model_commands.export",
+        "export", "export a run: what it needs to answer, a model card, ONNX", "model_commands.export",
         epilog="For example: vqa export runs/demo/GUSE_VGG/0 mine --half\n"
         "             vqa ask mine photo.jpg \"what is on the table?\"",
     )  # fmt: skip
@@ -304,14 +305,14 @@ def _add_answering(command) -> None:
     add("out", type=Path, metavar="DIR", help="the new folder")
     add("--half", action="store_true", help="half floats: half the size")
     add("--license", default="", metavar="NAME",
-        help="of the data, for the card, such as cc-by-4.0")  # fmt: skip
-    add("--onnx", action="store_true", help="an ONNX file of each side besides")
+        help="of the data, for the model card, such as cc-by-4.0")  # fmt: skip
+    add("--onnx", action="store_true", help="also write ONNX files of the image and answer side")
     add_run(add)
 
 
 def _add_results(command) -> None:
     add = command(
-        "evaluate", "score a results JSON, officially", "evaluate",
+        "evaluate", "score a results JSON by the official rules", "evaluate",
         epilog="Without --annotations the results are only checked: whether the evaluation server\n"
         "would accept them.",
     )  # fmt: skip
@@ -322,15 +323,15 @@ def _add_results(command) -> None:
         help="the official code since 2021-03-11, or before (2021)")  # fmt: skip
 
     add = command(
-        "compare", "tell runs apart, question by question", "compare",
+        "compare", "compare runs, question by question", "compare",
         epilog="Seeds of one experiment below a folder count as one model:\n"
         "vqa compare runs/demo/GUSE_VGG runs/demo/GUSE_ResNet\n"
-        "Every pair is compared; of twenty pairs that do not differ about one looks as if it did.",
+        "Every pair is compared; of twenty pairs that do not differ, about one appears to.",
     )  # fmt: skip
     add("runs", type=Path, nargs="+", metavar="RUN", help="a run, or a folder of runs")
     add("--json", action="store_true", help="print JSON, a line a pair, instead of tables")
 
-    add = command("batch", "run notebooks unattended", "batch")
+    add = command("batch", "run notebooks headless", "batch")
     add("--notebooks", type=Path, default=Path("notebooks"), metavar="DIR",
         help="where they are (notebooks)")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="executed notebooks (runs/notebooks)")
@@ -343,7 +344,7 @@ def _add_results(command) -> None:
         help="a parameter of the notebooks, such as DATA=demo")  # fmt: skip
     _add_executor(add)
 
-    add = command("report", "the results table and the site", "report")
+    add = command("report", "make the results table and the site", "report")
     add("--runs", type=Path, nargs="+", default=[Path("runs")], metavar="DIR",
         help="runs, or folders of runs (runs)")  # fmt: skip
     add("--notebooks", type=Path, metavar="DIR",
@@ -355,7 +356,7 @@ def _add_results(command) -> None:
     add("--figures", type=Path, metavar="DIR",
         help="write the figures of the guides there; build no site")  # fmt: skip
     add("--data", nargs="+", default=[], metavar="NAME|DIR",
-        help="datasets of the runs that are not where they were; of the figures: one (demo)")  # fmt: skip
+        help="datasets that have moved since the runs; for --figures: one (demo)")  # fmt: skip
 
 
 def _add_device(add) -> None:
@@ -371,14 +372,14 @@ def _add_vision(add) -> None:
     add("--features", type=Path, default=Path("features"), metavar="DIR",
         help="where features are kept (features)")  # fmt: skip
     add("--precision", choices=["auto", "float32", "bfloat16"], default="auto",
-        help="what numbers are multiplied in (auto: bfloat16 on a CPU that is faster with it; what "
-        "was begun goes on as it is)")  # fmt: skip
+        help="of matrix products (auto: bfloat16 on a CPU that is faster with it; interrupted work "
+        "goes on as it began)")  # fmt: skip
     _add_device(add)
 
 
 def _add_language(add) -> None:
     add("--offline", action="store_true",
-        help="download nothing: named stand-ins from packages; the demo implies it")  # fmt: skip
+        help="download nothing: packaged stand-ins, which are named; implied by the demo")  # fmt: skip
     add("--sentence-encoder", type=Path, metavar="DIR",
         help="a SavedModel of the Universal Sentence Encoder")  # fmt: skip
 
