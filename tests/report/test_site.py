@@ -215,7 +215,7 @@ def test_a_site_of_runs_alone_shows_examples_of_each_dataset(tmp_path) -> None:
         shutil.rmtree(folder / "images")
     main = front(tmp_path, made, data=folders)
     assert main.select(".examples img") == []
-    assert [one.get_text() for one in main.select(".no-image")] == ["The image is not at hand."] * 2
+    assert [one.get_text() for one in main.select(".no-image")] == ["The image is missing."] * 2
 
 
 def test_what_the_front_page_says_follows_from_the_runs(tmp_path, monkeypatch) -> None:
