@@ -1,7 +1,6 @@
 """Questions and photographs in, answers out.
 
-An `Answerer` is a trained model with all that it needs for questions and photographs that nobody has
-read yet.
+An `Answerer` is a trained model with all it needs for new questions and photographs.
 """
 
 import logging
@@ -244,7 +243,7 @@ class Answerer:
     def batches(
         self, table: pd.DataFrame, images: Mapping[int, Path | Image.Image], stores: Path | None
     ) -> Batches:
-        """The questions of a table and what their images become, as `predict` takes them."""
+        """The batches of a table's questions and their images, as `predict` takes them."""
         image_ids = np.unique(table["image_id"].to_numpy())
         wanted = {int(i): images[int(i)] for i in image_ids if int(i) in images}
         self._warn_of_unknown_words(table["question"])
@@ -283,7 +282,7 @@ class Answerer:
     def _unreadable(
         self, rows: Rows | None, image_ids: np.ndarray, images: Mapping[int, Any]
     ) -> list[int]:
-        """The images that are there and could not be read."""
+        """The images that exist but could not be read."""
         if isinstance(rows, PixelRows):
             return [int(image_ids[row]) for row in sorted(rows.unreadable)]
         if rows is None:

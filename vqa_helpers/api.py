@@ -1,8 +1,8 @@
-"""Load a trained run, so that it answers.
+"""Load a trained run to ask it questions.
 
-Everything but a frozen vision network lies in the run folder; that network's own source (ImageNet, a
-seed, a file) gives it back. Nothing that a run folder says is imported or run: classes that are not
-the package's are named by the user.
+The run folder contains everything except a frozen vision network, which is restored from its source
+(ImageNet, a seed, a file). Nothing that a run folder names is imported or executed: classes that
+are not the package's are named by the user.
 """
 
 import json
@@ -137,7 +137,7 @@ def _about(run: Run) -> str:
 
 
 def _refuse_other_source(folder: Path, piece: nn.Module | None, known: str, option: str) -> None:
-    """Refuse a frozen part that is not the one of the training."""
+    """Refuse a frozen part that is not the one used in training."""
     found = getattr(piece, "source", known)
     if found == known:
         return

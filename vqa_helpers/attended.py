@@ -1,7 +1,7 @@
 """Where a model with attention looked: how much each place of the photograph and each word counted.
 
-The shares are the model's own. They say what it attends to, not what its answer hangs on: for that see
-`why`.
+The shares are the model's own. They show what it attends to, not what its answer depends on; for
+that see `why`.
 """
 
 from collections.abc import Mapping
@@ -93,8 +93,7 @@ def attended(
 
 @styled
 def draw_attention(answerer: Answerer, image: Photograph | None, question: str) -> Figure:
-    """The photograph, where the model looked, and at which words; of a model that sees nothing the
-    words alone.
+    """The photograph, where the model looked, and at which words; for a blind model only the words.
 
     Raises:
         InputError: for a model without attention, and as `Answerer.answer`.

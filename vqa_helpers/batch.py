@@ -1,4 +1,4 @@
-"""Run many notebooks unattended: parameters checked first, several at a time, resumable.
+"""Run many notebooks headless: parameters checked first, several at a time, resumable.
 
 What a batch leaves in its folder: `<name>.ipynb` as its last good run left it,
 `failed/<name>.ipynb` for the others, `logs/<name>.log`, `records/<name>.json`. A notebook is
@@ -59,7 +59,7 @@ def run_batch(
     notebooks: Sequence[Path], parameters: Sequence[str] = (), *, out: Path, jobs: int = 1,
     map_units: Map | None = None, timeout_s: float = 3600.0, force: bool = False,
 ) -> list[Outcome]:  # fmt: skip
-    """Run notebooks from the project's folder, several at a time; go on when one fails.
+    """Run notebooks from the project's folder, several at a time; continue when one fails.
 
     Args:
         parameters: texts `NAME=VALUE`; every notebook must declare each of the names.

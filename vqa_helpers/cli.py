@@ -1,7 +1,7 @@
-"""The command `vqa`: its words, its help, and how errors are said.
+"""The command `vqa`: its options, its help, and how errors are reported.
 
-What a command does is a function of `commands`, which is imported when it runs, so that `--help`
-answers at once. Errors are one line; `--debug` shows where they came from.
+What a command does is a function in `commands`, imported when it runs, so that `--help` is fast.
+Errors are one line; `--debug` shows where they come from.
 """
 
 import argparse

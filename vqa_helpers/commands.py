@@ -1,4 +1,4 @@
-"""What each command of `vqa` does: words of the command line become calls of the package.
+"""What each command of `vqa` does: options become calls of the package.
 
 A function takes the parsed options and returns the exit code. It imports what it needs when it runs.
 """
@@ -93,7 +93,7 @@ def convert_data(options: Namespace) -> int:
 
 
 def layout_of(options: Namespace) -> dict[str, Any]:
-    """Where the images of a dataset lie and what its columns are called, where that is said."""
+    """Where the images of a dataset are and what its columns are called, if the options say."""
     columns = dict(pair.partition("=")[::2] for pair in (options.columns or "").split(",") if pair)
     known = ("image", "question", "answer", "question_id")
     if wrong := [name for name, value in columns.items() if name not in known or not value]:

@@ -1,7 +1,7 @@
-"""Take a trained model elsewhere: a small folder that answers, a model card, ONNX files.
+"""Export a trained model: a small folder that answers, a model card, ONNX files.
 
-The folder is a run folder without what only measuring needed: `vqa ask` and `vqa_helpers.load` read
-it. The weights of a vision network travel along where nobody publishes them.
+The folder is a run folder without what only measuring needs; `vqa ask` and `vqa_helpers.load` read
+it. The weights of a vision network are included if they are not published.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""What the commands do that ask a trained model: predict, ask, why, serve, export.
+"""The commands that use a trained model: predict, ask, why, serve, export.
 
 As in `commands`, a function takes the parsed options, imports what it needs, and returns the exit code.
 """

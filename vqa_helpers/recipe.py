@@ -156,7 +156,7 @@ class Recipe:
         return replace(recipe, preset=preset, name=named(preset.name, changes))
 
     def run_name(self) -> str:
-        """What its runs are called, whatever else the data decide."""
+        """The name of its runs, whatever else the data decide."""
         preset = self.preset or self
         changes = differences(preset, self.choices)
         changes |= nearest_differences(self.training, (preset.training, preset.small))
@@ -212,7 +212,7 @@ def differences(
     choices: Mapping[str, Choice | None],
     usual: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, str]:
-    """What pieces have otherwise than those of a preset, as the command line spells it.
+    """How pieces differ from those of a preset, as the command line spells it.
 
     Args:
         usual: slot to the keywords that the data decide, such as `weights`, where a preset leaves
@@ -238,8 +238,7 @@ def differences(
 
 
 def training_differences(ours: Sequence[Training], usual: Sequence[Training]) -> dict[str, str]:
-    """What schedules have otherwise than the usual ones beside them; nothing where each is one of
-    the usual."""
+    """How schedules differ from the usual ones beside them; nothing if each is one of the usual."""
     if all(one in usual for one in ours):
         return {}
     return {
@@ -251,7 +250,7 @@ def training_differences(ours: Sequence[Training], usual: Sequence[Training]) ->
 
 
 def nearest_differences(training: Training, usual: Sequence[Training]) -> dict[str, str]:
-    """What a schedule has otherwise than the nearest of the usual ones: that is the one that was
+    """How a schedule differs from the nearest of the usual ones, which is the one that was
     changed."""
     return min((training_differences([training], [one]) for one in usual), key=len)
 
@@ -262,7 +261,7 @@ def named(preset: str, changes: Mapping[str, str]) -> str:
 
 
 def spell(value: Any) -> str:
-    """A value as a recipe's name spells it: as short as it can be read back, and fit for a folder's
+    """A value as spelled in a recipe's name: as short as can be read back, and valid in a folder
     name."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "-".join(map(spell, value)) or "none"

@@ -1,4 +1,4 @@
-"""A model behind a web page, and the same as JSON over HTTP: `vqa serve`.
+"""A model behind a web page and an HTTP API: `vqa serve`.
 
 The page and `POST /answer` go one way: what is sent is checked, waits for its turn, and is answered in
 a thread, so that the event loop never stands still. Everything that arrives is taken for hostile, and
@@ -99,7 +99,7 @@ def check(validate: Callable[..., Asked], sent: Any) -> Asked:
 
 
 class Service:
-    """A model, and one that never sees a photograph, which do one thing at a time."""
+    """A model and its blind counterpart, answering one request at a time."""
 
     def __init__(self, answerer: Answerer, blind: Answerer | None) -> None:
         self.answerer, self.blind = answerer, blind
@@ -279,7 +279,7 @@ def _png(square: np.ndarray) -> str:
 
 
 class Server(uvicorn.Server):
-    """Ends in silence: what an interruption cuts short is no error."""
+    """Stops quietly: requests cut off by an interruption are no error."""
 
     def handle_exit(self, *signalled: Any) -> None:
         logging.getLogger("uvicorn.error").disabled = True

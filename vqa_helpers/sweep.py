@@ -1,4 +1,5 @@
-"""`vqa sweep`: numbers and pieces looked for by optuna, a run a trial, judged on validation alone.
+"""`vqa sweep`: settings and pieces searched with optuna, one run per trial, judged on validation
+only.
 
 What a sweep leaves in its folder: `study.db`, optuna's own record; `runs/<trial>`; plots. A trial that
 was interrupted is open in the record, and goes on after the last epoch of its run.

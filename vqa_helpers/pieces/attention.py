@@ -1,8 +1,9 @@
-"""Fusions that choose where to look, and at which words.
+"""Fusions with attention over image regions and words.
 
 `attends`: the image is a grid (B, K, image_dim), from `StoredGrid`. `reads_words`: the question is
-`Words`, from a language piece that `gives_words`. How much each place counts is `place_shares`, each
-word `word_shares`: what a figure draws. A score has no bias, which its softmax would take away.
+`Words`, from a language piece that `gives_words`. `place_shares` and `word_shares` are the
+attention weights of each place and word, which figures draw. Scores have no bias, since a softmax
+would cancel it.
 """
 
 import torch
@@ -16,8 +17,8 @@ from vqa_helpers.pieces.words import Words
 
 
 class AttendedProduct(Product):
-    """A product with those places of an image that the question asks about (one glimpse of soft
-    attention; Xu et al., "Show, Attend and Tell", 2015, section 4.2, asked by a question).
+    """A product with the image places that the question attends to (one glimpse of soft attention;
+    Xu et al., "Show, Attend and Tell", 2015, section 4.2, with the question as the query).
 
     Args:
         image_dim: D of each place.
@@ -50,8 +51,8 @@ class AttendedProduct(Product):
 
 
 class StackedAttention(Piece):
-    """Looks several times, each time with what it has seen (Yang et al., "Stacked Attention Networks",
-    2016, section 3.3).
+    """Attends several times, each time using the previous result (Yang et al., "Stacked Attention
+    Networks", 2016, section 3.3).
 
     Args:
         width: of the question and of each place.
@@ -100,7 +101,7 @@ class StackedAttention(Piece):
 
 
 class GatedTanh(nn.Module):
-    """A layer whose outputs a second layer lets through (Teney et al., "Tips and Tricks", 2018,
+    """A layer gated by a second one (Teney et al., "Tips and Tricks", 2018,
     section 3.7): (…, in_dim) to (…, width)."""
 
     def __init__(self, in_dim: int, width: int) -> None:
@@ -113,8 +114,9 @@ class GatedTanh(nn.Module):
 
 
 class TopDownAttention(Piece):
-    """Looks once, through gated units; then a product of gated units (Anderson et al., "Bottom-Up and
-    Top-Down Attention", 2018, section 3.3; its loss is `loss="binary cross entropy"` on soft scores).
+    """Attends once with gated units, followed by a product of gated units (Anderson et al.,
+    "Bottom-Up and Top-Down Attention", 2018, section 3.3; its loss is `loss="binary cross entropy"`
+    on soft scores).
 
     Args:
         width: of every gated unit.
@@ -146,9 +148,9 @@ class TopDownAttention(Piece):
 
 
 class CoAttention(Piece):
-    """Words look at words, places at places and at words, several times (Yu et al., "Deep Modular
-    Co-Attention Networks", 2019, section 3, encoder and decoder; the paper has six layers). Both sides
-    are summed as they are, where the paper projects each once more (section 4.3).
+    """Words attend to words, places to places and to words, in several layers (Yu et al., "Deep
+    Modular Co-Attention Networks", 2019, section 3, encoder and decoder; the paper has six layers).
+    Both sides are summed directly, where the paper projects each once more (section 4.3).
 
     Args:
         width: of each word and place; a multiple of `heads`.
@@ -218,9 +220,9 @@ class CoAttention(Piece):
 
 
 class WordAttention(Product):
-    """A product with those words that the image asks for (a next step of the reference study; Lu et
-    al., "Hierarchical Question-Image Co-Attention", 2016, section 3.3, of its two sides the question's).
-    A word is scored by its product with the image, as in `AttendedProduct`, not by the paper's affinity.
+    """A product with the words that the image attends to (a next step of the reference study; Lu et
+    al., "Hierarchical Question-Image Co-Attention", 2016, section 3.3, the question side only). A
+    word's score is its product with the image, as in `AttendedProduct`, not the paper's affinity.
 
     Args:
         width, activation, normalise, dropout: as `Product` takes them.
@@ -252,7 +254,7 @@ class WordAttention(Product):
 
 
 class ImageFirst(Piece):
-    """The image is the state in which an LSTM begins to read (a next step of the reference study).
+    """The image is the initial state of the LSTM (a next step of the reference study).
 
     Args:
         hidden: width of the LSTM.

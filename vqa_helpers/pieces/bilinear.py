@@ -1,8 +1,8 @@
-"""Bilinear fusions: every number of the image times every number of the question, made affordable.
+"""Bilinear fusions: products of every image feature with every question feature, made affordable.
 
 Each number of a full bilinear map would weigh D * Q products: 2 billion weights for an image of 2048,
-a question of 1024 and a vector of 1000. MCB hashes the products into fewer; the others keep the
-weights of few ranks, of the whole (MLB, MFB), of a small core (MUTAN), or of blocks in it (BLOCK).
+a question of 1024 and a vector of 1000. MCB hashes the products into fewer; the others use low-rank
+weights: of the whole map (MLB, MFB), of a small core (MUTAN), or of blocks in it (BLOCK).
 """
 
 import torch
@@ -18,7 +18,7 @@ _SMALLEST = 1e-8  # under a root, whose slope at 0 has no end
 
 
 def signed_root(vector: Tensor) -> Tensor:
-    """sign(x) * sqrt(|x|) of each number, then the vector at length 1: (B, F) to (B, F). Otherwise
+    """sign(x) * sqrt(|x|) of each number, then L2 normalisation: (B, F) to (B, F). Otherwise
     a few large products would outweigh all others (MCB 2016, section 3.2; MFB 2017, section 3)."""
     return normalize(vector.sign() * (vector.abs() + _SMALLEST).sqrt(), dim=1)
 
@@ -44,7 +44,7 @@ class LowRank(nn.Module):
 
 class MCB(Piece):
     """Multimodal compact bilinear pooling: a count sketch of all products (Fukui et al., 2016,
-    section 3.1). Learns nothing.
+    section 3.1). Has no weights.
 
     Each number of a vector is hashed to one of `width` places, and added there with a random sign.
     The sketch of all products is the circular convolution of both sketches: a product of their

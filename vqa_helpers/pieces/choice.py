@@ -1,4 +1,4 @@
-"""A choice of a piece is its class and keywords: made, read back from a live piece, and built.
+"""A choice of a piece is its class and keywords: made, read from a live piece, and built.
 
 A piece is an `nn.Module` with `out_dim`. Its constructor takes the sizes that only the model knows
 (`image_dim`, `question_dim` of a fusion; `in_dim`, `answers`, `vocabulary` of a classifier; `vocabulary`
@@ -79,7 +79,7 @@ class Choice:
         return Choice(self.made_by, {**self.keywords, **changes})
 
     def settable(self) -> dict[str, inspect.Parameter]:
-        """The parameters that are a choice; the others are sizes."""
+        """The parameters that can be chosen; the others are sizes."""
         parameters = parameters_of(self.made_by)
         sizes = _size_parameters(parameters)
         return {name: p for name, p in parameters.items() if name not in sizes}
@@ -152,7 +152,7 @@ def piece(made_by: type[nn.Module], *given: Any, **keywords: Any) -> Choice:
 
 
 def choice_of(live: nn.Module) -> Choice:
-    """The choice that a live piece is: its class and what its keywords are now.
+    """The choice that describes a live piece: its class and its current keywords.
 
     A keyword that the piece keeps as an attribute of the same name is read there, others as they
     were given. What is not a number, text, list or None (a vocabulary, a path) is left out.
@@ -179,7 +179,7 @@ def pieces_of(slot: str) -> dict[str, type[nn.Module]]:
 
 
 def read_pieces(path: Path) -> dict[str, type[nn.Module]]:
-    """The classes of a Python file that the user has named: it is run.
+    """The classes in a Python file that the user has named; the file is executed.
 
     Raises:
         InputError: for a file that is not there, fails, or defines no `nn.Module`.
@@ -252,7 +252,7 @@ def choice_from(slot: str, record: Any, own: Mapping[str, type[nn.Module]], wher
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is none: the nearest, and all unless they are too many."""
+    """What to say about an unknown name: the nearest known ones, and all if they are few."""
     folded = {candidate.lower().replace("-", "").replace("_", ""): candidate for candidate in known}
     wanted = name.lower().replace("-", "").replace("_", "")
     names, more = list(folded.values()), ""

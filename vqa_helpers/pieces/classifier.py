@@ -43,7 +43,7 @@ class Funnel(Piece):
 
     @torch.no_grad()
     def start_from(self, logits: Tensor) -> None:
-        """Begin with these logits (answers,) for a vector of which nothing is known yet."""
+        """Initialise the bias so that an uninformative vector gives these logits (answers,)."""
         self.layers[-1].bias.copy_(logits)
 
     def forward(self, vector: Tensor) -> Tensor:
@@ -52,8 +52,8 @@ class Funnel(Piece):
 
 
 class AnswerWords(Piece):
-    """The logit of an answer is the product of the vector, brought to the width of words, with the
-    answer's own: so an answer that train never gave can be ranked too (`rank_among`; Frome et al.,
+    """The logit of an answer is the dot product of the projected vector with the answer's word
+    vector, so that answers never seen in training can be ranked too (`rank_among`; Frome et al.,
     "DeViSE", 2013).
 
     Args:
@@ -74,7 +74,8 @@ class AnswerWords(Piece):
         self.out_dim = len(vocabulary)
 
     def rank_among(self, answers: Sequence[str], vectors: Path) -> None:
-        """Score these answers from now on, (B, len(answers)), whether train gave them or not."""
+        """Score these answers from now on, (B, len(answers)), whether or not they occur in
+        train."""
         device, dim = self.answer_vectors.device, self.answer_vectors.shape[1]
         self.answer_vectors = vectors_of(answers, vectors, dim).to(device)
         self.out_dim = len(answers)
@@ -85,8 +86,8 @@ class AnswerWords(Piece):
 
 
 def vectors_of(answers: Sequence[str], vectors: Path | None, dim: int) -> Tensor:
-    """Answers as the mean of their words' GloVe vectors, (A, dim), each of length one; zeros for an
-    answer of which no word is known, whose logit is then always 0."""
+    """Answers as the mean of their words' GloVe vectors, (A, dim), L2-normalised; zeros for an
+    answer without a known word, whose logit is then always 0."""
     words = tokenize_all(answers)
     vocabulary = WordVocabulary.build(words)
     embedding, _ = glove_embedding(vocabulary, vectors, dim)

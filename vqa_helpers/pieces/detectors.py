@@ -1,4 +1,4 @@
-"""What a detector of torchvision finds in photographs, as vectors: a bag of objects, or regions.
+"""What a torchvision detector finds in photographs, as vectors: a bag of objects, or regions.
 
 Each photograph is seen at the size it comes in. Knows nothing of where weights come from.
 """
@@ -31,7 +31,7 @@ def build(name: str) -> nn.Module:
 
 
 def blocks(network: nn.Module, grid: bool) -> list[Callable[[Tensor], Tensor]]:
-    """What is computed one after another; of a grid all but the last."""
+    """The network in sequential blocks; for a grid all but the last are used."""
     return [partial(regions if grid else bag_of_objects, network), nn.Identity()]
 
 
@@ -57,8 +57,8 @@ def bag_of_objects(network: nn.Module, image: Tensor) -> Tensor:
 
 
 def bag_of(found: Sequence[Mapping[str, Tensor]], labels: int) -> Tensor:
-    """The highest score of each label, (B, labels). Label 0, which no object has, is how far the
-    surest object is from certain: 1 where nothing was found."""
+    """The highest score of each label, (B, labels). Label 0, the background, is one minus the
+    highest score of all: 1 if nothing was found."""
     rows = []
     for one in found:
         row = one["scores"].new_zeros(labels)
@@ -69,8 +69,8 @@ def bag_of(found: Sequence[Mapping[str, Tensor]], labels: int) -> Tensor:
 
 
 def regions(network: nn.Module, image: Tensor) -> Tensor:
-    """(B, 3, S, S), 0 to 1, to what is inside the surest boxes, (B, REGIONS, D): the whole
-    photograph first, then the boxes, best first, then zeros."""
+    """(B, 3, S, S), 0 to 1, to the pooled features of the most confident boxes, (B, REGIONS, D):
+    the whole photograph first, then the boxes, best first, then zeros."""
     maps, found, sizes = detect(network, image)
     whole = image.new_tensor([[0, 0, *sizes[0][::-1]]])
     boxes = [torch.cat([whole, one["boxes"][: REGIONS - 1]]) for one in found]

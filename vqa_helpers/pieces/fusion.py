@@ -29,8 +29,8 @@ class Concatenation(Piece):
 
 
 class PlainProduct(Piece):
-    """The point-wise product of two vectors of one width (reference study, 1.b and 1.c). The image
-    vector of another network, whose width is not the question's, is projected to it first."""
+    """The element-wise product of two vectors of equal width (reference study, 1.b and 1.c). The
+    image vector of another network, whose width is not the question's, is projected to it first."""
 
     attends = False
 
@@ -46,7 +46,7 @@ class PlainProduct(Piece):
 
 
 class Product(Piece):
-    """The point-wise product of two projections (VQA 2015, "deeper LSTM Q + norm I").
+    """The element-wise product of two projections (VQA 2015, "deeper LSTM Q + norm I").
 
     Args:
         width: of both projections.
@@ -87,7 +87,7 @@ class Product(Piece):
 
 
 class Sum(Product):
-    """The sum of two projections, the baseline that products are measured by (Ben-younes et al.,
+    """The sum of two projections, a baseline for products (Ben-younes et al.,
     "BLOCK", 2019, section 4).
 
     Args:
@@ -101,7 +101,7 @@ class Sum(Product):
 
 
 class FiLM(Piece):
-    """The question scales and shifts what a residual block sees in the image (Perez et al., "FiLM",
+    """The question scales and shifts a residual block on the image (Perez et al., "FiLM",
     2018, section 3), here one block of linear layers on a vector in place of convolutions.
 
     The question gives the scale's distance from 1, so that at first nothing of the image is lost
@@ -135,7 +135,7 @@ class FiLM(Piece):
 
 
 class OneSide(Piece):
-    """The one vector there is, as it is: a model without an image, or without a question
+    """Passes on the only vector, of a model without an image or without a question
     (VQA 2015, "LSTM Q" and "I"). The width of the missing side is 0 and its vector None.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Frozen word vectors: GloVe, from an installed package or as it is published."""
+"""Frozen word vectors: GloVe, from an installed package or a published file."""
 
 import functools
 import gzip
@@ -44,7 +44,7 @@ _HEADER = re.compile(rb"\d+ \d+")
 
 
 def read_glove(path: Path, words: Sequence[str], dim: int) -> tuple[Tensor, str]:
-    """The vectors of some words out of a GloVe file.
+    """The vectors of some words from a GloVe file.
 
     A text is streamed and only the wanted words are kept. Every line's width and characters
     are checked; its numbers are parsed where the word is wanted. A line "400000 50" at the top,

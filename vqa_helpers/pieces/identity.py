@@ -1,6 +1,4 @@
-"""What makes a live model this one and no other: its modules, and the source of those that belong to
-no library.
-"""
+"""What identifies a live model: its modules, and the source of those that belong to no library."""
 
 import ast
 import dis

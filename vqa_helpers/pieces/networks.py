@@ -1,5 +1,5 @@
-"""Networks that see: torchvision's, cut where the reference study cuts them, and any of timm; and where
-their weights come from (docs/weights.md).
+"""Vision networks: torchvision's, cut where the reference study cuts them, and any of timm; and the
+sources of their weights (docs/weights.md).
 """
 
 import logging
@@ -91,7 +91,7 @@ NETWORKS = (*TORCHVISION, *PACKAGED)  # those named in help; timm's are found by
 
 
 def is_network(name: str) -> bool:
-    """Whether a network of that name is known, and its weights where a tag names them."""
+    """Whether a network of that name is known, and its weights if a tag names them."""
     if name in NETWORKS:
         return True
     import timm
@@ -129,12 +129,12 @@ def facts_of(network: str) -> Facts:
 
 
 def built_network(network: str, weights: str) -> str:
-    """The network that is built: the stand-in's where packaged weights stand in."""
+    """The network that is built: the stand-in's if packaged weights stand in."""
     return STUDY[network].stand_in if weights == "packaged" and network in STUDY else network
 
 
 def own_size(network: str, weights: str) -> int:
-    """The side in pixels of the square that a network sees where none is chosen."""
+    """The default side, in pixels, of the square that a network sees."""
     facts = facts_of(network)
     chosen = {"random": RANDOM_SIZE_PX, "packaged": PACKAGED_SIZE_PX}.get(weights)
     return facts.size_px if chosen is None or facts.fixed else chosen
@@ -167,7 +167,8 @@ def timm_blocks(network: nn.Module) -> list[Callable[[Tensor], Tensor]]:
 
 
 def normalisation(network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The means and deviations of the three colours, from 0 to 1, that a network was made for."""
+    """The means and standard deviations of the colour channels, from 0 to 1, that a network was
+    trained with."""
     if isinstance(network, EfficientNetLite):
         return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     if hasattr(network, "roi_heads"):  # a detector does it itself
@@ -185,7 +186,7 @@ def normalisation(network: nn.Module) -> tuple[tuple[float, ...], tuple[float, .
 
 @cache
 def find_weights(network: str, weights: str) -> str:
-    """Which weights a choice comes to.
+    """The weights that a choice resolves to.
 
     Args:
         weights: "imagenet", "packaged" (what an installed package carries, of a stand-in for the
@@ -227,7 +228,7 @@ def weights_label(weights: str) -> str:
 
 
 def weights_source(network: str, weights: str) -> str:
-    """Which weights exactly, without building the network: what a store's identity is made of.
+    """The exact weights, found without building the network; part of a store's identity.
 
     Raises:
         InputError: for an unknown network, or a file or package that is not there.
@@ -272,8 +273,8 @@ def _build(name: str) -> nn.Module:
 
 
 def load_network(name: str, weights: str) -> nn.Module:
-    """A whole network, its classifier on it; a file's weights come when it has been cut, by
-    `load_weights`."""
+    """A complete network with its classifier; weights from a file are loaded after it has been cut,
+    by `load_weights`."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # `torch.manual_seed` would seed the GPUs too
         network = _build(name)
@@ -288,7 +289,7 @@ def load_network(name: str, weights: str) -> nn.Module:
 
 
 def load_weights(network: nn.Module, name: str, path: Path) -> None:
-    """Give a network that has been cut the weights of a file.
+    """Load the weights of a file into a network that has been cut.
 
     The file may hold a classifier of any kind or none, and more beside the network. The names of
     its tensors may have a beginning of their own, as training scripts leave them ("module.",
@@ -368,7 +369,7 @@ def _is_cached(name: str) -> bool:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a file, by its name; where they are nested, with dots between."""
+    """Every tensor of a file by name; nested names are joined with dots."""
 
     def flat(content: dict, start: str = "") -> Iterator[tuple[str, Tensor]]:
         for key, value in content.items():

@@ -1,4 +1,4 @@
-"""Published models that see and read at once, beside which our own are put: ViLT and BLIP, by `hf:NAME`.
+"""Published vision-language models for comparison with ours: ViLT and BLIP, by `hf:NAME`.
 
 NAME is a model of the Hugging Face hub or a folder that holds one, read by `transformers`: safetensors
 alone, and never code of the repository. Its pieces fit each other and nothing else: photographs and
@@ -62,7 +62,7 @@ def config_of(pretrained: str) -> Any:
 
 def own_answers(pretrained: str) -> tuple[str, ...]:
     """The answers that a model was trained to choose from, in the order of its last layer; none for
-    one that writes its answers, or that was not trained on questions."""
+    one that generates its answers or was not trained on questions."""
     config = config_of(pretrained)
     answers = tuple(config.id2label[i] for i in range(len(config.id2label)))
     return () if answers[0] == "LABEL_0" else answers
@@ -101,7 +101,7 @@ class Photographs(Piece):
 
 
 class WordPieces(Piece):
-    """Questions as the numbers of their word pieces, by the model's own tokenizer.
+    """Questions as ids of word pieces, from the model's own tokenizer.
 
     Args:
         pretrained: "hf:NAME".
@@ -131,7 +131,7 @@ def word_pieces(tokenizer: Any, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
 
 
 class Together(Piece):
-    """Both sides as they are, for a network that joins them itself.
+    """Both inputs unchanged, for a network that joins them itself.
 
     Args:
         pretrained: "hf:NAME".
@@ -161,8 +161,8 @@ class _Network(Piece):
 
 
 class ViLT(_Network):
-    """One transformer over patches and word pieces; its last layer keeps the rows of those answers that
-    can be given (Kim et al., "ViLT", 2021).
+    """One transformer over patches and word pieces; its last layer keeps the rows of the answers
+    that can be given (Kim et al., "ViLT", 2021).
 
     Args:
         vocabulary: the answers that can be given; one that the layer lacks begins as improbable.
@@ -197,9 +197,9 @@ class ViLT(_Network):
 
 
 class BLIP(_Network):
-    """A network that writes its answer: the logit of an answer is the log probability that it writes
-    just that (Li et al., "BLIP", 2022, section 4.3: answers are ranked). All of a list are scored for
-    every question, a thousand of them in seconds on a GPU.
+    """A network that generates its answer: the logit of an answer is the log probability of
+    generating it (Li et al., "BLIP", 2022, section 4.3: answers are ranked). All of a list are
+    scored for every question, a thousand of them in seconds on a GPU.
 
     Args:
         vocabulary: the answers that are ranked.

@@ -1,4 +1,4 @@
-"""Questions to vectors by attention of each word to all others."""
+"""Questions to vectors with a transformer."""
 
 from torch import Tensor, nn
 
@@ -7,9 +7,9 @@ from vqa_helpers.pieces.choice import Piece
 
 
 class WordTransformer(Piece):
-    """Learned words and positions, the encoder of a transformer, and the mean of what comes out at
-    the words (Vaswani et al., 2017, section 3.1; normalised before each part, which learns without a
-    warm-up: Xiong et al., 2020).
+    """Word and position embeddings, a transformer encoder, and the mean of its outputs over the
+    words (Vaswani et al., 2017, section 3.1; with pre-layer normalisation, which needs no warm-up:
+    Xiong et al., 2020).
 
     Args:
         vocabulary: the words of the train questions.

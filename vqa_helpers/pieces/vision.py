@@ -1,8 +1,8 @@
 """Images to vectors: torchvision's networks, cut where the reference study cuts them, and any of timm.
 
 A network runs once per image, and its stored vectors (`StoredFeatures`) or grid (`StoredGrid`) are
-read, or inside the training loop (`NetworkInLoop`), where it may learn. Knows nothing of files of
-images or stores.
+read, or inside the training loop (`NetworkInLoop`), where it can be trained. Knows nothing of files
+of images or stores.
 """
 
 import copy
@@ -90,7 +90,7 @@ class VisionEncoder(nn.Module):
         self.train()  # frozen batch norms keep their statistics from the first image on
 
     def train(self, mode: bool = True) -> "VisionEncoder":
-        """Switch the learning part alone: frozen batch norms keep their statistics."""
+        """Switch only the trained part: frozen batch norms keep their statistics."""
         super().train(False)
         for part in self._learning:
             part.train(mode)
@@ -120,7 +120,7 @@ class VisionEncoder(nn.Module):
         return self._regions(values) if self.grid else values
 
     def _regions(self, values: Tensor) -> Tensor:
-        """A network's last maps to (B, K, D), however it lays them out."""
+        """A network's last feature maps as (B, K, D), whatever their layout."""
         if not isinstance(values, Tensor):
             raise InputError(f"{type(self.network).__name__} has no grid; choose another network")
         if values.ndim == 3:  # a transformer's patches, (B, 1 + K, D) with the class's first
@@ -186,7 +186,7 @@ class StoredFeatures(Piece):
 
 class StoredGrid(StoredFeatures):
     """The grid of a frozen network, a vector for each of K places of the image, computed once per
-    image and stored: (B, K, out_dim). For a fusion that attends to places.
+    image and stored: (B, K, out_dim). For fusions with attention.
 
     Args:
         network, weights, size_px: as `StoredFeatures` takes them; K grows with the square of the
@@ -197,7 +197,7 @@ class StoredGrid(StoredFeatures):
 
 
 class NetworkInLoop(StoredFeatures):
-    """A network that runs inside the training loop, so that it, or its last block, may learn
+    """A network that runs inside the training loop, so that it, or its last block, can be trained
     (reference study, Model100, 1.f and 1.fC).
 
     Args:
@@ -223,7 +223,8 @@ class NetworkInLoop(StoredFeatures):
         return super().forward(self.encoder(image))
 
     def frozen(self) -> tuple[str, ...]:
-        """The parts that a saved model leaves out: their weights' own source gives them back."""
+        """The parts that a saved model leaves out, because the source of their weights restores
+        them."""
         return ("encoder.",) if self.trained == "none" else ()
 
 
@@ -259,7 +260,8 @@ def weights_sha256(encoder: nn.Module) -> str:
 
 @cache
 def _require_size(network: str, size_px: int) -> None:
-    """Refuse squares that a network of timm cannot see, which a pass without numbers shows."""
+    """Refuse squares that a timm network cannot take, as a forward pass on the meta device
+    shows."""
     facts = networks.facts_of(network)
     if network in networks.NETWORKS or size_px == facts.size_px:
         return

@@ -1,4 +1,4 @@
-"""Questions to a vector for each word, for fusions that attend to words; or to the words that count.
+"""Questions to a vector per word, for fusions that attend to words, or to an attended mean of them.
 
 The words' own vectors are GloVe's, as in `language.GloveBiLSTM`.
 """
@@ -16,7 +16,7 @@ from vqa_helpers.pieces.language import glove_embedding
 
 
 class Words(NamedTuple):
-    """Some questions, word by word.
+    """A batch of questions, word by word.
 
     Attributes:
         vectors: (B, T, W), one a word.
@@ -27,7 +27,7 @@ class Words(NamedTuple):
     there: Tensor
 
     def shares(self, scores: Tensor) -> Tensor:
-        """Scores (B, T) to shares that add up to one over the words that are there."""
+        """Softmax of scores (B, T) over the words that are there."""
         return scores.masked_fill(~self.there, float("-inf")).softmax(dim=1)
 
 
@@ -70,7 +70,7 @@ class GloveWords(Piece):
 
 
 class WordStates(GloveWords):
-    """What an LSTM knows at each word (the words of Yu et al., "MCAN", 2019, section 4.1).
+    """An LSTM's state at each word (the words of Yu et al., "MCAN", 2019, section 4.1).
 
     Args:
         vocabulary, vectors, dim, learn: as `GloveWords` takes them.
@@ -111,7 +111,7 @@ class WordStates(GloveWords):
 
 
 class AttendedWords(WordStates):
-    """One vector of a question, in which each word counts as much as its own state says (Yang et al.,
+    """One vector per question: its word states weighted by attention (Yang et al.,
     "Hierarchical Attention Networks", 2016, section 2.2; a next step of the reference study).
 
     Args:
