@@ -1,4 +1,4 @@
-"""Where independent units of work are done: in this process, or on the machines of a Ray cluster.
+"""Runs independent units of work: in this process, or on the machines of a Ray cluster.
 
 Shards of images, notebooks and seeds are all handed to a `Map`, which does each of them once and
 yields the results as they end. `run_here` is one; `ray_cluster` joins a cluster and yields another.

@@ -45,8 +45,8 @@ def pick_device(device: str = "auto") -> str:
 
 
 def pick_precision(device: str) -> str:
-    """What numbers are multiplied in on a device: "bfloat16" on a CPU that has them in silicon, where
-    they are up to twice as fast, or else "float32"."""
+    """The precision of matrix products on a device: "bfloat16" on a CPU with instructions for it,
+    up to twice as fast there, otherwise "float32"."""
     silicon = {"avx512_bf16", "amx_bf16"} & {*_cpuinfo().split()}
     return "bfloat16" if silicon and pick_device(device) == "cpu" else "float32"
 

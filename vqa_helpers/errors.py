@@ -1,4 +1,4 @@
-"""The one error a user causes, how errors are told, and how commands end."""
+"""The error for bad user input, one-line messages, and exit codes."""
 
 from numbers import Integral
 

@@ -1,4 +1,4 @@
-"""Files written in one step, checked by their sums, and work that one process does at a time.
+"""Atomic file writes, checksums, and locks.
 
 A file is written beside its place, flushed to disk and renamed over it: a kill leaves the old file
 or the new one, never half of one. A list of sums has the form that `sha256sum --check` reads.

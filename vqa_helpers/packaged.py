@@ -1,4 +1,4 @@
-"""Pretrained parts that ordinary packages carry: found without importing them, checked by their sum."""
+"""Pretrained parts in installed packages: found without importing them, checked by checksum."""
 
 import importlib.metadata
 import importlib.util

@@ -1,4 +1,4 @@
-"""Progress on long work: a bar on a terminal, plain log lines where nobody watches.
+"""Progress of long work: a bar on a terminal, log lines elsewhere.
 
 Notebook widgets are never used: run headless they leave metadata that breaks rendered notebooks.
 """

@@ -1,8 +1,8 @@
-"""Why a model answered as it did: which places of the photograph and which words counted, and how much
-either counts over a whole split.
+"""Why a model answered as it did: which regions of the photograph and which words counted, and how
+much both count over a whole split.
 
-Both are found by taking something away and asking again (occlusion: Zeiler and Fergus, 2014), so they
-hold for any model and say what it uses, not what it attends to.
+Both are found by removing something and asking again (occlusion: Zeiler and Fergus, 2014), so they
+work for any model and show what it uses, not what it attends to.
 """
 
 import logging
@@ -204,7 +204,7 @@ def changes(
 
 
 def _nudged(image: Photograph, size_px: int) -> Image.Image:
-    """A tenth brighter, without a thirtieth at each edge; black where it cannot be read."""
+    """A tenth brighter, cropped by a thirtieth at each edge; black if it cannot be read."""
     try:
         square = Image.fromarray(load_square(opened(image), size_px))
     except BadImage:

@@ -1,4 +1,4 @@
-"""A name of the catalogue becomes a dataset folder, downloading what that takes.
+"""Builds a dataset folder from a name in the catalogue, downloading what it needs.
 
 Knows the rules, the folders and the official file names; nothing of models, and of the network only
 whom to ask.
@@ -34,7 +34,7 @@ Source = str | Path | None
 
 @dataclass(frozen=True)
 class Fetching:
-    """How missing files are had.
+    """How missing files are obtained.
 
     Attributes:
         root: the data folder.
@@ -60,7 +60,7 @@ def build(
     name: str, *, source: Source = None, rule: catalogue.Rule = "by-image", seed: int = 0,
     out: Path | None = None, fetching: Fetching = Fetching(),
 ) -> Path:  # fmt: skip
-    """Make a named dataset, downloading what it needs; one that was built as asked is returned.
+    """Build a named dataset, downloading what it needs; one already built as asked is returned.
 
     Photographs that are lacking are asked for every time, of a built dataset too unless offline.
 
@@ -112,7 +112,8 @@ def build(
 
 
 def _provide_photographs(name: str, splits: formats.Tables, fetching: Fetching) -> None:
-    """See that the photographs of a dataset are here: all of its subsets, or those asked about.
+    """Make sure that the photographs of a dataset are here: all of its subsets, or those asked
+    about.
 
     Of the latter, what cannot be had is named and left out: a run counts it and says so.
     """
@@ -157,8 +158,8 @@ def _read_pool(name: str, source: Source, fetching: Fetching) -> tuple[Dataset, 
 
 
 def _follow_protocol(made: Dataset, fetching: Fetching) -> list[Path]:
-    """The field's protocol: train on train2014, choose on a part of it, report on val2014, export
-    test2015 where its questions and photographs are here. Returns the files that were read."""
+    """The standard protocol: train on train2014, select on a part of it, report on val2014, export
+    test2015 if its questions and photographs are here. Returns the files that were read."""
     learnt, reported = catalogue.ENTRIES[made.name].subsets
     files = _read_subset(made, "train", made.name, learnt)
     files += _read_subset(made, "test", made.name, reported)

@@ -1,4 +1,4 @@
-"""What a dataset folder holds and everything wrong with it, for people and as JSON.
+"""The contents of a dataset folder and everything wrong with it, as text and as JSON.
 
 A problem would stop a run or distort it; a note is what a reader of the results should know. Files
 are read by `formats`, as for a run, with a report that collects instead of refusing.
@@ -102,7 +102,7 @@ class Check:
 def check_folder(
     folder: Path, images: str = "open", image_folder: Path | None = None, columns: Columns = None
 ) -> Check:
-    """Read all of a dataset folder and name every fault; one broken file hides no other.
+    """Read all of a dataset folder and list every fault; one broken file hides no other.
 
     Args:
         images: "open" to decode every image file, "names" to look for the files alone.
@@ -143,7 +143,7 @@ def check_folder(
 
 
 def _examine_table(where: str, table: pd.DataFrame, check: Check) -> None:
-    """What can be read and is odd all the same; a run does not mind."""
+    """What can be read but is unusual; a run accepts it."""
     ids, answered = table["question_id"], "answer" in table
     lengths = table["question"].str.split().map(len)
     odd = {f"longer than {LONG_QUESTION} words": lengths > LONG_QUESTION}

@@ -1,4 +1,4 @@
-"""A dataset folder as it lies on disk, opened: its splits as tables, its images by id.
+"""A dataset folder on disk, opened: its splits as tables, its images by id.
 
 The contract: `questions_<split>.json[.gz]` and `annotations_<split>.json[.gz]` (or the names of the
 official release), images anywhere below; other layouts are read by `layouts`. A split without
@@ -206,7 +206,7 @@ def read_folder(
 
 
 def fold(answers: pd.Series) -> pd.Series:
-    """Answers without what no metric minds: capitals, and spaces around them."""
+    """Answers without what no metric regards: capitals, and surrounding spaces."""
     return answers.str.strip().str.lower()
 
 

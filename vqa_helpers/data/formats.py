@@ -1,4 +1,4 @@
-"""Dataset files to checked tables, and answers to the JSON that the evaluation server takes.
+"""Dataset files become checked tables, and answers the JSON that the evaluation server accepts.
 
 One question is one row. Each file is read in one pass, which tells every fault it finds to a
 `Report`: reading for a run refuses the first, `check` collects them all and reads on. Knows nothing
@@ -75,8 +75,8 @@ class Result(msgspec.Struct, gc=False):
 
 
 def as_id(given: int | float | str) -> int:
-    """The number that stands for an id: itself where it is a whole number, also as 1.0, "1" or "1.0";
-    of any other text a hash, the same everywhere.
+    """The number that stands for an id: the id itself if it is a whole number, also as 1.0, "1" or
+    "1.0"; for any other text a stable hash.
 
     Raises:
         ValueError: for a number that is not whole.

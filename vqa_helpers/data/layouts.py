@@ -1,4 +1,4 @@
-"""Other people's data, read as they lie: each layout becomes the tables that the official one gives.
+"""Other dataset layouts, read as they are: each becomes the same tables as the official one.
 
 A layout is known by the files of a folder. What is neither official nor DAQUAR's nor COCO-QA's text is
 taken for records, one a question: VizWiz, GQA, TextVQA, A-OKVQA, Visual7W, Visual Genome, the Hugging Face

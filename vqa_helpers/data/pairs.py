@@ -1,8 +1,8 @@
 """Balanced pairs: one question, two photographs, two answers.
 
 VQA v2 asks most questions of two similar photographs that answer them differently, so that no guess
-from the words alone gets both right (Goyal et al., 2017, section 3). Where one half is learnt and
-the other one asked, a model has learnt the opposite of what it is asked: pairs must not be cut apart.
+from the words alone gets both right (Goyal et al., 2017, section 3). A model trained on one half
+and tested on the other has learnt the wrong answer, so a split must not separate pairs.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Splits that share no image and no balanced pair: cut, and kept apart.
+"""Cut splits that share no image and no balanced pair.
 
 Three to five questions share an image, so rows split at random put the same photograph on both
 sides; a score is then partly memory. Pure functions on tables.
@@ -61,7 +61,7 @@ def cut_from_train(
 
 
 def pairs_kept(parts: list[pd.DataFrame], questions: int, pairs: Pairs) -> list[str]:
-    """What is to be said of the pairs where splits were cut: nothing where there is none.
+    """The note about pairs when splits were cut; none if there are no pairs.
 
     Args:
         questions: how many there were before.

@@ -1,4 +1,4 @@
-"""Does a model know when it is right: the probability of its first answer against the share of hits.
+"""Calibration: the probability of the first answer against the share of right ones.
 
 Works on arrays of probabilities and hits; knows nothing of models or figures.
 """

@@ -1,4 +1,4 @@
-"""Two models on the same questions: is one better, or can it not be told?
+"""Compares two models on the same questions: is one better?
 
 Both answer the same questions about the same images, so their difference is measured question by
 question; it is far more certain than two intervals that overlap suggest. Works on arrays of

@@ -1,4 +1,4 @@
-"""A results JSON: whether the evaluation server would take it, and what it would score."""
+"""A results JSON: whether the evaluation server would accept it, and its score."""
 
 import codecs
 from pathlib import Path
@@ -46,7 +46,8 @@ def evaluate_results(
 
 
 def validate_results(path: Path, questions: Path) -> int:
-    """Refuse a results file that the evaluation server would not take; how many answers it has.
+    """Refuse a results file that the evaluation server would not accept; returns the number of
+    answers.
 
     Raises:
         InputError: for anything but a list of objects with an integer `question_id` and a text

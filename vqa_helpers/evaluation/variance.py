@@ -1,4 +1,4 @@
-"""Which of several choices a score depends on most: an analysis of variance of a grid of runs.
+"""Which choice a score depends on most: an analysis of variance of a grid of runs.
 
 Main effects and the interactions of two factors, by least squares; interactions of more are part of
 the error, with what differs between repetitions. Works on a table of numbers; knows nothing of

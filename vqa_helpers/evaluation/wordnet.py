@@ -1,4 +1,4 @@
-"""How near two nouns are in WordNet (Miller, 1995), by Wu and Palmer (1994).
+"""The similarity of two nouns in WordNet (Miller, 1995) by Wu and Palmer (1994).
 
 Reads the database where Debian's `wordnet-base` or NLTK's data lie. NLTK's own reader takes seconds to
 load, asks for files that Debian leaves out, and refuses folders other than NLTK's.

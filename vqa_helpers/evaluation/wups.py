@@ -1,4 +1,5 @@
-"""WUPS: how near answers are to the truth where one human gave it, as in DAQUAR and COCO-QA.
+"""WUPS: how close answers are to the true one, for data with one human answer such as DAQUAR and
+COCO-QA.
 
 The measure of Malinowski and Fritz, A Multi-World Approach to Question Answering about Real-World
 Scenes, 2014, as their `calculate_wups.py` computes it. An answer and its truth are lists, A and T,

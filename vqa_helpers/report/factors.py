@@ -51,7 +51,7 @@ def guesser_table(
 
 
 def share_table(experiments: Runs) -> pd.DataFrame:
-    """How much of each experiment's top-1 the question alone explains, the best first.
+    """How much of each experiment's top-1 the question alone accounts for, the best first.
 
     "never looks" is the best of the blind guessers and of the experiments that see no image, all
     on one dataset. "share" is that as a part of the experiment's own score, in percent; 100 and

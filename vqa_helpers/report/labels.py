@@ -1,4 +1,4 @@
-"""What to call experiments that stand beside each other: their preset, and what differs.
+"""Names for experiments shown together: their preset, and what differs.
 
 An experiment's own name says all that differs from its preset. Among others that have the same
 setting it is told apart by less; where two have one name, by more. Knows what a run records.

@@ -139,7 +139,7 @@ def pixels(figure: Figure) -> np.ndarray:
 
 @functools.cache
 def _fonts() -> tuple[list[str], frozenset[int]]:
-    """The fonts at hand, in the order in which they are asked, and the code points they hold."""
+    """The available fonts in order of preference, and the code points they cover."""
     installed = {font.name for font in fontManager.ttflist}
     names = [name for name in FONTS if name in installed]
     files = [get_font(findfont(FontProperties(family=name))) for name in names]

@@ -244,8 +244,8 @@ def findings(experiments: Runs) -> pd.DataFrame:
 
 
 def changed_piece(first: Experiment, second: Experiment) -> str | None:
-    """The one piece in which two experiments differ; None where it is none, or more than one, or
-    they were taught otherwise too."""
+    """The one piece in which two experiments differ; None if there is none or more than one, or if
+    their training differs too."""
     ours, theirs = (one.runs[0].config for one in (first, second))
     taught = ("training", "epochs", "split_rule", "data_sha256")
     if any(ours.get(name) != theirs.get(name) for name in taught):

@@ -1,7 +1,7 @@
-"""Photographs varied a little in training: crops, colours, and mirrors if asked for.
+"""Augmentation of training photographs: crops, colour jitter, and flips if asked for.
 
-Works on a batch at once, on its device. What happens to a photograph follows from the seed, the
-epoch and the question alone, so that neither an interruption nor the size of the batches, nor how
+Works on a batch at once, on its device. The augmentation of a photograph is a function of seed,
+epoch and question alone, so that neither an interruption nor the size of the batches, nor how
 many processes share them, changes it. Knows pixels; nothing of networks.
 """
 

@@ -23,7 +23,7 @@ AHEAD = 2  # batches in the making while one is learnt, where they are read from
 
 @dataclass
 class Batch:
-    """Some questions.
+    """A batch of questions.
 
     Attributes:
         image: features (B, D) or pixels (B, 3, S, S); None without images.
@@ -75,8 +75,8 @@ class Examples:
         return len(self.target)
 
     def learnable(self) -> "Examples":
-        """The questions that teach: the model can give their answer, or with soft scores one of
-        their answers."""
+        """The learnable questions: those whose answer, or with soft scores one of whose answers,
+        the model can give."""
         kept = self.target != OUTSIDE if self.soft is None else self.soft.total() > 0
         question, target, soft = _rows_of(self, kept)
         return Examples(question, self.image_row[kept], target, soft)
@@ -85,7 +85,7 @@ class Examples:
 def _rows_of(
     some: Batch | Examples, rows: Tensor | slice
 ) -> tuple[tuple[Tensor, ...], Tensor, SoftScores | None]:
-    """Some of the questions, with their targets and soft scores."""
+    """A selection of questions, with their targets and soft scores."""
     question = tuple(tensor[rows] for tensor in some.question)
     return question, some.target[rows], None if some.soft is None else some.soft[rows]
 
@@ -151,7 +151,7 @@ class Batches:
 
 
 def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches in the same order, made in another thread."""
+    """The same batches in the same order, prepared in another thread."""
     with ThreadPoolExecutor(1) as thread:
         waiting = deque(thread.submit(next, batches, None) for _ in range(AHEAD))
         while (batch := waiting.popleft().result()) is not None:

@@ -1,7 +1,8 @@
 """Exact resume, and the saved model that answers questions.
 
-A checkpoint holds all that the next epoch depends on; it goes when the run is done. The saved
-model is the best epoch's; its metadata carry a checksum, which safetensors itself does not have.
+A checkpoint holds everything the next epoch depends on and is deleted when the run is done. The
+saved model is the best epoch's; its metadata carry a checksum, which safetensors itself does not
+have.
 """
 
 import hashlib
@@ -37,8 +38,8 @@ def save_checkpoint(folder: Path, state: dict) -> None:
 
 
 def load_checkpoint(folder: Path, config: Mapping) -> dict | None:
-    """The state that an interrupted run of these settings left; None where there is none to go on
-    from, which is said."""
+    """The state left by an interrupted run of these settings; None, with a line in the log, if
+    there is none to resume from."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
@@ -67,7 +68,7 @@ def remove_checkpoint(folder: Path) -> None:
 
 
 def copy_of(model: VQAModel) -> dict[str, Tensor]:
-    """What is saved of a model, as it is now, on the CPU."""
+    """A copy of the saved part of a model, on the CPU."""
     # Clones: safetensors refuses parts of a model that share their numbers.
     return {k: tensor.cpu().contiguous().clone() for k, tensor in model.saved_state().items()}
 
@@ -78,7 +79,7 @@ def save_model(folder: Path, state: dict[str, Tensor]) -> None:
 
 
 def model_is_whole(folder: Path) -> bool:
-    """Whether the saved model is there and is as it was written."""
+    """Whether the saved model exists and is undamaged."""
     try:
         _read_model(folder / MODEL)
     except _DAMAGE as error:

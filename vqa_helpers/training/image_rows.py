@@ -1,5 +1,5 @@
-"""What a model sees: a stored vector for each image asked about, or its photograph, decoded for each
-batch where the network runs inside the loop.
+"""The model's view of images: a stored vector for each, or the photograph, decoded for each batch
+if the network runs inside the loop.
 """
 
 import logging

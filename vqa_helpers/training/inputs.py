@@ -1,5 +1,5 @@
-"""A dataset as models see it: vocabularies learnt from train, what "auto" means for its images and
-words, models built for it, and splits turned into tensors.
+"""A dataset as models see it: vocabularies from train, what "auto" means for its images and words,
+models built for it, and splits as tensors.
 """
 
 import logging
@@ -40,7 +40,7 @@ SQUARE_PX = 224  # what most networks' weights were made for
 
 @dataclass
 class Data:
-    """A dataset, and what pieces that leave it open take for it.
+    """A dataset, and the defaults that it gives to pieces.
 
     Attributes:
         weights: of vision networks, as `networks.find_weights` takes them.
@@ -66,7 +66,7 @@ class Data:
 
     @property
     def name(self) -> str:
-        """What its runs and features are filed under."""
+        """The folder name of its runs and features."""
         return self.dataset.name
 
     @cached_property
@@ -86,7 +86,7 @@ class Data:
 
     @property
     def train_questions(self) -> int:
-        """How many there are to learn from."""
+        """The number of train questions."""
         return len(self.dataset.splits["train"])
 
     def counts(self) -> pd.DataFrame:
@@ -108,7 +108,7 @@ class Data:
         return find_glove(self.glove, dim)
 
     def usual(self, slot: str, choice: Choice | None) -> dict[str, Any]:
-        """The keywords that a piece of a slot takes where nothing else is chosen."""
+        """The keywords that a piece of a slot takes by default."""
         keywords = choice.all_keywords() if choice else {}
         if slot == "vision":
             weights, size_px = self.weights, self.square_px
@@ -181,7 +181,7 @@ class Data:
         self, read: tuple[Tensor, ...], images: ImageRows, training: Training, device: str = "cpu",
         share: tuple[int, int] = (0, 1),
     ) -> dict[str, Batches]:  # fmt: skip
-        """Every split in batches; of train the questions that teach alone.
+        """Every split in batches; of train only the learnable questions.
 
         Args:
             read: the questions of all splits, as `read` gives them.
@@ -320,7 +320,7 @@ def examples_of(
 
 
 def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) -> SoftScores:
-    """How much of the official accuracy each answer would earn, question by question.
+    """The official accuracy that each answer would earn, question by question.
 
     What an annotator wrote counts for the answer of the vocabulary that is the same text, or else
     for the most frequent one that is the same after the official normalisation of both. An answer

@@ -36,8 +36,8 @@ OPTIMISERS = {
 
 @dataclass
 class Epoch:
-    """What one epoch gave: losses in nats, of the questions that can be learnt; accuracies in
-    percent, of those (train) and of all (validation)."""
+    """The result of one epoch: losses in nats over the learnable questions; accuracies in percent,
+    over those (train) and over all (validation)."""
 
     epoch: int
     train_loss: float
@@ -49,7 +49,7 @@ class Epoch:
     train_s: float
 
     def line(self, epochs: int) -> str:
-        """What is said of it, as one of so many."""
+        """The log line of this epoch, out of so many."""
         vqa = "" if self.validation_vqa is None else f", VQA {self.validation_vqa:.2f} %"
         return (
             f"epoch {self.epoch}/{epochs}: train loss {self.train_loss:.4f}, top-1 "
@@ -60,7 +60,7 @@ class Epoch:
 
 @dataclass(eq=False)
 class Trainer:
-    """A model on its way: the optimiser, the schedule, the shuffling and the epoch reached.
+    """A model in training: the optimiser, the schedule, the shuffling and the epoch reached.
 
     Args:
         seed: of the shuffling and of dropout.
@@ -89,7 +89,7 @@ class Trainer:
         self.epoch = 0
 
     def state(self) -> dict:
-        """Everything that the next epoch depends on."""
+        """Everything the next epoch depends on."""
         return {
             "model": self.model.saved_state(),
             "optimiser": self.optimiser.state_dict(),
@@ -101,7 +101,7 @@ class Trainer:
         }
 
     def restore(self, state: dict) -> None:
-        """Go on from `state` as if there had been no interruption."""
+        """Continue from `state` as if there had been no interruption."""
         self.model.load_saved_state(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.decay.load_state_dict(state["decay"])
@@ -132,7 +132,7 @@ class Trainer:
         )
 
     def _train(self, train: Batches, label: str) -> tuple[float, int]:
-        """One pass: the mean loss, and how many answers were right on the way."""
+        """One pass over train: the mean loss, and the number of right answers."""
         accelerator, training = self.accelerator, self.training
         device, half = accelerator.device, training.precision == "bfloat16"
         self.model.train()
@@ -174,8 +174,8 @@ class Trainer:
 
 
 def _groups(model: nn.Module, training: Training) -> list[dict]:
-    """The parameters that learn; with a `vision_rate` those of the vision piece by themselves. What
-    is frozen is left out, so that no weight decay touches it."""
+    """The trainable parameters, with a `vision_rate` those of the vision piece separately. Frozen
+    ones are left out, so that weight decay does not touch them."""
     learning = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if training.vision_rate is None:
         return [{"params": list(learning.values())}]

@@ -1,4 +1,4 @@
-"""What a model learns to make small: four losses, and what each takes its logits to mean.
+"""The four losses, and the probabilities that each implies for the logits.
 
 A question has a target, the one answer that most annotators gave, and soft scores, how much of
 the official accuracy each answer would earn (`training.inputs` counts the annotators).
@@ -51,8 +51,8 @@ class SoftScores:
 
 
 class Loss:
-    """A loss by its name; of several questions it is the sum of their losses over the sum of their
-    weights. A question that teaches nothing has loss and weight 0.
+    """A loss by name; over several questions it is the sum of their losses divided by the sum of
+    their weights. A question that is not trained on has loss and weight 0.
 
     * "cross entropy": minus the log probability of the target, by softmax.
     * "weighted cross entropy": times the weight of the target's class (reference study, Model100),
@@ -86,7 +86,7 @@ class Loss:
         return functional.cross_entropy(logits, target, weights, **known)
 
     def weights(self, target: Tensor, soft: SoftScores | None) -> Tensor:
-        """What each question counts, (B,)."""
+        """The weight of each question, (B,)."""
         if self.name in SOFT_LOSSES:
             return (soft.total() > 0).float()
         known = (target != OUTSIDE).float()
@@ -105,7 +105,8 @@ def inverse_frequencies(target: Tensor, answers: int) -> Tensor:
 
 
 def prior_logits(soft: SoftScores, answers: int) -> Tensor:
-    """What sigmoids should say of each answer before a question is seen: its mean score, (A,).
+    """The logits whose sigmoids are the mean score of each answer, before any question is seen,
+    (A,).
 
     A thousand sigmoids that begin at one half are wrong about 999, and a model spends its first
     epochs on unlearning that alone (Lin et al., 2017, "Focal loss", section 4.1).
@@ -116,7 +117,7 @@ def prior_logits(soft: SoftScores, answers: int) -> Tensor:
 
 
 def probabilities(logits: Tensor, loss: str) -> Tensor:
-    """What the logits (B, A) say of each answer: a softmax, or after "binary cross entropy"
+    """The probabilities that the logits (B, A) imply: a softmax, or after "binary cross entropy"
     sigmoids, which need not sum to one. The order is the same."""
     logits = logits.float()
     return logits.sigmoid() if loss == "binary cross entropy" else logits.softmax(1)

@@ -1,4 +1,4 @@
-"""Measure a trained model: what it answers to every split but train, and what that is worth."""
+"""Measure a trained model: its answers on every split except train, and their scores."""
 
 from pathlib import Path
 
@@ -33,8 +33,8 @@ def validation_score(data: Data, predictions: Tensor) -> float | None:
 def measure_run(
     folder: Path, config: dict, model: VQAModel, data: Data, batches: dict[str, Batches]
 ) -> None:
-    """Write the answers to every split but train: results JSON, and where the truth is known
-    predictions and metrics."""
+    """Write the answers for every split except train: results JSON and, where the true answers are
+    known, predictions and metrics."""
     dataset, vocabulary = data.dataset, data.answers
     answered = [split for split in ("validation", "test") if dataset.answered(split)]
     guesses = blind_guesses(dataset, answered, data.features / dataset.name / "guesses")

@@ -1,4 +1,4 @@
-"""What is refused before a training begins, because it would be in vain, and how it fails."""
+"""Checks before training starts, of what could only fail or prove nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from vqa_helpers.training.inputs import Data, build_model
 
 
 def refuse_unrecorded(model: VQAModel, data: Data) -> None:
-    """Refuse a piece of the user's that its recorded keywords do not build: another model would
+    """Refuse a user's piece that its recorded keywords do not rebuild, because another model would
     answer in its place.
 
     Raises:
@@ -38,7 +38,7 @@ def refuse_unrecorded(model: VQAModel, data: Data) -> None:
 
 @contextmanager
 def own_pieces_named(model: VQAModel) -> Iterator[None]:
-    """Whatever a piece of the user's raises becomes one line that names it.
+    """Turn whatever a user's piece raises into one line that names it.
 
     Raises:
         InputError: in its place; not of a machine that has no memory or disk left.
@@ -57,14 +57,14 @@ def own_pieces_named(model: VQAModel) -> Iterator[None]:
 
 
 def _own_pieces(model: VQAModel) -> list[str]:
-    """The slots in which a piece of the user's is."""
+    """The slots that hold a user's piece."""
     return [
         slot for slot, choice in model.choices().items() if choice and "code" in choice.record()
     ]
 
 
 def refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset) -> None:
-    """Refuse what this model could not follow, or these data could not judge.
+    """Refuse settings that this model cannot use, or data that cannot judge it.
 
     Raises:
         InputError: for data without a validation score, pieces that do not fit each other, or

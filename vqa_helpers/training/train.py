@@ -169,7 +169,7 @@ def train_recipe(
 def train_seeds(
     recipe: Recipe, data: Data | Sequence[Data], seeds: Sequence[int], **options: Any
 ) -> Experiment:
-    """Train a recipe once for each seed, or find the runs already made; a line a run is logged.
+    """Train a recipe once per seed, or find the existing runs; logs one line per run.
 
     Args:
         data: the same for all seeds, or one for each.
@@ -191,7 +191,7 @@ def train_seeds(
 
 
 def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str:
-    """What a run is called: the preset, and what differs from it; without one, its classes."""
+    """The name of a run: the preset and what differs from it, or without a preset its classes."""
     choices = model.choices()
     if preset not in PRESETS and not preset.startswith(HUB):
         classes = [choice.made_by.__name__ for choice in choices.values() if choice]
@@ -208,8 +208,8 @@ def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str
 
 
 def _precisions(folder: Path, model: VQAModel, data: Data, training: Training) -> tuple[str, str]:
-    """What the training and its features multiply in. Where nothing is asked for, a run that was begun
-    keeps what it has, on whatever machine."""
+    """The precision of training and of its features. Unless one is asked for, an interrupted run
+    keeps its own, on any machine."""
     chosen = (training.precision, data.precision, pick_precision(data.device))
     wanted = next(c for c in chosen if c != "auto"), data.features_precision(model.vision)
     if data.precision != "auto":
@@ -225,7 +225,7 @@ def _precisions(folder: Path, model: VQAModel, data: Data, training: Training) -
 def _config(
     model: VQAModel, data: Data, training: Training, name: str, preset: str, seed: int, epochs: int
 ) -> dict:
-    """What `config.json` keeps; a run with another is another run."""
+    """The contents of `config.json`; a run with different contents is a different run."""
     dataset, vision, language = data.dataset, model.vision, model.language
     words = model.words(data.words)
     pieces = [getattr(model, slot) for slot in model.choices()]
@@ -295,7 +295,7 @@ def _short(value: object, other: object) -> str:
 
 
 def _otherwise(value: object, other: object) -> object:
-    """A value; of a mapping what it has otherwise than another."""
+    """A value; for a mapping only the entries that differ from another."""
     if not (isinstance(value, dict) and isinstance(other, dict)):
         return value
     changed = {name: one for name, one in value.items() if one != other.get(name)}
@@ -306,7 +306,7 @@ def _otherwise(value: object, other: object) -> object:
 
 
 def _accelerator(device: str) -> Accelerator:
-    """Who trains: this process, or those that were launched together, with a device each."""
+    """This process, or those launched together, with a device each."""
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device {device!r}: use cpu, cuda, or auto for a GPU where there is one")
     if device == "cuda" and not torch.cuda.is_available():
@@ -326,7 +326,7 @@ def _fit(
     model: VQAModel, data: Data, training: Training, batches: dict[str, Batches], folder: Path,
     config: dict, accelerator: Accelerator,
 ) -> float:  # fmt: skip
-    """Train to the last epoch; the best epoch's model lies in the folder. Returns the seconds."""
+    """Train to the last epoch, keeping the best epoch's model in the folder. Returns the seconds."""
     train, validation = batches["train"], batches["validation"]
     if training.loss == "binary cross entropy" and hasattr(model.classifier, "start_from"):
         model.classifier.start_from(prior_logits(train.examples.soft, len(data.answers)))

@@ -43,11 +43,11 @@ class Refused(Exception):
 
 
 class NoAnswer(Refused):
-    """An address was given up after failures that need not last."""
+    """An address was given up after failures that may be temporary."""
 
 
 class _Failed(Exception):
-    """An attempt failed; another one may not."""
+    """An attempt failed; another may succeed."""
 
 
 def addresses(mirror: str | None, name: str, *urls: str) -> list[str]:
@@ -234,7 +234,7 @@ class Web(requests.Session):
 
 
 def _cause(error: BaseException) -> str:
-    """What is at the bottom of an error of requests, which wraps several, in one line."""
+    """The innermost cause of an error from requests, which wraps several, in one line."""
     while error.__context__ is not None:
         error = error.__context__
     return one_line(error, 200)
