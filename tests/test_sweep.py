@@ -38,7 +38,7 @@ def test_the_help_teaches(capsys):
     with pytest.raises(SystemExit):
         main(["sweep", "--help"])
     said = capsys.readouterr().out
-    assert "--range learning_rate=1e-4..1e-2:log" in said and "goes on where it was stopped" in said
+    assert "--range learning_rate=1e-4..1e-2:log" in said and "resumes an interrupted sweep" in said
 
 
 class TestWithOptuna:

@@ -1,6 +1,7 @@
 """TensorBoard's files: written, and of a resumed run only the ones that count."""
 
 import sys
+import time
 from collections import defaultdict
 
 import numpy as np
@@ -43,6 +44,7 @@ def scalars(folder, tag="train/loss"):
 
 
 def write(folder, first_epoch, losses):
+    time.sleep(1)  # TensorBoard reads files in the order of their names, which hold whole seconds
     writer = open_writer(folder, first_epoch)
     for epoch, loss in enumerate(losses, start=first_epoch):
         record_epoch(writer, {"epoch": epoch, "train_loss": loss, "validation_vqa": None})
