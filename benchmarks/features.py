@@ -95,7 +95,7 @@ def one_round(
 ) -> dict[str, float]:
     """One round: seconds an image of `decode` and `network`, seconds of `build` and `fill`."""
     start = time.perf_counter()
-    network = VisionEncoder(encoder).eval().to(options.device)
+    network = VisionEncoder(encoder, "random").eval().to(options.device)
     build = time.perf_counter() - start
     found = {"build": build, "network": computing(network, options), "decode": 0.0, "fill": 0.0}
     del network

@@ -47,12 +47,13 @@ from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.presets import PRESETS, find_preset
 from vqa_helpers.recipe import Recipe, Training
 from vqa_helpers.training.batches import Batch, Batches, Examples
-from vqa_helpers.training.image_rows import PixelRows
+from vqa_helpers.training.image_rows import PixelRows, place_rows
 from vqa_helpers.training.inputs import build_model, open_data
 from vqa_helpers.training.loop import OPTIMISERS, Trainer, evaluate
 from vqa_helpers.training.losses import Loss
 
 WORDS, ANSWERS, IMAGES, SIZE_PX = 3_209, 1_000, 2_000, 64
+QUESTIONS = 4_000  # different ones; as in every dataset, many are asked again
 # Questions of each length among the 48,061 of `vqa2_text`, of 10,000, from two words on.
 LENGTHS = (1, 304, 1124, 2582, 1919, 1969, 1008, 521, 271, 140, 74, 40, 23, 8, 6, 5, 3, 2)
 VOCABULARY = WordVocabulary(("<pad>", "<unknown>", *(f"w{n}" for n in range(WORDS - 2))))
@@ -76,15 +77,18 @@ class Drawn:
         rows, examples = slice(count * size), self.examples
         question = tuple(tensor[rows] for tensor in examples.question)
         kept = Examples(question, examples.image_row[rows], examples.target[rows])
-        return Batches(kept, self.images, size, device)
+        images = self.images
+        images = place_rows(images, device) if isinstance(images, Tensor) else images
+        return Batches(kept, images, size, device)
 
 
 def draw(model: VQAModel, questions: int, device: str) -> Drawn:
     """Questions for a model; photographs are decoded already, as after a first epoch."""
     chance = np.random.default_rng(0)
-    lengths = 2 + chance.choice(len(LENGTHS), questions, p=np.array(LENGTHS) / sum(LENGTHS))
+    lengths = 2 + chance.choice(len(LENGTHS), QUESTIONS, p=np.array(LENGTHS) / sum(LENGTHS))
     words = iter(chance.choice(VOCABULARY.words[2:], lengths.sum()).tolist())
-    texts = [" ".join(next(words) for _ in range(length)) + "?" for length in lengths]
+    distinct = [" ".join(next(words) for _ in range(length)) + "?" for length in lengths]
+    texts = [distinct[number % QUESTIONS] for number in range(questions)]
     images, count, vision = None, IMAGES, model.vision
     if vision is not None and vision.stored:
         images = torch.from_numpy(chance.standard_normal((IMAGES, vision.out_dim), np.float32))
@@ -171,7 +175,7 @@ def train_epoch(trainer: Trainer, batches: Batches, once: Batches) -> tuple[int,
 
 def train_plainly(trainer: Trainer, batches: Sequence[Batch]) -> tuple[int, float]:
     """The same model and optimiser over batches in memory: samples, seconds."""
-    model, optimiser = trainer.model.train(), trainer.optimiser.optimizer
+    model, optimiser = trainer.model.train(), trainer.optimiser
     wait(trainer.accelerator.device.type)
     start = time.perf_counter()
     for batch in batches:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from vqa_helpers.training.batches import Batches, Examples
+from vqa_helpers.training.image_rows import place_rows
 from vqa_helpers.training.losses import SoftScores
 
 
@@ -49,6 +50,21 @@ def test_the_generator_moves_on():
     epochs = [order(made.shuffled(first)) for _ in range(2)]
     assert epochs == [order(made.shuffled(second)) for _ in range(2)]
     assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("features_there", [True, False])
+def test_batches_on_a_gpu_are_those_on_the_cpu(features_there):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    features = torch.randn(3, 4).half()
+    there = place_rows(features, "cuda") if features_there else features
+    assert there.is_cuda is features_there
+    near = batches(10, 4, there, device="cuda").shuffled(generator(1))
+    for ours, other in zip(near, batches(10, 4, features).shuffled(generator(1)), strict=True):
+        pairs = zip((ours.image, ours.target, *ours.question),
+                    (other.image, other.target, *other.question), strict=True)  # fmt: skip
+        assert all(a.is_cuda and torch.equal(a.cpu(), b) for a, b in pairs)
+        assert torch.equal(ours.rows, other.rows)
 
 
 def test_what_belongs_together_stays_together():

@@ -128,7 +128,7 @@ def test_the_learning_rate_falls_after_every_step_too_and_goes_on_falling_when_r
     train, validation = batches([0, 1, 2, 0], [0, 1, 2, 0]), batches([0], [0])  # two steps
     made = trainer(Table(THREE), training)
     rates = [epoch.learning_rate for epoch in fit(made, train, validation, 2)]
-    assert made.training.optimiser == type(made.optimiser.optimizer).__name__.lower() == "rmsprop"
+    assert made.training.optimiser == type(made.optimiser).__name__.lower() == "rmsprop"
     again = trainer(Table(THREE), training)
     again.restore(made.state())
     rates += [epoch.learning_rate for epoch in fit(again, train, validation, 4)]

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -46,9 +47,11 @@ class Batch:
     def parts(self, count: int) -> list["Batch"]:
         """At most so many parts, as even as can be, of two questions at least (batch normalisation
         cannot learn from one)."""
-        count = max(1, min(count, len(self) // 2))
+        count = min(count, len(self) // 2)
+        if count <= 1:
+            return [self]
         bounds = torch.linspace(0, len(self), count + 1).round().int().tolist()
-        return [self._part(slice(*ends)) for ends in pairwise(bounds)] if count > 1 else [self]
+        return [self._part(slice(*ends)) for ends in pairwise(bounds)]
 
     def _part(self, rows: slice) -> "Batch":
         image = None if self.image is None else self.image[rows]
@@ -73,6 +76,12 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.target)
+
+    def to(self, device: torch.device | str) -> "Examples":
+        """The same on a device."""
+        question = tuple(tensor.to(device) for tensor in self.question)
+        soft = None if self.soft is None else self.soft.to(device)
+        return Examples(question, self.image_row.to(device), self.target.to(device), soft)
 
     def learnable(self) -> "Examples":
         """The learnable questions: those whose answer, or with soft scores one of whose answers,
@@ -135,19 +144,27 @@ class Batches:
         return self._made([rows[which::processes] for rows in chunks])
 
     def _made(self, chunks: list[Tensor]) -> Iterator[Batch]:
-        batches = map(self._batch, chunks)
+        there = torch.cat(chunks).to(self.device).split([len(chunk) for chunk in chunks])
+        batches = map(self._batch, chunks, there)
         return _ahead(batches) if isinstance(self.images, PixelRows | RowsOnDisk) else batches
 
-    def _batch(self, rows: Tensor) -> Batch:
-        question, target, soft = _rows_of(self.examples, rows)
+    @cached_property
+    def _near(self) -> Examples:
+        """The questions where the model is, so that a GPU waits for no copy."""
+        return self.examples.to(self.device)
+
+    def _batch(self, rows: Tensor, there: Tensor) -> Batch:
+        """The questions of some rows, which are given on the CPU and where the model is."""
+        question, target, soft = _rows_of(self._near, there)
         if len(question) == 2 and question[1].ndim == 1:  # word ids and lengths
-            tokens, lengths = question
-            question = tokens[:, : int(lengths.max())], lengths
-        image = None if self.images is None else self.images[self.examples.image_row[rows]]
-        image = None if image is None else image.to(self.device)
-        soft = None if soft is None else soft.to(self.device)
-        question = tuple(tensor.to(self.device) for tensor in question)
-        return Batch(image, question, target.to(self.device), soft, rows)
+            longest = int(self.examples.question[1][rows].max())  # of those on the CPU
+            question = question[0][:, :longest], question[1]
+        image = None
+        if self.images is not None:
+            near = isinstance(self.images, Tensor) and self.images.device == there.device
+            wanted = self._near.image_row[there] if near else self.examples.image_row[rows]
+            image = self.images[wanted].to(self.device)
+        return Batch(image, question, target, soft, rows)
 
 
 def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -147,7 +147,17 @@ def _stored(
         if isinstance(rows, RowsOnDisk):
             seen = seen[:: -(-len(seen) // MOST_MEASURED)]
         vision.standardise(rows[torch.from_numpy(seen)])
+    if isinstance(rows, Tensor):
+        rows = place_rows(rows, device)
     return ImageRows(ids, rows, tuple(sorted({*missing, *unreadable})), seconds)
+
+
+def place_rows(rows: Tensor, device: str) -> Tensor:
+    """Features (I, D) or (I, K, D) on a GPU where they take half of its free memory at most, else
+    where they are: copying those of each batch costs more than many models' steps."""
+    if torch.device(device).type != "cuda" or rows.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return rows
+    return rows.to(device)
 
 
 def _try_photographs(dataset: Dataset, size_px: int, seed: int) -> list[np.ndarray]:

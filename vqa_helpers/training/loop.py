@@ -80,10 +80,11 @@ class Trainer:
         if several and self.accelerator.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         kind, parts = OPTIMISERS[training.optimiser], _groups(model, training)
-        optimiser = kind(parts, lr=training.learning_rate)
-        self.network, self.optimiser = self.accelerator.prepare(model, optimiser)
-        own = self.optimiser.optimizer
-        self.decay = torch.optim.lr_scheduler.StepLR(own, training.decay_every, training.decay)
+        self.network = self.accelerator.prepare(model)
+        # Accelerate's own optimiser and backward look packages up at each step.
+        self.optimiser = kind(parts, lr=training.learning_rate)
+        schedule = training.decay_every, training.decay
+        self.decay = torch.optim.lr_scheduler.StepLR(self.optimiser, *schedule)
         self.shuffling = torch.Generator().manual_seed(self.seed)
         torch.manual_seed(self.seed)  # of dropout, whatever was drawn since the model was built
         self.epoch = 0
@@ -135,6 +136,7 @@ class Trainer:
         """One pass over train: the mean loss, and the number of right answers."""
         accelerator, training = self.accelerator, self.training
         device, half = accelerator.device, training.precision == "bfloat16"
+        precision = torch.autocast(device.type, torch.bfloat16, enabled=half)
         self.model.train()
         if accelerator.num_processes > 1:  # dropout is each process's own, and follows the epoch
             seeds = np.random.SeedSequence([self.seed, self.epoch, accelerator.process_index])
@@ -143,34 +145,36 @@ class Trainer:
         batches = train.shuffled(self.shuffling)
         if accelerator.is_main_process:
             batches = track(batches, label, total=train.count(), unit="batches")
-        # Summed on the device: reading a number back at each step would make a GPU wait.
-        counts = torch.zeros(3, device=device)  # losses, weights, hits
+        counted = self.loss.weights(train.examples.target, train.examples.soft)  # (N,)
+        # Kept on the device: reading a number back at each step would make a GPU wait.
+        losses, right = [], []
         for batch in batches:
             if draws is not None:
                 drawn = draws[batch.rows].to(batch.image.device)
                 batch.image = augment(batch.image, drawn, training)
-            weight = self.loss.weights(batch.target, batch.soft).sum()
-            weight = accelerator.reduce(weight, "sum")  # of the batch, in all processes
+            weight = counted[batch.rows].sum()
+            if accelerator.num_processes > 1:
+                # Of the whole batch. Gradients are averaged over processes: the mean makes that a sum.
+                weight = accelerator.reduce(weight.to(device), "mean")
             self.optimiser.zero_grad()
             parts = batch.parts(training.accumulate)
             for part in parts:
                 last = part is parts[-1]
                 with nullcontext() if last else accelerator.no_sync(self.network):
-                    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                    with precision:
                         logits = self.network(part.image, part.question).float()  # (B, A)
                     total = self.loss(logits, part.target, part.soft).sum()
-                    # Gradients are averaged over processes: the factor makes that a sum.
-                    accelerator.backward(total * accelerator.num_processes / weight)
-                part_weight = self.loss.weights(part.target, part.soft).sum()
-                hits = (logits.detach().argmax(1) == part.target).sum()
-                counts += torch.stack([total.detach(), part_weight, hits.to(total.dtype)])
+                    (total / weight).backward()
+                losses.append(total.detach())
+                right.append(logits.detach().argmax(1) == part.target)
             if training.clamp:
-                accelerator.clip_grad_value_(self.network.parameters(), training.clamp)
+                nn.utils.clip_grad_value_(self.network.parameters(), training.clamp)
             self.optimiser.step()
             for group in self.optimiser.param_groups:
                 group["lr"] *= training.step_decay
-        total, weight, hits = accelerator.reduce(counts, "sum")
-        return (total / weight).item(), int(hits.item())
+        sums = torch.stack([torch.stack(losses).sum(), torch.cat(right).sum()])
+        total, hits = accelerator.reduce(sums, "sum").tolist()
+        return total / counted.sum().item(), int(hits)
 
 
 def _groups(model: nn.Module, training: Training) -> list[dict]:
