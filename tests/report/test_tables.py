@@ -134,8 +134,21 @@ def test_tables_of_notebooks_escape_texts_and_join_intervals():
         {"top-1": [1.0], "top-1 low": [0.5], "top-1 high": [2.0], "text": ["<b>$x$"]}
     ).rename_axis("kind")
     html = tables.shown(table).to_html()
-    assert "1.0 [0.5, 2.0]" in html and "top-1 low" not in html
+    assert "1.0\u00a0[0.5,\u00a02.0]" in html and "top-1 low" not in html
     assert "&lt;b&gt;$x$" in html and "mathjax_ignore" in html and "kind" in html
+
+
+def test_what_all_rows_have_alike_is_said_once():
+    table = pd.DataFrame(
+        {"name": ["a", "b"], "data": ["<demo>"] * 2, "seeds": 3, "px": None, "top-1": [1.0, 2.0]}
+    )
+    html = tables.shown(table, fold=True).to_html()
+    caption = re.search("<caption>(.*)</caption>", html)[1]
+    assert caption == "The same in every row: data: &lt;demo&gt;; seeds: 3."
+    assert re.findall(r"<th[^>]*>([^<]*)</th>", html) == ["name", "top-1"]
+    turned = tables.shown(table[:1], fold=True).to_html()  # a single row
+    assert "<caption>" not in turned and "px" not in turned
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", turned)[:2] == ["data", "&lt;demo&gt;"]
 
 
 ROOM = "&%$#_{}~^\\<>|"  # what LaTeX does not print as it stands

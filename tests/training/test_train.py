@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -492,13 +493,15 @@ def test_a_run_is_named_by_what_was_changed(opened, train, tmp_path):
 def test_seeds_give_different_models_of_one_experiment(opened, tmp_path, caplog):
     recipe = PRESETS["Question_Only"].with_(set={"batch": 32})
     with caplog.at_level(logging.INFO, "vqa_helpers.training.train"):
-        found = train_seeds(recipe, opened(), (0, 1), runs=tmp_path, epochs=2)
+        found = train_seeds(recipe, opened(), (0, 1), name="blind", runs=tmp_path, epochs=2)
     for seed, run in enumerate(found.runs):
         assert run.folder == tmp_path / "tiny" / "Question_Only+batch=32" / str(seed)
         assert run.config["seed"] == seed
     first, second = ((run.folder / MODEL).read_bytes() for run in found.runs)
     assert first != second
-    assert "seed 1: validation top-1" in caplog.text and "epoch 1/2" not in caplog.text
+    assert found.name == "blind" and found.runs[0].name == "Question_Only+batch=32"
+    [line] = caplog.messages
+    assert re.fullmatch(r"blind on tiny: validation top-1 [\d.]+, [\d.]+ % \(seeds 0, 1\)", line)
 
 
 # Refused ------------------------------------------------------------------------------------------

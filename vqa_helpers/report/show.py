@@ -43,8 +43,7 @@ def show_results(runs: Runs) -> None:
     """Display the results, the accuracy per answer type and the reliability of an experiment."""
     from IPython.display import display
 
-    table = results_table(as_one(runs)).set_index("name").T
-    display(shown(table.rename_axis(index="result", columns=None)))
+    display(shown(results_table(as_one(runs)), fold=True))
     display(figures.plot_answer_types(runs), figures.plot_reliability(runs))
 
 

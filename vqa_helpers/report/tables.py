@@ -6,6 +6,7 @@ accuracy never share a column; stand-ins are named. Knows run folders, no models
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from html import escape
 from numbers import Integral, Real
 from typing import Any
 
@@ -273,16 +274,42 @@ def to_markdown(table: pd.DataFrame) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in zip(*columns, strict=True))
 
 
-def shown(table: pd.DataFrame) -> "pd.io.formats.style.Styler":
-    """A table for a notebook, every text escaped; columns x, "x low" and "x high" become one."""
-    table = table.copy()
+def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Styler":
+    """A table for a notebook, every text escaped; columns x, "x low" and "x high" become one.
+
+    Args:
+        fold: for experiments side by side: columns that say the same in every row are said once,
+            above, and those that say nothing are left out; a single row is turned on its side.
+    """
+    table, caption = table.copy(), ""
     for name in [name for name in table if f"{name} low" in table]:
         parts = zip(table[name], table.pop(f"{name} low"), table.pop(f"{name} high"), strict=True)
         table[name] = pd.Series([Score(*row) for row in parts], index=table.index, dtype=object)
+    if fold:
+        texts = {name: table[name].map(cell) for name in table}
+        silent = [name for name, text in texts.items() if text.isin(["–", NOT_DEFINED]).all()]
+        table = table.drop(columns=silent)
+    if fold and len(table) > 1:
+        alike = [name for name in table if texts[name].nunique() == 1]
+        caption = "; ".join(f"{name}: {texts[name].iloc[0]}" for name in alike)
+        table = table.drop(columns=alike)
+    elif fold:
+        table = table.set_index("name").T.rename_axis(index="result", columns=None)
     if table.index.name is not None:
         table = table.reset_index()
-    styler = table.style.hide(axis="index").format(cell, escape="html")
+    styler = table.style.hide(axis="index").format(_unbroken, escape="html")
+    texts = [name for name in table if any(isinstance(value, str) for value in table[name])]
+    left = {name: [{"selector": "", "props": "text-align: left"}] for name in texts}
+    styler.set_table_styles(left)
+    if caption:
+        styler.set_caption(f"The same in every row: {escape(caption)}.")
     return styler.set_table_attributes(f'class="{NO_FORMULAS}"')
+
+
+def _unbroken(value: Any) -> str:
+    """A cell whose score stays on one line with its interval."""
+    text = cell(value)
+    return text.replace(" ", "\u00a0") if isinstance(value, Score | Difference) else text
 
 
 def cell(value: Any) -> str:

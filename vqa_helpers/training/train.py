@@ -167,12 +167,14 @@ def train_recipe(
 
 
 def train_seeds(
-    recipe: Recipe, data: Data | Sequence[Data], seeds: Sequence[int], **options: Any
-) -> Experiment:
-    """Train a recipe once per seed, or find the existing runs; logs one line per run.
+    recipe: Recipe, data: Data | Sequence[Data], seeds: Sequence[int], *, name: str = "",
+    **options: Any,
+) -> Experiment:  # fmt: skip
+    """Train a recipe once per seed, or find the existing runs; logs one line in the end.
 
     Args:
         data: the same for all seeds, or one for each.
+        name: of the experiment in tables; without one, the name of its runs.
         options: those of `train`.
     """
     each = [data] * len(seeds) if isinstance(data, Data) else data
@@ -181,13 +183,14 @@ def train_seeds(
         level = log.level
         log.setLevel(logging.WARNING)  # a line an epoch would bury what a reader looks for
         try:
-            run = train_recipe(recipe, one, seed=seed, **options)
+            runs.append(train_recipe(recipe, one, seed=seed, **options))
         finally:
             log.setLevel(level)
-        best = run.best_epoch["validation_top1"]
-        log.info("%s on %s, seed %d: validation top-1 %.1f %%", run.name, one.name, seed, best)
-        runs.append(run)
-    return Experiment(runs[0].name, runs[0].config["dataset"], tuple(runs))
+    found = Experiment(name or runs[0].name, runs[0].config["dataset"], tuple(runs))
+    scores = ", ".join(f"{run.best_epoch['validation_top1']:.1f}" for run in runs)
+    which = f"seed{'s' * (len(runs) > 1)} {', '.join(map(str, seeds))}"
+    log.info("%s on %s: validation top-1 %s %% (%s)", found.name, found.dataset, scores, which)
+    return found
 
 
 def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str:
