@@ -213,7 +213,8 @@ def test_a_sweep_trains_each_and_prints_one_table(vqa, data, tmp_path):
     first, second = (Run(tmp_path / "sweep" / names[0] / seed).config for seed in "01")
     assert {key for key in first if first[key] != second[key]} == {"seed"}
     table = out[out.rindex(str(tmp_path)) :]  # after the last run's own lines
-    assert all(name in table for name in names)
+    assert all(f"| Bag_Of_Words batch={batch} " in table for batch in (16, 32))
+    assert "All on tiny have classifier.hidden=8." in table
 
 
 def test_what_is_in_the_way_or_lacks_images_is_named(vqa, data, tmp_path):

@@ -174,9 +174,9 @@ def train(options: Namespace) -> int:
             if main:
                 _print_run(runs[-1])
     if main and len(runs) > 1:
-        from vqa_helpers.report.tables import results_table, to_markdown
+        from vqa_helpers.report.tables import export
 
-        print(to_markdown(results_table(runs)))
+        print(export(runs, "markdown"))
     return SOME_FAILED if any(run.timing["unseen_images"] for run in runs) else DONE
 
 
