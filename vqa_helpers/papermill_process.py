@@ -31,6 +31,8 @@ def die_with(parent: int) -> None:
 def main() -> None:
     die_with(int(sys.argv[1]))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # With jsonschema's optional check of internet addresses papermill takes a second longer to import.
+    sys.modules.setdefault("rfc3987_syntax", None)
     from nbclient.exceptions import DeadKernelError
     from papermill import PapermillExecutionError, execute_notebook
     from traitlets.config import Config
