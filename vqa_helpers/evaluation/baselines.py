@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.preprocessing import normalize
 
 from vqa_helpers.data.vocabulary import AnswerVocabulary, tokenize
 from vqa_helpers.evaluation.metrics import percent, vqa_scores
@@ -70,6 +68,9 @@ class QuestionSpace:
     """
 
     def __init__(self, train: pd.DataFrame) -> None:
+        # Takes half a second, and a dataset's guesses are made once.
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         self.rows, self.texts = pd.factorize(_texts(train), sort=True)
         # No inverse document frequency: it weakens "how many" and "is there", which tell the
         # kind of the answer. On a held-out eighth of 48,000 VQA v2 questions: 24.8 % for 27.2 %.
@@ -134,6 +135,8 @@ def nearest_question_and_image(
         image_ids: (I,) in any order.
         image_vectors: (I, D), compared by cosine. An image that has none is similar to nothing.
     """
+    from sklearn.preprocessing import normalize
+
     space = QuestionSpace(train)
     place = pd.Index(image_ids)
     vectors = normalize(np.asarray(image_vectors, dtype=np.float32))

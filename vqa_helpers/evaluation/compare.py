@@ -8,7 +8,7 @@ scores; knows nothing of models, runs or files.
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.special import bdtr
 
 from vqa_helpers.evaluation.bootstrap import bounds, means_of_images, resampled_means, wilson
 
@@ -74,8 +74,8 @@ def mcnemar(ours: np.ndarray, theirs: np.ndarray) -> float:
     """
     only_ours = int(np.sum((ours > 0.5) & (theirs <= 0.5)))
     only_theirs = int(np.sum((theirs > 0.5) & (ours <= 0.5)))
-    differing = only_ours + only_theirs
-    return float(binomtest(only_ours, differing).pvalue) if differing else 1.0
+    rarer, differing = min(only_ours, only_theirs), only_ours + only_theirs
+    return min(1.0, 2 * float(bdtr(rarer, differing, 0.5)))  # twice the smaller tail
 
 
 def against(name: str, ours: np.ndarray, theirs: np.ndarray, images: np.ndarray) -> dict:
