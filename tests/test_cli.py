@@ -176,7 +176,7 @@ def test_training_prints_scores_and_stand_ins_and_returns_a_finished_run(vqa, ru
     assert out.startswith("stand-ins: random-weight vision, multilingual USE 3 for USE 4")
     assert out.splitlines()[-1] == str(Path("runs", "tiny", "1.e", "0"))
     line = refused(vqa("train", "1.e", "--data", data, "--epochs", "3", *QUICK))
-    assert "holds a finished run with another epochs (2, not 3)" in line
+    assert "holds a finished run whose epochs differ (2, not 3)" in line
     assert (run / "model.safetensors").stat().st_mtime_ns == before
 
 
@@ -298,6 +298,11 @@ def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path,
     assert not (tmp_path / "r.json").exists()
     assert "holds no finished run" in refused(vqa("predict", tmp_path, *words))
     assert "is a folder; name the file" in refused(vqa(*answer, data, "--out", tmp_path))
+    questions = tmp_path / "q.json"
+    shutil.copy(data / "questions_test.json", questions)
+    answer = ["predict", run, "--questions", questions, "--images", images, "--out", questions]
+    assert "q.json: holds the questions; name another file" in refused(vqa(*answer))
+    assert questions.read_bytes() == (data / "questions_test.json").read_bytes()
 
 
 def test_predictions_of_images_that_some_questions_name(vqa, run, data, tmp_path):

@@ -65,6 +65,13 @@ def load(
     if not run.finished:
         if below := find_runs(folder):
             raise InputError(f"{folder}: is no run itself; name one, such as {below[0].folder}")
+        if folder.is_file():
+            line = (
+                "is a file, and a run is a folder; a question goes in quotes after the photograph"
+            )
+            raise InputError(f"{folder}: {line}")
+        if (folder / CONFIG).is_file():
+            raise InputError(f"{folder}: was begun, not finished; train it again to go on")
         raise InputError(f"{folder}: holds no finished run; train one with `vqa train`")
     run.verify()
     config, where = run.config, f"{folder}/{CONFIG}"

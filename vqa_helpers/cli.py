@@ -11,6 +11,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from vqa_helpers import __version__
 from vqa_helpers.errors import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE, InputError, one_line
 from vqa_helpers.files import remedy
 
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "            vqa train Improved_VQA2015_ResNet --data demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"vqa_helpers {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, help: str, run: str, within=commands, epilog: str = ""):
@@ -283,7 +285,8 @@ def _add_answering(command) -> None:
         epilog='For example: vqa why runs/demo/GUSE_VGG/0 photo.jpg "what is on the table?"\n'
         "             vqa why runs/demo/GUSE_VGG/0 --data demo     (over a whole split)",
     )  # fmt: skip
-    add("run_folder", type=Path, metavar="RUN", help="a finished run")
+    add("run_folder", type=Path, nargs="?", metavar="RUN",
+        help="a finished run (default: the model that comes with the package)")  # fmt: skip
     add("image", nargs="?", help="a photograph")
     add("question", nargs="?", help="in quotes")
     add("--out", type=Path, default=Path("why.png"), help="the picture (why.png)")

@@ -51,6 +51,13 @@ def pick_precision(device: str) -> str:
     return "bfloat16" if silicon and pick_device(device) == "cpu" else "float32"
 
 
+def has_room(device: torch.device | str, size: int) -> bool:
+    """Whether so many bytes take at most half of what is free on a GPU; true of any CPU, where what
+    is in memory has been placed already."""
+    gpu = torch.device(device).type == "cuda"
+    return not gpu or size <= torch.cuda.mem_get_info(device)[0] / 2
+
+
 def keep_memory() -> None:
     """Let the process keep the memory that large tensors leave, for the next ones: where glibc hands
     it back to the system, getting it anew at each step costs up to half of the time."""

@@ -29,6 +29,8 @@ def predict(options: Namespace) -> int:
 
     if options.out.is_dir():
         raise InputError(f"{options.out}: is a folder; name the file of the results with --out")
+    if options.out.resolve() == options.questions.resolve():
+        raise InputError(f"{options.out}: holds the questions; name another file with --out")
     table = read_questions(options.questions)
     answerer = _load(options)
     images, missing, asked = {}, [], table["image_id"].unique()
@@ -68,6 +70,9 @@ def why(options: Namespace) -> int:
     from vqa_helpers.report.tables import to_markdown
     from vqa_helpers.why import changes, reasons
 
+    if options.image and options.question is None:  # no run was named
+        given = str(options.run_folder), options.image
+        options.run_folder, (options.image, options.question) = None, given
     if options.data:
         dataset = open_dataset(options.data, **layout_of(options))
         if options.split not in dataset.splits:

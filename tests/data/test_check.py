@@ -178,6 +178,13 @@ def test_images_missing_damaged_doubled_and_too_large(folder, monkeypatch):
     assert check.problems == [] and "holds no image that is asked about" in check.notes[0]
 
 
+def test_names_of_which_no_image_is_there_are_a_problem(tmp_path):
+    rows = "".join(f"p{n}.png,Is it {n}?,yes\n" for n in range(20))
+    (tmp_path / "train.csv").write_text(f"image,question,answer\n{rows}")
+    [line] = lines(tmp_path, "missing image")
+    assert "holds no image that is asked about, such as p0.png; put them there" in line
+
+
 def test_images_that_lack_are_called_what_the_questions_call_them(tmp_path):
     rows = "".join(f"p{n}.png,Is it {n}?,yes\n" for n in range(20))
     (tmp_path / "train.csv").write_text("image,question,answer\n" + rows)

@@ -1,5 +1,7 @@
 """Which file shows which image."""
 
+import unicodedata
+
 import pytest
 
 from tests.data.making import picture, refusal, write
@@ -55,6 +57,13 @@ def test_a_name_in_another_folder_is_another_image(tmp_path):
         7: tmp_path / "train/1.png", 8: tmp_path / "more/train/1.png",
         9: tmp_path / "a.png", 10: tmp_path / "A.png",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_may_be_written_as_one_letter_or_two(tmp_path, form):
+    name = unicodedata.normalize("NFC" if form == "NFD" else "NFD", "höhle/Füße.png")
+    put(tmp_path, unicodedata.normalize(form, "höhle/Füße.png"))
+    assert [*find_images(tmp_path, [], names={7: name})] == [7]
 
 
 @pytest.mark.parametrize("other", ["images/5.png", "images/005.jpg", "more/5.jpg", "images/b5.jpg"])

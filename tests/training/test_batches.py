@@ -52,6 +52,14 @@ def test_the_generator_moves_on():
     assert epochs[0] != epochs[1]
 
 
+def test_only_ids_padded_with_zeros_are_cut_to_the_longest():
+    lengths, ids = torch.tensor([2, 1]), torch.tensor([[3, 4, 0, 0], [5, 0, 0, 0]])
+    behind = torch.tensor([[3, 4, 0, 0], [5, 0, 0, 9]])  # an own encoder's, with a number a text
+    for given, width in ((ids, 2), (behind, 4), (ids.float(), 4)):
+        [batch] = Batches(Examples((given, lengths), lengths, lengths), None, 2).in_order()
+        assert torch.equal(batch.question[0], given[:, :width])
+
+
 @pytest.mark.parametrize("features_there", [True, False])
 def test_batches_on_a_gpu_are_those_on_the_cpu(features_there):
     if not torch.cuda.is_available():

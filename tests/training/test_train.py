@@ -291,9 +291,29 @@ def test_other_settings_do_not_go_on_from_a_checkpoint(train, interrupted, caplo
     out = interrupted("Question_Only", "record_epoch", 2)
     with caplog.at_level(logging.INFO):
         train("Question_Only", out, **changed)
-    assert "the settings have changed; the run starts again" in caplog.text
+    begun, [what] = out.with_name(f"{out.name}.1"), changed
+    assert f"the run with another value of {what} is kept as {begun}" in caplog.text
     fresh = train("Question_Only", out.with_name("fresh"), **changed)
     assert contents(out) == contents(fresh.folder)
+    assert train("Question_Only", begun).finished  # where it stopped
+    assert contents(begun) == contents(train("Question_Only", out.with_name("whole")).folder)
+
+
+def test_an_interrupted_run_of_other_settings_is_not_overwritten(train, interrupted):
+    out = interrupted("Question_Only", "record_epoch", 2)
+    kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match="an interrupted run whose epochs differ.* choose another"):
+        train("Question_Only", out, epochs=4, set_aside=False)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "config.json"])
+def test_a_folder_of_other_files_is_refused(train, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text('{"mine": 1}', encoding="utf-8")
+    with pytest.raises(InputError, match=f"mine: holds {name} and no run; name a new folder"):
+        train("Question_Only", tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [name]
 
 
 @pytest.fixture
@@ -358,7 +378,7 @@ def test_runs_of_two_precisions_are_not_one(machine, train, opened, tmp_path):
     machine("bfloat16")
     data = opened(features=tmp_path / "f")
     half = train(IMPROVED, tmp_path / "runs" / "0", data)
-    with pytest.raises(InputError, match="run with another training .*float32.*choose another"):
+    with pytest.raises(InputError, match="run whose training differs .*float32.*choose another"):
         train(IMPROVED, half.folder, opened(features=tmp_path / "f", precision="float32"),
               set_aside=False)  # fmt: skip
     machine("float32")
@@ -434,7 +454,7 @@ def test_a_keyword_that_came_to_a_class_since_is_no_other_run(
 
     changed = SMALL.with_(set={"classifier.activation": "tanh"})
     for recipe in [changed] if record == "older" else [SMALL, changed]:
-        with pytest.raises(InputError, match="holds a finished run with another"):
+        with pytest.raises(InputError, match="holds a finished run whose"):
             train(recipe)
     if record == "older":
         assert train(SMALL).finished
@@ -458,7 +478,7 @@ def test_another_run_is_never_returned_as_this_one(opened, trained, tmp_path, mo
         LIVE.get(what, lambda model: None)(model)
         return training.train(model, data, recipe.small, out, preset="1.e", **options, **more)
 
-    with pytest.raises(InputError, match="holds a finished run with another .*choose another"):
+    with pytest.raises(InputError, match="holds a finished run whose .*choose another"):
         train(set_aside=False)
     assert contents(out) == before
     train()
@@ -591,12 +611,34 @@ def test_an_own_piece_that_fails_is_named(opened, tmp_path, fails, reason):
     assert "\n" not in str(caught.value)
 
 
+class OneMore(Piece):
+    """A classifier of an answer too many."""
+
+    def __init__(self, in_dim, answers):
+        super().__init__()
+        self.last = nn.Linear(in_dim, answers + 1)
+
+    def forward(self, joint):
+        return self.last(joint)
+
+
+def test_an_own_classifier_of_other_answers_is_refused_before_it_learns(opened, tmp_path):
+    data = opened()
+    model = data.build(SMALL.with_(classifier="OneMore", own={"OneMore": OneMore}))
+    answers = len(data.answers)
+    line = (
+        rf"^OneMore: gives \(\d+, {answers + 1}\) for .*a logit for each of the {answers} answers"
+    )
+    with pytest.raises(InputError, match=line):
+        training.train(model, data, SMALL.small, tmp_path / "run")
+
+
 def test_what_is_another_in_a_model_is_said(train, tmp_path):
     train(quick("1.e"), tmp_path / "run", epochs=1)
     with pytest.raises(InputError) as caught:
         train(quick("1.e", classifier__dropout=0.1), tmp_path / "run", epochs=1, set_aside=False)
     was, wanted = '{"keywords": {"dropout": 0.5}}', '{"keywords": {"dropout": 0.1}}'
-    told = f'another model ({{"classifier": {was}}}, not {{"classifier": {wanted}}}); choose'
+    told = f'whose model differs ({{"classifier": {was}}}, not {{"classifier": {wanted}}}); choose'
     assert told in str(caught.value)
 
 

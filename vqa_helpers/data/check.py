@@ -206,8 +206,12 @@ def _examine_images(
         wanted |= dict.fromkeys(table["image_id"].tolist(), split)
     called = names_of(splits.values())
     if wanted and not found:
-        line = "holds no image that is asked about; questions alone can be learnt"
-        check.notes.append(f"{folder}: {line}")
+        line = "holds no image that is asked about"
+        if called:
+            line += f", such as {next(iter(called.values()))}; put them there under these names"
+            check.problem("missing image", folder, line)
+        else:
+            check.notes.append(f"{folder}: {line}; questions alone can be learnt")
     for image_id in sorted(wanted.keys() - found.keys()) if found else ():
         name = called.get(image_id)
         line = f"has no file of image {name or image_id}, which the {wanted[image_id]} split asks about"
@@ -219,7 +223,7 @@ def _examine_images(
         for path, why in track(opened, "images opened", total=len(to_open), unit="images"):
             if why:
                 check.problem("image that cannot be opened", path, f"{why}; copy it again")
-    return {"asked": len(wanted), "found": len(found), "opened": open_them}
+    return {"asked": len(wanted), "found": len(found), "opened": open_them and bool(found)}
 
 
 def _count(table: pd.DataFrame, known: tuple[str, ...] | None) -> dict:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -79,8 +80,8 @@ def _candidates(
     wanted, called = set(wanted), defaultdict(list)
     for image_id, name in names.items():
         *parents, last = re.split(r"[\\/]+", name)
-        parents = [parent for parent in parents if parent not in ("", ".", "..")]
-        called[last.lower()].append((parents, last, image_id))
+        parents = [_composed(parent) for parent in parents if parent not in ("", ".", "..")]
+        called[_composed(last).lower()].append((parents, last, image_id))
     found: dict[int, dict[tuple, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in _files(folder):
         if (closest := _closest(path.relative_to(folder), called)) is not None:
@@ -105,13 +106,18 @@ def _closest(
     """
     fits = []
     for bare, last in enumerate((path.name, path.stem)):
-        for parents, name, image_id in called.get(last.lower(), ()):
+        for parents, name, image_id in called.get(_composed(last).lower(), ()):
             above = list(zip(reversed(parents), reversed(path.parts[:-1]), strict=False))
-            if all(one == other for one, other in above):
+            if all(one == _composed(other) for one, other in above):
                 likeness = -len(above), bare, last != name, len(parents) > len(above)
                 fits.append((likeness, image_id))
     fits.sort()
     return None if not fits or fits[1:] and fits[0][0] == fits[1][0] else fits[0]
+
+
+def _composed(name: str) -> str:
+    """A name with its accents as one letter each: a Mac writes them as two."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _files(folder: Path) -> Iterator[Path]:

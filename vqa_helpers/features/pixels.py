@@ -62,6 +62,8 @@ def load_square(image: Path | BinaryIO | Image.Image, size_px: int) -> np.ndarra
             return _square(_upright(opened), size_px)
     except FileNotFoundError:
         raise BadImage("the file is missing") from None
+    except IsADirectoryError:
+        raise BadImage("is a folder") from None
     except UnidentifiedImageError:
         raise BadImage("is not an image") from None
     except Exception as error:

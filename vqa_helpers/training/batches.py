@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vqa_helpers.data.vocabulary import OUTSIDE
+from vqa_helpers.environment import has_room
 from vqa_helpers.features.store import RowsOnDisk
 from vqa_helpers.training.image_rows import PixelRows, Rows
 from vqa_helpers.training.losses import SoftScores
@@ -150,21 +151,36 @@ class Batches:
 
     @cached_property
     def _near(self) -> Examples:
-        """The questions where the model is, so that a GPU waits for no copy."""
-        return self.examples.to(self.device)
+        """The questions where the model is, if there is room, so that a GPU waits for no copy."""
+        size = sum(tensor.nbytes for tensor in self.examples.question)
+        return self.examples.to(self.device) if has_room(self.device, size) else self.examples
+
+    @cached_property
+    def _padded(self) -> bool:
+        """Whether questions are ids and lengths, with only zeros after them."""
+        if len(self.examples.question) != 2:
+            return False
+        ids, lengths = self.examples.question
+        if ids.ndim != 2 or lengths.ndim != 1 or ids.is_floating_point():
+            return False
+        return not ids[torch.arange(ids.shape[1]) >= lengths[:, None]].any()
 
     def _batch(self, rows: Tensor, there: Tensor) -> Batch:
         """The questions of some rows, which are given on the CPU and where the model is."""
-        question, target, soft = _rows_of(self._near, there)
-        if len(question) == 2 and question[1].ndim == 1:  # word ids and lengths
+        near = self._near
+        at = there if near.target.device == there.device else rows
+        question, target, soft = _rows_of(near, at)
+        if self._padded:
             longest = int(self.examples.question[1][rows].max())  # of those on the CPU
             question = question[0][:, :longest], question[1]
+        question = tuple(part.to(self.device) for part in question)
+        soft = None if soft is None else soft.to(self.device)
         image = None
         if self.images is not None:
-            near = isinstance(self.images, Tensor) and self.images.device == there.device
-            wanted = self._near.image_row[there] if near else self.examples.image_row[rows]
+            placed = isinstance(self.images, Tensor) and self.images.device == near.target.device
+            wanted = near.image_row[at] if placed else self.examples.image_row[rows]
             image = self.images[wanted].to(self.device)
-        return Batch(image, question, target, soft, rows)
+        return Batch(image, question, target.to(self.device), soft, rows)
 
 
 def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:

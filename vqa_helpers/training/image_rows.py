@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.data.images import names_of
+from vqa_helpers.environment import has_room
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.extract import fill_store
 from vqa_helpers.features.pixels import BadImage, decoding_threads, load_square
@@ -155,9 +156,7 @@ def _stored(
 def place_rows(rows: Tensor, device: str) -> Tensor:
     """Features (I, D) or (I, K, D) on a GPU where they take half of its free memory at most, else
     where they are: copying those of each batch costs more than many models' steps."""
-    if torch.device(device).type != "cuda" or rows.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
-        return rows
-    return rows.to(device)
+    return rows.to(device) if has_room(device, rows.nbytes) else rows
 
 
 def _try_photographs(dataset: Dataset, size_px: int, seed: int) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from vqa_helpers.data.folder import Dataset
@@ -11,6 +12,7 @@ from vqa_helpers.pieces.fusion import OneSide
 from vqa_helpers.pieces.identity import is_ours, structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.recipe import Training
+from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.inputs import Data, build_model
 
 
@@ -54,6 +56,28 @@ def own_pieces_named(model: VQAModel) -> Iterator[None]:
         reason = f"{type(error).__name__}: {one_line(error, 200)}"
         line = f"does not fit the other pieces, or fails ({reason}); --debug shows where"
         raise InputError(f"{', '.join(own)}: {line}") from error
+
+
+@torch.inference_mode()
+def refuse_other_logits(model: VQAModel, batches: Batches, answers: int) -> None:
+    """Refuse a user's classifier that does not give a logit for each answer.
+
+    Args:
+        batches: of which the first is answered.
+
+    Raises:
+        InputError: for such a classifier, or what its pieces raise.
+    """
+    if "classifier" not in _own_pieces(model):
+        return
+    batch = next(iter(batches.in_order()))
+    with own_pieces_named(model):
+        logits = model.eval()(batch.image, batch.question)
+    if logits.shape != (len(batch), answers):
+        raise InputError(
+            f"{type(model.classifier).__name__}: gives {tuple(logits.shape)} for {len(batch)} "
+            f"questions, not {(len(batch), answers)}; end in a logit for each of the {answers} answers"
+        )
 
 
 def _own_pieces(model: VQAModel) -> list[str]:

@@ -29,7 +29,7 @@ from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gath
 from vqa_helpers.data.folder import require_seed
 from vqa_helpers.environment import environment, pick_precision
 from vqa_helpers.errors import InputError, one_line
-from vqa_helpers.files import locked, remove_partials, write_json
+from vqa_helpers.files import locked, read_json, remove_partials, write_json
 from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.pretrained import HUB
@@ -49,12 +49,11 @@ from vqa_helpers.runs import (
     run_folder,
     write_history,
 )
-from vqa_helpers.training import checkpoint, measuring
+from vqa_helpers.training import checkpoint, measuring, refusals
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.inputs import Data
 from vqa_helpers.training.loop import Trainer, evaluate
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
-from vqa_helpers.training.refusals import own_pieces_named, refuse_unrecorded, refuse_vain_training
 from vqa_helpers.training.tensorboard import open_writer, record_epoch
 
 log = logging.getLogger(__name__)
@@ -81,19 +80,19 @@ def train(
         seed: of shuffling and dropout. The model's own weights are drawn where it is built: call
             `torch.manual_seed(seed)` before.
         epochs: the length of this run; 0 is the training's own.
-        set_aside: a finished run of something else is kept beside, as `<folder>.1`, `.2`, …;
-            otherwise it is an error.
+        set_aside: a run of something else, finished or interrupted, is kept beside, as
+            `<folder>.1`, `.2`, …; otherwise it is an error.
         zero_shot: a published model is measured as it is; its run has one epoch, number 0.
 
     Raises:
-        InputError: when `folder` holds a finished run of something else that may not be moved, or
-            the data lack what the model needs.
+        InputError: when `folder` holds a run of something else that may not be moved, or other
+            files, or the data lack what the model needs.
     """
     require_seed(seed)
     if epochs < 0:
         raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
-    refuse_vain_training(model, training, data.dataset)
-    refuse_unrecorded(model, data)
+    refusals.refuse_vain_training(model, training, data.dataset)
+    refusals.refuse_unrecorded(model, data)
     name, epochs = name_of(model, data, training, preset), epochs or training.epochs
     if zero_shot:
         if not hasattr(model.classifier, "pretrained"):
@@ -260,9 +259,18 @@ def _config(
 
 
 def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
+    """Whether the folder holds this run, finished; a run of something else is set aside or refused,
+    and so is a folder of other files."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; name a folder for the run")
-    if not (folder / DONE).is_file():
+    done, begun = (folder / DONE).is_file(), (folder / checkpoint.CHECKPOINT).is_file()
+    if not done and "structure" not in read_json(folder / CONFIG):
+        foreign = [] if begun else sorted(folder.glob("[!.]*"))
+        if foreign:
+            line = f"holds {foreign[0].name} and no run; name a new folder, or an empty one"
+            raise InputError(f"{folder}: {line}")
+        return False  # new, or of a run whose checkpoint says what it is
+    if not done and not begun:
         return False
     kept, wanted = Run(folder).config, json.loads(json.dumps(config))
     for slot, record in wanted["model"].items():
@@ -276,16 +284,18 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
     different = [name for name in wanted if kept.get(name) != wanted[name]]
     field = next((name for name in different if name not in NOT_COMPARED), None)
     if field is None:
-        checkpoint.remove_checkpoint(folder)  # of one that was killed at its very end
-        return True
+        if done:
+            checkpoint.remove_checkpoint(folder)  # of one that was killed at its very end
+        return done
     if set_aside:
         names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
         beside = next(name for name in names if not name.exists())
         folder.rename(beside)
-        log.info("%s: the run with another %s is kept as %s", folder, field, beside)
+        log.info("%s: the run with another value of %s is kept as %s", folder, field, beside)
         return False
+    kind, verb = "a finished" if done else "an interrupted", "differ" + "s" * (field[-1] != "s")
     raise InputError(
-        f"{folder}: holds a finished run with another {field} "
+        f"{folder}: holds {kind} run whose {field} {verb} "
         f"({_short(kept.get(field), wanted[field])}, not {_short(wanted[field], kept.get(field))}); "
         "choose another folder or remove this one"
     )
@@ -336,6 +346,7 @@ def _fit(
     loss = Loss(training.loss, inverse_frequencies(train.examples.target, len(data.answers)))
     score = partial(measuring.validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
+    refusals.refuse_other_logits(model, validation, len(data.answers))
     history, writer, best = [], None, None
     rested = -math.inf  # when the next checkpoint may be written
     if not config["epochs"] and accelerator.is_main_process:
@@ -351,7 +362,7 @@ def _fit(
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
     judged = len(validation.examples.learnable()) > 0  # else its loss is not defined
     while trainer.epoch < config["epochs"]:
-        with own_pieces_named(model):
+        with refusals.own_pieces_named(model):
             epoch = trainer.run_epoch(train, validation, config["epochs"])
         losses = [epoch.train_loss, epoch.validation_loss][: 1 + judged]
         if not all(map(math.isfinite, losses)):
