@@ -147,7 +147,7 @@ def test_the_front_page_tells_what_the_runs_said(pages) -> None:
     headings = [heading.get_text() for heading in main.select("#notebooks ~ h3")]
     assert headings == ["Across all runs", "One by one"]
     chips = [chip.get_text() for chip in main.select(".cards .chip")]
-    assert chips == ["60.0 %", "failed", "failed"]
+    assert chips == ["60.0 % on <demo>", "failed", "failed"]
     assert "The claim." in main.find(class_="cards").get_text()
 
 
