@@ -209,7 +209,7 @@ def test_every_notebook_is_listed():
 def test_the_demo_table_is_that_of_the_committed_run():
     """Each score in the page stands, with its interval, in the outputs of the summary."""
     summary = json.loads((ROOT / "notebooks" / "Results_Summary.ipynb").read_text(encoding="utf-8"))
-    outputs = json.dumps(summary["cells"])
+    outputs = json.dumps(summary["cells"], ensure_ascii=False).replace("\u00a0", " ")
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+ \[[\d.]+, [\d.]+\]) \|", PAGES["demo.md"], re.M)
     assert len(rows) == 12
     assert [cell for row in rows for cell in row if cell not in outputs] == []
