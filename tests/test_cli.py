@@ -176,7 +176,7 @@ def test_training_prints_scores_and_stand_ins_and_returns_a_finished_run(vqa, ru
     assert out.startswith("stand-ins: random-weight vision, multilingual USE 3 for USE 4")
     assert out.splitlines()[-1] == str(Path("runs", "tiny", "1.e", "0"))
     line = refused(vqa("train", "1.e", "--data", data, "--epochs", "3", *QUICK))
-    assert "holds a finished run whose epochs differ (2, not 3)" in line
+    assert "holds a finished run that differs in epochs (2, not 3)" in line
     assert (run / "model.safetensors").stat().st_mtime_ns == before
 
 

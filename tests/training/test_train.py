@@ -292,7 +292,7 @@ def test_other_settings_do_not_go_on_from_a_checkpoint(train, interrupted, caplo
     with caplog.at_level(logging.INFO):
         train("Question_Only", out, **changed)
     begun, [what] = out.with_name(f"{out.name}.1"), changed
-    assert f"the run with another value of {what} is kept as {begun}" in caplog.text
+    assert f"the run that differs in {what} is kept as {begun}" in caplog.text
     fresh = train("Question_Only", out.with_name("fresh"), **changed)
     assert contents(out) == contents(fresh.folder)
     assert train("Question_Only", begun).finished  # where it stopped
@@ -302,7 +302,7 @@ def test_other_settings_do_not_go_on_from_a_checkpoint(train, interrupted, caplo
 def test_an_interrupted_run_of_other_settings_is_not_overwritten(train, interrupted):
     out = interrupted("Question_Only", "record_epoch", 2)
     kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(InputError, match="an interrupted run whose epochs differ.* choose another"):
+    with pytest.raises(InputError, match="an interrupted run that differs in epochs .*choose another"):
         train("Question_Only", out, epochs=4, set_aside=False)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
 
@@ -378,7 +378,7 @@ def test_runs_of_two_precisions_are_not_one(machine, train, opened, tmp_path):
     machine("bfloat16")
     data = opened(features=tmp_path / "f")
     half = train(IMPROVED, tmp_path / "runs" / "0", data)
-    with pytest.raises(InputError, match="run whose training differs .*float32.*choose another"):
+    with pytest.raises(InputError, match="run that differs in training .*float32.*choose another"):
         train(IMPROVED, half.folder, opened(features=tmp_path / "f", precision="float32"),
               set_aside=False)  # fmt: skip
     machine("float32")
@@ -454,7 +454,7 @@ def test_a_keyword_that_came_to_a_class_since_is_no_other_run(
 
     changed = SMALL.with_(set={"classifier.activation": "tanh"})
     for recipe in [changed] if record == "older" else [SMALL, changed]:
-        with pytest.raises(InputError, match="holds a finished run whose"):
+        with pytest.raises(InputError, match="holds a finished run that differs in"):
             train(recipe)
     if record == "older":
         assert train(SMALL).finished
@@ -478,7 +478,7 @@ def test_another_run_is_never_returned_as_this_one(opened, trained, tmp_path, mo
         LIVE.get(what, lambda model: None)(model)
         return training.train(model, data, recipe.small, out, preset="1.e", **options, **more)
 
-    with pytest.raises(InputError, match="holds a finished run whose .*choose another"):
+    with pytest.raises(InputError, match="holds a finished run that differs in .*choose another"):
         train(set_aside=False)
     assert contents(out) == before
     train()
@@ -638,7 +638,7 @@ def test_what_is_another_in_a_model_is_said(train, tmp_path):
     with pytest.raises(InputError) as caught:
         train(quick("1.e", classifier__dropout=0.1), tmp_path / "run", epochs=1, set_aside=False)
     was, wanted = '{"keywords": {"dropout": 0.5}}', '{"keywords": {"dropout": 0.1}}'
-    told = f'whose model differs ({{"classifier": {was}}}, not {{"classifier": {wanted}}}); choose'
+    told = f'that differs in model ({{"classifier": {was}}}, not {{"classifier": {wanted}}}); choose'
     assert told in str(caught.value)
 
 

@@ -145,13 +145,12 @@ class Batches:
         return self._made([rows[which::processes] for rows in chunks])
 
     def _made(self, chunks: list[Tensor]) -> Iterator[Batch]:
-        there = torch.cat(chunks).to(self.device).split([len(chunk) for chunk in chunks])
-        batches = map(self._batch, chunks, there)
+        batches = map(self._batch, chunks)
         return _ahead(batches) if isinstance(self.images, PixelRows | RowsOnDisk) else batches
 
     @cached_property
-    def _near(self) -> Examples:
-        """The questions where the model is, if there is room, so that a GPU waits for no copy."""
+    def _placed(self) -> Examples:
+        """The questions on the model's device if there is room, so that a GPU waits for no copy."""
         size = sum(tensor.nbytes for tensor in self.examples.question)
         return self.examples.to(self.device) if has_room(self.device, size) else self.examples
 
@@ -165,21 +164,15 @@ class Batches:
             return False
         return not ids[torch.arange(ids.shape[1]) >= lengths[:, None]].any()
 
-    def _batch(self, rows: Tensor, there: Tensor) -> Batch:
-        """The questions of some rows, which are given on the CPU and where the model is."""
-        near = self._near
-        at = there if near.target.device == there.device else rows
-        question, target, soft = _rows_of(near, at)
+    def _batch(self, rows: Tensor) -> Batch:
+        question, target, soft = _rows_of(self._placed, rows.to(self._placed.target.device))
         if self._padded:
-            longest = int(self.examples.question[1][rows].max())  # of those on the CPU
+            longest = int(self.examples.question[1][rows].max())  # on the CPU: a GPU would wait
             question = question[0][:, :longest], question[1]
-        question = tuple(part.to(self.device) for part in question)
+        image = None if self.images is None else self.images[self.examples.image_row[rows]]
+        image = None if image is None else image.to(self.device)
         soft = None if soft is None else soft.to(self.device)
-        image = None
-        if self.images is not None:
-            placed = isinstance(self.images, Tensor) and self.images.device == near.target.device
-            wanted = near.image_row[at] if placed else self.examples.image_row[rows]
-            image = self.images[wanted].to(self.device)
+        question = tuple(tensor.to(self.device) for tensor in question)
         return Batch(image, question, target.to(self.device), soft, rows)
 
 

@@ -145,14 +145,14 @@ class Trainer:
         batches = train.shuffled(self.shuffling)
         if accelerator.is_main_process:
             batches = track(batches, label, total=train.count(), unit="batches")
-        counted = self.loss.weights(train.examples.target, train.examples.soft)  # (N,)
+        weights = self.loss.weights(train.examples.target, train.examples.soft)  # (N,)
         # Kept on the device: reading a number back at each step would make a GPU wait.
         losses, right = [], []
         for batch in batches:
             if draws is not None:
                 drawn = draws[batch.rows].to(batch.image.device)
                 batch.image = augment(batch.image, drawn, training)
-            weight = counted[batch.rows].sum()
+            weight = weights[batch.rows].sum()
             if accelerator.num_processes > 1:
                 # Of the whole batch. Gradients are averaged over processes: the mean makes that a sum.
                 weight = accelerator.reduce(weight.to(device), "mean")
@@ -174,7 +174,7 @@ class Trainer:
                 group["lr"] *= training.step_decay
         sums = torch.stack([torch.stack(losses).sum(), torch.cat(right).sum()])
         total, hits = accelerator.reduce(sums, "sum").tolist()
-        return total / counted.sum().item(), int(hits)
+        return total / weights.sum().item(), int(hits)
 
 
 def _groups(model: nn.Module, training: Training) -> list[dict]:

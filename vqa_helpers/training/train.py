@@ -291,11 +291,10 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
         names = (folder.with_name(f"{folder.name}.{number}") for number in count(1))
         beside = next(name for name in names if not name.exists())
         folder.rename(beside)
-        log.info("%s: the run with another value of %s is kept as %s", folder, field, beside)
+        log.info("%s: the run that differs in %s is kept as %s", folder, field, beside)
         return False
-    kind, verb = "a finished" if done else "an interrupted", "differ" + "s" * (field[-1] != "s")
     raise InputError(
-        f"{folder}: holds {kind} run whose {field} {verb} "
+        f"{folder}: holds {'a finished' if done else 'an interrupted'} run that differs in {field} "
         f"({_short(kept.get(field), wanted[field])}, not {_short(wanted[field], kept.get(field))}); "
         "choose another folder or remove this one"
     )
