@@ -146,6 +146,7 @@ def test_what_all_rows_have_alike_is_said_once():
     caption = re.search("<caption>(.*)</caption>", html)[1]
     assert caption == "The same in every row: data: &lt;demo&gt;; seeds: 3."
     assert re.findall(r"<th[^>]*>([^<]*)</th>", html) == ["name", "top-1"]
+    assert "top-1" in tables.shown(table[:0], fold=True).to_html()  # no experiment yet
     turned = tables.shown(table[:1], fold=True).to_html()  # a single row
     assert "<caption>" not in turned and "px" not in turned
     assert re.findall(r"<td[^>]*>([^<]*)</td>", turned)[:2] == ["data", "&lt;demo&gt;"]

@@ -281,7 +281,7 @@ def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Style
         fold: for experiments side by side: columns that say the same in every row are said once,
             above, and those that say nothing are left out; a single row is turned on its side.
     """
-    table, caption = table.copy(), ""
+    table, caption, fold = table.copy(), "", fold and len(table) > 0
     for name in [name for name in table if f"{name} low" in table]:
         parts = zip(table[name], table.pop(f"{name} low"), table.pop(f"{name} high"), strict=True)
         table[name] = pd.Series([Score(*row) for row in parts], index=table.index, dtype=object)
@@ -298,9 +298,9 @@ def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Style
     if table.index.name is not None:
         table = table.reset_index()
     styler = table.style.hide(axis="index").format(_unbroken, escape="html")
-    texts = [name for name in table if any(isinstance(value, str) for value in table[name])]
-    left = {name: [{"selector": "", "props": "text-align: left"}] for name in texts}
-    styler.set_table_styles(left)
+    worded = [name for name in table if any(isinstance(value, str) for value in table[name])]
+    left = [{"selector": "", "props": "text-align: left"}]
+    styler.set_table_styles(dict.fromkeys(worded, left))
     if caption:
         styler.set_caption(f"The same in every row: {escape(caption)}.")
     return styler.set_table_attributes(f'class="{NO_FORMULAS}"')
