@@ -71,7 +71,9 @@ def load(
             )
             raise InputError(f"{folder}: {line}")
         if (folder / CONFIG).is_file():
-            raise InputError(f"{folder}: holds no finished run, one that was begun; train it to go on")
+            raise InputError(
+                f"{folder}: holds no finished run, one that was begun; train it to go on"
+            )
         raise InputError(f"{folder}: holds no finished run; train one with `vqa train`")
     run.verify()
     config, where = run.config, f"{folder}/{CONFIG}"

@@ -302,7 +302,9 @@ def test_other_settings_do_not_go_on_from_a_checkpoint(train, interrupted, caplo
 def test_an_interrupted_run_of_other_settings_is_not_overwritten(train, interrupted):
     out = interrupted("Question_Only", "record_epoch", 2)
     kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(InputError, match="an interrupted run that differs in epochs .*choose another"):
+    with pytest.raises(
+        InputError, match="an interrupted run that differs in epochs .*choose another"
+    ):
         train("Question_Only", out, epochs=4, set_aside=False)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
 
@@ -638,7 +640,9 @@ def test_what_is_another_in_a_model_is_said(train, tmp_path):
     with pytest.raises(InputError) as caught:
         train(quick("1.e", classifier__dropout=0.1), tmp_path / "run", epochs=1, set_aside=False)
     was, wanted = '{"keywords": {"dropout": 0.5}}', '{"keywords": {"dropout": 0.1}}'
-    told = f'that differs in model ({{"classifier": {was}}}, not {{"classifier": {wanted}}}); choose'
+    told = (
+        f'that differs in model ({{"classifier": {was}}}, not {{"classifier": {wanted}}}); choose'
+    )
     assert told in str(caught.value)
 
 

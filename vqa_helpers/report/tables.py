@@ -278,8 +278,8 @@ def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Style
     """A table for a notebook, every text escaped; columns x, "x low" and "x high" become one.
 
     Args:
-        fold: for experiments side by side: columns that say the same in every row are said once,
-            above, and those that say nothing are left out; a single row is turned on its side.
+        fold: for experiments side by side: what every row says, or has none of, is said once, above,
+            and columns that say nothing are left out; a single experiment is turned on its side.
     """
     table, caption, fold = table.copy(), "", fold and len(table) > 0
     for name in [name for name in table if f"{name} low" in table]:
@@ -290,10 +290,11 @@ def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Style
         silent = [name for name, text in texts.items() if text.isin(["–", NOT_DEFINED]).all()]
         table = table.drop(columns=silent)
     if fold and len(table) > 1:
-        alike = [name for name in table if texts[name].nunique() == 1]
-        caption = "; ".join(f"{name}: {texts[name].iloc[0]}" for name in alike)
-        table = table.drop(columns=alike)
-    elif fold:
+        known = {name: texts[name][texts[name] != "–"].unique() for name in table}
+        alike = {name: values[0] for name, values in known.items() if len(values) == 1}
+        caption = "; ".join(f"{name}: {value}" for name, value in alike.items())
+        table = table.drop(columns=[*alike])
+    elif fold and "name" in table:
         table = table.set_index("name").T.rename_axis(index="result", columns=None)
     if table.index.name is not None:
         table = table.reset_index()
@@ -302,7 +303,7 @@ def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Style
     left = [{"selector": "", "props": "text-align: left"}]
     styler.set_table_styles(dict.fromkeys(worded, left))
     if caption:
-        styler.set_caption(f"The same in every row: {escape(caption)}.")
+        styler.set_caption(f"In every row: {escape(caption)}.")
     return styler.set_table_attributes(f'class="{NO_FORMULAS}"')
 
 
