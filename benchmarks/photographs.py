@@ -6,7 +6,7 @@ Runs are kept below `--runs`; what is finished is not trained again. Prints a ta
 its gain over the best blind guess, VQA accuracy, balanced pairs, the questions whose answer is one
 thing (DAQUAR has several as one string) with their WUPS where WordNet is at hand, and the controls. `shuffled` is the same trained model given
 the photographs of other questions; `random` is the preset trained on the same networks with random
-weights, where `--random` asks for it.
+weights, where `--random` asks for it. An ensemble of experiments is a row of its own: `--ensemble`.
 """
 
 import argparse
@@ -17,9 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from vqa_helpers.api import load
+from vqa_helpers.evaluation.compare import paired_difference
 from vqa_helpers.evaluation.wordnet import find_wordnet
 from vqa_helpers.evaluation.wups import is_one_thing, wups
 from vqa_helpers.presets import PRESETS, find_preset
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--fusion", help="another fusion")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--random", action="store_true", help="also with random weights")
+    parser.add_argument("--ensemble", nargs="+", action="append", default=[], help="their names")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, a thread each")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--features", type=Path, default=Path("features"))
@@ -55,6 +58,8 @@ def main() -> None:
     print(to_markdown(results_table(found)[COLUMNS]))
     for one in found:
         print(f"{one.name}: {controls(one, data)}")
+    for names in options.ensemble:
+        print(f"{' + '.join(names)}: {ensemble([one for one in found if one.name in names])}")
 
 
 def train_all(data: Data, options: argparse.Namespace) -> None:
@@ -111,6 +116,23 @@ def controls(experiment: Experiment, data: Data) -> str:
     right = (first == examples.target).numpy().astype(float)
     shuffled = data.dataset.splits[answers.split]["image_id"].to_numpy()
     return f"{text}; shuffled, seed {run.config['seed']} {score_of(right, shuffled)}"
+
+
+def ensemble(experiments: list[Experiment]) -> str:
+    """The score of one answer a question, from all runs: each gives its five most probable answers
+    their probabilities, and the largest sum wins."""
+    answers = read_answers(experiments[0])
+    runs = [run for one in experiments for run in one.runs]
+    tables = [run.predictions[run.predictions["split"] == answers.split] for run in runs]
+    given = pd.concat(tables).explode(["answers", "probabilities"])
+    votes = given.groupby(["question_id", "answers"])["probabilities"].sum().reset_index()
+    best = votes.sort_values("probabilities").groupby("question_id")["answers"].last()
+    truths = answers.asked["truth"].to_numpy()
+    right = (best.loc[answers.asked["question_id"]].to_numpy() == truths).astype(float)
+    single, images = is_one_thing(truths), answers.images
+    gain = paired_difference(right, answers.blind, images)
+    parts = f"{score_of(right, images)}, one thing {score_of(right[single], images[single])}"
+    return f"{parts}, over the blind guess {gain} {gain.verdict}, of {len(runs)} runs"
 
 
 if __name__ == "__main__":

@@ -218,10 +218,12 @@ def test_a_site_of_runs_alone_shows_examples_of_each_dataset(tmp_path) -> None:
     assert [one.get_text() for one in main.select(".no-image")] == ["The image is missing."] * 2
 
 
-def test_what_the_front_page_says_follows_from_the_runs(tmp_path, monkeypatch) -> None:
+def test_what_the_front_page_says_follows_from_the_runs(tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.chdir(tmp_path)  # no data here
     tested = Run(samples.write_run(tmp_path / "a", "V", predictions=samples.answered_rows(0.5)))
     text = front(tmp_path, [tested]).get_text()
+    (line,) = caplog.messages
+    assert line.startswith("demo: questions are shown by number") and "--data" in line
     assert "scored once" in text and "validation questions, which also chose" not in text
     assert "No example is shown" in text and "Stand-ins" in text
     rows = samples.answered_rows(0.5, split="validation")

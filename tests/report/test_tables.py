@@ -140,12 +140,16 @@ def test_tables_of_notebooks_escape_texts_and_join_intervals():
 
 def test_what_all_rows_have_alike_is_said_once():
     table = pd.DataFrame(
-        {"name": ["a", "b"], "data": ["<demo>", None], "seeds": 3, "px": None, "top-1": [1.0, 2.0]}
-    )
+        {
+            "name": ["a", "b", "blind"], "data": ["<demo>", "<demo>", None], "seeds": 3, "px": None,
+            "top-1": [1.0, 2.0, 2.0], "pairs": [None, 3.0, None],
+        }
+    )  # fmt: skip
     html = tables.shown(table, fold=True).to_html()
+    assert html == tables.shown(table.copy(), fold=True).to_html()
     caption = re.search("<caption>(.*)</caption>", html)[1]
-    assert caption == "In every row: data: &lt;demo&gt;; seeds: 3."
-    assert re.findall(r"<th[^>]*>([^<]*)</th>", html) == ["name", "top-1"]
+    assert caption == "In every row that has it: data: &lt;demo&gt;; seeds: 3."
+    assert re.findall(r"<th[^>]*>([^<]*)</th>", html) == ["name", "top-1", "pairs"]
     assert "top-1" in tables.shown(table[:0], fold=True).to_html()  # no experiment yet
     turned = tables.shown(table[:1], fold=True).to_html()  # a single row
     assert "<caption>" not in turned and "px" not in turned

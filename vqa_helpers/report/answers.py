@@ -70,8 +70,7 @@ def answers_page(experiment: Experiment, dataset: Dataset | None, href: str) -> 
 
 
 def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
-    """The dataset that a run learnt from, as it was then; None, and the log says so, where it is
-    not at hand.
+    """The dataset that a run learnt from, as it was then; None where it is not at hand.
 
     It is looked for in `given`, where it lay when the run was trained, and below `data` by name.
 
@@ -94,5 +93,4 @@ def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
             if not dataset.images:
                 log.warning("%s: has no images; examples are shown without", dataset.folder)
             return dataset
-    log.warning("%s: its questions are not at hand, or changed; name them with --data", name)
     return None

@@ -9,6 +9,7 @@ else, whatever a notebook holds. Runs no notebook and computes no score.
 import base64
 import hashlib
 import io
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from vqa_helpers.report.tables import best_first, by_weight, cell, results_table
 from vqa_helpers.report.verdicts import findings as find_findings
 from vqa_helpers.report.verdicts import readable
 from vqa_helpers.runs import Experiment
+
+log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).parent / "site_templates"
 GENERATED = '<meta name="generator" content="vqa_helpers">'
@@ -98,13 +101,20 @@ def write_site(
     groups: dict[tuple, list[Experiment]] = {}
     for one in sorted(found, key=lambda one: datasets.index(one.dataset)):
         groups.setdefault((one.dataset, one.runs[0].config.get("data_sha256")), []).append(one)
-    found, pages, examples = sum(groups.values(), []), [], []
+    found, pages, examples, absent = sum(groups.values(), []), [], [], []
     for same in groups.values():
         dataset = find_dataset(same[0].runs[0], data)
-        if dataset is not None:
+        if dataset is None:
+            absent.append(same[0].dataset)
+        else:
             examples += choose_examples(best_first(same)[0], dataset)
         for one in same:
             pages.append(answers_page(one, dataset, f"answers-{len(pages) + 1}.html"))
+    if absent:
+        line = "questions are shown by number, for they are not at hand, or changed"
+        log.warning(
+            "%s: %s; --data names a dataset's folder", ", ".join(dict.fromkeys(absent)), line
+        )
     said = find_findings([one for one in found if one.dataset in datasets[:1]])
     puzzle = project_root() / "images" / "puzzle.png"
     return build_site(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from numbers import Integral, Real
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -278,8 +279,8 @@ def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Style
     """A table for a notebook, every text escaped; columns x, "x low" and "x high" become one.
 
     Args:
-        fold: for experiments side by side: what every row says, or has none of, is said once, above,
-            and columns that say nothing are left out; a single experiment is turned on its side.
+        fold: for experiments side by side: what every row says that has it is said once, above, and
+            columns that say nothing are left out; a single experiment is turned on its side.
     """
     table, caption, fold = table.copy(), "", fold and len(table) > 0
     for name in [name for name in table if f"{name} low" in table]:
@@ -290,8 +291,10 @@ def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Style
         silent = [name for name, text in texts.items() if text.isin(["–", NOT_DEFINED]).all()]
         table = table.drop(columns=silent)
     if fold and len(table) > 1:
-        known = {name: texts[name][texts[name] != "–"].unique() for name in table}
-        alike = {name: values[0] for name, values in known.items() if len(values) == 1}
+        known = {name: texts[name][texts[name] != "–"].tolist() for name in table}
+        alike = {
+            name: said[0] for name, said in known.items() if len(said) > 1 and len(set(said)) == 1
+        }
         caption = "; ".join(f"{name}: {value}" for name, value in alike.items())
         table = table.drop(columns=[*alike])
     elif fold and "name" in table:
@@ -303,8 +306,10 @@ def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Style
     left = [{"selector": "", "props": "text-align: left"}]
     styler.set_table_styles(dict.fromkeys(worded, left))
     if caption:
-        styler.set_caption(f"In every row: {escape(caption)}.")
-    return styler.set_table_attributes(f'class="{NO_FORMULAS}"')
+        styler.set_caption(f"In every row that has it: {escape(caption)}.")
+    styler.set_table_attributes(f'class="{NO_FORMULAS}"')
+    # Named by what it holds: a notebook that is executed again differs only where its results do.
+    return styler.set_uuid(f"{crc32(styler.set_uuid('').to_html().encode()):08x}")
 
 
 def _unbroken(value: Any) -> str:
