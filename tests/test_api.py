@@ -413,6 +413,11 @@ def test_a_table_is_answered_row_by_row(seeing, trained, photograph, caplog):
     )
     answered = seeing.answer(table, most=3)
     assert answered.index.tolist() == [7, 8, 9] and list(table) == ["image", "question"]
+    assert "is replaced" not in caplog.text
+    seeing.answer(table[2:].assign(answer="a truth"))
+    assert "the table's own 'answer' is replaced in the result" in caplog.text
+    with pytest.raises(InputError, match="a table has its questions in a column"):
+        seeing.answer(table, "Who?")
     alone = seeing.answer(photograph, "Who?", most=3)
     assert answered.loc[9, "answers"] == [answer.text for answer in alone]
     assert answered.loc[9, "probability"] == pytest.approx(alone[0].probability, abs=2e-4)

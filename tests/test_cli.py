@@ -298,6 +298,11 @@ def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path,
     assert not (tmp_path / "r.json").exists()
     assert "holds no finished run" in refused(vqa("predict", tmp_path, *words))
     assert "is a folder; name the file" in refused(vqa(*answer, data, "--out", tmp_path))
+    assert "name the folder of the photographs" in refused(vqa("predict", run, *words))
+    for command in ("ask", "why"):  # the question was forgotten
+        assert "is a folder; name a photograph and a question" in refused(
+            vqa(command, run, "a.png")
+        )
     questions = tmp_path / "q.json"
     shutil.copy(data / "questions_test.json", questions)
     answer = ["predict", run, "--questions", questions, "--images", images, "--out", questions]

@@ -182,6 +182,13 @@ def test_onnx_gives_the_same_five_answers(trained, photographs, tmp_path, preset
                 assert other == text or chance[place] == pytest.approx(mine[text], abs=2e-3)
 
 
+@pytest.mark.slow
+def test_onnx_takes_an_own_vision_whatever_it_calls_the_image(trained, tmp_path):
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    out = export(trained("1.e", vision="MeanColour"), tmp_path / "out", onnx=True, own=OWN)
+    assert (out / "image.onnx").is_file()
+
+
 def test_what_onnx_lacks_is_one_line(trained, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(InputError, match="ONNX needs onnxscript; pip install onnx onnxscript"):

@@ -1,6 +1,6 @@
 """Recipes changed from outside: every slot, keyword and training number; names say what differs."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +48,7 @@ def test_every_slot_is_swapped_by_name_or_choice(slot, wanted, choice, shown):
     assert recipe.name == f"GUSE_VGG+{shown}" and recipe.preset is GUSE
     same = {s: c for s, c in recipe.choices.items() if s != slot}
     assert same == {s: c for s, c in GUSE.choices.items() if s != slot}
+    assert GUSE.with_(fusion="Product", classifier="Funnel") == replace(GUSE, preset=GUSE)
     wider = GUSE.with_(fusion="Gated", own=own, set={"fusion.width": "9"})  # of the new piece
     assert wider.fusion == Choice(Gated, {"width": 9})
 
@@ -91,8 +92,8 @@ def test_keywords_and_training_numbers_are_set_from_text_or_values(as_text):
     assert recipe.fusion == GUSE.fusion.with_(width=512, normalise=False)
     assert recipe.classifier == GUSE.classifier.with_(hidden=(64, 32))
     changes = {key: value for key, value in values.items() if "." not in key}
-    assert recipe.training == dataclasses.replace(GUSE.training, **changes)
-    assert recipe.small == dataclasses.replace(GUSE.small, **changes)
+    assert recipe.training == replace(GUSE.training, **changes)
+    assert recipe.small == replace(GUSE.small, **changes)
     assert recipe.name == (
         "GUSE_VGG+batch=8+classifier.hidden=64-32+flip=True+fusion.normalise=False"
         "+fusion.width=512+learning_rate=0.0003+loss=soft-cross-entropy+vision_rate=1e-05"
@@ -117,7 +118,7 @@ def test_a_schedule_is_taken_whatever_the_size_of_the_data(which, other):
     recipe = GUSE.with_(set={"schedule": which})
     assert recipe.schedule(10) is recipe.schedule(10**6) is getattr(GUSE, other)
     more = GUSE.with_(set={"schedule": which, "epochs": "7"})
-    assert more.schedule(10) == dataclasses.replace(getattr(GUSE, other), epochs=7)
+    assert more.schedule(10) == replace(getattr(GUSE, other), epochs=7)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_differences_are_those_of_live_pieces_from_a_preset():
 def test_a_schedule_differs_by_its_numbers_from_the_one_beside_it():
     usual = GUSE.training, GUSE.small
     assert training_differences([GUSE.small, GUSE.training], usual) == {}
-    changed = [dataclasses.replace(one, batch=7) for one in usual]
+    changed = [replace(one, batch=7) for one in usual]
     assert training_differences(changed, usual) == {"batch": "7"}
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.builders import write_dataset
 from tests.calling import QUICK, python, refused
+from tests.pieces.own_pieces import __file__ as OWN_FILE
 from vqa_helpers.cli import main
 from vqa_helpers.files import locked
 from vqa_helpers.runs import Run
@@ -97,6 +98,7 @@ class TestWithOptuna:
             (["--choose", "batch=8,16", "--set", "decay=0.5,1"], "name each once: one value with"),
             (["--choose", "batch=8,16", "--fusion", "Prodct"], "did you mean Product?"),
             (["--choose", "batch=8,16", "--trials", "0"], "--trials is 0; give a whole number from 1"),
+            (["--choose", "fusion=Product,Sum", "--fusion", "Sum"], "--fusion Sum: fusion is looked"),
             (["--range", "epochs=1..3"], "--epochs 1: holds for all trials; leave it out"),
         ],
     )  # fmt: skip
@@ -191,6 +193,15 @@ class TestWithOptuna:
         assert "something else" in refused(vqa("sweep", "1.e", "--data", other, *words))
         (folder / "study.db").write_bytes(b"no database" * 100)
         assert "study.db cannot be opened" in refused(sweep("--choose", "batch=8,16"))
+
+    def test_a_class_that_changed_is_another_sweep(self, sweep, tmp_path):
+        own = tmp_path / "own.py"
+        text = Path(OWN_FILE).read_text(encoding="utf-8")
+        own.write_text(text, encoding="utf-8")
+        words = ["--choose", "batch=8,16", "--pieces", own, "--fusion", "Gated"]
+        assert sweep(*words)[0] == sweep(*words)[0] == 0
+        own.write_text(text.replace("torch.sigmoid", "torch.tanh"), encoding="utf-8")
+        assert "holds a sweep of something else" in refused(sweep(*words))
 
     @pytest.mark.slow
     def test_a_killed_sweep_goes_on_in_its_trial_and_draws_what_a_whole_one_draws(

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 BATCH, FEW = 400, 16  # questions at a time; of photographs that a network must see first, fewer
 Photograph = str | Path | Image.Image | np.ndarray
+GIVEN = ("answer", "probability", "answers", "probabilities")  # the columns of a table of answers
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ class Answerer:
                 different lengths.
         """
         if isinstance(image, pd.DataFrame):
+            if question is not None:
+                raise InputError("a table has its questions in a column; give no others beside it")
             return self._answer_table(image, most)
         several = isinstance(image, np.ndarray) and image.ndim in (1, 4)  # names, or a batch
         one_image = not (several or isinstance(image, list | tuple | pd.Series))
@@ -161,6 +164,10 @@ class Answerer:
             if name not in table:
                 columns = ", ".join(map(str, table.columns))
                 raise InputError(f"the table has no column {name!r} but {columns}; rename one")
+        if taken := ", ".join(repr(name) for name in GIVEN if name in table):
+            log.warning(
+                "the table's own %s is replaced in the result; rename it to keep both", taken
+            )
         images = list(table["image"]) if sees else [None] * len(table)
         given = self._answer_all(images, list(table["question"]), most)
         for one in given:
@@ -184,6 +191,9 @@ class Answerer:
             )
         for number, question in enumerate(questions, start=1):
             which = "the question" if len(questions) == 1 else f"question {number}"
+            if not isinstance(question, str | float | None):  # nothing, in a table, is nan
+                kind = type(question).__name__
+                raise InputError(f"{which} is not UTF-8 text but a {kind}; give a text or a list")
             if not isinstance(question, str) or not question.strip():
                 raise InputError(f"{which} is empty; ask something, in quotes")
             if question.encode(errors="ignore").decode() != question:

@@ -100,10 +100,21 @@ def write_onnx(folder: Path, answerer: Answerer) -> None:
 def _image_side(vision: nn.Module) -> nn.Module:
     """Pixels to what the answer's side is given."""
     if not isinstance(vision, StoredFeatures):
-        return vision
+        return _Seen(vision)
     if not vision.stored:
         return vision.encoder
     return VisionEncoder(vision.network, vision.weights, grid=vision.grid).eval()
+
+
+class _Seen(nn.Module):
+    """An own piece of vision, whatever it calls what it is given."""
+
+    def __init__(self, vision: nn.Module) -> None:
+        super().__init__()
+        self.vision = vision
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.vision(image)
 
 
 class _AnswerSide(nn.Module):

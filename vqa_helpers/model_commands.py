@@ -5,6 +5,7 @@ As in `commands`, a function takes the parsed options, imports what it needs, an
 
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from vqa_helpers.commands import layout_of
 from vqa_helpers.errors import DONE, SOME_FAILED, InputError
@@ -35,7 +36,9 @@ def predict(options: Namespace) -> int:
     answerer = _load(options)
     images, missing, asked = {}, [], table["image_id"].unique()
     if answerer.model.vision is not None:
-        if options.images is None or not options.images.is_dir():
+        if options.images is None:
+            raise InputError("the model sees; name the folder of the photographs with --images")
+        if not options.images.is_dir():
             raise InputError(f"{options.images}: is no folder; name the photographs with --images")
         names = names_of([table])
         images = find_images(options.images, asked, names=names)
@@ -57,6 +60,7 @@ def predict(options: Namespace) -> int:
 
 def ask(options: Namespace) -> int:
     """`vqa ask`."""
+    _require_question(options.image)
     answerer = _load(options)
     answers = answerer.answer(options.image, options.question)
     print(answerer.about, file=sys.stderr)
@@ -84,6 +88,7 @@ def why(options: Namespace) -> int:
         return DONE
     if options.question is None:
         raise InputError("name a photograph and a question, or a dataset with --data")
+    _require_question(options.image)
     if options.out.suffix.lower() not in (".png", ".jpg", ".svg", ".pdf"):
         raise InputError(f"{options.out}: name a picture, in .png, .jpg, .svg or .pdf, with --out")
     found = reasons(_load(options), options.image, options.question)
@@ -92,6 +97,13 @@ def why(options: Namespace) -> int:
         print(f"{100 * fall:+6.1f}  {word}")
     print(options.out)
     return DONE
+
+
+def _require_question(image: str) -> None:
+    """Of two words the first is the photograph: refuse a run there, after which one was forgotten."""
+    if Path(image).is_dir():
+        line = "is a folder; name a photograph and a question, in quotes, after it"
+        raise InputError(f"{image}: {line}")
 
 
 def serve(options: Namespace) -> int:

@@ -167,11 +167,14 @@ class Recipe:
     ) -> Choice:
         if isinstance(wanted, Choice):
             return wanted
-        if slot != "vision":
-            return Choice(find_class(slot, wanted, own))
-        if wanted not in own and is_network(wanted):
+        if slot == "vision" and wanted not in own and is_network(wanted):
             return (self.vision or Choice(StoredFeatures)).with_(network=wanted)
-        choice = Choice(find_class(slot, wanted, own, network_names()))
+        others = network_names() if slot == "vision" else ()
+        present, choice = getattr(self, slot), Choice(find_class(slot, wanted, own, others))
+        if present and present.made_by is choice.made_by:  # as the preset has it
+            return present
+        if slot != "vision":
+            return choice
         network = self.vision and self.vision.keywords.get("network")  # another class, the same one
         keeps = network and "network" in choice.settable()
         return choice.with_(network=network) if keeps else choice

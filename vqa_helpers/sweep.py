@@ -23,7 +23,8 @@ from matplotlib import pyplot as plt
 from vqa_helpers.commands import data_of, recipe_of
 from vqa_helpers.errors import DONE, InputError, one_line, require_count
 from vqa_helpers.files import locked
-from vqa_helpers.pieces.choice import SLOTS
+from vqa_helpers.pieces.choice import SLOTS, read_pieces
+from vqa_helpers.pieces.identity import code_of
 from vqa_helpers.recipe import Recipe, read_settings
 from vqa_helpers.report.style import FILE_DPI
 from vqa_helpers.report.tables import Score, to_markdown
@@ -51,6 +52,8 @@ def sweep(options: Namespace) -> int:
     """`vqa sweep`."""
     space, data = read_space(options), data_of(options)
     asked = [train_command(options, {}), *options.choices, *options.ranges, data.dataset.sha256()]
+    if options.pieces:
+        asked.append(f"code {code_of(read_pieces(options.pieces).values())}")
     busy = f"{options.out}: another sweep is at work here; wait for it, or choose another --out"
     with locked(options.out / ".lock", refusal=busy):
         study = _open_study(options.out, asked)
@@ -98,6 +101,11 @@ def read_space(options: Namespace) -> dict[str, tuple[str, dict]]:
             f"--epochs {options.epochs}: holds for all trials; leave it out to look for epochs"
         )
     slots = [slot for slot in SLOTS if slot in texts.keys() - logs.keys()]
+    for slot in slots:
+        if chosen := getattr(options, slot):
+            raise InputError(
+                f"--{slot} {chosen}: {slot} is looked for with --choose; leave one out"
+            )
     space = {name: ("suggest_categorical", {"choices": texts[name]}) for name in slots}
     for pieces in product(*(texts[slot] for slot in slots)):
         recipe = _recipe(options, dict(zip(slots, pieces, strict=True)))
@@ -189,7 +197,8 @@ def _report(study: optuna.Study, options: Namespace) -> None:
     print(to_markdown(pd.DataFrame(rows, dtype=object)))
     drawn = optuna.visualization.matplotlib
     plots = {"history": drawn.plot_optimization_history, "slice": drawn.plot_slice}
-    if len({trial.value for trial in ended}) > 1:  # else nothing matters
+    searched = {name for trial in ended for name in trial.params}
+    if len(searched) > 1 and len({trial.value for trial in ended}) > 1:  # else nothing to weigh
         plots["importances"] = drawn.plot_param_importances
     with plt.rc_context(), warnings.catch_warnings(action="ignore"):  # they are "experimental"
         for name, plot in plots.items():

@@ -66,6 +66,19 @@ def test_a_column_says_the_split_where_the_file_does_not(tmp_path):
     assert "answer" not in tables["test"]
 
 
+def test_a_column_of_several_splits_goes_before_the_name_of_the_file(tmp_path, caplog):
+    for said, expected, told in (
+        (["train", "val", ""], {"train": 2, "validation": 1}, "1 records are of no known split"),
+        (["test", "test", ""], {"train": 3}, "its records say test, its name says train"),
+    ):
+        lines = [f"Is it {n}?,yes,{split}" for n, split in enumerate(said)]
+        write(tmp_path / "train.csv", "\n".join(["question,answer,split", *lines]))
+        caplog.clear()
+        tables = read_layout(tmp_path)
+        assert {split: len(table) for split, table in tables.items()} == expected
+        assert told in caplog.text
+
+
 def test_records_of_no_known_split_are_counted(tmp_path, caplog):
     for said, line in (
         (["train", "holdout"], "1 records are of no known split"),

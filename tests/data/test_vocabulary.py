@@ -125,7 +125,7 @@ def test_answers_by_frequency_ties_by_alphabet():
     answers = AnswerVocabulary.build(["no", "yes", "b", "yes", "a", "no", "c"], most=4)
     assert answers.answers == ("no", "yes", "a", "b")
     assert len(answers) == 4
-    assert AnswerVocabulary.build(["x"], most=1000).answers == ("x",)
+    assert AnswerVocabulary.build(["x", "", " ", ""], most=1000).answers == ("x",)
 
 
 def test_an_answer_outside_has_the_target_minus_one():

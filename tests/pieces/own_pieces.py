@@ -15,8 +15,8 @@ class MeanColour(nn.Module):
         self.size_px, self.scale = size_px, scale
         self.out_dim = 3
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.scale * image.float().mean((2, 3)) / 255  # (B, 3)
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.scale * pixels.float().mean((2, 3)) / 255  # (B, 3)
 
 
 class Patches(Piece):

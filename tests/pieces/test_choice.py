@@ -107,6 +107,21 @@ class Unkept(nn.Module):
         self.out_dim = factor * (image_dim + question_dim)
 
 
+class Lazy(nn.Module):
+    def __init__(self, image_dim, question_dim):
+        super().__init__()
+        self.layer, self.out_dim = nn.LazyLinear(4), 4
+
+
+class Remembers(nn.Module):
+    def __init__(self, image_dim, question_dim):
+        super().__init__()
+        self.out_dim = image_dim
+
+    def get_extra_state(self):
+        return {"seen": 0}
+
+
 def test_what_a_plain_module_was_built_with_is_known():
     live = Choice(Unkept, {"factor": 3}).make("fusion", SIZES["fusion"], {})
     assert live.out_dim == 24 and choice_of(live).keywords["factor"] == 3
@@ -117,6 +132,8 @@ def test_what_a_plain_module_was_built_with_is_known():
     ("choice", "message"),
     [
         (Choice(nn.Bilinear), "'out_features' has no value; a fusion is given image_dim or question"),
+        (Choice(Lazy), "Lazy: a lazy layer has no width yet; give its width"),
+        (Choice(Remembers), "Remembers: keeps state that is no tensor"),
         (Choice(nn.Linear), "Linear: has no `out_dim`; set it to the width"),
         (Choice(Product, {"width": "wide"}), "Product: cannot be made"),
         (Choice(Product, {"activation": "gelu"}), "Product: cannot be made .KeyError"),
@@ -139,8 +156,9 @@ def test_a_class_that_cannot_be_built_is_one_line(choice, message):
         (None, "there is no such file of pieces; check --pieces"),
     ],
 )
-def test_a_file_without_pieces_is_one_line(tmp_path, content, message):
-    path = tmp_path / "pieces.py"
+def test_a_file_without_pieces_is_one_line(tmp_path, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    path = Path("pieces.py")
     if content is not None:
         path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=message):

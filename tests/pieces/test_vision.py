@@ -312,3 +312,9 @@ def test_statistics_of_the_train_images_make_features_that_hardly_vary_distinct(
     scaled = stored(features)
     assert (plain @ plain.T).min() > 0.999  # all but one direction
     assert (scaled @ scaled.T).fill_diagonal_(0).abs().max() < 0.7
+
+
+@pytest.mark.parametrize("size_px", [-3, 1, 60_000])
+def test_squares_that_show_nothing_or_fill_the_machine_are_refused(size_px):
+    with pytest.raises(InputError, match=f"image size {size_px} px: use 32 to 2048"):
+        StoredFeatures("resnet18", "random", size_px)

@@ -151,7 +151,8 @@ def find_folder(data: str | Path, root: Path) -> Path:
     if name in ENTRIES:
         raise InputError(f"dataset {name} is not on this machine; `vqa data build {name}` makes it")
     names = ", ".join(ENTRIES)
-    raise InputError(f"{name}: is neither a folder nor a named dataset; the names are {names}")
+    line = f"is neither a folder nor a named dataset; the names are {names}"
+    raise InputError(f"{name}: {line}; folders are looked for in {Path.cwd()}")
 
 
 def draw_demo(folder: Path = DATA / DEMO, seed: int = 0) -> Path:

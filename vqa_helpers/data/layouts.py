@@ -86,11 +86,18 @@ def read_layout(folder: Path, columns: Columns = None, report: Report = refuse) 
             place, _, line = str(error).partition(": ")
             report("unreadable file", Path(place), line)
             continue
+        said = {split for split, _ in read if split}
+        if label and len(said) == 1 and said != {label}:
+            line = "%s: its records say %s, its name says %s, which counts"
+            log.warning(line, path, *said, label)
         unsaid = sum(split is None for split, _ in read)
-        if label is None and 0 < unsaid < len(read):
-            log.warning("%s: %d records are of no known split, and so of train", path, unsaid)
+        if len(said) > (label is not None) and unsaid:
+            line = "%s: %d records are of no known split, and so of %s"
+            log.warning(line, path, unsaid, label or "train")
         for split, row in read:
-            found.setdefault(label or split or "train", (path, []))[1].append(row)
+            if label and len(said) < 2:  # a file of one split is of the one in its name
+                split = label
+            found.setdefault(split or label or "train", (path, []))[1].append(row)
     return formats.in_order({split: _table(*found[split], report) for split in found})
 
 

@@ -140,7 +140,10 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             content = pd.DataFrame(content).to_dict("records")  # as pandas writes columns
     except (ValueError, OSError, csv.Error, RecursionError, msgspec.MsgspecError) as error:
         what = " ".join(str(error).split())
-        line = f"cannot be read as {kind} ({what}); save it as UTF-8, or copy it again"
+        cure = (
+            "save it as UTF-8" if isinstance(error, UnicodeError) else "mend it, or copy it again"
+        )
+        line = f"cannot be read as {kind} ({what}); {cure}"
         raise InputError(f"{path}: {line}") from None
     if isinstance(content, dict):
         if {"images", "boxes"} <= content.keys():

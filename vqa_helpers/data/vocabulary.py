@@ -145,9 +145,10 @@ class AnswerVocabulary:
 
     @classmethod
     def build(cls, answers: Iterable[str], most: int = STUDY_ANSWERS) -> "AnswerVocabulary":
-        """The `most` most frequent target answers of the train split (VQA 2015, section 4)."""
+        """The `most` most frequent target answers of the train split (VQA 2015, section 4); an empty
+        text is none."""
         require_count("most", most)
-        counts = Counter(answers)
+        counts = Counter(filter(str.strip, answers))
         ranked = sorted(counts, key=lambda answer: (-counts[answer], answer))
         return cls(tuple(ranked[:most]))
 

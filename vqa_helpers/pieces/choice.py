@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
 
 from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.pieces.identity import code_of, is_ours, is_plain
@@ -130,6 +131,14 @@ class Choice:
         except Exception as error:  # whatever the class raises
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise InputError(f"{name}: cannot be made ({reason})") from error
+        state = [*piece.state_dict().values(), *piece.parameters()]
+        if any(isinstance(value, UninitializedTensorMixin) for value in state):
+            raise InputError(f"{name}: a lazy layer has no width yet; give its width")
+        if not all(isinstance(value, Tensor) for value in state):
+            line = (
+                "keeps state that is no tensor, and could not be saved; use parameters and buffers"
+            )
+            raise InputError(f"{name}: {line}")
         two_sided = 0 not in sizes.values()  # the width of an image or question that is not there
         if two_sided and any(not weights.numel() for weights in piece.parameters()):
             line = "a layer would have a width of 0, and give nothing; use whole numbers from 1 on"
@@ -187,7 +196,7 @@ def read_pieces(path: Path) -> dict[str, type[nn.Module]]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file of pieces; check --pieces")
-    spec = importlib.util.spec_from_file_location(f"own_pieces_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"own_pieces_{path.stem}", path.resolve())
     if spec is None or spec.loader is None:
         raise InputError(f"{path}: is not a Python file; name one that ends in .py")
     module = importlib.util.module_from_spec(spec)
@@ -196,7 +205,7 @@ def read_pieces(path: Path) -> dict[str, type[nn.Module]]:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's code raises
         frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        lines = [frame.lineno for frame in frames if frame.filename == spec.origin]
         line = getattr(error, "lineno", None) or (lines[-1] if lines else "?")
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise InputError(f"{path}: line {line}: {reason}") from error

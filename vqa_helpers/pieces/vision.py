@@ -159,10 +159,12 @@ class StoredFeatures(Piece):
     def __init__(self, network: str = "vgg16", weights: str = "auto", size_px: int = 0) -> None:
         super().__init__()
         self.network, self.weights = network, networks.find_weights(network, str(weights))
+        if size_px:
+            require_size(size_px)
         self.size_px = size_px or networks.own_size(network, self.weights)
         name = networks.built_network(network, self.weights)
         facts = networks.facts_of(name)
-        _require_size(name, self.size_px)
+        _require_that_it_takes(name, self.size_px)
         self.source = networks.weights_source(network, self.weights)
         self.stand_in = RANDOM_WEIGHTS if self.weights == "random" else None
         if name != network:
@@ -258,8 +260,14 @@ def weights_sha256(encoder: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def require_size(size_px: int) -> None:
+    """Refuse squares that show nothing, or that no machine holds."""
+    if not 32 <= size_px <= 2048:
+        raise InputError(f"image size {size_px} px: use 32 to 2048")
+
+
 @cache
-def _require_size(network: str, size_px: int) -> None:
+def _require_that_it_takes(network: str, size_px: int) -> None:
     """Refuse squares that a timm network cannot take, as a forward pass on the meta device
     shows."""
     facts = networks.facts_of(network)

@@ -27,6 +27,7 @@ from vqa_helpers.pieces.glove import find_glove
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.networks import DETECTORS, find_weights, own_size
 from vqa_helpers.pieces.sentences import find_encoder
+from vqa_helpers.pieces.vision import require_size
 from vqa_helpers.recipe import Recipe, Training, read_settings
 from vqa_helpers.training.batches import Batches, Examples
 from vqa_helpers.training.image_rows import ImageRows, open_images
@@ -239,8 +240,8 @@ def open_data(
     offline = offline or dataset.drawn is not None
     if weights == "auto" and offline:
         weights = "local" if dataset.drawn is None else "packaged"
-    if image_size and not 32 <= image_size <= 2048:
-        raise InputError(f"image size {image_size} px: use 32 to 2048")
+    if image_size:
+        require_size(image_size)
     where = Path(features), glove, device, precision
     return Data(dataset, str(weights), image_size, sentence_encoder, offline, *where)
 
