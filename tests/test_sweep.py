@@ -179,10 +179,11 @@ class TestWithOptuna:
         assert "no trial could be trained" in refused(line)
 
     def test_another_sweep_a_busy_folder_and_a_broken_record_are_refused(
-        self, sweep, vqa, tmp_path
+        self, sweep, vqa, data, tmp_path
     ):
         assert sweep("--choose", "batch=8,16")[0] == 0
         folder = tmp_path / "a b?c%41"
+        assert sweep("--choose", "batch=8,16", "--data", f"{data}/.")[0] == 0  # the same folder
         line = refused(sweep("--choose", "batch=8,32"))
         assert "holds a sweep of something else" in line and "batch=8,16" in line
         assert "something else" in refused(sweep("--choose", "batch=8,16", epochs=2))

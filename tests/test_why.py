@@ -91,6 +91,8 @@ def test_one_word_and_no_photograph_leave_nothing_to_compare(answerer, photograp
     found = reasons(blind, None, "a dog")
     assert found.place_drops is None and len(found.figure().axes) == 1
     assert found.word_drops[0] == 0 < found.word_drops[1]
+    low, high = found.figure().axes[0].get_xlim()
+    assert low <= -1 and high >= 1  # what is next to nothing does not fill the panel
     figure = reasons(blind, None, "dogs?").figure()  # nothing was taken away: the answer alone
     assert figure._suptitle.get_text().startswith("dogs?\n") and not figure.axes[0].axison
 

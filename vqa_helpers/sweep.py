@@ -50,6 +50,7 @@ OWN = ("preset", "data", "settings", "out", "trials", "ranges", "choices", "feat
 
 def sweep(options: Namespace) -> int:
     """`vqa sweep`."""
+    options.data = str(Path(options.data))  # "./mine/" is "mine"
     space, data = read_space(options), data_of(options)
     asked = [train_command(options, {}), *options.choices, *options.ranges, data.dataset.sha256()]
     if options.pieces:
@@ -202,7 +203,11 @@ def _report(study: optuna.Study, options: Namespace) -> None:
         plots["importances"] = drawn.plot_param_importances
     with plt.rc_context(), warnings.catch_warnings(action="ignore"):  # they are "experimental"
         for name, plot in plots.items():
-            figure = np.ravel(plot(study, target_name=f"{MEASURE}, %"))[0].figure
+            axes = np.ravel(plot(study, target_name=f"{MEASURE}, %"))
+            figure = axes[0].figure
+            for drawn_on in axes if name == "slice" else ():  # names of classes are long
+                drawn_on.tick_params(axis="x", which="both", rotation=45)
+                figure.set_figwidth(2 + 3 * len(axes))
             figure.savefig(options.out / f"{name}.png", dpi=FILE_DPI, bbox_inches="tight")
             plt.close(figure)
             print(options.out / f"{name}.png")

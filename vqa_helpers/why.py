@@ -83,6 +83,8 @@ class Reasons:
             panel.barh(range(len(most)), [100 * self.word_drops[word] for word in most])
             panel.set_yticks(range(len(most)), [fitted(self.words[word], 18) for word in most])
             panel.invert_yaxis()
+            low, high = panel.get_xlim()
+            panel.set_xlim(min(low, -1), max(high, 1))  # less than a point is nothing to see
             title = "words" if len(most) == len(self.words) else "the words that counted most"
             panel.set(xlabel="points less probable without it", title=title)
         for panel in panels:

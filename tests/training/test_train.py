@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import math
 import re
 import shutil
 from pathlib import Path
@@ -611,6 +612,32 @@ def test_an_own_piece_that_fails_is_named(opened, tmp_path, fails, reason):
     ) as caught:
         training.train(model, opened(), SMALL.small, tmp_path / "run")
     assert "\n" not in str(caught.value)
+
+
+class Tires(Piece):
+    """A concatenation that fails at its last call."""
+
+    calls, last = 0, math.inf
+
+    def __init__(self, image_dim, question_dim):
+        super().__init__()
+        self.out_dim = image_dim + question_dim
+
+    def forward(self, image, question):
+        Tires.calls += 1
+        if Tires.calls == Tires.last:
+            raise KeyError("tired")
+        return torch.cat([image, question], dim=1)
+
+
+def test_an_own_piece_that_fails_in_the_end_is_named(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(Tires, "calls", 0)
+    recipe = SMALL.with_(fusion="Tires", own={"Tires": Tires})
+    training.train(opened().build(recipe), opened(), recipe.small, tmp_path / "run", epochs=1)
+    monkeypatch.setattr(Tires, "last", Tires.calls)
+    monkeypatch.setattr(Tires, "calls", 0)
+    with pytest.raises(InputError, match="^Tires: does not fit .*'tired'"):
+        training.train(opened().build(recipe), opened(), recipe.small, tmp_path / "again", epochs=1)
 
 
 class OneMore(Piece):

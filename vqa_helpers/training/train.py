@@ -134,7 +134,8 @@ def train(
         if accelerator.is_main_process:
             start = time.perf_counter()
             checkpoint.load_model(folder, model)
-            measuring.measure_run(folder, config, model, data, batches)
+            with refusals.own_pieces_named(model):
+                measuring.measure_run(folder, config, model, data, batches)
             answered = len(batches["train"]) * config["epochs"]
             timing = {
                 "features_s": images.seconds,
