@@ -112,8 +112,8 @@ needs_ray = [
 
 
 @pytest.fixture(scope="module")
-def address(place):
-    """A cluster of this machine: two workers, a token, loopback, no dashboard."""
+def cluster(place):
+    """Address and process of a cluster of this machine: two workers, a token, loopback."""
     port, log_file = free_port(), place / "ray.log"
     command = [
         sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head",
@@ -135,7 +135,7 @@ def address(place):
                 break
         assert head.poll() is None, log_file.read_text()
         try:
-            yield f"127.0.0.1:{port}"
+            yield f"127.0.0.1:{port}", head.pid
         finally:
             head.send_signal(signal.SIGTERM)  # it ends what it started
             head.wait(60)
@@ -149,16 +149,28 @@ def started(command: list[str], log_file: Path) -> subprocess.Popen:
 
 
 @pytest.fixture(scope="module")
+def address(cluster):
+    return cluster[0]
+
+
+@pytest.fixture(scope="module")
 def map_units(address):
     with ray_cluster(address) as map_units:
         yield map_units
 
 
-def at_work() -> list:
-    """The processes that do units."""
+@pytest.fixture(scope="module")
+def at_work(cluster):
+    """Tells the processes of this cluster, not of another on this machine, that do units."""
     psutil = pytest.importorskip("psutil")
-    everyone = psutil.process_iter(["cmdline"])
-    return [p for p in everyone if (p.info["cmdline"] or [""])[0].startswith("ray::_do")]
+
+    def does_a_unit(process) -> bool:
+        try:
+            return (process.cmdline() or [""])[0].startswith("ray::_do")
+        except psutil.NoSuchProcess:  # it ended meanwhile
+            return False
+
+    return lambda: [p for p in psutil.Process(cluster[1]).children(True) if does_a_unit(p)]
 
 
 class TestUnits:
@@ -203,11 +215,11 @@ class TestUnits:
                 file.write("x")
             os.kill(os.getpid(), signal.SIGKILL)
 
-        with pytest.raises(InputError, match="^poison: no worker survived it, in 3 tries"):
+        with pytest.raises(InputError, match="^poison: no worker survived it, in 3 tries") as held:
             list(map_units(work, ["poison"]))
-        assert (tmp_path / "tries").read_text() == "xxx"
+        assert (tmp_path / "tries").read_text() == "xxx", held.value
 
-    def test_the_others_are_ended_when_one_fails_or_nobody_waits(self, map_units):
+    def test_the_others_are_ended_when_one_fails_or_nobody_waits(self, map_units, at_work):
         import ray
 
         def work(unit):
@@ -270,7 +282,9 @@ def features(data, out, *more) -> list:
 class TestCommand:
     pytestmark = needs_ray
 
-    def test_seeds_are_the_same_bytes_though_their_workers_were_killed(self, address, data, place):
+    def test_seeds_are_the_same_bytes_though_their_workers_were_killed(
+        self, address, at_work, data, place
+    ):
         train = ["train", "Bag_Of_Words", "--data", data, "--epochs", "1", "--seeds", "2", *QUICK]
         process = python(*train, "--out", "there", "--executor", "ray", "--address", address)
         wait_until(at_work, 120)
