@@ -53,6 +53,12 @@ def test_what_each_guesser_says_and_gets():
 
 
 @pytest.mark.parametrize("name", sorted(baselines.GUESSERS.keys() - {"always yes"}))
+def test_an_empty_answer_is_not_learnt(name):
+    train = table(("q", ""), ("q", " "), ("q", ""), ("q", "a"), ("r", "b", 0, "u"))
+    assert baselines.GUESSERS[name](baselines.answered(train))(train.iloc[:1]) == ["a"]
+
+
+@pytest.mark.parametrize("name", sorted(baselines.GUESSERS.keys() - {"always yes"}))
 def test_frequency_goes_before_the_alphabet(name):
     train = table(("q", "a"), ("q", "z"), ("q", "z"), ("r", "b", 0, "u"))
     assert baselines.GUESSERS[name](train)(train.iloc[:1]) == ["z"]

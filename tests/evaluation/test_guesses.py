@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.builders import write_dataset
+from tests.builders import read_json, write_dataset, write_json
 from vqa_helpers.data.folder import Dataset, read_folder
 from vqa_helpers.evaluation.baselines import GUESSERS
 from vqa_helpers.evaluation.guesses import blind_guesses
@@ -32,6 +32,17 @@ def test_they_are_what_the_guessers_say_and_are_kept(dataset, kept):
     before = [path.stat().st_mtime_ns for path in files]
     assert blind_guesses(dataset, ["validation", "test"], kept) == given
     assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_an_empty_answer_is_never_guessed(tmp_path, kept):
+    folder = write_dataset(tmp_path / "d")
+    annotated = read_json(folder / "annotations_train.json")
+    for annotation in annotated["annotations"][::2]:
+        annotation["multiple_choice_answer"] = ""
+    write_json(folder / "annotations_train.json", annotated)
+    given = blind_guesses(read_folder(folder), ["validation"], kept)["validation"]
+    assert given.keys() == GUESSERS.keys()
+    assert all(all(answers) for answers in given.values())
 
 
 def test_a_folder_that_cannot_be_written_to_is_read(dataset, kept, monkeypatch):

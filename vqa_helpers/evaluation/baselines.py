@@ -19,6 +19,11 @@ NEAREST = 4  # distinct questions (VQA 2015, section 4, asks for as many)
 CHUNK_CELLS = 1 << 21  # similarities held at a time, 8 MB: what a cache holds is twice as fast
 
 
+def answered(train: pd.DataFrame) -> pd.DataFrame:
+    """The questions that a guesser learns from: those with an answer; an empty text is none."""
+    return train[train["answer"].str.strip() != ""]
+
+
 def most_frequent(train: pd.DataFrame) -> Guesser:
     """Always the most frequent answer of the train split; of equals the first in the alphabet."""
     (answer,) = AnswerVocabulary.build(train["answer"], 1).answers

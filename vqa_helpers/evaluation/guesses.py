@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vqa_helpers.data.folder import Dataset
-from vqa_helpers.evaluation.baselines import GUESSERS
+from vqa_helpers.evaluation.baselines import GUESSERS, answered
 from vqa_helpers.files import is_sealed, locked, remove_partials, seal, write_text
 from vqa_helpers.progress import track
 
@@ -32,7 +32,7 @@ def blind_guesses(dataset: Dataset, splits: Iterable[str], folder: Path) -> dict
             # A flipped letter would be another answer.
             kept = json.loads(path.read_text(encoding="utf-8")) if is_sealed(path) else {}
             if not answers.keys() <= kept.keys():
-                guess = learn(dataset.splits["train"])
+                guess = learn(answered(dataset.splits["train"]))
                 kept = {split: guess(dataset.splits[split]) for split in answers}
                 if os.access(folder, os.W_OK):  # else the next run computes them, too
                     remove_partials(folder)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.baselines import GUESSERS, hits, nearest_question_and_image
+from vqa_helpers.evaluation.baselines import GUESSERS, answered, hits, nearest_question_and_image
 from vqa_helpers.evaluation.bootstrap import bounds, resampled_means
 from vqa_helpers.evaluation.compare import Difference
 from vqa_helpers.evaluation.metrics import vqa_scores
@@ -36,7 +36,7 @@ def guesser_table(
         features: image ids (I,) and their vectors (I, D), as models take them; with them the
             neighbour that looks is measured too.
     """
-    train, table = dataset.splits["train"], dataset.splits[split]
+    train, table = answered(dataset.splits["train"]), dataset.splits[split]
     guessers = {name: learn(train) for name, learn in GUESSERS.items()}
     if features is not None:
         guessers[SIGHTED] = nearest_question_and_image(train, *features)
