@@ -13,7 +13,7 @@ from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.fusion import Concatenation
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.why import MOST_WORDS, PLACES, _nudged, changes, looked_at, reasons
+from vqa_helpers.why import MOST_WORDS, PLACES, _nudged, changes, reasons
 
 SIDE = 8 * 8
 
@@ -75,7 +75,7 @@ def test_the_place_and_the_word_that_count_are_found(answerer, photograph):
     expected = np.zeros((PLACES, PLACES))
     expected[0, 0] = sure - covered
     assert found.place_drops == pytest.approx(expected, abs=1e-4)
-    heat = looked_at(answerer, photograph, "Is the dog old?")
+    heat = found.heat()
     assert heat.shape == (SIDE, SIDE, 3) and heat.dtype == np.uint8
     assert heat[: SIDE // 8, : SIDE // 8].mean() > 4 * heat[SIDE // 2 :, SIDE // 2 :].mean()
     assert len(found.figure().axes) == 3

@@ -63,32 +63,15 @@ def load(
         return _published(folder.as_posix(), device)
     run = Run(folder)
     if not run.finished:
-        if below := find_runs(folder):
-            raise InputError(f"{folder}: is no run itself; name one, such as {below[0].folder}")
-        if folder.is_file():
-            line = (
-                "is a file, and a run is a folder; a question goes in quotes after the photograph"
-            )
-            raise InputError(f"{folder}: {line}")
-        if (folder / CONFIG).is_file():
-            raise InputError(
-                f"{folder}: holds no finished run, one that was begun; train it to go on"
-            )
-        raise InputError(f"{folder}: holds no finished run; train one with `vqa train`")
+        raise InputError(f"{folder}: {_why_no_run(folder)}")
     run.verify()
-    config, where = run.config, f"{folder}/{CONFIG}"
-    for name, kind in _READ.items():
-        if name not in config:
-            raise InputError(f"{where}: lacks {name!r}; train the run again")
-        if not isinstance(config[name], kind):
-            raise InputError(f"{where}: {name!r} is not what a run has there; train the run again")
-    if config["loss"] not in LOSSES:
-        raise InputError(f"{where}: 'loss' is none of {', '.join(LOSSES)}; train the run again")
+    config = _checked_config(run)
     classes = read_pieces(own) if isinstance(own, Path | str) else own or {}
     records = config["model"]
     choices = dict.fromkeys(SLOTS)
     for slot in SLOTS:  # one of the two sides may be missing, on purpose
         if slot in ("fusion", "classifier") or records.get(slot) is not None:
+            where = f"{folder}/{CONFIG}"
             choices[slot] = choice_from(slot, records.get(slot), classes, where)
     vision = choices["vision"]
     if vision and issubclass(vision.made_by, NetworkInLoop):
@@ -122,6 +105,29 @@ def load(
                 what += f", the code of {choice.made_by.__name__} has changed"
         log.warning("%s: %s; answers may be others than the run's", folder, what)
     return Answerer(model.to(device).eval(), answers, words, config, _about(run), device)
+
+
+def _why_no_run(folder: Path) -> str:
+    if below := find_runs(folder):
+        return f"is no run itself; name one, such as {below[0].folder}"
+    if folder.is_file():
+        return "is a file, and a run is a folder; a question goes in quotes after the photograph"
+    if (folder / CONFIG).is_file():
+        return "holds no finished run, one that was begun; train it to go on"
+    return "holds no finished run; train one with `vqa train`"
+
+
+def _checked_config(run: Run) -> dict:
+    """The run's configuration, of which all that is read here is as it should be."""
+    config, where = run.config, f"{run.folder}/{CONFIG}"
+    for name, kind in _READ.items():
+        if name not in config:
+            raise InputError(f"{where}: lacks {name!r}; train the run again")
+        if not isinstance(config[name], kind):
+            raise InputError(f"{where}: {name!r} is not what a run has there; train the run again")
+    if config["loss"] not in LOSSES:
+        raise InputError(f"{where}: 'loss' is none of {', '.join(LOSSES)}; train the run again")
+    return config
 
 
 def _published(name: str, device: str) -> Answerer:

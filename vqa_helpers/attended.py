@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from vqa_helpers.answering import Answerer, Photograph, opened
@@ -19,8 +18,8 @@ from vqa_helpers.data.vocabulary import tokenize
 from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.pieces.networks import DETECTORS
-from vqa_helpers.report.style import BLUE, fitted, styled
-from vqa_helpers.why import MOST_WORDS, lit
+from vqa_helpers.report.style import styled
+from vqa_helpers.why import draw_panels, highlighted
 
 Box = tuple[float, float, float, float]
 
@@ -102,25 +101,15 @@ def draw_attention(answerer: Answerer, image: Photograph | None, question: str) 
     table = pd.DataFrame({"question_id": [0], "image_id": [0], "question": [question]})
     seen = answerer.model.vision is not None
     (looked,) = attended(answerer, table, {0: opened(image)} if seen else {})
-    pictures = []
+    pictures, words = {}, []
     if seen:
         square = load_square(opened(image), answerer.config["image_size_px"])
-        pictures.append(("what the model saw", square))
+        pictures["what the model saw"] = square
     if looked.places is not None:
         title = f"where it looked: {100 * looked.places.max():.0f} % at most"
-        pictures.append((title, lit(square, looked.places / looked.places.max())))
-    count = len(pictures) + (looked.words is not None)
-    figure, axes = plt.subplots(1, count, figsize=(3.4 * count, 3.2), squeeze=False)
-    for panel, (title, picture) in zip(axes[0], pictures, strict=False):
-        panel.imshow(picture)
-        panel.set(title=title, xticks=[], yticks=[])
+        pictures[title] = highlighted(square, looked.places / looked.places.max())
     if looked.words is not None:
-        words = tokenize(question)[: min(len(looked.words), MOST_WORDS)]
-        panel = axes[0, -1]
-        panel.barh(range(len(words)), 100 * looked.words[: len(words)], color=BLUE)
-        panel.set_yticks(range(len(words)), [fitted(word, 18) for word in words])
-        panel.invert_yaxis()
-        panel.set(xlabel="share of the attention in %", title="words")
-    said = f"{fitted(first.text, 22)}, {100 * first.probability:.0f} %"
-    figure.suptitle(f"{fitted(question, 26 * count, 2)}\n{said}")
-    return figure
+        words = tokenize(question)[: len(looked.words)]
+    shares = [] if looked.words is None else looked.words[: len(words)]
+    label = "share of the attention in %"
+    return draw_panels(pictures, words, shares, label, question, first.text, first.probability)

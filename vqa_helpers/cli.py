@@ -1,22 +1,19 @@
 """The command `vqa`: its options, its help, and how errors are reported.
 
-What a command does is a function in `commands`, imported when it runs, so that `--help` is fast.
+What a command does is a function of another module (`commands`, `model_commands`, `sweep`),
+imported when it runs, so that `--help` is fast.
 Errors are one line; `--debug` shows where they come from.
 """
 
 import argparse
-import errno
 import logging
 import sys
 from importlib import import_module
 from pathlib import Path
 
-from vqa_helpers import __version__
-from vqa_helpers.errors import DONE, INTERRUPTED, SOME_FAILED, WRONG_USE, InputError, one_line
+from vqa_helpers import __version__, errors
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.files import remedy
-
-# What torch says on a CPU and on GPUs; cuDNN and cuBLAS fail in their own words.
-_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "STATUS_ALLOC_FAILED", "bad_alloc")
 
 _TRAIN = """\
 examples:
@@ -49,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 some work failed and is named, 2 wrong use."""
     # A terminal that cannot show a letter gets its number; files are always UTF-8.
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")
+        if hasattr(stream, "reconfigure"):  # a notebook's has no need of it
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     level = logging.DEBUG if options.debug else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
@@ -60,28 +58,26 @@ def main(arguments: list[str] | None = None) -> int:
         return getattr(import_module(f"vqa_helpers.{module or 'commands'}"), name)(options)
     except KeyboardInterrupt:
         print("vqa: interrupted; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
+        return errors.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone
-        return DONE
+        return errors.DONE
     except InputError as error:
         if options.debug:
             raise
         print(f"vqa: {error}", file=sys.stderr)
-        return WRONG_USE
+        return errors.WRONG_USE
     except (OSError, MemoryError, RuntimeError) as error:
         line = _limit_of_the_machine(error)
         if options.debug or line is None:
             raise
         print(f"vqa: {line}; what was finished is kept", file=sys.stderr)
-        return SOME_FAILED
+        return errors.SOME_FAILED
 
 
 def _limit_of_the_machine(error: Exception) -> str | None:
     """A full disk or no memory left, with its remedy; None for any other error."""
-    out_of_memory = isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
-    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
-    if out_of_memory or told or type(error).__name__ == "OutOfMemoryError":
+    if errors.is_out_of_memory(error):
         return (
             f"the memory does not suffice ({one_line(error, 160)}); choose a smaller --image-size or batch, end "
             "what else uses it, or on a GPU try --device cpu"

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import combinations, product
@@ -137,11 +137,17 @@ def features(options: Namespace) -> int:
             precision=data.features_precision(vision), map_units=map_units if far else None,
         )  # fmt: skip
     missing = dataset.missing_images()
-    for image_id in missing:
-        what = "has no file, whose name must end in the id; its questions see none"
-        print(f"vqa: {dataset.folder}: image {image_id} {what}", file=sys.stderr)
+    what = "has no file, whose name must end in the id; its questions see none"
+    name_some([f"{dataset.folder}: image {image_id} {what}" for image_id in missing])
     print(store.folder)
     return SOME_FAILED if missing or store.failed else DONE
+
+
+def name_some(lines: Sequence[str], most: int = 20) -> None:
+    """Print what was left out, a line each, to the error stream; of many the first."""
+    more = [f"{len(lines) - most:,} more"] if len(lines) > most else []
+    for line in [*lines[:most], *more]:
+        print(f"vqa: {line}", file=sys.stderr)
 
 
 def train(options: Namespace) -> int:
@@ -157,7 +163,7 @@ def train(options: Namespace) -> int:
         raise InputError(f"--epochs {options.epochs} and --set epochs: give one of the two")
     units = product(combinations, range(options.seed, options.seed + options.seeds))
     for settings in combinations:  # a mistyped one is refused before the first is trained
-        name = recipe_of(options, settings).run_name()
+        name = recipe_of(options, settings).name
         if name in named:
             keys = sorted({key for key, _ in settings.items() ^ named[name].items()} or settings)
             line = f"two of the combinations are both called {name}; give one value, or train each"
@@ -215,13 +221,14 @@ def data_of(options: Namespace) -> "Data":
 
 def _train_one(chosen: dict[str, Any], unit: tuple[dict[str, str], int]) -> Path:
     """Train one run, here or on a worker; returns its folder."""
+    from vqa_helpers.recipe import folder_name
     from vqa_helpers.training.train import train_recipe
 
     options, (settings, seed) = Namespace(**chosen), unit
     recipe, data = recipe_of(options, settings), data_of(options)
     folder = options.out
     if folder and options.swept:
-        folder = folder / recipe.name
+        folder = folder / folder_name(recipe.name)
     if folder and (options.swept or options.seeds > 1):
         folder = folder / str(seed)
     run = train_recipe(recipe, data, folder, seed=seed, epochs=options.epochs, set_aside=False,

@@ -1,9 +1,13 @@
 """The error for bad user input, one-line messages, and exit codes."""
 
+import errno
 from numbers import Integral
 
 # Exit codes of the command line.
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+# What torch says on a CPU and on GPUs; cuDNN and cuBLAS fail in their own words.
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "STATUS_ALLOC_FAILED", "bad_alloc")
 
 
 class InputError(ValueError):
@@ -23,6 +27,13 @@ def require_count(name: str, value: object) -> None:
     """
     if not isinstance(value, Integral) or value < 1:
         raise InputError(f"{name} is {value!r}; give a whole number from 1 on")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory did not suffice: this machine's or a GPU's."""
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    of_python = isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
+    return told or of_python or type(error).__name__ == "OutOfMemoryError"
 
 
 def one_line(error: object, limit: int | None = None) -> str:

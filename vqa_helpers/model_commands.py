@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from vqa_helpers.commands import layout_of
+from vqa_helpers.commands import layout_of, name_some
 from vqa_helpers.errors import DONE, SOME_FAILED, InputError
 
 
@@ -45,10 +45,9 @@ def predict(options: Namespace) -> int:
         missing = name_missing(options.images, images, asked, names)
     answers = answerer.predict(table, images, stores=options.features)
     unreadable, size_px = len(answerer.unreadable), answerer.config["image_size_px"]
-    for image_id in answerer.unreadable[:20]:
-        file = images[image_id]
-        why = f"{file}: {decode(file, size_px)[1]}; its questions are answered without it"
-        print(f"vqa: {why}", file=sys.stderr)
+    bad = [images[image_id] for image_id in answerer.unreadable]
+    without = "its questions are answered without it"
+    name_some([f"{file}: {decode(file, size_px)[1]}; {without}" for file in bad])
     if unreadable > MOST_UNREADABLE * len(asked):
         raise InputError(
             f"{options.images}: {unreadable} of {len(asked)} images cannot be read; repair them"

@@ -1,4 +1,4 @@
-"""papermill in a process of its own, started by `vqa_helpers.batch` for one notebook.
+"""papermill in a process of its own, started by `vqa_helpers.execution` for one notebook.
 
     python -P papermill_process.py PARENT '{"input_path": …, "output_path": …, "parameters": {…}}'
 

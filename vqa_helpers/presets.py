@@ -86,12 +86,17 @@ _GRID = replace(
 
 
 def _early(
-    name: str, source: str, vision: Choice, fusion: Choice, classifier: Choice, dataset: str = "D"
+    name: str,
+    vision: Choice,
+    fusion: Choice,
+    classifier: Choice,
+    dataset: str = "D",
+    note: str = "",
 ) -> Recipe:
-    noted = f"{source}; optimiser and schedule are not stated, Model100's are used"
-    return Recipe(
-        name, noted, vision, _SENTENCES, fusion, classifier, _MODEL100, _MODEL100_SMALL, dataset
-    )
+    unstated = "optimiser and schedule are not stated, Model100's are used"
+    source = f"reference study, experiment {name}{note}; {unstated}"
+    training = _MODEL100, _MODEL100_SMALL
+    return Recipe(name, source, vision, _SENTENCES, fusion, classifier, *training, dataset)
 
 
 # Experiments -------------------------------------------------------------------------------------
@@ -108,29 +113,20 @@ _RECIPES = (
         small=_MODEL100_SMALL,
         dataset="B",
     ),
+    _early("1.b", _RESNET18, piece(PlainProduct), piece(Funnel, (4096,)), "C"),
+    _early("1.c", _RESNET18, piece(PlainProduct), piece(Funnel, (4096, 1024)), "C"),
+    _early("1.e", _RESNET18, piece(Concatenation), _EARLY_FUNNEL),
     _early(
-        "1.b", "reference study, experiment 1.b", _RESNET18, piece(PlainProduct),
-        piece(Funnel, (4096,)), "C",
+        "1.f", piece(NetworkInLoop, "resnet50", trained="all"), piece(Concatenation), _EARLY_FUNNEL,
+        note=": all of the vision channel is trained",
     ),
     _early(
-        "1.c", "reference study, experiment 1.c", _RESNET18, piece(PlainProduct),
-        piece(Funnel, (4096, 1024)), "C",
+        "1.fB", _RESNET50, piece(Concatenation), _EARLY_FUNNEL,
+        note=": the vision channel is frozen",
     ),
     _early(
-        "1.e", "reference study, experiment 1.e", _RESNET18, piece(Concatenation), _EARLY_FUNNEL
-    ),
-    _early(
-        "1.f", "reference study, experiment 1.f: all of the vision channel is trained",
-        piece(NetworkInLoop, "resnet50", trained="all"), piece(Concatenation), _EARLY_FUNNEL,
-    ),
-    _early(
-        "1.fB", "reference study, experiment 1.fB: the vision channel is frozen", _RESNET50,
-        piece(Concatenation), _EARLY_FUNNEL,
-    ),
-    _early(
-        "1.fC", "reference study, experiment 1.fC: the last convolutional block is trained",
-        piece(NetworkInLoop, "resnet50", trained="last block"), piece(Concatenation),
-        _EARLY_FUNNEL,
+        "1.fC", piece(NetworkInLoop, "resnet50", trained="last block"), piece(Concatenation),
+        _EARLY_FUNNEL, note=": the last convolutional block is trained",
     ),
     _GUSE_VGG,
     _GUSE_RESNET,

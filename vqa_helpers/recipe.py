@@ -3,6 +3,7 @@
 It can be changed from outside (`with_`, `--set`), and says exactly what was changed.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -151,16 +152,10 @@ class Recipe:
         for key, value in (set or {}).items():
             recipe = recipe._set(key, value)
         preset = self.preset or self
-        ours, usual = ((one.training, one.small) for one in (recipe, preset))
-        changes = differences(preset, recipe.choices) | training_differences(ours, usual)
+        changes = differences(preset, recipe.choices)
+        for schedule in (recipe.training, recipe.small):
+            changes |= training_differences(schedule, (preset.training, preset.small))
         return replace(recipe, preset=preset, name=named(preset.name, changes))
-
-    def run_name(self) -> str:
-        """The name of its runs, whatever else the data decide."""
-        preset = self.preset or self
-        changes = differences(preset, self.choices)
-        changes |= nearest_differences(self.training, (preset.training, preset.small))
-        return named(preset.name, changes)
 
     def _swapped(
         self, slot: str, wanted: str | Choice, own: Mapping[str, type[nn.Module]]
@@ -240,27 +235,24 @@ def differences(
     return found
 
 
-def training_differences(ours: Sequence[Training], usual: Sequence[Training]) -> dict[str, str]:
-    """How schedules differ from the usual ones beside them; nothing if each is one of the usual."""
-    if all(one in usual for one in ours):
-        return {}
-    return {
-        name: spell(value)
-        for one, other in zip(ours, usual, strict=True)
-        for name, value in asdict(one).items()
-        if value != getattr(other, name)
-    }
-
-
-def nearest_differences(training: Training, usual: Sequence[Training]) -> dict[str, str]:
+def training_differences(training: Training, usual: Sequence[Training]) -> dict[str, str]:
     """How a schedule differs from the nearest of the usual ones, which is the one that was
     changed."""
-    return min((training_differences([training], [one]) for one in usual), key=len)
+    numbers = asdict(training).items()
+    each = [{k: spell(v) for k, v in numbers if v != getattr(one, k)} for one in usual]
+    return min(each, key=len)
 
 
 def named(preset: str, changes: Mapping[str, str]) -> str:
     """A recipe's name: the preset's, and what differs."""
     return "+".join([preset, *(f"{key}={value}" for key, value in sorted(changes.items()))])
+
+
+def folder_name(name: str) -> str:
+    """The folder that a run of that name lies in: as short as a file system needs it, and without
+    the signs of a path, which the names of published models hold."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return re.sub(r"[:/\\]+", "-", name if len(name) <= 120 else f"{name[:120]}+{digest}")
 
 
 def spell(value: Any) -> str:
@@ -279,13 +271,15 @@ def read_settings(words: Sequence[str]) -> list[dict[str, str]]:
     parentheses belong to a value.
 
     Raises:
-        InputError: for a word without "=".
+        InputError: for a word without "=", or a name given twice.
     """
     combinations: list[dict[str, str]] = [{}]
     for word in words:
         name, equals, values = word.partition("=")
         if not (name and equals and values):
             raise InputError(f"{word}: use NAME=VALUE, such as learning_rate=3e-4")
+        if name in combinations[0]:
+            raise InputError(f"{word}: {name} is given twice; give several values as {name}=A,B")
         options = re.split(r",(?![^\[(]*[\])])", values)
         combinations = [{**chosen, name: value} for chosen in combinations for value in options]
     return combinations

@@ -334,7 +334,7 @@ def _set_aside(folder: Path) -> bool:
 class Experiment:
     """Runs that agree in everything but the seed."""
 
-    name: str  # the preset and what differs from it, e.g. "GUSE_VGG fusion.width=512"
+    name: str  # the preset and what differs from it, e.g. "GUSE_VGG+fusion.width=512"
     dataset: str
     runs: tuple[Run, ...]  # by seed
 

@@ -42,7 +42,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import BadImage, load_square
 from vqa_helpers.report.cards import PROBABILITY
 from vqa_helpers.report.style import readable_on
-from vqa_helpers.why import looked_at
+from vqa_helpers.why import reasons
 
 log = logging.getLogger(__name__)
 logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for each broken request
@@ -127,7 +127,7 @@ class Service:
 
     def look(self, asked: Asked) -> np.ndarray:
         """The square that the model saw with what counted lit, (S, S, 3) uint8."""
-        return looked_at(self.answerer, self.square(asked.image), asked.question)
+        return reasons(self.answerer, self.square(asked.image), asked.question).heat()
 
     def square(self, photograph: bytes) -> np.ndarray:
         """The square that the model sees, (S, S, 3) uint8; asked about it, it answers the same.
@@ -169,10 +169,10 @@ def bounded(app: Callable) -> Callable:
         if size > MOST_BODY:
             line = f"send a photograph of at most {MOST_BYTES >> 20} MB"
             answer = JSONResponse({"error": line}, 413)
-        whole = iter([{"type": "http.request", "body": bytes(body)}])
+        replayed = iter([{"type": "http.request", "body": bytes(body)}])
 
         async def receive_again() -> dict:
-            return next(whole, None) or await receive()
+            return next(replayed, None) or await receive()
 
         await answer(scope, receive_again, send)
 

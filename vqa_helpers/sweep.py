@@ -17,11 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib import pyplot as plt
 
 from vqa_helpers.commands import data_of, recipe_of
-from vqa_helpers.errors import DONE, InputError, one_line, require_count
+from vqa_helpers.errors import DONE, InputError, is_out_of_memory, one_line, require_count
 from vqa_helpers.files import locked
 from vqa_helpers.pieces.choice import SLOTS, read_pieces
 from vqa_helpers.pieces.identity import code_of
@@ -65,7 +64,9 @@ def sweep(options: Namespace) -> int:
             try:
                 recipe = _recipe(options, settings)
                 run = train_seeds(recipe, data, [options.seed], set_aside=False, **how).runs[0]
-            except (InputError, torch.cuda.OutOfMemoryError) as error:
+            except (InputError, MemoryError, RuntimeError) as error:
+                if not isinstance(error, InputError) and not is_out_of_memory(error):
+                    raise
                 log.warning("trial %d cannot be trained: %s", number, one_line(error))
                 study.tell(number, state=TrialState.FAIL)
             else:

@@ -7,7 +7,7 @@ work for any model and show what it uses, not what it attends to.
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from vqa_helpers.answering import Answerer, Photograph, opened
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.data.vocabulary import tokenize
 from vqa_helpers.features.pixels import BadImage, load_square
-from vqa_helpers.report.style import fitted, styled
+from vqa_helpers.report.style import BLUE, fitted, styled
 
 log = logging.getLogger(__name__)
 
@@ -62,40 +62,61 @@ class Reasons:
     def heat(self) -> np.ndarray:
         """The square with the places that counted lit and the others darkened, (S, S, 3) uint8."""
         falls = np.clip(self.place_drops, 0, None)
-        return lit(self.square, falls / max(falls.max(), _LEAST))
+        return highlighted(self.square, falls / max(falls.max(), _LEAST))
 
     @styled
     def figure(self) -> Figure:
         """The photograph, the places that counted, and the words that counted."""
-        seen = self.square is not None
-        count = 2 * seen + bool(self.words) or 1  # one that is empty carries the title
-        figure, axes = plt.subplots(1, count, figsize=(3.4 * count, 3.2), squeeze=False)
-        panels = iter(axes[0])
-        if seen:
+        pictures = {}
+        if self.square is not None:
             most = f"what counted: {100 * max(self.place_drops.max(), 0):.0f} points at most"
-            for title, picture in (("what the model saw", self.square), (most, self.heat())):
-                panel = next(panels)
-                panel.imshow(picture)
-                panel.set(title=title, xticks=[], yticks=[])
+            pictures = {"what the model saw": self.square, most: self.heat()}
+        figure = draw_panels(
+            pictures, self.words, self.word_drops, "points less probable without it",
+            self.question, self.answer, self.probability,
+        )  # fmt: skip
         if self.words:
-            panel = next(panels)
-            most = sorted(np.argsort(np.abs(self.word_drops))[-MOST_WORDS:])  # as they were asked
-            panel.barh(range(len(most)), [100 * self.word_drops[word] for word in most])
-            panel.set_yticks(range(len(most)), [fitted(self.words[word], 18) for word in most])
-            panel.invert_yaxis()
-            low, high = panel.get_xlim()
-            panel.set_xlim(min(low, -1), max(high, 1))  # less than a point is nothing to see
-            title = "words" if len(most) == len(self.words) else "the words that counted most"
-            panel.set(xlabel="points less probable without it", title=title)
-        for panel in panels:
-            panel.set_axis_off()
-        asked, said = fitted(self.question, 26 * count, 2), fitted(self.answer, 22)
-        figure.suptitle(f"{asked}\n{said}, {100 * self.probability:.0f} %")
+            low, high = figure.axes[-1].get_xlim()
+            figure.axes[-1].set_xlim(min(low, -1), max(high, 1))  # less than a point is nothing
         return figure
 
 
-def lit(square: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """A square (S, S, 3) with P x P places lit by their strength (P, P), from 0 (dark) to 1."""
+def draw_panels(
+    pictures: Mapping[str, np.ndarray], words: Sequence[str], values: Sequence[float], label: str,
+    question: str, answer: str, probability: float,
+) -> Figure:  # fmt: skip
+    """Pictures side by side, then a bar for each of the words that count most, under the question
+    and its answer.
+
+    Args:
+        pictures: title to picture.
+        values: of the words, as shares of one; drawn in percent.
+        label: what these are.
+    """
+    count = len(pictures) + bool(words) or 1  # one that is empty carries the title
+    figure, axes = plt.subplots(1, count, figsize=(3.4 * count, 3.2), squeeze=False)
+    for panel, (title, picture) in zip(axes[0], pictures.items(), strict=False):
+        panel.imshow(picture)
+        panel.set(title=title, xticks=[], yticks=[])
+    panel = axes[0, -1]
+    if words:
+        values = 100 * np.asarray(values)
+        most = sorted(np.argsort(np.abs(values))[-MOST_WORDS:])  # as they were asked
+        panel.barh(range(len(most)), values[most], color=BLUE)
+        panel.set_yticks(range(len(most)), [fitted(words[word], 18) for word in most])
+        panel.invert_yaxis()
+        title = "words" if len(most) == len(words) else "the words that counted most"
+        panel.set(xlabel=label, title=title)
+    elif not pictures:
+        panel.set_axis_off()
+    said = f"{fitted(answer, 22)}, {100 * probability:.0f} %"
+    figure.suptitle(f"{fitted(question, 26 * count, 2)}\n{said}")
+    return figure
+
+
+def highlighted(square: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """A square (S, S, 3) with P x P places lit by their strength (P, P), from 0 (dark) to 1, as (S, S, 3)
+    uint8."""
     small = Image.fromarray((255 * strength).astype(np.uint8))
     smooth = np.asarray(small.resize(square.shape[:2], Image.Resampling.BICUBIC)) / 255  # (S, S)
     strong = smooth[..., None]
@@ -141,11 +162,6 @@ def _covered(square: np.ndarray, row: int, column: int) -> Image.Image:
     area = slice(edges[row], edges[row + 2]), slice(edges[column], edges[column + 2])
     picture[area] = square.mean(axis=(0, 1))
     return Image.fromarray(picture)
-
-
-def looked_at(answerer: Answerer, image: Photograph, question: str) -> np.ndarray:
-    """The square that the model saw with what counted lit, (S, S, 3) uint8."""
-    return reasons(answerer, image, question).heat()
 
 
 # ---------------------------------------------------------------- over a split

@@ -21,7 +21,7 @@ from vqa_helpers.training.checkpoint import (
     copy_of,
     load_checkpoint,
     load_model,
-    model_is_whole,
+    model_is_intact,
     remove_checkpoint,
     save_checkpoint,
     save_model,
@@ -45,7 +45,7 @@ def small_model(hidden: int = 3) -> VQAModel:
 @pytest.fixture(autouse=True)
 def with_its_model(monkeypatch):
     """A checkpoint is of use beside the best epoch's model, which most tests here do not need."""
-    monkeypatch.setattr(checkpoint, "model_is_whole", lambda folder: True)
+    monkeypatch.setattr(checkpoint, "model_is_intact", lambda folder: True)
 
 
 def test_a_checkpoint_outlives_a_failed_write_comes_back_and_goes(tmp_path, monkeypatch):
@@ -111,7 +111,7 @@ def test_a_saved_model_comes_back_in_the_same_bytes(tmp_path):
         assert torch.equal(fresh.state_dict()[name], tensor), name
     save_model(tmp_path, copy_of(fresh))
     assert (tmp_path / MODEL).read_bytes() == first
-    assert model_is_whole(tmp_path)
+    assert model_is_intact(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["other", "lacks", "truncated", "flipped", "empty", "missing"])
@@ -132,4 +132,4 @@ def test_a_damaged_model_is_named(tmp_path, damage):
     ) as error:
         load_model(tmp_path, small_model())
     assert str(error.value) == " ".join(str(error.value).split())
-    assert model_is_whole(tmp_path) == (damage in ("other", "lacks"))
+    assert model_is_intact(tmp_path) == (damage in ("other", "lacks"))

@@ -200,7 +200,7 @@ def interrupted(train, tmp_path, monkeypatch):
             return original(*arguments, **named)
 
         with monkeypatch.context() as patch:
-            patch.setattr(training, "REST", 0)  # every epoch has its checkpoint
+            patch.setattr(training, "PAUSE", 0)  # every epoch has its checkpoint
             patch.setattr(place, name, stop)
             with pytest.raises(KeyboardInterrupt):
                 train(recipe, tmp_path / "run", data, **options)
@@ -281,7 +281,7 @@ def test_checkpoints_that_take_long_are_few(train, trained, tmp_path, monkeypatc
         save(folder, state)
 
     monkeypatch.setattr(checkpoint, "save_checkpoint", counted)
-    monkeypatch.setattr(training, "REST", 1e12)
+    monkeypatch.setattr(training, "PAUSE", 1e12)
     run = train("Question_Only", tmp_path / "run")
     assert written == [1, 3]  # the first epoch and the last
     assert contents(run.folder) == contents(trained("Question_Only"))

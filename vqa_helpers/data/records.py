@@ -90,13 +90,12 @@ def record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
             key=lambda path: (not _is_columnar(path), len(path.parts), "question" not in path.name,
                               "balanced" not in path.name, len(path.name))
         )  # fmt: skip
-        whole = defaultdict(list)
+        in_parts = defaultdict(list)
         for path in of_word:
-            whole[path.parent, _PART.sub("", _stem(path)), path.suffix].append(path)
-        for parts in map(sorted, whole.values()):
-            found.setdefault(split, []).append(
-                parts if _PART.search(_stem(parts[0])) else parts[:1]
-            )
+            in_parts[path.parent, _PART.sub("", _stem(path)), path.suffix].append(path)
+        for parts in map(sorted, in_parts.values()):
+            numbered = _PART.search(_stem(parts[0]))
+            found.setdefault(split, []).append(parts if numbered else parts[:1])
     return found
 
 

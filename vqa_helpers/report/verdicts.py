@@ -169,11 +169,12 @@ def compare(first: Runs, second: Runs) -> dict[str, Any]:
             f"{a.split}, {len(b.asked)} of {b.split}); compare runs on one dataset"
         )
     alike = one.dataset == other.dataset and one.name != other.name
+    names = [one.name, other.name] if alike else labels([one, other])
     top1 = paired_difference(a.top1, b.top1, a.images)
     defined, single = a.vqa is not None and b.vqa is not None, len(a.top1) == len(b.top1) == 1
     return {
-        "first": one.name if alike else str(one),
-        "second": other.name if alike else str(other),
+        "first": names[0],
+        "second": names[1],
         "split": a.split,
         "questions": len(a.asked),
         "top1": top1,

@@ -53,7 +53,7 @@ def load_checkpoint(folder: Path, config: Mapping) -> dict | None:
     except Exception as error:  # damaged bytes raise whatever they happen to spell
         log.warning("%s: is damaged (%s); the run starts again", path, str(error).split("\n")[0])
         return None
-    if not model_is_whole(folder):
+    if not model_is_intact(folder):
         log.warning("%s: the best epoch's model is lost; the run starts again", folder)
         return None
     if state["config"] != json.dumps(config, sort_keys=True):
@@ -78,7 +78,7 @@ def save_model(folder: Path, state: dict[str, Tensor]) -> None:
     write_bytes(folder / MODEL, save(state, {"sha256": _checksum(state)}))
 
 
-def model_is_whole(folder: Path) -> bool:
+def model_is_intact(folder: Path) -> bool:
     """Whether the saved model exists and is undamaged."""
     try:
         _read_model(folder / MODEL)

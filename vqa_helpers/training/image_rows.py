@@ -146,7 +146,7 @@ def _stored(
         of_train = np.isin(ids, dataset.splits["train"]["image_id"].to_numpy())
         seen = np.flatnonzero(of_train & found)
         if isinstance(rows, RowsOnDisk):
-            seen = seen[:: -(-len(seen) // MOST_MEASURED)]
+            seen = seen[:: -(-len(seen) // MOST_MEASURED) or 1]
         vision.standardise(rows[torch.from_numpy(seen)])
     if isinstance(rows, Tensor):
         rows = place_rows(rows, device)

@@ -87,7 +87,7 @@ def _own_pieces(model: VQAModel) -> list[str]:
     ]
 
 
-def refuse_vain_training(model: VQAModel, training: Training, dataset: Dataset) -> None:
+def refuse_unusable_settings(model: VQAModel, training: Training, dataset: Dataset) -> None:
     """Refuse settings that this model cannot use, or data that cannot judge it.
 
     Raises:

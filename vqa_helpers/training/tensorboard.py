@@ -84,7 +84,7 @@ def write_board(
         for tag, value in (per_kind | scores).items():
             writer.add_scalar(tag, value, config["epochs"])
         _remove(folder, VECTORS)
-        add_vectors(writer, _vectors(model, train, answers[:POINTS]))
+        add_vectors(writer, _vectors(model, train, answers))
 
 
 def write_pictures(folder: Path, kind: str, epoch: int, pictures: Mapping[str, np.ndarray]) -> None:
@@ -115,19 +115,20 @@ def add_vectors(
 def _vectors(
     model: VQAModel, train: pd.DataFrame, answers: Sequence[str]
 ) -> dict[str, tuple[Tensor, dict[str, Sequence[object]]]]:
-    """The last layer's vector of each frequent answer and, where words are embedded, theirs."""
+    """The last layer's vectors of the most frequent answers and, where words are embedded, theirs."""
     asked = Counter(train["answer"])
     pairs = Counter(zip(train["answer"], train["answer_type"], strict=True))
     kinds = {answer: kind for (answer, kind), _ in reversed(pairs.most_common())}
+    shown = answers[:POINTS]
     labels = {
-        "answer": answers,
-        "answer type": [kinds[answer] for answer in answers],
-        "times in train": [asked[answer] for answer in answers],
+        "answer": shown,
+        "answer type": [kinds[answer] for answer in shown],
+        "times in train": [asked[answer] for answer in shown],
     }
     vectors = {}
     linear = [module for module in model.classifier.modules() if isinstance(module, nn.Linear)]
     if linear and linear[-1].out_features == len(answers):
-        vectors["answers"] = (linear[-1].weight, labels)
+        vectors["answers"] = (linear[-1].weight[:POINTS], labels)
     words = model.words(None)
     if words is not None and len(words) > 2:  # the first two stand for no word and for any other
         known = words.words[2 : 2 + POINTS]

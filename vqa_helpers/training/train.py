@@ -10,14 +10,12 @@ import json
 import logging
 import math
 import os
-import re
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import MISSING, asdict, fields, replace
 from datetime import timedelta
 from functools import partial
-from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
+from vqa_helpers import runs as run_files
 from vqa_helpers.data.folder import require_seed
 from vqa_helpers.environment import environment, pick_precision
 from vqa_helpers.errors import InputError, one_line
@@ -34,21 +33,15 @@ from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.pretrained import HUB
 from vqa_helpers.presets import PRESETS, find_preset
-from vqa_helpers.recipe import Recipe, Training, differences, named, nearest_differences
-from vqa_helpers.runs import (
-    CONFIG,
-    DONE,
-    ENVIRONMENT,
-    HISTORY,
-    SPLIT,
-    TIMING,
-    VOCABULARY,
-    Experiment,
-    Run,
-    mark_done,
-    run_folder,
-    write_history,
+from vqa_helpers.recipe import (
+    Recipe,
+    Training,
+    differences,
+    folder_name,
+    named,
+    training_differences,
 )
+from vqa_helpers.runs import Experiment, Run, mark_done, run_folder, write_history
 from vqa_helpers.training import checkpoint, measuring, refusals
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.inputs import Data
@@ -59,7 +52,7 @@ from vqa_helpers.training.tensorboard import open_writer, record_epoch
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(hours=24)  # for the main process, which may compute features beforehand
-REST = 10  # times as long as the last checkpoint took, before the next is written
+PAUSE = 10  # between two checkpoints: so many times the seconds that the last one took
 NOT_COMPARED = ("name", "preset", "source")  # how a run is called, not what it is
 
 
@@ -91,16 +84,14 @@ def train(
     require_seed(seed)
     if epochs < 0:
         raise InputError(f"{epochs} epochs: use 1 or more, or 0 for the schedule's own")
-    refusals.refuse_vain_training(model, training, data.dataset)
+    refusals.refuse_unusable_settings(model, training, data.dataset)
     refusals.refuse_unrecorded(model, data)
     name, epochs = name_of(model, data, training, preset), epochs or training.epochs
     if zero_shot:
         if not hasattr(model.classifier, "pretrained"):
             raise InputError(f"{name}: has learnt nothing yet; zero-shot is for hf:NAME")
         name, epochs = f"{name}+epochs=0", 0
-    short = name if len(name) <= 120 else f"{name[:120]}+{sha256(name.encode()).hexdigest()[:8]}"
-    short = re.sub(r"[:/\\]+", "-", short)  # of a published model
-    folder = Path(folder) if folder else run_folder(Path(runs), data.name, short, seed)
+    folder = Path(folder) if folder else run_folder(Path(runs), data.name, folder_name(name), seed)
     accelerator = _accelerator(data.device)
     share = (accelerator.process_index, accelerator.num_processes)
     device = str(accelerator.device)
@@ -123,31 +114,28 @@ def train(
         if accelerator.is_main_process:
             folder.mkdir(parents=True, exist_ok=True)
             remove_partials(folder)
-            write_json(folder / CONFIG, config)
-            write_json(folder / SPLIT, data.dataset.split_record())
+            write_json(folder / run_files.CONFIG, config)
+            write_json(folder / run_files.SPLIT, data.dataset.split_record())
             words = model.words(data.words)
             known = {"answers": list(data.answers.answers), "words": words and list(words.words)}
-            write_json(folder / VOCABULARY, known)
+            write_json(folder / run_files.VOCABULARY, known)
         accelerator.wait_for_everyone()
         train_s = _fit(model, data, training, batches, folder, config, accelerator)
         unseen = gather_object(images.unseen())  # each process decodes photographs of its own
         if accelerator.is_main_process:
-            start = time.perf_counter()
-            checkpoint.load_model(folder, model)
-            with refusals.own_pieces_named(model):
-                measuring.measure_run(folder, config, model, data, batches)
             answered = len(batches["train"]) * config["epochs"]
             timing = {
                 "features_s": images.seconds,
                 "train_s": train_s,
-                "evaluate_s": time.perf_counter() - start,
+                "evaluate_s": _measure(model, data, batches, folder, config),
                 "samples_per_s": answered / train_s if train_s else None,
                 "unseen_images": len({*unseen, *images.unseen()}),
             }
-            write_json(folder / TIMING, timing)
+            write_json(folder / run_files.TIMING, timing)
             place = str(data.dataset.folder.resolve())
             facts = {"precision": precision, "features_precision": of_features, "data": place}
-            write_json(folder / ENVIRONMENT, environment(device, processes=share[1], **facts))
+            machine = environment(device, processes=share[1], **facts)
+            write_json(folder / run_files.ENVIRONMENT, machine)
             mark_done(folder, leave_out=checkpoint.CHECKPOINT)
             # After: a kill in between must not cost all the training.
             checkpoint.remove_checkpoint(folder)
@@ -203,7 +191,7 @@ def name_of(model: VQAModel, data: Data, training: Training, preset: str) -> str
     usual = {slot: data.usual(slot, choice) for slot, choice in choices.items()}
     changes = differences(recipe, choices, usual)
     schedules = recipe.schedule(data.train_questions), recipe.training, recipe.small
-    changes |= nearest_differences(training, schedules)
+    changes |= training_differences(training, schedules)
     return named(preset, changes)
 
 
@@ -264,8 +252,8 @@ def _finished(folder: Path, config: dict, set_aside: bool) -> bool:
     and so is a folder of other files."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; name a folder for the run")
-    done, begun = (folder / DONE).is_file(), (folder / checkpoint.CHECKPOINT).is_file()
-    if not done and "structure" not in read_json(folder / CONFIG):
+    done, begun = (folder / run_files.DONE).is_file(), (folder / checkpoint.CHECKPOINT).is_file()
+    if not done and "structure" not in read_json(folder / run_files.CONFIG):
         foreign = [] if begun else sorted(folder.glob("[!.]*"))
         if foreign:
             line = f"holds {foreign[0].name} and no run; name a new folder, or an empty one"
@@ -353,7 +341,9 @@ def _fit(
         found, predictions = evaluate(model, validation, loss)
         right = 100 * (predictions == validation.examples.target).float().mean().item()
         scores = {"validation_top1": right, "validation_vqa": score(predictions)}
-        write_history(folder / HISTORY, [{"epoch": 0, "validation_loss": found, **scores}])
+        write_history(
+            folder / run_files.HISTORY, [{"epoch": 0, "validation_loss": found, **scores}]
+        )
         checkpoint.save_model(folder, checkpoint.copy_of(model))
     left = (folder / checkpoint.CHECKPOINT).exists()
     if left and (kept := checkpoint.load_checkpoint(folder, config)) is not None:
@@ -377,7 +367,7 @@ def _fit(
                 best = checkpoint.copy_of(model)
             # Seconds differ from run to run; the history of a resumed run must not.
             without_times = [{k: v for k, v in row.items() if k != "train_s"} for row in history]
-            write_history(folder / HISTORY, without_times)
+            write_history(folder / run_files.HISTORY, without_times)
             start = time.monotonic()
             if start >= rested or trainer.epoch == config["epochs"]:
                 if best is not None:
@@ -386,7 +376,7 @@ def _fit(
                 texts = {"config": json.dumps(config, sort_keys=True)}
                 texts["history"] = json.dumps(history)
                 checkpoint.save_checkpoint(folder, texts | {"trainer": trainer.state()})
-                rested = time.monotonic() + REST * (time.monotonic() - start)
+                rested = time.monotonic() + PAUSE * (time.monotonic() - start)
             writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
             log.info("%s%s", epoch.line(config["epochs"]), " (best)" if better else "")
@@ -394,3 +384,14 @@ def _fit(
     if writer is not None:
         writer.close()
     return sum(row["train_s"] for row in history)
+
+
+def _measure(
+    model: VQAModel, data: Data, batches: dict[str, Batches], folder: Path, config: dict
+) -> float:
+    """Measure the best epoch's model on all splits. Returns the seconds."""
+    start = time.perf_counter()
+    checkpoint.load_model(folder, model)
+    with refusals.own_pieces_named(model):
+        measuring.measure_run(folder, config, model, data, batches)
+    return time.perf_counter() - start

@@ -56,7 +56,7 @@ def download(
             f"{folder}/ and run again"
         )
     times = 1 + source.expands * source.unpack
-    needed = sum((file.bytes or 0) * times - _came(file, folder) for file in lacking)
+    needed = sum((file.bytes or 0) * times - _bytes_here(file, folder) for file in lacking)
     require_space(folder, needed, f"to download {source.name}")
     for file in lacking:
         with locked(folder / f".{file.name}.lock"):
@@ -72,12 +72,12 @@ def state(source: Source, root: Path = Path("data")) -> str:
     records = {file: _record(file, folder) for file in source.files}
     if all(records.values()):
         return HERE
-    came = sum(r["bytes"] if r else _came(file, folder) for file, r in records.items())
+    came = sum(r["bytes"] if r else _bytes_here(file, folder) for file, r in records.items())
     total = "" if source.bytes is None else f" of {source.bytes / 1e6:,.0f}"
     return f"partly here ({came / 1e6:,.0f}{total} MB)" if came else NOT_HERE
 
 
-def _came(file: File, folder: Path) -> int:
+def _bytes_here(file: File, folder: Path) -> int:
     """How many bytes of a file are there."""
     paths = (folder / file.name, folder / f"{file.name}.part")
     return next((path.stat().st_size for path in paths if path.exists()), 0)
