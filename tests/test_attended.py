@@ -16,6 +16,7 @@ from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.fusion import Concatenation, OneSide
 from vqa_helpers.pieces.model import VQAModel
+from vqa_helpers.why import MOST_WORDS
 
 SIDE, WORDS = 32, WordVocabulary(("", "?", "what", "is", "red"))
 
@@ -126,6 +127,13 @@ def test_the_figure_shows_places_and_words(photographs):
     assert_allclose(bars, [100 * 2 / 9, 100 * 3 / 9, 100 * 4 / 9], rtol=1e-5)
     lit = np.asarray(figure.axes[1].images[0].get_array())
     assert lit[4, -4].sum() > lit[-4, 4].sum()
+
+
+def test_of_a_long_question_the_words_that_counted_most_are_drawn(photographs):
+    figure = draw_attention(answerer(Ids(), LooksAtRed()), photographs[7], "what " * 30 + "red")
+    shown = [label.get_text() for label in figure.axes[-1].get_yticklabels()]
+    assert len(shown) == MOST_WORDS and shown[-1] == "red"
+    assert figure.axes[-1].get_title(loc="left") == "the words that counted most"
 
 
 @pytest.mark.parametrize("given", [True, False])

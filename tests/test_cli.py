@@ -460,3 +460,12 @@ def test_what_cannot_be_downloaded_is_named(vqa, tmp_path):
     code, out, error = vqa("data", "download", "v1", "v2", "--offline", "--root", tmp_path)
     assert (code, out) == (1, "")
     assert [line.split()[1] for line in error.splitlines()] == ["v1", "v2"]
+
+
+def test_of_many_that_were_left_out_the_first_are_named(capsys):
+    commands.name_some([f"image {number} has no file" for number in range(25)])
+    out, error = capsys.readouterr()
+    assert out == "" and len(error.splitlines()) == 21
+    assert error.splitlines()[-1] == "vqa: 5 more"
+    commands.name_some([])
+    assert capsys.readouterr().err == ""

@@ -14,6 +14,7 @@ from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import (
     differences,
+    folder_name,
     named,
     read_settings,
     spell,
@@ -195,6 +196,13 @@ def test_values_are_spelt_fit_for_a_folder(value, spelt):
     assert named("P", {"b": spelt, "a": "1"}) == f"P+a=1+b={spelt}"
 
 
+def test_a_folder_is_named_shortly_and_without_signs_of_a_path():
+    assert folder_name("1.e+fusion.width=512") == "1.e+fusion.width=512"
+    assert folder_name("hf:someone/model+epochs=0") == "hf-someone-model+epochs=0"
+    long = [folder_name("x" * 200 + end) for end in "ab"]
+    assert long[0] != long[1] and max(map(len, long)) < 140
+
+
 # ---------------------------------------------------------------- words of the command line
 
 
@@ -217,3 +225,8 @@ def test_settings_with_several_values_are_a_sweep(words, settings):
 def test_a_word_that_sets_nothing_is_refused(word):
     with pytest.raises(InputError, match="use NAME=VALUE, such as learning_rate=3e-4"):
         read_settings([word])
+
+
+def test_a_setting_given_twice_is_refused():
+    with pytest.raises(InputError, match="^a=2: a is given twice; give several values as a=A,B$"):
+        read_settings(["a=1", "b=3", "a=2"])

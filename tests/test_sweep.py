@@ -178,6 +178,14 @@ class TestWithOptuna:
                    "--choose", "fusion=CoAttention")  # fmt: skip
         assert "no trial could be trained" in refused(line)
 
+    def test_a_trial_that_memory_cannot_hold_is_passed_over(self, sweep, tmp_path):
+        code, out, error = sweep("--choose", "classifier.hidden=[8],[99999999999]", trials=4)
+        assert code == 0, error
+        states = {
+            t.params["classifier.hidden"]: t.state.name for t in self.trials(tmp_path / "a b?c%41")
+        }
+        assert states == {"[8]": "COMPLETE", "[99999999999]": "FAIL"}
+
     def test_another_sweep_a_busy_folder_and_a_broken_record_are_refused(
         self, sweep, vqa, data, tmp_path
     ):

@@ -105,6 +105,13 @@ def test_a_verdict_is_one_line(write):
     assert verdicts.verdict(good, other).startswith("1.e on demo is better than 1.e on other: +")
 
 
+def test_two_of_one_name_are_told_apart(write):
+    longer, shorter = write("1.e", 0.7, 0, epochs=9), write("1.e", 0.4, 1, epochs=3)
+    found = verdicts.compare(longer, shorter)
+    assert (found["first"], found["second"]) == ("1.e epochs=9", "1.e epochs=3")
+    assert verdicts.verdict(longer, shorter).startswith("1.e epochs=9 is better than 1.e epochs=3:")
+
+
 def test_a_row_a_pair(experiment):
     found = [experiment("1.e", (0.7, 0.6)), experiment("1.f", (0.4,)), experiment("1.b", (0.4,))]
     table = verdicts.pair_table(combinations(found, 2))

@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from tests.builders import read_json
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import OneSide
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.runs import Run
+from vqa_helpers.training import tensorboard
 from vqa_helpers.training.tensorboard import (
     DIMENSIONS,
     FOLDER,
@@ -129,3 +131,12 @@ def test_a_finished_run_shows_scores_per_kind_and_the_vectors_of_answers_and_wor
     assert "color" in words and "<pad>" not in words
     for name, count in (("answers", len(rows)), ("words", len(words))):
         assert len(np.loadtxt(projected(run.folder, name) / "tensors.tsv")) == count
+
+
+def test_of_many_answers_the_first_are_shown(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorboard, "POINTS", 3)
+    run = train("Bag_Of_Words", tmp_path / "run", epochs=1)
+    known = read_json(run.folder / "vocabulary.json")["answers"]
+    assert len(known) > 3
+    assert [row[0] for row in labels(run.folder, "answers")[1:]] == known[:3]
+    assert len(np.loadtxt(projected(run.folder, "answers") / "tensors.tsv")) == 3
