@@ -182,9 +182,9 @@ def test_what_cannot_be_seen_is_told(trained, dataset, tmp_path, vision):
     answerer = load(trained("1.e", **vision), device="cpu", own=OWN)
     for stores in (None, tmp_path / "stores"):
         assert len(answerer.predict(table, images, stores=stores)) == 9
-        assert answerer.unreadable == [ids[0]]
+        assert list(answerer.unreadable) == [ids[0]] and answerer.unreadable[ids[0]]
         answerer.predict(table.tail(3), images, stores=stores)
-        assert answerer.unreadable == []
+        assert answerer.unreadable == {}
 
 
 @pytest.mark.parametrize("question", ["What color?", "???", "wörter 字 🤖", "x" * 5000])

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,7 @@ from PIL import Image
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize
 from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.features.extract import Encode, encode_images, fill_store
-from vqa_helpers.features.pixels import BadImage, decode
-from vqa_helpers.features.store import RowsOnDisk
+from vqa_helpers.features.pixels import BadImage
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.image_rows import PixelRows, Rows
@@ -104,7 +103,7 @@ class Answerer:
 
     Attributes:
         about: what it is, what it was trained on and how often it is right, in one line.
-        unreadable: the images of the last questions whose files could not be read.
+        unreadable: of the last questions the images whose files could not be read, and why.
     """
 
     model: VQAModel
@@ -113,7 +112,7 @@ class Answerer:
     config: dict
     about: str = ""
     device: str = "cpu"
-    unreadable: list[int] = field(default_factory=list)
+    unreadable: dict[int, str] = field(default_factory=dict)
 
     def answer(
         self,
@@ -215,7 +214,7 @@ class Answerer:
         table["image_id"] = [numbers[key] for key in ids]
         given = self.predict(table, {numbers[key]: files[key] for key in files}, most=most)
         bad |= {
-            key: BadImage(f"{file}: {decode(file, size_px)[1]}")
+            key: BadImage(f"{file}: {self.unreadable[numbers[key]]}")
             for key, file in files.items()
             if numbers[key] in self.unreadable
         }
@@ -243,7 +242,9 @@ class Answerer:
         batches = self.batches(table, images, stores)
         ids, probabilities = rank(self.model, batches, self.config["loss"], most)
         image_ids = np.unique(table["image_id"].to_numpy())
-        self.unreadable = self._unreadable(batches.images, image_ids, images)
+        if isinstance(batches.images, PixelRows):  # read by now
+            unreadable = batches.images.unreadable
+            self.unreadable = {int(image_ids[row]): unreadable[row] for row in sorted(unreadable)}
         texts = self.answers.answers
         return [
             [Answer(texts[i], chance) for i, chance in zip(row, chances, strict=True)]
@@ -274,34 +275,22 @@ class Answerer:
     def _image_rows(
         self, image_ids: np.ndarray, images: dict[int, Path], stores: Path | None
     ) -> Rows | None:
-        vision = self.model.vision
+        vision, self.unreadable = self.model.vision, {}
         if vision is None:
             return None
         if not getattr(vision, "stored", False):
             paths = [images.get(int(image_id)) for image_id in image_ids]
             return PixelRows(paths, self.config["image_size_px"], self.device)
         if stores is None:
-            return torch.from_numpy(encode_images(images, image_ids, self._encoder))
+            rows, self.unreadable = encode_images(images, image_ids, self._encoder)
+            return torch.from_numpy(rows)
         store = fill_store(
             stores, images, encoder=vision.network, weights=vision.weights,
             size_px=vision.size_px, device=self.device,
             grid=getattr(vision, "grid", False), precision=self._encoder.precision,
         )  # fmt: skip
+        self.unreadable = {i: why for i, why in sorted(store.failed.items()) if i in images}
         return store.rows(image_ids)[0]
-
-    def _unreadable(
-        self, rows: Rows | None, image_ids: np.ndarray, images: Mapping[int, Any]
-    ) -> list[int]:
-        """The images that exist but could not be read."""
-        if isinstance(rows, PixelRows):
-            return [int(image_ids[row]) for row in sorted(rows.unreadable)]
-        if rows is None:
-            return []
-        if isinstance(rows, RowsOnDisk):
-            without = image_ids[rows.file_of < 0].tolist()
-        else:
-            without = image_ids[~rows.flatten(1).any(dim=1).numpy()].tolist()
-        return [image_id for image_id in without if image_id in images]
 
     def _warn_of_unknown_words(self, questions: pd.Series) -> None:
         vocabulary = self.model.words(self.words)

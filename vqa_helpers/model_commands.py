@@ -25,7 +25,6 @@ def predict(options: Namespace) -> int:
     """`vqa predict`."""
     from vqa_helpers.data.formats import read_questions, write_results
     from vqa_helpers.data.images import find_images, names_of
-    from vqa_helpers.features.pixels import decode
     from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
 
     if options.out.is_dir():
@@ -44,10 +43,8 @@ def predict(options: Namespace) -> int:
         images = find_images(options.images, asked, names=names)
         missing = name_missing(options.images, images, asked, names)
     answers = answerer.predict(table, images, stores=options.features)
-    unreadable, size_px = len(answerer.unreadable), answerer.config["image_size_px"]
-    bad = [images[image_id] for image_id in answerer.unreadable]
-    without = "its questions are answered without it"
-    name_some([f"{file}: {decode(file, size_px)[1]}; {without}" for file in bad])
+    without, unreadable = "its questions are answered without it", len(answerer.unreadable)
+    name_some([f"{images[i]}: {why}; {without}" for i, why in answerer.unreadable.items()])
     if unreadable > MOST_UNREADABLE * len(asked):
         raise InputError(
             f"{options.images}: {unreadable} of {len(asked)} images cannot be read; repair them"

@@ -65,16 +65,8 @@ class Training:
         for name, known in words.items():
             if (value := getattr(self, name)) not in known:
                 raise InputError(f"{name} {value!r} is none of them; {nearest(value, known)}")
-        numbers = (
-            "learning_rate",
-            "batch",
-            "epochs",
-            "decay",
-            "decay_every",
-            "step_decay",
-            "accumulate",
-        )
-        for name in numbers:
+        rates, counts = ("learning_rate", "decay", "step_decay"), ("batch", "epochs", "accumulate")
+        for name in (*rates, *counts, "decay_every"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} {getattr(self, name)}: use a number above 0")
         for name in ("vision_rate", "clamp"):

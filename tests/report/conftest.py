@@ -51,3 +51,8 @@ def browser():
     opened = Browser(program)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere(place):
+    """No dataset of this machine is found by chance."""

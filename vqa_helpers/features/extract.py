@@ -149,7 +149,9 @@ def batch_size(size_px: int, device: torch.device) -> int:
     return min(max(pixels // size_px**2, 1), most)
 
 
-def encode_images(images: dict[int, Path], image_ids: np.ndarray, work: Encode) -> np.ndarray:
+def encode_images(
+    images: dict[int, Path], image_ids: np.ndarray, work: Encode
+) -> tuple[np.ndarray, dict[int, str]]:
     """The features of a few images, in memory.
 
     Args:
@@ -157,11 +159,11 @@ def encode_images(images: dict[int, Path], image_ids: np.ndarray, work: Encode) 
 
     Returns:
         Half floats (N, D) or (N, K, D), a row for each of `image_ids`, zeros for an image that is
-        missing or cannot be read.
+        missing or cannot be read; and these to the reason.
     """
     present = sorted(images.keys() & set(image_ids.tolist()))
     [(_, shard)] = work.stream([Unit("", {image_id: images[image_id] for image_id in present})])
-    return gather_rows([shard], image_ids)[0]
+    return gather_rows([shard], image_ids)[0], shard.failed
 
 
 def store_name(

@@ -19,9 +19,9 @@ from vqa_helpers.pieces.sentences import (
     MULTILINGUAL,
     MULTILINGUAL_STAND_IN,
     USE,
+    WIDTH,
     embed_sentences,
     encoder_source,
-    sentence_width,
 )
 
 States = tuple[Tensor, Tensor]
@@ -266,7 +266,7 @@ class SentenceVectors(Piece):
         self.cache = cache and Path(cache)
         self.source = encoder_source(self.encoder)
         self.stand_in = MULTILINGUAL_STAND_IN if self.encoder == MULTILINGUAL else None
-        self.out_dim = sentence_width(self.encoder)
+        self.out_dim = WIDTH
 
     def encode(self, questions: Sequence[str]) -> tuple[Tensor]:
         """N texts to their vectors (N, out_dim)."""

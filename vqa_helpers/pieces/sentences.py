@@ -41,13 +41,8 @@ _PACKAGED = Packaged(
      ("resources/sp.model",
       "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9")),
 )  # fmt: skip
-_WIDTH = 512  # of both encoders' vectors
+WIDTH = 512  # of both encoders' vectors
 _TOLD_FROM = 1000  # questions, from which on progress is shown
-
-
-def sentence_width(encoder: str) -> int:
-    """The width of an encoder's vectors."""
-    return _WIDTH
 
 
 def embed_sentences(questions: Sequence[str], encoder: str, *, cache: Path | None) -> np.ndarray:
@@ -68,7 +63,7 @@ def embed_sentences(questions: Sequence[str], encoder: str, *, cache: Path | Non
     questions = [question.encode("utf-8", "replace").decode("utf-8") for question in questions]
     row_of = {question: row for row, question in enumerate(dict.fromkeys(questions))}
     if not row_of:
-        return np.zeros((0, _WIDTH), dtype=np.float32)
+        return np.zeros((0, WIDTH), dtype=np.float32)
     distinct = list(row_of)
     vectors = _embed_and_keep(distinct, encoder, cache) if cache else _embed(distinct, encoder)
     return vectors[[row_of[question] for question in questions]]
@@ -151,7 +146,7 @@ def _embed_and_keep(questions: list[str], encoder: str, cache: Path) -> np.ndarr
     name = MULTILINGUAL if encoder == MULTILINGUAL else USE
     store = cache / f"{name}-{hashlib.sha256(model.encode()).hexdigest()[:12]}"
     row_of = {_key(question): row for row, question in enumerate(questions)}
-    vectors = np.zeros((len(questions), _WIDTH), dtype=np.float32)
+    vectors = np.zeros((len(questions), WIDTH), dtype=np.float32)
     for path in sorted(store.glob("part-*.safetensors")):
         for key, vector in _read_part(path).items():
             if (row := row_of.pop(key, None)) is not None:
@@ -177,7 +172,7 @@ def _embed(questions: list[str], encoder: str) -> np.ndarray:
     source = _named_folder(encoder) or _published_folder() or USE_HANDLE
     log.info("embedding %d distinct questions with %s", len(questions), source)
     try:
-        return embed_in_subprocess(str(source), questions, _WIDTH)
+        return embed_in_subprocess(str(source), questions, WIDTH)
     except Unavailable as error:
         raise InputError(
             f"the Universal Sentence Encoder 4 cannot be had ({error}); use `vqa data download use`, "

@@ -4,6 +4,7 @@ Knows run folders and question tables, no models; the statistics are `evaluation
 """
 
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -133,8 +134,8 @@ def plot_recall(experiments: Runs, train: pd.DataFrame, title: str = "") -> Figu
     figure, axes = plt.subplots(figsize=(7.5, 3.6))
     axes.vlines(places, np.min(recalls, axis=0), np.max(recalls, axis=0), color=GREY, linewidth=1)
     shifts = 0.16 * (np.arange(len(tables)) - (len(tables) - 1) / 2)  # lest one hide another
-    colours = dict(zip(tables, (BLUE, ORANGE, GREEN), strict=False))
-    for (name, colour), shift in zip(colours.items(), shifts, strict=False):
+    colours = dict(zip(tables, cycle((BLUE, ORANGE, GREEN)), strict=False))
+    for (name, colour), shift in zip(colours.items(), shifts, strict=True):
         axes.plot(places + shift, tables[name]["recall"], "o", color=colour, markersize=6)
     style.legend_below(figure, {n: {"color": c, "marker": "o"} for n, c in colours.items()})
     names = [f"{style.fitted(answer, 8, 2)}\n{count}" for answer, count in first["train"].items()]
