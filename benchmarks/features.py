@@ -40,7 +40,7 @@ import torch
 from PIL import Image
 
 from vqa_helpers.environment import pick_device
-from vqa_helpers.features.extract import batch_size, fill_store
+from vqa_helpers.features.extract import Encode, batch_size, fill_store
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.pieces.networks import NETWORKS, PACKAGED
 from vqa_helpers.pieces.vision import VisionEncoder, for_inference
@@ -100,10 +100,7 @@ def one_round(
     found = {"build": build, "network": computing(network, options), "decode": 0.0, "fill": 0.0}
     del network
     start = time.perf_counter()
-    fill_store(
-        stores, images, encoder=encoder, weights="random", size_px=options.size,
-        device=options.device,
-    )  # fmt: skip
+    fill_store(stores, images, Encode(encoder, "random", options.size, options.device))
     found["fill"] = time.perf_counter() - start
     found["decode"] = decoding(images, options.size, processes)
     return found
@@ -242,7 +239,7 @@ def memory(options: argparse.Namespace, folder: Path) -> list[dict]:
 FILL = """
 import json, sys, time
 from pathlib import Path
-from vqa_helpers.features.extract import fill_store
+from vqa_helpers.features.extract import Encode, fill_store
 
 def peak_mb():  # not getrusage: what that says is at least the peak of the process that began us
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -250,8 +247,7 @@ def peak_mb():  # not getrusage: what that says is at least the peak of the proc
 
 images = dict(enumerate(Path(line) for line in sys.stdin.read().split("\\n")))
 before, start = peak_mb(), time.perf_counter()
-fill_store(Path(sys.argv[1]), images, encoder="resnet18", weights="random", size_px=32,
-           device=sys.argv[2])
+fill_store(Path(sys.argv[1]), images, Encode("resnet18", "random", 32, sys.argv[2]))
 print(json.dumps({"before_mb": before, "peak_mb": peak_mb(), "seconds": time.perf_counter() - start}))
 """
 

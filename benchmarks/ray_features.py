@@ -21,7 +21,7 @@ import pandas
 
 from vqa_helpers.cluster import HERE, ray_cluster
 from vqa_helpers.data.folder import open_dataset
-from vqa_helpers.features.extract import MapUnits, fill_store
+from vqa_helpers.features.extract import Encode, MapUnits, fill_store
 from vqa_helpers.report.tables import to_markdown
 
 
@@ -72,10 +72,8 @@ def fill(
     """Seconds to fill an empty store, and the sha256 of its files."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        store = fill_store(
-            Path(folder), images, encoder=options.encoder, weights="random",
-            size_px=options.size, map_units=map_units,
-        )  # fmt: skip
+        work = Encode(options.encoder, "random", options.size, "cpu")
+        store = fill_store(Path(folder), images, work, map_units)
         seconds = time.perf_counter() - start
         files = sorted(path for path in store.folder.iterdir() if path.name[0] != ".")
         return seconds, [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize
 from vqa_helpers.errors import InputError, require_count
-from vqa_helpers.features.extract import Encode, encode_images, fill_store
+from vqa_helpers.features.extract import Encode, encode_images, encode_of, fill_store
 from vqa_helpers.features.pixels import BadImage
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.training.batches import Batches
@@ -268,9 +268,8 @@ class Answerer:
     @cached_property
     def _encoder(self) -> Encode:
         """The network whose features are read; built for the first question and kept."""
-        vision = self.model.vision
-        how = getattr(vision, "grid", False), self.config.get("features_precision", "float32")
-        return Encode(vision.network, vision.weights, vision.size_px, self.device, *how)
+        precision = self.config.get("features_precision", "float32")
+        return encode_of(self.model.vision, self.device, precision)
 
     def _image_rows(
         self, image_ids: np.ndarray, images: dict[int, Path], stores: Path | None
@@ -284,11 +283,7 @@ class Answerer:
         if stores is None:
             rows, self.unreadable = encode_images(images, image_ids, self._encoder)
             return torch.from_numpy(rows)
-        store = fill_store(
-            stores, images, encoder=vision.network, weights=vision.weights,
-            size_px=vision.size_px, device=self.device,
-            grid=getattr(vision, "grid", False), precision=self._encoder.precision,
-        )  # fmt: skip
+        store = fill_store(stores, images, self._encoder)
         self.unreadable = {i: why for i, why in sorted(store.failed.items()) if i in images}
         return store.rows(image_ids)[0]
 

@@ -120,7 +120,7 @@ def check_data(options: Namespace) -> int:
 def features(options: Namespace) -> int:
     """`vqa features`."""
     from vqa_helpers.cluster import executor_of
-    from vqa_helpers.features.extract import fill_store
+    from vqa_helpers.features.extract import encode_of, fill_store
     from vqa_helpers.pieces.vision import StoredFeatures, StoredGrid
 
     far = options.executor == "ray"  # where devices are, and are chosen, by each worker
@@ -131,11 +131,8 @@ def features(options: Namespace) -> int:
     kind = StoredGrid if options.grid else StoredFeatures
     vision = kind(options.encoder, data.weights, data.size_px)
     with executor_of(options) as map_units:
-        store = fill_store(
-            data.stores, dataset.images, encoder=vision.network, weights=vision.weights,
-            size_px=vision.size_px, grid=options.grid, device=options.device,
-            precision=data.features_precision(vision), map_units=map_units if far else None,
-        )  # fmt: skip
+        work = encode_of(vision, options.device, data.features_precision(vision))
+        store = fill_store(data.stores, dataset.images, work, map_units if far else None)
     missing = dataset.missing_images()
     what = "has no file, whose name must end in the id; its questions see none"
     name_some([f"{dataset.folder}: image {image_id} {what}" for image_id in missing])

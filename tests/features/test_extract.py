@@ -27,7 +27,7 @@ from vqa_helpers.features.pixels import load_square
 from vqa_helpers.features.store import FeatureStore
 
 ROOT = Path(__file__).parents[2]
-HOW = {"encoder": "resnet18", "weights": "random", "size_px": 32}
+HOW = {"encoder": "resnet18", "weights": "random", "size_px": 32, "device": "cpu"}
 FOLDER = "resnet18-random-32"
 MANIFEST = FeatureStore.MANIFEST
 VisionEncoder = extract.vision.VisionEncoder
@@ -78,8 +78,8 @@ def counted(monkeypatch):
     return seen
 
 
-def fill(tmp_path, images, **how):
-    return fill_store(tmp_path / "stores", images, **HOW | how)
+def fill(tmp_path, images, map_units=None, **how):
+    return fill_store(tmp_path / "stores", images, Encode(**HOW | how), map_units)
 
 
 def content(folder):
@@ -264,7 +264,7 @@ def test_half_floats_are_a_store_of_their_own_and_always_the_same(tmp_path, imag
     rows, near = (store.read(ids)[0].astype(float) for store in (single, half))
     apart = np.linalg.norm(near - rows, axis=1) / np.linalg.norm(rows, axis=1)
     assert 0.001 < apart.max() < 0.01
-    again = fill_store(tmp_path / "again", images, **HOW, precision="bfloat16")
+    again = fill_store(tmp_path / "again", images, Encode(**HOW, precision="bfloat16"))
     assert content(again.folder) == content(half.folder)
     # A shard that was carried over from the other store is not taken for one of its own.
     shard = "shard-00000.safetensors"
@@ -294,7 +294,7 @@ def test_units_may_be_computed_elsewhere_in_any_order(tmp_path, images, counted)
         return ((unit, work(unit)) for unit in reversed(units))
 
     here = fill(tmp_path, images)
-    there = fill_store(tmp_path / "other", images, **HOW, map_units=backwards)
+    there = fill_store(tmp_path / "other", images, Encode(**HOW), backwards)
     assert content(there.folder) == content(here.folder)
     with pytest.raises(InputError, match="1.png: the machine .* sees neither this image"):
         fill(tmp_path / "new", {1: tmp_path / "1.png"}, map_units=backwards)
@@ -325,7 +325,7 @@ def stopping(source, target):
 files.os.replace = stopping
 extract.SHARD_IMAGES = 4
 images = {int(path.stem): path for path in (folder / "images").glob("*.png")}
-extract.fill_store(folder / "stores", images, encoder="resnet18", weights="random", size_px=32)
+extract.fill_store(folder / "stores", images, extract.Encode("resnet18", "random", 32, "cpu"))
 """
 
 
@@ -342,4 +342,4 @@ def test_a_kill_loses_one_shard_and_the_rest_is_byte_for_byte_the_same(tmp_path,
     fill(tmp_path, images)
     assert sorted(counted) == [90, 100]
     assert not list(folder.glob(".*.partial"))
-    assert content(folder) == content(fill_store(tmp_path / "again", images, **HOW).folder)
+    assert content(folder) == content(fill_store(tmp_path / "again", images, Encode(**HOW)).folder)

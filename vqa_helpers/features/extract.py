@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from vqa_helpers.environment import keep_memory, pick_device, pick_precision
 from vqa_helpers.errors import InputError
@@ -149,6 +150,12 @@ def batch_size(size_px: int, device: torch.device) -> int:
     return min(max(pixels // size_px**2, 1), most)
 
 
+def encode_of(piece: nn.Module, device: str, precision: str) -> Encode:
+    """The network of a vision piece whose features are stored."""
+    network = piece.network, piece.weights, piece.size_px
+    return Encode(*network, device, getattr(piece, "grid", False), precision)
+
+
 def encode_images(
     images: dict[int, Path], image_ids: np.ndarray, work: Encode
 ) -> tuple[np.ndarray, dict[int, str]]:
@@ -187,10 +194,8 @@ def stored_precision(stores: Path, device: str, *network: Any) -> str:
 
 
 def fill_store(
-    stores: Path, images: dict[int, Path], *, encoder: str, weights: str, size_px: int,
-    device: str = "cpu", grid: bool = False, precision: str = "float32",
-    map_units: MapUnits | None = None,
-) -> FeatureStore:  # fmt: skip
+    stores: Path, images: dict[int, Path], work: Encode, map_units: MapUnits | None = None
+) -> FeatureStore:
     """Compute the features that a store below `stores` (`store_name`) lacks, and open it.
 
     Finished shards are kept; those that are damaged, or whose image files have changed, are
@@ -199,12 +204,7 @@ def fill_store(
 
     Args:
         images: image id to file.
-        encoder, weights: a network and its weights; packaged ones may be a stand-in's, and the store
-            is then the stand-in's.
-        size_px: side of the square that the network sees.
-        device: where the network runs; "auto" is a GPU where the machine that computes has one.
-        grid: whether (K, D) is stored of each image instead of (D,).
-        precision: what the network's numbers are multiplied in, "float32" or "bfloat16".
+        work: the network; of packaged weights that are a stand-in's, the store is the stand-in's.
         map_units: computes the units of work elsewhere, in any order; yields each with its result.
 
     Returns:
@@ -215,17 +215,17 @@ def fill_store(
     """
     if not images:
         raise InputError("there is no image to compute features of; check the dataset's folder")
-    encoder = networks.built_network(encoder, weights)
-    work = Encode(encoder, weights, size_px, device, grid, precision)
+    encoder = networks.built_network(work.encoder, work.weights)
     description = {
         "encoder": encoder,
-        "weights": networks.weights_source(encoder, weights),
-        "preprocessing": DESCRIPTION.format(size=size_px),
-    } | ({"grid": True} if grid else {})
-    if precision == "bfloat16":
-        description["precision"] = precision
+        "weights": networks.weights_source(encoder, work.weights),
+        "preprocessing": DESCRIPTION.format(size=work.size_px),
+    } | ({"grid": True} if work.grid else {})
+    if work.precision == "bfloat16":
+        description["precision"] = work.precision
     identity = hashlib.sha256(json.dumps(description).encode()).hexdigest()
-    folder = stores / store_name(encoder, weights, size_px, grid, precision)
+    network = work.encoder, work.weights, work.size_px, work.grid, work.precision
+    folder = stores / store_name(*network)
     with locked(folder / ".lock"):
         kept = _usable(folder, identity, images)
         lacking = sorted(images.keys() - kept.image_ids - kept.failed.keys())

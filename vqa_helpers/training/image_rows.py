@@ -16,7 +16,7 @@ from vqa_helpers.data.folder import Dataset
 from vqa_helpers.data.images import names_of
 from vqa_helpers.environment import has_room
 from vqa_helpers.errors import InputError
-from vqa_helpers.features.extract import fill_store
+from vqa_helpers.features.extract import encode_of, fill_store
 from vqa_helpers.features.pixels import BadImage, decoding_threads, load_square
 from vqa_helpers.features.store import RowsOnDisk
 
@@ -133,11 +133,8 @@ def _stored(
 ) -> ImageRows:  # fmt: skip
     start = time.perf_counter()
     asked_about = set(ids.tolist())
-    store = fill_store(
-        stores, {i: path for i, path in dataset.images.items() if i in asked_about},
-        encoder=vision.network, weights=vision.weights, size_px=vision.size_px, device=device,
-        grid=getattr(vision, "grid", False), precision=precision,
-    )  # fmt: skip
+    images = {i: path for i, path in dataset.images.items() if i in asked_about}
+    store = fill_store(stores, images, encode_of(vision, device, precision))
     seconds = time.perf_counter() - start
     unreadable = {i: why for i, why in store.failed.items() if i in asked_about}
     _refuse_unreadable(dataset, unreadable, len(ids))
