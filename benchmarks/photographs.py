@@ -59,6 +59,8 @@ def main() -> None:
     for one in found:
         print(f"{one.name}: {controls(one, data)}")
     for names in options.ensemble:
+        if lacking := set(names) - {one.name for one in found}:
+            sys.exit(f"--ensemble {', '.join(sorted(lacking))}: has no run below {options.runs}")
         print(f"{' + '.join(names)}: {ensemble([one for one in found if one.name in names])}")
 
 

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vqa_helpers.cluster import Map, run_here
 from vqa_helpers.errors import InputError
@@ -82,17 +83,8 @@ def run_batch(
     if jobs < 1 or timeout_s <= 0:
         raise InputError(f"jobs={jobs}, timeout_s={timeout_s:g}: both must be above zero")
     paths, out = [Path(notebook).resolve() for notebook in notebooks], Path(out).resolve()
-    for path in paths:
-        if path.parent in (out, out / "failed"):
-            raise InputError(f"{path}: would be overwritten; choose another folder for the output")
-        if [other.stem for other in paths].count(path.stem) > 1:
-            raise InputError(f"{path}: two notebooks of this batch have this name; rename one")
     sources = {path: read_notebook(path) for path in paths}
-    for path, source in sources.items():
-        if any("injected-parameters" in cell.metadata.get("tags", []) for cell in source.cells):
-            raise InputError(
-                f"{path}: holds parameters of an earlier run; use it as it was written"
-            )
+    _refuse_unusable(paths, sources, out)
     values = {path: read_parameters(parameters, path) for path in paths}
     last = [path for path in paths if sources[path].metadata.get("vqa", {}).get("after") == "all"]
     for folder in ("logs", "records", "failed"):
@@ -132,6 +124,19 @@ def run_batch(
     count = [sum(o.status == status for o in outcomes) for status in ("done", "skipped", "failed")]
     log.info("%d notebooks: %d done, %d skipped, %d failed", len(paths), *count)
     return outcomes
+
+
+def _refuse_unusable(paths: list[Path], sources: dict[Path, Any], out: Path) -> None:
+    """Refuse notebooks that cannot be run into that folder."""
+    for path in paths:
+        if path.parent in (out, out / "failed"):
+            raise InputError(f"{path}: would be overwritten; choose another folder for the output")
+        if [other.stem for other in paths].count(path.stem) > 1:
+            raise InputError(f"{path}: two notebooks of this batch have this name; rename one")
+        cells = sources[path].cells
+        if any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells):
+            line = "holds parameters of an earlier run; use it as it was written"
+            raise InputError(f"{path}: {line}")
 
 
 @contextlib.contextmanager

@@ -68,13 +68,7 @@ def cut(
         end = min(round(train_share * len(pool)), len(pool) - 2)
         start = end + max(1, round(validation_share * len(pool)))
         parts = [pool[:end], pool[end:start], pool[start:]]
-        ids = pd.concat([part["image_id"].drop_duplicates() for part in parts])
-        shared = ids[ids.duplicated()].nunique()
-        line = f"{shared:,} of {ids.nunique():,} images stand in more than one split"
-        line += ", so its scores are partly memory" if shared else ""
-        balanced, apart = source.pairs.count(parts)
-        line += f"; {apart:,} of {balanced:,} balanced pairs are cut apart" if balanced else ""
-        notes.append(f"split by row, as the study did: {line}")
+        notes.append(f"split by row, as the study did: {_what_is_shared(parts, source)}")
     else:
         rest, test = cut_by_image(pool, test_share, seed, "test", source.pairs)
         share = validation_share / (train_share + validation_share)
@@ -86,6 +80,16 @@ def cut(
     name = f"{source.name}-{name}" + (f"-{answers}" if answers else "")
     made = {"name": name, "splits": splits, "images": images, "seed": seed, "rule": rule}
     return dataclasses.replace(source, **made, notes=notes)
+
+
+def _what_is_shared(parts: list[pd.DataFrame], source: Dataset) -> str:
+    """How many images stand in more than one part, and how many balanced pairs are cut apart."""
+    ids = pd.concat([part["image_id"].drop_duplicates() for part in parts])
+    shared = ids[ids.duplicated()].nunique()
+    line = f"{shared:,} of {ids.nunique():,} images stand in more than one split"
+    line += ", so its scores are partly memory" if shared else ""
+    balanced, apart = source.pairs.count(parts)
+    return line + (f"; {apart:,} of {balanced:,} balanced pairs are cut apart" if balanced else "")
 
 
 def keep_train(dataset: Dataset, questions: int, seed: int = 0, name: str | None = None) -> Dataset:
