@@ -56,6 +56,7 @@ def test_auto_is_a_device_this_machine_has():
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library's memory")
+@pytest.mark.slow
 def test_memory_that_is_kept_is_not_asked_for_again():
     taken = """
 import resource, sys, torch

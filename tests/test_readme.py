@@ -171,6 +171,7 @@ def test_every_command_of_the_results_page_works(tmp_path, monkeypatch, capsys):
     assert Path("site/One.html").is_file() and Path("mine-site/answers-1.html").is_file()
 
 
+@pytest.mark.slow
 def test_every_command_of_the_sweep_page_works(place, data, capsys):
     """As they stand, on a tiny dataset and shortened by the options of the last word."""
     pytest.importorskip("optuna", reason="the extra sweep is not installed")

@@ -106,6 +106,7 @@ class TestWithOptuna:
         assert message in refused(sweep(*words))
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     def test_a_sweep_chooses_on_validation_and_names_the_command_of_the_best(
         self, sweep, vqa, tmp_path
     ):

@@ -329,6 +329,7 @@ extract.fill_store(folder / "stores", images, extract.Encode("resnet18", "random
 """
 
 
+@pytest.mark.slow
 def test_a_kill_loses_one_shard_and_the_rest_is_byte_for_byte_the_same(tmp_path, images, counted):
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

@@ -83,6 +83,7 @@ def refusal(weights, name="resnet18"):
     return message
 
 
+@pytest.mark.slow
 def test_weights_files_that_cannot_be_used(tmp_path, other_state):
     assert "is no weights file; use auto, imagenet, packaged, random, or a file" in refusal(
         tmp_path / "absent.pth"
