@@ -21,7 +21,7 @@ from vqa_helpers.errors import InputError, require_count
 from vqa_helpers.features.extract import Encode, encode_images, encode_of, fill_store
 from vqa_helpers.features.pixels import BadImage
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.training.batches import Batches
+from vqa_helpers.training.batches import TOGETHER, Batches
 from vqa_helpers.training.image_rows import PixelRows, Rows
 from vqa_helpers.training.inputs import examples_of
 from vqa_helpers.training.loop import rank
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH, FEW = 400, 16  # questions at a time; of photographs that a network must see first, fewer
+FEW = 16  # questions at a time about photographs that a network must see first
 Photograph = str | Path | Image.Image | np.ndarray
 GIVEN = ("answer", "probability", "answers", "probabilities")  # the columns of a table of answers
 
@@ -262,7 +262,7 @@ class Answerer:
         table = table.drop(columns=["answer"], errors="ignore")
         examples = examples_of(table, question, image_ids, self.answers)
         rows = self._image_rows(image_ids, wanted, stores)
-        size = FEW if isinstance(rows, PixelRows) else BATCH
+        size = FEW if isinstance(rows, PixelRows) else TOGETHER
         return Batches(examples, rows, size, self.device)
 
     @cached_property

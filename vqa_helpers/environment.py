@@ -11,6 +11,7 @@ import re
 import subprocess
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -74,21 +75,27 @@ def environment(device: str, **extra: Any) -> dict[str, Any]:
         device: as torch spells it, "cpu", "cuda", "cuda:1", "mps".
         extra: further JSON-able facts, such as hashes of the data and of the features.
     """
-    versions = {"vqa-helpers": vqa_helpers.__version__}
-    for package in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
     return {
         "date_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": versions,
+        "packages": _versions(),
         "git": _checkout(Path(vqa_helpers.__file__).parent),
         "device": device,
         "device_name": _device_name(device),
         "cpu_count": os.cpu_count(),
         **extra,
     }
+
+
+@cache  # what has been imported does not change
+def _versions() -> dict[str, str]:
+    """The versions of the packages that are installed."""
+    versions = {"vqa-helpers": vqa_helpers.__version__}
+    for package in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
 
 
 def _checkout(package: Path) -> dict[str, Any] | None:

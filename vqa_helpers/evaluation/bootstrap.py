@@ -93,9 +93,10 @@ def resample(of_image: np.ndarray) -> np.ndarray:
     sums = np.empty((RESAMPLES, of_image.shape[1]))
     for start in range(0, RESAMPLES, CHUNK):
         stop = min(start + CHUNK, RESAMPLES)
-        draws = (generator.integers(images, size=images) for _ in range(start, stop))
-        drawn = np.stack([np.bincount(draw, minlength=images) for draw in draws])
-        sums[start:stop] = drawn.astype(float) @ of_image  # how often each was drawn
+        draws = generator.integers(images, size=(stop - start, images))
+        draws += images * np.arange(stop - start)[:, None]  # a range of its own for each resample
+        drawn = np.bincount(draws.ravel(), minlength=draws.size)  # how often each was drawn
+        sums[start:stop] = drawn.reshape(draws.shape).astype(float) @ of_image
     return sums
 
 

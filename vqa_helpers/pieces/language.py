@@ -94,14 +94,16 @@ class WordLSTM(Piece):
             (B, out_dim): the last hidden states of all layers and directions, then the cells;
             2 * hidden with one of each.
         """
-        words = self.dropout(self.activation(self.embedding(tokens)))  # (B, T, W)
         carry = self.carry_state and self.training
+        alike = self.training and not (carry or self.dropout.p)
+        tokens, lengths, which = distinct(tokens, lengths, alike)
+        words = self.dropout(self.activation(self.embedding(tokens)))  # (U, T, W)
         hidden, cell = last_states(
             self.lstm, words, lengths, self._carried(words) if carry else None
         )
         if carry and (self._state is None or hidden.shape == self._state[0].shape):
             self._state = hidden.detach(), cell.detach()  # (directions, B, H) each
-        return torch.cat([*hidden, *cell], dim=1)  # (B, 2H) of one layer and direction
+        return torch.cat([*hidden, *cell], dim=1)[which]  # (B, 2H) of one layer and direction
 
     def _carried(self, words: Tensor) -> States | None:
         """The states for the rows of a batch; None for more rows than the batch before had."""
@@ -151,8 +153,10 @@ class WordGRU(Piece):
             (B, hidden): the state after the last word; with two directions (B, 2 * hidden), the
             second after the first word.
         """
-        words = self.dropout(self.embedding(tokens))  # (B, T, W)
-        return torch.cat([*last_states(self.gru, words, lengths)], dim=1)
+        alike = self.training and not self.dropout.p
+        tokens, lengths, which = distinct(tokens, lengths, alike)
+        words = self.dropout(self.embedding(tokens))  # (U, T, W)
+        return torch.cat([*last_states(self.gru, words, lengths)], dim=1)[which]
 
 
 class BagOfWords(Piece):
@@ -242,9 +246,10 @@ class GloveBiLSTM(Piece):
         Returns:
             (B, 4 * hidden): the last hidden states of both layers and directions.
         """
-        words = self.embedding(tokens)  # (B, T, D)
-        hidden, _ = last_states(self.lstm, words, lengths)  # (4, B, H)
-        return hidden.transpose(0, 1).flatten(1)  # (B, 4H)
+        tokens, lengths, which = distinct(tokens, lengths, self.training)
+        words = self.embedding(tokens)  # (U, T, D)
+        hidden, _ = last_states(self.lstm, words, lengths)  # (4, U, H)
+        return hidden.transpose(0, 1).flatten(1)[which]  # (B, 4H)
 
 
 class SentenceVectors(Piece):
@@ -323,6 +328,26 @@ def word_ids(
     """N texts to word ids (N, T) int32, padded right with 0, and lengths (N,) int64."""
     tokens, lengths = vocabulary.encode(tokenize_all(questions), sorted_set)
     return torch.from_numpy(tokens), torch.from_numpy(lengths)
+
+
+def distinct(
+    tokens: Tensor, lengths: Tensor | None, alike: bool
+) -> tuple[Tensor, Tensor | None, Tensor | slice]:
+    """The questions of a batch that differ, so that one that is asked of several photographs is read
+    once. Not on a GPU, which would have to wait for their number.
+
+    Args:
+        tokens: word ids, (B, T), padded right with 0.
+        lengths: (B,); None where each is T.
+        alike: whether a question is read the same way each time; else every one is left.
+
+    Returns:
+        The same of U questions, (U, T) and (U,), and which of them each is, (B,).
+    """
+    if not alike or lengths is None or tokens.is_cuda:
+        return tokens, lengths, slice(None)
+    different, which = tokens.unique(dim=0, return_inverse=True)
+    return different, lengths.new_empty(len(different)).scatter(0, which, lengths), which
 
 
 def last_states(

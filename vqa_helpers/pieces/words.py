@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.pieces.choice import Piece
-from vqa_helpers.pieces.language import glove_embedding
+from vqa_helpers.pieces.language import distinct, glove_embedding
 
 
 class Words(NamedTuple):
@@ -147,5 +147,7 @@ class AttendedWords(WordStates):
     def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Word ids (B, T), padded right with 0, and lengths (B,), None where each is T, to (B,
         out_dim)."""
+        alike = self.training and not self.dropout.p
+        tokens, lengths, which = distinct(tokens, lengths, alike)
         states, shares = self._read(tokens, lengths)
-        return torch.einsum("bt,btw->bw", shares, states)
+        return torch.einsum("bt,btw->bw", shares, states)[which]

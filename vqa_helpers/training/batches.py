@@ -21,6 +21,7 @@ from vqa_helpers.training.image_rows import PixelRows, Rows
 from vqa_helpers.training.losses import SoftScores
 
 AHEAD = 2  # batches in the making while one is learnt, where they are read from disk
+TOGETHER = 400  # questions that are only answered, unless a network must see their photographs
 
 
 @dataclass

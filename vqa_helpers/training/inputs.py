@@ -29,8 +29,8 @@ from vqa_helpers.pieces.networks import DETECTORS, find_weights, own_size
 from vqa_helpers.pieces.sentences import find_encoder
 from vqa_helpers.pieces.vision import require_size
 from vqa_helpers.recipe import Recipe, Training, read_settings
-from vqa_helpers.training.batches import Batches, Examples
-from vqa_helpers.training.image_rows import ImageRows, open_images
+from vqa_helpers.training.batches import TOGETHER, Batches, Examples
+from vqa_helpers.training.image_rows import ImageRows, PixelRows, open_images
 from vqa_helpers.training.losses import SOFT_LOSSES, SoftScores
 
 log = logging.getLogger(__name__)
@@ -182,7 +182,8 @@ class Data:
         self, read: tuple[Tensor, ...], images: ImageRows, training: Training, device: str = "cpu",
         share: tuple[int, int] = (0, 1),
     ) -> dict[str, Batches]:  # fmt: skip
-        """Every split in batches; of train only the learnable questions.
+        """Every split in batches, larger ones where nothing is learnt, unless they take photographs;
+        of train only the learnable questions.
 
         Args:
             read: the questions of all splits, as `read` gives them.
@@ -193,13 +194,16 @@ class Data:
         """
         splits = self.dataset.splits
         bounds = pairwise(accumulate(map(len, splits.values()), initial=0))
+        decoded = isinstance(images.rows, PixelRows)
+        answered = training.batch if decoded else max(training.batch, TOGETHER)
         made = {}
         for (name, table), (start, end) in zip(splits.items(), bounds, strict=True):
             question = tuple(tensor[start:end] for tensor in read)
             soft = training.loss in SOFT_LOSSES
             examples = examples_of(table, question, images.ids, self.answers, soft)
             examples = examples.learnable() if name == "train" else examples
-            made[name] = Batches(examples, images.rows, training.batch, device, share)
+            size = training.batch if name == "train" else answered
+            made[name] = Batches(examples, images.rows, size, device, share)
         learnt, folder = len(made["train"]), self.dataset.folder
         if learnt < 2:
             raise InputError(f"{folder}: training needs at least two answered questions")

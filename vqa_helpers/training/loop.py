@@ -80,7 +80,9 @@ class Trainer:
         if several and self.accelerator.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         kind, parts = OPTIMISERS[training.optimiser], _groups(model, training)
-        self.network = self.accelerator.prepare(model)
+        # For one process there is nothing to prepare, and half a second of imports to do it with.
+        device = self.accelerator.device
+        self.network = self.accelerator.prepare(model) if several else model.to(device)
         # Accelerate's own optimiser and backward look packages up at each step.
         self.optimiser = kind(parts, lr=training.learning_rate)
         schedule = training.decay_every, training.decay

@@ -91,6 +91,17 @@ def test_official_layout_and_splits_that_share_no_image(small):
     assert sizes == [16, 2, 2]
 
 
+def test_train_alone_is_cut_and_the_rest_is_what_it_was(small, tmp_path):
+    make_demo(tmp_path / "cut", **SMALL, train_images=5)
+    cut, whole = content(tmp_path / "cut"), content(small)
+    measured = {name for name in whole if "train" not in name}
+    assert measured == {name for name in cut if "train" not in name}
+    assert all(cut[name] == whole[name] for name in measured)
+    left = read(tmp_path / "cut", "questions", "train")["questions"]
+    assert left == read(small, "questions", "train")["questions"][: 5 * PER_IMAGE]
+    assert len(list((tmp_path / "cut" / "train").iterdir())) == 5
+
+
 def test_types_answers_and_numbers_have_the_shares_of_the_study(asked):
     types = {question_type_of(one.question) for _, _, one in asked}
     assert types <= set(QUESTION_TYPES) and len(types) >= 15

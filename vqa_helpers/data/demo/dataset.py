@@ -21,7 +21,7 @@ from vqa_helpers.progress import track
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-# The split of image k, by k modulo ten: 80/10/10 for any round number of images.
+# The split of image k, by k modulo ten: 80/10/10 of a round number of images, before train is cut.
 _SPLIT_OF = ("train", "train", "train", "train", "val", "train", "train", "train", "train", "test")
 ID_STRIDE = 7
 JPEG_QUALITY = 54
@@ -29,13 +29,18 @@ INFO = {"description": "Drawn scenes with questions, made by vqa_helpers.", "ver
 LICENSE = {"name": "CC0 1.0", "url": "https://creativecommons.org/publicdomain/zero/1.0/"}
 
 
-def make_demo(folder: Path, *, seed: int = 0, images: int = 1500, size_px: int = 128) -> None:
+def make_demo(
+    folder: Path, *, seed: int = 0, images: int = 1500, train_images: int = 600, size_px: int = 128
+) -> None:
     """Write the dataset to `folder`, which appears complete or not at all.
+
+    Few images to train on make a first look short; as many to measure on make its scores tell.
 
     Args:
         folder: a path that does not exist, or an empty folder.
         seed: the same seed gives the same bytes (with the same Pillow and numpy).
         images: how many, ten or more; each has three questions.
+        train_images: the most that are kept of the train split.
         size_px: side of the square pictures, sixteen or more.
 
     Raises:
@@ -50,7 +55,8 @@ def make_demo(folder: Path, *, seed: int = 0, images: int = 1500, size_px: int =
             head = {"info": INFO, "license": LICENSE, "data_type": "demo", "data_subtype": split}
             contents[f"questions_{split}"] = {**head, "task_type": "Open-Ended", "questions": []}
             contents[f"annotations_{split}"] = {**head, "annotations": []}
-        for k in track(range(images), "drawing the demo", unit="images"):
+        kept = _kept(images, train_images)
+        for k in track(kept, "drawing the demo", unit="images"):
             image_id, split, scene, asked = make_image(seed, k)
             picture = draw_scene(scene, _stream(seed, k, 2), size_px)
             name = f"DEMO_{split}_{image_id:012d}.jpg"
@@ -63,7 +69,17 @@ def make_demo(folder: Path, *, seed: int = 0, images: int = 1500, size_px: int =
         for name, content in contents.items():
             text = json.dumps(content, separators=(",", ":"))
             (partial / f"{name}.json").write_text(text, encoding="utf-8")
-    log.info("drew %d images with %d questions into %s", images, images * PER_IMAGE, folder)
+    log.info("drew %d images with %d questions into %s", len(kept), len(kept) * PER_IMAGE, folder)
+
+
+def _kept(images: int, train_images: int) -> list[int]:
+    """The numbers of the images that are drawn, in order: not all of train."""
+    of_train = [k for k in range(images) if _split_of(k) == "train"]
+    return sorted({*range(images)} - {*of_train[train_images:]})
+
+
+def _split_of(k: int) -> str:
+    return _SPLIT_OF[k % len(_SPLIT_OF)]
 
 
 def make_image(seed: int, k: int) -> tuple[int, str, Scene, tuple[Asked, ...]]:
@@ -71,7 +87,7 @@ def make_image(seed: int, k: int) -> tuple[int, str, Scene, tuple[Asked, ...]]:
     rng = _stream(seed, k, 0)
     scene = sample_scene(rng)
     image_id = ID_STRIDE * k + int(rng.integers(1, ID_STRIDE + 1))
-    return image_id, _SPLIT_OF[k % len(_SPLIT_OF)], scene, ask_about(scene, _stream(seed, k, 1))
+    return image_id, _split_of(k), scene, ask_about(scene, _stream(seed, k, 1))
 
 
 def scene_of(image_id: int, seed: int = 0) -> Scene:
