@@ -25,10 +25,13 @@ from matplotlib.ticker import EngFormatter
 from torch import nn
 
 from vqa_helpers.data.folder import open_dataset
-from vqa_helpers.data.vocabulary import WordVocabulary
+from vqa_helpers.data.vocabulary import STUDY_ANSWERS, AnswerVocabulary, WordVocabulary
 from vqa_helpers.pieces.choice import SLOTS, pieces_of
+from vqa_helpers.pieces.fusion import Concatenation, OneSide, PlainProduct, Product
+from vqa_helpers.pieces.networks import own_size
 from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.pieces.vision import VisionEncoder
+from vqa_helpers.pieces.words import AttendedWords
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe
 from vqa_helpers.report import style
@@ -43,7 +46,10 @@ from vqa_helpers.training.inputs import build_model
 PIECES = {"vision": BLUE, "language": ORANGE, "fusion": GREEN, "classifier": RED}
 DOES = {"vision": "image\nto vector", "language": "question\nto vector",
         "fusion": "two vectors\nto one", "classifier": "vector\nto answer"}  # fmt: skip
-NETWORK_NAMES = {"vgg16": "VGG16", "resnet18": "ResNet18", "resnet50": "ResNet50"}
+NETWORK_NAMES = {
+    "vgg16": "VGG16", "vgg19": "VGG19", "resnet18": "ResNet18", "resnet50": "ResNet50",
+}  # fmt: skip
+CHAINED = (Concatenation, OneSide, PlainProduct, Product)
 LAYERS = {"ReLU": "ReLU", "Tanh": "tanh", "BatchNorm1d": "batch norm"}
 IN_SHORT = EngFormatter(places=1)
 BOX_IN, GAP_IN = 0.94, 0.2  # width of a box of an architecture, and the way to the next
@@ -244,9 +250,10 @@ def groups(piece: nn.Module) -> list[tuple[nn.Module, list[str]]]:
 def stages(recipe: Recipe) -> list[Stage]:
     """What the model of a preset does, in the order of the data, with its true sizes."""
     words = WordVocabulary(("<pad>", "<unknown>", *map(str, range(9_998))))
+    answers = AnswerVocabulary(tuple(map(str, range(STUDY_ANSWERS))))
     usual = {"vision": {"weights": "random"}, "language": {"encoder": MULTILINGUAL}}
     with torch.device("meta"):
-        model = build_model(recipe.choices, words, 1000, usual)
+        model = build_model(recipe.choices, words, answers, usual)
         vision = model.vision
         stored = vision is not None and vision.stored
         network = VisionEncoder(vision.network, "random") if stored else vision and vision.encoder
@@ -296,7 +303,9 @@ def draw_architecture(recipe: Recipe) -> Figure:
     centre, ends = 1.3 + 0.87 * (len(sides) - 1), []
     for row, name in enumerate(sides):
         x, y = meeting - len(lanes[name]) * step, 1.3 + 1.74 * row
-        given = "image\n3 × 512²" if name == "image" else "question\ntext"
+        given = "question\ntext"
+        if name == "image":
+            given = f"image\n3 × {own_size(recipe.vision.keywords['network'], 'imagenet')}²"
         words(axes, x - GAP_IN - 0.06, y, given, ha="right", color=DARK_GREY)
         for stage in lanes[name]:
             arrow(axes, (x - GAP_IN + 0.04, y), (x - 0.03, y))
@@ -324,10 +333,16 @@ def draw_stage(axes: Axes, stage: Stage, x: float, y: float) -> None:
           color=DARK_GREY)  # fmt: skip
 
 
+def is_chain(recipe: Recipe) -> bool:
+    """Whether a box after another tells the truth: nothing attends to places or words."""
+    attends = recipe.language is not None and recipe.language.made_by is AttendedWords
+    return recipe.fusion.made_by in CHAINED and not attends
+
+
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     (folder / "architectures").mkdir(parents=True, exist_ok=True)
-    for recipe in PRESETS.values():
+    for recipe in filter(is_chain, PRESETS.values()):
         style.save(draw_architecture(recipe), folder / "architectures" / f"{recipe.name}.png")
     dataset = open_dataset("demo")
     best = best_first(find_experiments(Path("runs")), dataset)[0]

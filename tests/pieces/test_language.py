@@ -17,6 +17,7 @@ from vqa_helpers.pieces.language import (
 )
 from vqa_helpers.pieces.sentences import MULTILINGUAL
 from vqa_helpers.pieces.transformer import WordTransformer
+from vqa_helpers.pieces.words import AttendedWords
 
 WORDS = WordVocabulary.build([["the", "cat"], ["the", "dog"], "a b c d".split()])  # 9 with two
 TOKENS = torch.tensor([[2, 3, 4, 5], [6, 7, 0, 0], [8, 0, 0, 0]], dtype=torch.int32)
@@ -195,6 +196,35 @@ def test_words_learn_and_padding_does_not(encoder):
     tables = [getattr(encoder, "embedding", None) or encoder.bag, *getattr(encoder, "places", [])]
     assert tables[0].weight.grad[2:].any(dim=1).all()
     assert not any(table.weight.grad[0].any() for table in tables)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "shared"),
+    [(word_lstm(), True), (word_lstm(layers=2, bidirectional=True), True), (word_gru(), True),
+     (glove(), True), (AttendedWords(WORDS, dim=5, hidden=3), True),
+     # Words are dropped anew each time, and a state that is carried on is each row's own.
+     (word_lstm(dropout=0.5), False), (word_gru(dropout=0.5), False),
+     (word_lstm(carry_state=True), False)],
+)  # fmt: skip
+def test_a_question_that_a_batch_asks_twice_is_read_once_and_taught_twice(encoder, shared):
+    rows, read = torch.tensor([1, 0, 2, 1, 1]), []
+    encoder.register_forward_hook(lambda *_: read.append("batch"))
+    reader = getattr(encoder, "lstm", None) or encoder.gru
+    reader.register_forward_pre_hook(lambda _, given: read.append(int(given[0].batch_sizes[0])))
+    weight = torch.arange(1.0, 6)[:, None]
+
+    def gradients(parts):
+        encoder.zero_grad()
+        for part in parts:
+            (encoder(TOKENS[rows[part]], LENGTHS[rows[part]]) * weight[part]).sum().backward()
+        return [p.grad.clone() for p in encoder.parameters() if p.grad is not None]
+
+    encoder.train()
+    together = gradients([slice(0, 5)])
+    assert read == [3 if shared else 5, "batch"]
+    if shared:  # each by itself teaches the same
+        for whole, one_by_one in zip(together, gradients([[i] for i in range(5)]), strict=True):
+            assert_close(whole, one_by_one)
 
 
 def test_glove_vectors_are_read_frozen_and_named(tmp_path):

@@ -104,6 +104,18 @@ def test_every_split_is_there_with_soft_scores_for_the_losses_that_want_them(ope
             assert torch.equal(examples.soft.total(), known.float())
 
 
+@pytest.mark.parametrize(("learnt", "answered"), [(30, 400), (500, 500)])
+def test_batches_are_large_where_nothing_is_learnt_unless_photographs_are_seen(
+    opened, learnt, answered
+):
+    data, training = opened(), dataclasses.replace(TRAINING, batch=learnt)
+    sizes = {name: one.size for name, one in batches(data, training).items()}
+    assert sizes == {"train": learnt, "validation": answered, "test": answered}
+    model = data.build(PRESETS["1.f"])
+    made = data.batches(data.read(model), data.images(model.vision), training)
+    assert {one.size for one in made.values()} == {learnt}
+
+
 def test_splits_that_cannot_be_learnt_from_or_shared_are_refused(opened, tmp_path):
     one = opened(write_dataset(tmp_path / "d", images=1, questions_per_image=1))
     with pytest.raises(InputError, match="needs at least two answered questions"):

@@ -144,8 +144,8 @@ class StoredFeatures(Piece):
     Args:
         network: as `VisionEncoder` takes it.
         weights: as `find_weights` takes them.
-        size_px: side of the square that the network sees; 0 is its own (512 for the study's
-            networks, as in the study), or 64 for random weights.
+        size_px: side of the square that the network sees; 0 is its own (512 for VGG16 and the
+            ResNets, as in the study), or 64 for random weights.
 
     Attributes:
         weights: those it came to: "imagenet", "packaged", "random" or a file.
