@@ -41,7 +41,7 @@ def trained(folder, tmp_path_factory):
         if name not in kept:
             data = open_data(
                 folder, weights=str(weights), image_size=size_px, offline=True, device="cpu",
-                features=tmp_path_factory.mktemp("features"),
+                features=tmp_path_factory.mktemp("features"), precision="float32",  # as ONNX has it
             )  # fmt: skip
             recipe = PRESETS[preset].with_(**changes, own=OWN)
             out = tmp_path_factory.mktemp("runs") / "run"
@@ -143,6 +143,8 @@ def test_the_card_says_what_the_run_measured(trained, tmp_path):
 )  # fmt: skip
 def test_onnx_gives_the_same_five_answers(trained, photographs, tmp_path, preset, changes, recwarn):
     """A thousand questions, those of one length at a time."""
+    # MCB's signed root enlarges what two Fourier transforms round differently: of 1e-7 it is 3e-4.
+    near = 1e-2 if changes.get("fusion") == "MCB" else 1e-4
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     out = export(trained(preset, **changes), tmp_path / "out", onnx=True)
     told = [str(warning.message) for warning in recwarn]
@@ -174,12 +176,12 @@ def test_onnx_gives_the_same_five_answers(trained, photographs, tmp_path, preset
         for row, chance in zip(rows, chances, strict=True):
             mine = {a.text: a.probability for a in ours[row]}
             theirs = np.argsort(-chance, kind="stable")[:5]
-            assert chance[theirs].tolist() == pytest.approx([*mine.values()], abs=2e-3)
+            assert chance[theirs].tolist() == pytest.approx([*mine.values()], abs=near)
             for place, text in zip(theirs, mine, strict=True):
                 other = answerer.answers.answers[
                     place
                 ]  # two that are as probable may change places
-                assert other == text or chance[place] == pytest.approx(mine[text], abs=2e-3)
+                assert other == text or chance[place] == pytest.approx(mine[text], abs=near)
 
 
 @pytest.mark.slow

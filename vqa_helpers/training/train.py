@@ -347,10 +347,8 @@ def _fit(
         checkpoint.save_model(folder, checkpoint.copy_of(model))
     left = (folder / checkpoint.CHECKPOINT).exists()
     if left and (kept := checkpoint.load_checkpoint(folder, config)) is not None:
+        trainer.restore(kept["trainer"])
         history = json.loads(kept["history"])
-        if kept["trainer"]:
-            trainer.restore(kept["trainer"])
-        trainer.epoch = len(history)
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
     judged = len(validation.examples.learnable()) > 0  # else its loss is not defined
     while trainer.epoch < config["epochs"]:
@@ -370,15 +368,14 @@ def _fit(
             # Seconds differ from run to run; the history of a resumed run must not.
             without_times = [{k: v for k, v in row.items() if k != "train_s"} for row in history]
             write_history(folder / run_files.HISTORY, without_times)
-            start, more = time.monotonic(), trainer.epoch < config["epochs"]
-            if start >= rested or not more:
+            start = time.monotonic()
+            if start >= rested or trainer.epoch == config["epochs"]:
                 if best is not None:
                     checkpoint.save_model(folder, best)
                     best = None
                 texts = {"config": json.dumps(config, sort_keys=True)}
                 texts["history"] = json.dumps(history)
-                state = trainer.state() if more else {}  # from the last epoch nothing goes on
-                checkpoint.save_checkpoint(folder, texts | {"trainer": state})
+                checkpoint.save_checkpoint(folder, texts | {"trainer": trainer.state()})
                 rested = time.monotonic() + PAUSE * (time.monotonic() - start)
             writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
