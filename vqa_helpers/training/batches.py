@@ -146,7 +146,9 @@ class Batches:
         return self._made([rows[which::processes] for rows in chunks])
 
     def _made(self, chunks: list[Tensor]) -> Iterator[Batch]:
-        batches = map(self._batch, chunks)
+        # Sent to a GPU all at once: at each copy it would first finish what it was given.
+        placed = torch.cat(chunks).to(self._placed.target.device).split([*map(len, chunks)])
+        batches = map(self._batch, chunks, placed)
         return _ahead(batches) if isinstance(self.images, PixelRows | RowsOnDisk) else batches
 
     @cached_property
@@ -165,13 +167,17 @@ class Batches:
             return False
         return not ids[torch.arange(ids.shape[1]) >= lengths[:, None]].any()
 
-    def _batch(self, rows: Tensor) -> Batch:
-        question, target, soft = _rows_of(self._placed, rows.to(self._placed.target.device))
+    def _batch(self, rows: Tensor, placed: Tensor) -> Batch:
+        """The batch of these questions; their numbers on the CPU, and where the questions lie."""
+        question, target, soft = _rows_of(self._placed, placed)
         if self._padded:
             longest = int(self.examples.question[1][rows].max())  # on the CPU: a GPU would wait
             question = question[0][:, :longest], question[1]
-        image = None if self.images is None else self.images[self.examples.image_row[rows]]
-        image = None if image is None else image.to(self.device)
+        image = None
+        if self.images is not None:
+            beside = isinstance(self.images, Tensor) and self.images.device == placed.device
+            image_row = self._placed.image_row[placed] if beside else self.examples.image_row[rows]
+            image = self.images[image_row].to(self.device)
         soft = None if soft is None else soft.to(self.device)
         question = tuple(tensor.to(self.device) for tensor in question)
         return Batch(image, question, target.to(self.device), soft, rows)
