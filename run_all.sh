@@ -93,7 +93,7 @@ fi
 export PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv
 
 if [[ -n "$test" ]]; then
-    exec python -m pytest -n auto --dist loadgroup "$@"
+    exec python -m pytest -n auto --dist loadfile "$@"
 fi
 
 # Data, features, notebooks, site ---------------------------------------------------------------

@@ -106,7 +106,6 @@ def test_ray_is_needed_on_a_cluster_alone(monkeypatch):
 # Ray is not imported here: it reads its settings when it is.
 needs_ray = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("ray"),  # one cluster, in one of the processes that test
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
 ]
 
@@ -128,7 +127,6 @@ def cluster(place):
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # loopback
         # Else each of Ray's processes compiles its modules anew, which takes too long.
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patch.setenv("PYTHONPYCACHEPREFIX", str(place / "bytecode"))
         for _ in range(STARTS):
             head = started(command, log_file)
             if head.poll() is None:

@@ -30,9 +30,9 @@ from vqa_helpers.cli import main
 
 httpx = pytest.importorskip("httpx")
 pytestmark = [
-    pytest.mark.usefixtures("place"), pytest.mark.xdist_group("serve"),
+    pytest.mark.usefixtures("place"),
     pytest.mark.skipif(find_spec("gradio") is None, reason="the server's packages are not here"),
-]  # fmt: skip
+]
 
 QUESTION = "What color is the ground?"
 
