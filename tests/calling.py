@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 QUICK = ["--weights", "random", "--image-size", "32", "--offline", "--device", "cpu"]
 
@@ -31,3 +32,11 @@ def python(*words, **options) -> subprocess.Popen:
 def _heed_interrupts() -> None:
     """Where tests run in the background, SIGINT is ignored, and children would inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def wait_until(true, seconds: float = 60.0) -> None:
+    """Until `true()` is."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.calling import wait_until
 from vqa_helpers.batch import run_batch, select
 from vqa_helpers.errors import InputError
 from vqa_helpers.execution import read_parameters
@@ -220,13 +220,6 @@ def hanging(tmp_path):
         return batch
 
     return notebook, pids, out, begin
-
-
-def wait_until(true, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def alive(pid: int) -> bool:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kills import sums
-from tests.calling import QUICK, python
-from tests.test_batch import FINISH, wait_until, write
+from tests.calling import QUICK, python, wait_until
+from tests.test_batch import FINISH, write
 from vqa_helpers.batch import run_batch, select
 from vqa_helpers.cli import main
 from vqa_helpers.cluster import executor_of, ray_cluster, run_here

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from benchmarks.kills import sums
+from tests.calling import wait_until
 from tests.robustness.conftest import CHECKPOINT, FEATURES, TRAIN, begin
 
 # The first holds its lock for long: with a shard or a checkpoint written it stops, and says so.
@@ -42,6 +43,8 @@ def test_the_second_waits_and_both_leave_the_same(
     undisturbed.mkdir()
     first = begin(FIRST.format(name=name), words, place)
     second = begin(SECOND, words, place)
+    wait_until(lambda: (place / "inside").exists() or first.poll() is not None, 120)
+    assert first.poll() is None, first.stderr.read()
     assert any("another process is at work here; waiting for it" in line for line in second.stderr)
     if killed:
         os.killpg(first.pid, signal.SIGKILL)

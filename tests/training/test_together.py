@@ -1,8 +1,10 @@
 """Two processes train a run together: the model of one, one writer, exact resume."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -62,9 +64,9 @@ def test_a_run_that_two_began_is_gone_on_with_bit_for_bit(runs):
 def test_processes_that_were_launched_wrongly_are_refused(opened, tmp_path, monkeypatch):
     from accelerate.state import AcceleratorState, PartialState
 
-    monkeypatch.setenv("WORLD_SIZE", "2")  # and nothing that says where the other one is
-    with monkeypatch.context() as patch:
-        for state in (AcceleratorState, PartialState):
-            patch.setattr(state, "_shared_state", {})
-        with pytest.raises(InputError, match="the processes cannot be brought together"):
-            train_recipe(quick("Question_Only"), opened(), tmp_path / "run")
+    for state in (AcceleratorState, PartialState):
+        monkeypatch.setattr(state, "_shared_state", {})
+    # Nothing says where the other one is. Accelerate adds variables of its own, which go again.
+    alone = patch.dict(os.environ, WORLD_SIZE="2")
+    with alone, pytest.raises(InputError, match="the processes cannot be brought together"):
+        train_recipe(quick("Question_Only"), opened(), tmp_path / "run")
