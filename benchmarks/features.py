@@ -74,6 +74,7 @@ def speed(options: argparse.Namespace, folder: Path) -> list[dict]:
     count = options.images or (8192 if options.device == "cuda" else 128)
     images = photographs(folder, count)
     rows = []
+    torch.zeros(1, device=options.device)  # a GPU takes seconds to begin
     with multiprocessing.get_context("spawn").Pool() as processes:
         for encoder in options.encoder:
             rounds = [
