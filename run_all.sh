@@ -93,7 +93,9 @@ fi
 export PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv
 
 if [[ -n "$test" ]]; then
-    exec python -m pytest -n auto --dist loadfile "$@"
+    # One more than cores: many tests wait for what they start.
+    workers=$(python -c 'import os; print(1 + (os.cpu_count() or 1))')
+    exec python -m pytest -n "$workers" --dist loadfile --no-loadscope-reorder "$@"
 fi
 
 # Data, features, notebooks, site ---------------------------------------------------------------

@@ -134,12 +134,14 @@ def test_the_card_says_what_the_run_measured(trained, tmp_path):
 @pytest.mark.parametrize(
     ("preset", "changes"),
     [("1.e", {"vision": "resnet18"}), ("Improved_VQA2015_ResNet", {"vision": "efficientnet_lite0"}),
-     ("GloVe_ResNet", {"vision": "resnet18"}), ("Bag_Of_Words", {}), ("Image_Only", {"vision": "resnet18"}),
+     ("GloVe_ResNet", {"vision": "MeanColour"}), ("Bag_Of_Words", {}),
+     ("Image_Only", {"vision": "MeanColour"}),
      ("1.fC", {"vision": "resnet18", "set": {"vision.trained": "last block"}}),
      ("1.e", {"vision": "StoredGrid", "language": "WordStates", "fusion": "CoAttention",
-              "set": {"vision.network": "resnet18"}}),
+              "set": {"vision.network": "resnet18", "fusion.layers": 1}}),
      ("1.e", {"vision": "MeanColour", "language": "GloveWords", "fusion": "ImageFirst"}),
-     ("1.e", {"vision": "MeanColour", "fusion": "MCB", "set": {"fusion.width": 64}})],
+     ("1.e", {"vision": "MeanColour", "language": "WordLSTM", "fusion": "MCB",
+              "set": {"fusion.width": 64}})],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_onnx_gives_the_same_five_answers(trained, photographs, tmp_path, preset, changes, recwarn):
