@@ -307,6 +307,16 @@ def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path,
     shutil.copy(data / "questions_test.json", questions)
     answer = ["predict", run, "--questions", questions, "--images", images, "--out", questions]
     assert "q.json: holds the questions; name another file" in refused(vqa(*answer))
+    for mine in (
+        next(images.iterdir()),
+        data / "annotations_test.json",
+        data / "questions_val.json",
+    ):
+        kept = mine.read_bytes()
+        assert f"{mine}: holds no results" in refused(vqa(*answer[:-1], mine))
+        assert mine.read_bytes() == kept
+    missing = refused(vqa("predict", tmp_path / "nowhere", *words))
+    assert "nowhere: holds no finished run, as there is no such folder" in missing
     assert questions.read_bytes() == (data / "questions_test.json").read_bytes()
 
 
@@ -338,6 +348,8 @@ def test_asking_prints_five_answers_or_one_line(vqa, run, data, tmp_path):
     for out in (tmp_path, tmp_path / "why.xyz"):
         line = refused(vqa("why", run, photograph, "What is it?", "--out", out))
         assert line == f"vqa: {out}: name a picture, in .png, .jpg, .svg or .pdf, with --out"
+    line = refused(vqa("why", run, photograph, "What is it?", "--out", photograph))
+    assert line == f"vqa: {photograph}: is the photograph; name another picture with --out"
     assert list(tmp_path.iterdir()) == []
 
 

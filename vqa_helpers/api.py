@@ -112,6 +112,8 @@ def _why_no_run(folder: Path) -> str:
         return f"is no run itself; name one, such as {below[0].folder}"
     if folder.is_file():
         return "is a file, and a run is a folder; a question goes in quotes after the photograph"
+    if not folder.is_dir():
+        return "holds no finished run, as there is no such folder; check the path"
     if (folder / CONFIG).is_file():
         return "holds no finished run, one that was begun; train it to go on"
     return "holds no finished run; train one with `vqa train`"

@@ -226,7 +226,7 @@ def _add_recipe(add) -> None:
     for slot in ("language", "fusion", "classifier"):
         add(f"--{slot}", metavar="CLASS", help=f"another {slot}")
     add("--pieces", type=Path, metavar="FILE.py", help="your own classes; the file is executed")
-    add("--epochs", type=int, default=0, help="how long to train (the schedule's own)")
+    add("--epochs", type=int, default=0, help="how long to train (0: the schedule's own)")
     add("--seed", type=int, default=0, help="of weights and batches (0)")
     add("--split-seed", type=int, default=0, metavar="N",
         help="of the splits that have to be cut (0)")  # fmt: skip

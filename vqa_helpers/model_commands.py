@@ -23,7 +23,7 @@ def _load(options: Namespace):  # -> Answerer
 
 def predict(options: Namespace) -> int:
     """`vqa predict`."""
-    from vqa_helpers.data.formats import read_questions, write_results
+    from vqa_helpers.data.formats import holds_results, read_questions, write_results
     from vqa_helpers.data.images import find_images, names_of
     from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
 
@@ -31,6 +31,8 @@ def predict(options: Namespace) -> int:
         raise InputError(f"{options.out}: is a folder; name the file of the results with --out")
     if options.out.resolve() == options.questions.resolve():
         raise InputError(f"{options.out}: holds the questions; name another file with --out")
+    if options.out.exists() and not holds_results(options.out):
+        raise InputError(f"{options.out}: holds no results; name another file with --out")
     table = read_questions(options.questions)
     answerer = _load(options)
     images, missing, asked = {}, [], table["image_id"].unique()
@@ -87,6 +89,8 @@ def why(options: Namespace) -> int:
     _require_question(options.image)
     if options.out.suffix.lower() not in (".png", ".jpg", ".svg", ".pdf"):
         raise InputError(f"{options.out}: name a picture, in .png, .jpg, .svg or .pdf, with --out")
+    if options.out.resolve() == Path(options.image).resolve():
+        raise InputError(f"{options.out}: is the photograph; name another picture with --out")
     found = reasons(_load(options), options.image, options.question)
     found.figure().savefig(options.out)
     for word, fall in zip(found.words, found.word_drops, strict=True):

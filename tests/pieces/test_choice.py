@@ -107,6 +107,12 @@ class Unkept(nn.Module):
         self.out_dim = factor * (image_dim + question_dim)
 
 
+class Halved(nn.Module):
+    def __init__(self, image_dim, question_dim):
+        super().__init__()
+        self.out_dim = 7 / 2
+
+
 class Lazy(nn.Module):
     def __init__(self, image_dim, question_dim):
         super().__init__()
@@ -135,6 +141,7 @@ def test_what_a_plain_module_was_built_with_is_known():
         (Choice(Lazy), "Lazy: a lazy layer has no width yet; give its width"),
         (Choice(Remembers), "Remembers: keeps state that is no tensor"),
         (Choice(nn.Linear), "Linear: has no `out_dim`; set it to the width"),
+        (Choice(Halved), "Halved: its `out_dim` is 3.5, no whole number; set it to the width"),
         (Choice(Product, {"width": "wide"}), "Product: cannot be made"),
         (Choice(Product, {"activation": "gelu"}), "Product: cannot be made .KeyError"),
         (Choice(Product, {"width": 0}), "Product: a layer would have a width of 0"),
@@ -152,6 +159,7 @@ def test_a_class_that_cannot_be_built_is_one_line(choice, message):
     [
         ("def broken(:\n", r"pieces.py: line 1: SyntaxError"),
         ("\n\nraise RuntimeError('a\\nb')\n", r"pieces.py: line 3: RuntimeError: a b$"),
+        ("import sys\nsys.exit(3)\n", r"pieces.py: line 2: SystemExit: 3$"),
         ("from torch.nn import Linear\n", "defines no class derived from torch.nn.Module"),
         (None, "there is no such file of pieces; check --pieces"),
     ],

@@ -196,6 +196,8 @@ def test_word_vectors_are_the_packages_or_a_file(opened, tmp_path):
     assert table[2:].any(dim=1).all() and not table[0].any()
     with pytest.raises(InputError, match="no GloVe vectors of width 7.*--glove FILE"):
         opened().word_vectors(7)
+    with pytest.raises(InputError, match="nowhere: no such file; check --glove"):
+        opened(glove=tmp_path / "nowhere")  # whether or not a piece will read it
 
 
 # What a notebook's parameters change --------------------------------------------------------------

@@ -612,6 +612,7 @@ def test_an_own_piece_that_fails_is_named(opened, tmp_path, fails, reason):
     ) as caught:
         training.train(model, opened(), SMALL.small, tmp_path / "run")
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()  # nothing was begun
 
 
 class Tires(Piece):

@@ -314,6 +314,16 @@ def write_results(path: Path, table: pd.DataFrame, answers: Iterable[str]) -> No
     write_text(path, json.dumps(rows, ensure_ascii=False))
 
 
+def holds_results(path: Path) -> bool:
+    """Whether a file is empty, or one that `write_results` wrote, and may be written again."""
+    try:
+        rows = json.loads(path.read_bytes() or b"[]")
+    except ValueError:
+        return False
+    keys = {"question_id", "answer"}
+    return isinstance(rows, list) and all(isinstance(r, dict) and r.keys() == keys for r in rows)
+
+
 def write_split(folder: Path, split: str, table: pd.DataFrame, description: str) -> None:
     """Write the rows of a table as `questions_<split>.json` and, where they are answered,
     `annotations_<split>.json`, of validation `…_val.json`; a row at a time, since a full release is

@@ -14,6 +14,7 @@ import sys
 import traceback
 import types
 import typing
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,7 +126,9 @@ class Choice:
                 line = f"{parameter.name!r} has no value; a {slot} is given {known} by name, every"
                 raise InputError(f"{name}: {line} other keyword needs a default{option}")
         try:
-            piece = self.made_by(**given)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Initializing zero-element")  # refused below
+                piece = self.made_by(**given)
         except InputError:
             raise
         except Exception as error:  # whatever the class raises
@@ -143,8 +146,13 @@ class Choice:
         if two_sided and any(not weights.numel() for weights in piece.parameters()):
             line = "a layer would have a width of 0, and give nothing; use whole numbers from 1 on"
             raise InputError(f"{name}: {line}")
-        if slot != "classifier" and not isinstance(getattr(piece, "out_dim", None), int):
-            raise InputError(f"{name}: has no `out_dim`; set it to the width of what it returns")
+        if slot != "classifier" and not isinstance(width := getattr(piece, "out_dim", None), int):
+            what = (
+                "has no `out_dim`"
+                if width is None
+                else f"its `out_dim` is {width}, no whole number"
+            )
+            raise InputError(f"{name}: {what}; set it to the width of what it returns")
         piece.__dict__.setdefault("_made_with", given)  # one that is no `Piece` does not know
         return piece
 
@@ -203,7 +211,7 @@ def read_pieces(path: Path) -> dict[str, type[nn.Module]]:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == spec.origin]
         line = getattr(error, "lineno", None) or (lines[-1] if lines else "?")

@@ -246,6 +246,8 @@ def open_data(
         weights = "local" if dataset.drawn is None else "packaged"
     if image_size:
         require_size(image_size)
+    if glove is not None and not glove.expanduser().exists():
+        raise InputError(f"GloVe vectors {glove}: no such file; check --glove or VQA_GLOVE")
     where = Path(features), glove, device, precision
     return Data(dataset, str(weights), image_size, sentence_encoder, offline, *where)
 

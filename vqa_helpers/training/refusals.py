@@ -59,20 +59,21 @@ def own_pieces_named(model: VQAModel) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def refuse_other_logits(model: VQAModel, batches: Batches, answers: int) -> None:
-    """Refuse a user's classifier that does not give a logit for each answer.
+def refuse_unfit_pieces(model: VQAModel, batches: Batches, answers: int) -> None:
+    """Refuse a user's pieces that do not fit the others, or a classifier that does not give a logit
+    for each answer.
 
     Args:
         batches: of which the first is answered.
 
     Raises:
-        InputError: for such a classifier, or what its pieces raise.
+        InputError: for such a classifier, or in place of what a piece raises.
     """
-    if "classifier" not in _own_pieces(model):
+    if not _own_pieces(model):
         return
     batch = next(iter(batches.in_order()))
     with own_pieces_named(model):
-        logits = model.eval()(batch.image, batch.question)
+        logits = model.to(batches.device).eval()(batch.image, batch.question)
     if logits.shape != (len(batch), answers):
         raise InputError(
             f"{type(model.classifier).__name__}: gives {tuple(logits.shape)} for {len(batch)} "

@@ -111,6 +111,7 @@ def train(
         read = data.read(model)  # first: what is wrong shows before hours of feature extraction
         images = data.images(model.vision, device, seed, of_features)
         batches = data.batches(read, images, training, device, share)
+        refusals.refuse_unfit_pieces(model, batches["validation"], len(data.answers))
         if accelerator.is_main_process:
             folder.mkdir(parents=True, exist_ok=True)
             remove_partials(folder)
@@ -334,7 +335,6 @@ def _fit(
     loss = Loss(training.loss, inverse_frequencies(train.examples.target, len(data.answers)))
     score = partial(measuring.validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
-    refusals.refuse_other_logits(model, validation, len(data.answers))
     history, writer, best = [], None, None
     rested = -math.inf  # when the next checkpoint may be written
     if not config["epochs"] and accelerator.is_main_process:
