@@ -44,7 +44,9 @@ def test_the_second_waits_and_both_leave_the_same(
     first = begin(FIRST.format(name=name), words, place)
     second = begin(SECOND, words, place)
     wait_until(lambda: (place / "inside").exists() or first.poll() is not None, 120)
-    assert first.poll() is None, first.stderr.read()
+    if first.poll() is not None:
+        second.kill()
+        pytest.fail(f"the first ended: {first.stderr.read()}")
     assert any("another process is at work here; waiting for it" in line for line in second.stderr)
     if killed:
         os.killpg(first.pid, signal.SIGKILL)

@@ -191,13 +191,14 @@ def test_soft_scores_by_hand(given, known, expected):
 def test_word_vectors_are_the_packages_or_a_file(opened, tmp_path):
     glove = tmp_path / "glove.6B.50d.txt"
     glove.write_text("what" + " 0.5" * 50, encoding="utf-8")
-    assert opened(glove=glove).word_vectors() == glove
+    assert opened(glove=glove).word_vectors() == opened(glove=str(glove)).word_vectors() == glove
     table = opened().build(PRESETS["GloVe_ResNet"]).language.embedding.weight
     assert table[2:].any(dim=1).all() and not table[0].any()
     with pytest.raises(InputError, match="no GloVe vectors of width 7.*--glove FILE"):
         opened().word_vectors(7)
-    with pytest.raises(InputError, match="nowhere: no such file; check --glove"):
-        opened(glove=tmp_path / "nowhere")  # whether or not a piece will read it
+    for nowhere in (tmp_path / "nowhere", str(tmp_path / "nowhere")):
+        with pytest.raises(InputError, match="nowhere: no such file; check --glove"):
+            opened(glove=nowhere)  # whether or not a piece will read it
 
 
 # What a notebook's parameters change --------------------------------------------------------------

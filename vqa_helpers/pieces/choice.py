@@ -138,20 +138,16 @@ class Choice:
         if any(isinstance(value, UninitializedTensorMixin) for value in state):
             raise InputError(f"{name}: a lazy layer has no width yet; give its width")
         if not all(isinstance(value, Tensor) for value in state):
-            line = (
-                "keeps state that is no tensor, and could not be saved; use parameters and buffers"
-            )
-            raise InputError(f"{name}: {line}")
+            what = "keeps state that is no tensor, and could not be saved"
+            raise InputError(f"{name}: {what}; use parameters and buffers")
         two_sided = 0 not in sizes.values()  # the width of an image or question that is not there
         if two_sided and any(not weights.numel() for weights in piece.parameters()):
             line = "a layer would have a width of 0, and give nothing; use whole numbers from 1 on"
             raise InputError(f"{name}: {line}")
-        if slot != "classifier" and not isinstance(width := getattr(piece, "out_dim", None), int):
-            what = (
-                "has no `out_dim`"
-                if width is None
-                else f"its `out_dim` is {width}, no whole number"
-            )
+        width = getattr(piece, "out_dim", None)
+        if slot != "classifier" and not isinstance(width, int):
+            wrong = f"its `out_dim` is {width}, no whole number"
+            what = "has no `out_dim`" if width is None else wrong
             raise InputError(f"{name}: {what}; set it to the width of what it returns")
         piece.__dict__.setdefault("_made_with", given)  # one that is no `Piece` does not know
         return piece

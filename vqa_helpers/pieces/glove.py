@@ -156,7 +156,20 @@ def _vector(numbers: list[bytes]) -> np.ndarray:
 # ---------------------------------------------------------------- finding
 
 
-def find_glove(path: Path | None, dim: int) -> Path:
+def named_place(path: Path | str | None) -> Path | None:
+    """The file or folder of vectors that the user or the environment names, if either does.
+
+    Raises:
+        InputError: it is not there.
+    """
+    named = path or os.environ.get(GLOVE_VARIABLE)
+    place = Path(named).expanduser() if named else None
+    if place and not place.exists():
+        raise InputError(f"GloVe vectors {place}: no such file; check --glove or {GLOVE_VARIABLE}")
+    return place
+
+
+def find_glove(path: Path | str | None, dim: int) -> Path:
     """The GloVe file to read.
 
     Args:
@@ -168,18 +181,17 @@ def find_glove(path: Path | None, dim: int) -> Path:
     Raises:
         InputError: a file is named and is not there, or no source has that width.
     """
-    named = path or os.environ.get(GLOVE_VARIABLE)
-    place = Path(named).expanduser() if named else DOWNLOADED
-    if named and place.is_file():
-        return place
-    stem = f"glove.6B.{dim}d"
+    named = named_place(path)
+    if named and named.is_file():
+        return named
+    stem, place = f"glove.6B.{dim}d", named or DOWNLOADED
     names = [f"{stem}.txt", f"{stem}.txt.gz", f"{stem}.zip", "glove.6B.zip"]
     found = next((place / name for name in names if (place / name).is_file()), None)
     if found:
         return found
     if named:
-        what = f"none of {', '.join(names)} is in it" if place.is_dir() else "no such file"
-        raise InputError(f"GloVe vectors {place}: {what}; check --glove or {GLOVE_VARIABLE}")
+        what = f"none of {', '.join(names)} is in it"
+        raise InputError(f"GloVe vectors {named}: {what}; check --glove or {GLOVE_VARIABLE}")
     if dim == PACKAGED_DIM:
         return PACKAGED.folder()
     raise InputError(

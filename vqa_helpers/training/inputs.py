@@ -23,7 +23,7 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.metrics import vqa_accuracy
 from vqa_helpers.features.extract import stored_precision
 from vqa_helpers.pieces.choice import SLOTS, Choice, parameters_of
-from vqa_helpers.pieces.glove import find_glove
+from vqa_helpers.pieces.glove import find_glove, named_place
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.networks import DETECTORS, find_weights, own_size
 from vqa_helpers.pieces.sentences import find_encoder
@@ -61,7 +61,7 @@ class Data:
     sentence_encoder: Path | None
     offline: bool
     features: Path
-    glove: Path | None
+    glove: Path | str | None
     device: str
     precision: str = "auto"
 
@@ -217,7 +217,7 @@ class Data:
 
 def open_data(
     name: str | Path | Dataset, *, weights: str = "auto", image_size: int = 0,
-    offline: bool = False, features: Path | str = "features", glove: Path | None = None,
+    offline: bool = False, features: Path | str = "features", glove: Path | str | None = None,
     sentence_encoder: Path | None = None, device: str = "auto", precision: str = "auto",
     split_seed: int = 0, **layout: Any,
 ) -> Data:  # fmt: skip
@@ -246,8 +246,8 @@ def open_data(
         weights = "local" if dataset.drawn is None else "packaged"
     if image_size:
         require_size(image_size)
-    if glove is not None and not glove.expanduser().exists():
-        raise InputError(f"GloVe vectors {glove}: no such file; check --glove or VQA_GLOVE")
+    if glove is not None:
+        named_place(glove)  # refused now, though the model may read none
     where = Path(features), glove, device, precision
     return Data(dataset, str(weights), image_size, sentence_encoder, offline, *where)
 
