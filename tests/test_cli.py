@@ -342,6 +342,11 @@ def test_asking_prints_five_answers_or_one_line(vqa, run, data, tmp_path):
     chances, answers = zip(*(line.split(" %  ") for line in out.splitlines()), strict=True)
     assert len(chances) == 5 and [*map(float, chances)] == sorted(map(float, chances))[::-1]
     assert set(answers) <= set(read_json(run / "vocabulary.json")["answers"])
+    unquoted = vqa("ask", run, photograph, "What", "color", "is", "the", "ground?")
+    assert unquoted == vqa("ask", run, photograph, "What color is the ground?")
+    assert "in quotes after the photograph" in refused(
+        vqa("ask", photograph, *"what is it".split())
+    )
     assert "the question is empty" in refused(vqa("ask", run, photograph, " "))
     assert "holds no finished run" in refused(vqa("ask", tmp_path, photograph, "What?"))
     assert f"name one, such as {run}" in refused(vqa("ask", run.parent, photograph, "What?"))

@@ -260,7 +260,7 @@ def _add_answering(command) -> None:
     add("run_folder", type=Path, nargs="?", metavar="RUN",
         help="a finished run (default: the model that comes with the package)")  # fmt: skip
     add("image", help="a photograph")
-    add("question", help="in quotes")
+    add("question", nargs="+", help="in quotes, as the shell takes ? for any letter")
     add_run(add)
 
     add = command(

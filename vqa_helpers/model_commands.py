@@ -60,7 +60,7 @@ def ask(options: Namespace) -> int:
     """`vqa ask`."""
     _require_question(options.image)
     answerer = _load(options)
-    answers = answerer.answer(options.image, options.question)
+    answers = answerer.answer(options.image, " ".join(options.question))
     print(answerer.about, file=sys.stderr)
     print(answers)
     return DONE

@@ -76,10 +76,13 @@ class Asked(BaseModel):
 
     @field_validator("image", mode="before")
     @classmethod
-    def without_scheme(cls, sent: Any) -> Any:
-        """The base64 of a data URI, which a browser's FileReader gives."""
-        is_uri = isinstance(sent, str) and sent.startswith("data:")
-        return sent.partition(",")[2] if is_uri else sent
+    def only_base64(cls, sent: Any) -> Any:
+        """The base64 of a data URI, which a browser's FileReader gives; without line breaks, which
+        many encoders write."""
+        if not isinstance(sent, str):
+            return sent
+        coded = sent.partition(",")[2] if sent.startswith("data:") else sent
+        return coded.replace("\n", "").replace("\r", "")
 
 
 def check(validate: Callable[..., Asked], sent: Any) -> Asked:
