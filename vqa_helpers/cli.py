@@ -236,6 +236,10 @@ def _add_recipe(add) -> None:
 
 
 def _add_answering(command) -> None:
+    run = {"type": Path, "metavar": "RUN", "help": "a finished run"}
+    default = "a finished run (default: the model that comes with the package)"
+    run_or_shipped = run | {"nargs": "?", "help": default}
+
     def add_run(add) -> None:
         add("--weights", metavar="FILE", help="if the run's weights file has moved")
         add("--pieces", type=Path, metavar="FILE.py",
@@ -245,7 +249,7 @@ def _add_answering(command) -> None:
             help="the sentence encoder, if the run was trained with one from a folder")  # fmt: skip
 
     add = command("predict", "answer a questions file: results JSON", "model_commands.predict")
-    add("run_folder", type=Path, metavar="RUN", help="a finished run")
+    add("run_folder", **run)
     add("--questions", type=Path, required=True, help="official questions JSON")
     add("--images", type=Path, metavar="DIR", help="images anywhere below it")
     add("--out", type=Path, required=True, help="results JSON to write")
@@ -257,8 +261,7 @@ def _add_answering(command) -> None:
         "ask", "ask about a photograph", "model_commands.ask",
         epilog='For example: vqa ask photo.jpg "what is on the table?"',
     )  # fmt: skip
-    add("run_folder", type=Path, nargs="?", metavar="RUN",
-        help="a finished run (default: the model that comes with the package)")  # fmt: skip
+    add("run_folder", **run_or_shipped)
     add("image", help="a photograph")
     add("question", nargs="+", help="in quotes, as the shell takes ? for any letter")
     add_run(add)
@@ -267,8 +270,7 @@ def _add_answering(command) -> None:
         "serve", "serve a model: a web page to ask on, and a JSON API", "model_commands.serve",
         epilog="For example: vqa serve; vqa serve runs/demo/GUSE_VGG/0 --blind runs/demo/Question_Only/0",
     )  # fmt: skip
-    add("run_folder", type=Path, nargs="?", metavar="RUN",
-        help="a finished run (default: the model that comes with the package)")  # fmt: skip
+    add("run_folder", **run_or_shipped)
     add("--blind", type=Path, metavar="RUN",
         help="a model that sees no photograph, for comparison (default: the package's, with its model)")  # fmt: skip
     add("--host", default="127.0.0.1", metavar="ADDR",
@@ -281,8 +283,7 @@ def _add_answering(command) -> None:
         epilog='For example: vqa why runs/demo/GUSE_VGG/0 photo.jpg "what is on the table?"\n'
         "             vqa why runs/demo/GUSE_VGG/0 --data demo     (over a whole split)",
     )  # fmt: skip
-    add("run_folder", type=Path, nargs="?", metavar="RUN",
-        help="a finished run (default: the model that comes with the package)")  # fmt: skip
+    add("run_folder", **run_or_shipped)
     add("image", nargs="?", help="a photograph")
     add("question", nargs="?", help="in quotes")
     add("--out", type=Path, default=Path("why.png"), help="the picture (why.png)")
@@ -300,7 +301,7 @@ def _add_answering(command) -> None:
         epilog="For example: vqa export runs/demo/GUSE_VGG/0 mine --half\n"
         "             vqa ask mine photo.jpg \"what is on the table?\"",
     )  # fmt: skip
-    add("run_folder", type=Path, metavar="RUN", help="a finished run")
+    add("run_folder", **run)
     add("out", type=Path, metavar="DIR", help="the new folder")
     add("--half", action="store_true", help="half floats: half the size")
     add("--license", default="", metavar="NAME",
