@@ -66,11 +66,6 @@ def test_several_answers_in_columns_of_their_own_or_in_one_cell(tmp_path, table)
     assert read["answer"].tolist() == ["cat", "Ana"]
 
 
-def test_one_answer_keeps_its_marks(tmp_path):
-    write(tmp_path / "train.csv", "image,question,answer\n1.jpg,What?,a;b\n")
-    assert read_layout(tmp_path)["train"]["answers"].tolist() == [("a;b",)]
-
-
 def test_a_packed_table_that_is_cut(tmp_path):
     path = packed(tmp_path / "train.csv.gz", "question,answer\nIs it?,yes\n")
     path.write_bytes(path.read_bytes()[:-9])
@@ -193,48 +188,39 @@ def test_json_by_column_and_by_split(tmp_path, content, expected):
     assert {split: [row[1:3] for row in rows(table)] for split, table in tables.items()} == expected
 
 
-def test_json_by_picture(tmp_path):
-    asked = {"question": "Is it?", "answer": "a"}
-    for content in ({"1.jpg": asked, "2.jpg": asked}, {"1.jpg": [asked], "2.jpg": [asked, asked]},
-                    {"1": [asked], "2": [asked, asked]}):  # fmt: skip
-        table = read_layout(write(tmp_path / "mine.json", content))["train"]
-        listed = [
-            name
-            for name, value in content.items()
-            for _ in range(len(value) if isinstance(value, list) else 1)
-        ]
-        assert table["image_name"].tolist() == listed
+ASKED = {"question": "Is it?", "answer": "a"}
+SAID = ("Is it?", "a", 1)
 
 
-def test_what_python_writes_for_a_missing_number(tmp_path):
-    records = [{"id": 1, "area": float("nan"), "question": "Is NaN it?", "answer": "a"}]
-    assert rows(read_layout(write(tmp_path / "mine.json", records))["train"])[0][1:] == (
-        "Is NaN it?", "a", 1
-    )  # fmt: skip
-    line = '{"question": "Is NaN it?", "answer": "a"}\n'
-    assert len(read_layout(write(tmp_path / "mine.jsonl", line * 2))["train"]) == 2
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.csv", "image,question,answer\n1.jpg,What?,a;b\n", [("1.jpg", "What?", "a;b", 1)]),
+        ("a.csv", "image , question\n1.jpg , Is it?\n", [("1.jpg", "Is it?", None, 0)]),
+        # A spreadsheet ends in empty lines.
+        ("a.csv", "image,question,answer\n1.jpg,Is it?,a\n,,\n,,\n", [("1.jpg", *SAID)]),
+        # Python writes a missing number as no JSON has it.
+        ("a.json", [{"image": "1.jpg", "area": float("nan")} | ASKED], [("1.jpg", *SAID)]),
+        ("a.jsonl", '{"image": 1, "question": "NaN?", "answer": "a"}\n' * 2, [(1, "NaN?", "a", 1)] * 2),
+        # By picture.
+        ("a.json", {"1.jpg": ASKED, "2.jpg": ASKED}, [("1.jpg", *SAID), ("2.jpg", *SAID)]),
+        ("a.json", {"1.jpg": [ASKED], "2.jpg": [ASKED] * 2}, [("1.jpg", *SAID), *[("2.jpg", *SAID)] * 2]),
+        ("a.json", {"1": [ASKED], "2": [ASKED] * 2}, [("1", *SAID), *[("2", *SAID)] * 2]),
+    ],
+)  # fmt: skip
+def test_tables_as_people_write_them(tmp_path, name, content, expected):
+    assert rows(read_layout(write(tmp_path / name, content))["train"]) == expected
 
 
-def test_the_empty_lines_of_a_spreadsheet(tmp_path):
-    path = write(tmp_path / "mine.csv", "image,question,answer\n1.jpg,Is it?,yes\n,,\n,,\n")
-    assert rows(read_layout(path)["train"]) == [("1.jpg", "Is it?", "yes", 1)]
-
-
-def test_files_of_no_split_are_named(tmp_path, caplog):
+def test_which_file_is_read_where_several_names_fit(tmp_path, caplog):
     caplog.set_level("INFO")
-    for name in ("train.csv", "more.csv"):
-        write(tmp_path / name, "question,answer\nIs it?,yes\n")
-    assert len(read_layout(tmp_path)["train"]) == 1
-    assert f"{tmp_path}: names of no split, not read: more.csv" in caplog.text
-
-
-def test_the_plainest_name_of_a_split_goes_first(tmp_path):
-    for name in ("dev", "eval", "train", "trainval", "val"):
+    for name in ("dev", "eval", "train", "trainval", "val", "more"):
         write(tmp_path / f"{name}.csv", f"question,answer\nIs it {name}?,yes\n")
-    read = read_layout(tmp_path)
+    read = read_layout(tmp_path)  # the plainest name of a split
     assert {split: [*table["question"]] for split, table in read.items()} == {
         "train": ["Is it train?"], "validation": ["Is it val?"]
     }  # fmt: skip
+    assert f"{tmp_path}: names of no split, not read: more.csv" in caplog.text
 
 
 def test_one_file_among_others_is_known_by_its_questions(tmp_path):
