@@ -1,9 +1,7 @@
 """Named datasets: built from a dataset or a release, and opened again."""
 
 import shutil
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +9,17 @@ import pandas as pd
 import pytest
 
 from tests.builders import read_json, write_dataset, write_json, write_release
-from tests.data.making import picture, write
-from tests.data.public.server import Server
+from tests.data.making import picture, refusal, write
 from vqa_helpers.cli import main
 from vqa_helpers.data.build import Fetching, build, convert
 from vqa_helpers.data.catalogue import ENTRIES
 from vqa_helpers.data.folder import draw_demo, open_dataset, read_folder
 from vqa_helpers.data.subset import cut
-from vqa_helpers.errors import InputError
+
+
+def targets(dataset):
+    """Image id to the file that its link leads to."""
+    return {image_id: path.resolve() for image_id, path in dataset.images.items()}
 
 
 def test_a_cut_is_written_and_read_back(tmp_path):
@@ -32,8 +33,7 @@ def test_a_cut_is_written_and_read_back(tmp_path):
         pd.testing.assert_frame_equal(again.splits[split], table)
     assert again.sha256() == made.sha256()
     assert again.name == "E" and again.image_source == "big" and again.notes == made.notes
-    paths = [[path.resolve() for path in dataset.images.values()] for dataset in (made, again)]
-    assert paths[0] == paths[1] and made.images.keys() == again.images.keys()
+    assert targets(again) == targets(made)
     record = read_json(out / "split.json")
     assert record["sha256"] == again.sha256() and record["seed"] == 2
     left = {path.name for path in out.parent.iterdir()}
@@ -62,8 +62,7 @@ def test_a_cut_of_a_cut_finds_its_images_and_may_move_with_them(tmp_path):
 def test_what_cannot_be_opened(tmp_path, monkeypatch, name, seed, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data.zip").touch()
-    with pytest.raises(InputError, match=expected):
-        open_dataset(name, seed)
+    assert expected in refusal(open_dataset, name, seed)
 
 
 def test_the_demo_is_drawn_once(tmp_path, monkeypatch):
@@ -79,10 +78,9 @@ def test_the_demo_is_drawn_once(tmp_path, monkeypatch):
     assert open_dataset("demo", seed=5, root=root).name == "demo"
     assert draw_demo(root / "demo") == root / "demo"
     assert drawn == [0]  # the splits' seed is not that of the scenes
-    with pytest.raises(InputError, match="holds the demo of seed 0; choose another --out"):
-        draw_demo(root / "demo", seed=1)
-    with pytest.raises(InputError, match="holds another dataset; choose another --out"):
-        draw_demo(write_dataset(tmp_path / "demo", images=3))
+    assert "holds the demo of seed 0; choose another --out" in refusal(draw_demo, root / "demo", 1)
+    other = write_dataset(tmp_path / "demo", images=3)
+    assert "holds another dataset; choose another --out" in refusal(draw_demo, other)
 
 
 def test_a_folder_is_cut_as_its_files_have_it(tmp_path, edit):
@@ -181,8 +179,8 @@ def test_a_built_dataset_is_not_built_again(official, tmp_path):
     assert build("E", source=official / "v1", fetching=fetching) == out
     assert (out / "split.json").stat().st_mtime_ns == before
     for new in ({"seed": 1, "fetching": fetching}, {"out": tmp_path}):
-        with pytest.raises(InputError, match="is there already; choose another --out"):
-            build("E", source=official / "v1", **new)
+        line = refusal(build, "E", source=official / "v1", **new)
+        assert "is there already; choose another --out" in line
     for name in ENTRIES.keys() - {"demo", "E", "v2", "daquar"}:
         assert build(name, source=official / "v1", fetching=fetching).name == f"v1-{name}"
     study = build("E", source=official / "v1", rule="study", fetching=fetching)
@@ -191,34 +189,6 @@ def test_a_built_dataset_is_not_built_again(official, tmp_path):
     with ThreadPoolExecutor(4) as pool:  # several at once
         assert {call.result() for call in [pool.submit(make) for _ in range(4)]} == {make()}
     assert not list((tmp_path / "new").glob(".*.partial"))
-
-
-def test_photographs_that_lacked_are_asked_for_again(official, tmp_path, monkeypatch):
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    archive = tmp_path / "v1.zip"
-    with zipfile.ZipFile(archive, "w") as made:
-        for file in (official / "v1").glob("*.json"):
-            made.write(file, file.name)
-    with Server() as server:
-        listed = server.file("/v1.zip", archive.read_bytes())
-        v1 = {
-            "name": "v1", "about": "", "licence": "", "folder": "raw/v1", "unpack": True,
-            "files": [{"url": listed.url, "bytes": listed.bytes, "sha256": listed.sha256}],
-        }  # fmt: skip
-        album = f"{server.base}/{{subset}}/{{name}}"
-        sources = write_json(tmp_path / "sources.json", {"single_image": album, "sources": [v1]})
-        fetching = Fetching(root=tmp_path / "data", sources=sources)
-        out = build("A", fetching=replace(fetching, photographs=False))
-        assert [path for path, _ in server.asked] == ["/v1.zip"]
-        assert build("A", fetching=replace(fetching, offline=True)) == out
-        assert len(server.asked) == 1
-        assert build("A", fetching=fetching) == out  # nothing but 404
-        assert len(read_folder(out).missing_images()) == 40
-        for photograph in (official / "v1" / "val2014").iterdir():
-            server.files[f"/val2014/{photograph.name}"] = photograph.read_bytes()
-        assert build("A", fetching=fetching) == out
-    assert read_folder(out).missing_images() == []
 
 
 @pytest.mark.parametrize(
@@ -230,14 +200,13 @@ def test_photographs_that_lacked_are_asked_for_again(official, tmp_path, monkeyp
     ],
 )  # fmt: skip
 def test_wishes_that_cannot_be_met(official, tmp_path, name, options, message):
-    with pytest.raises(InputError, match=message):
-        build(name, source=official / "v1", out=tmp_path / "out", **options)
+    assert message in refusal(build, name, source=official / "v1", out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
 def test_what_is_converted_reads_the_same(tmp_path):
-    write(tmp_path / "in" / "train.csv", "image,question,answer\n" + "".join(
-        f"p{n}.png,What is {n}?,a{n % 3}\n" for n in range(40)))  # fmt: skip
+    lines = [f"p{n}.png,What is {n}?,a{n % 3}" for n in range(40)]
+    write(tmp_path / "in" / "train.csv", "\n".join(["image,question,answer", *lines]))
     for n in range(40):
         picture(tmp_path / "in" / "pictures" / f"p{n}.png", (n, 0, 0))
     dataset = read_folder(tmp_path / "in")
@@ -247,11 +216,8 @@ def test_what_is_converted_reads_the_same(tmp_path):
     columns = ["question_id", "image_id", "question", "question_type", "answer_type", "answer"]
     for split, table in dataset.splits.items():
         pd.testing.assert_frame_equal(again.splits[split][columns], table[columns])
-    assert {i: p.resolve() for i, p in again.images.items()} == {
-        i: p.resolve() for i, p in dataset.images.items()
-    }
-    with pytest.raises(InputError, match="out: is there already"):
-        convert(dataset, tmp_path / "out")
+    assert targets(again) == targets(dataset)
+    assert "out: is there already" in refusal(convert, dataset, tmp_path / "out")
 
 
 @pytest.mark.parametrize("answers", [["yes", "no"], [None, None]])
