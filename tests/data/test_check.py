@@ -7,6 +7,7 @@ import shutil
 import pytest
 from PIL import Image
 
+from tests.data.making import picture, write
 from vqa_helpers.data.check import MOST_LINES, check_folder
 from vqa_helpers.data.folder import MANIFEST, read_folder
 
@@ -178,17 +179,12 @@ def test_images_missing_damaged_doubled_and_too_large(folder, monkeypatch):
     assert check.problems == [] and "holds no image that is asked about" in check.notes[0]
 
 
-def test_names_of_which_no_image_is_there_are_a_problem(tmp_path):
+def test_images_are_called_what_the_questions_call_them(tmp_path):
     rows = "".join(f"p{n}.png,Is it {n}?,yes\n" for n in range(20))
-    (tmp_path / "train.csv").write_text(f"image,question,answer\n{rows}")
+    write(tmp_path / "train.csv", "image,question,answer\n" + rows)
     [line] = lines(tmp_path, "missing image")
     assert "holds no image that is asked about, such as p0.png; put them there" in line
-
-
-def test_images_that_lack_are_called_what_the_questions_call_them(tmp_path):
-    rows = "".join(f"p{n}.png,Is it {n}?,yes\n" for n in range(20))
-    (tmp_path / "train.csv").write_text("image,question,answer\n" + rows)
     for n in range(1, 20):
-        Image.new("RGB", (8, 8)).save(tmp_path / f"p{n}.png")
-    (missing,) = lines(tmp_path, "missing image")
-    assert "no file of image p0.png, which the train split asks about; put one there of" in missing
+        picture(tmp_path / f"p{n}.png")
+    [line] = lines(tmp_path, "missing image")
+    assert "no file of image p0.png, which the train split asks about; put one there of" in line

@@ -79,13 +79,12 @@ def test_absent_fields_are_derived(tmp_path):
     ],
 )  # fmt: skip
 def test_unicode_negative_ids_byte_order_mark_windows_line_ends_and_gzip(tmp_path, name, make):
-    rows = changed(
-        QUESTIONS, 0, question="Où est «le» 猫?", question_id=-(2**63), image_id=2**63 - 1
-    )
+    odd = {"question_id": -(2**63), "image_id": 2**63 - 1, "question": "Où est «le» 猫?"}
+    rows = [odd, *QUESTIONS[1:]]
     text = json.dumps({"questions": rows}, indent=1, ensure_ascii=False).encode()
     (tmp_path / name).write_bytes(make(text))
     table = read_questions(tmp_path / name)
-    assert table.iloc[0].tolist() == [-(2**63), 2**63 - 1, "Où est «le» 猫?"] and len(table) == 3
+    assert table.iloc[0].tolist() == [*odd.values()] and len(table) == 3
 
 
 @pytest.mark.parametrize(
@@ -142,15 +141,12 @@ def test_every_truncation_of_a_gzip_file_is_refused(tmp_path):
 
 def test_results_are_a_list_of_ids_and_answers(tmp_path):
     path = tmp_path / "new" / "r.json"
-    formats.write_results(
-        path, pd.DataFrame({"question_id": [3, 1, 2**40]}), ["yes", "猫", 'a "b"']
-    )
+    table = pd.DataFrame({"question_id": [3, 1, 2**40]})
+    formats.write_results(path, table, ["yes", "猫", 'a "b"'])
     answers = {row["question_id"]: row["answer"] for row in read_json(path)}
     assert answers == {3: "yes", 1: "猫", 2**40: 'a "b"'}
     with pytest.raises(ValueError, match="shorter"):
-        formats.write_results(
-            path.with_name("s.json"), pd.DataFrame({"question_id": [1, 2]}), ["a"]
-        )
+        formats.write_results(path.with_name("s.json"), table, ["a"])
     assert [p.name for p in path.parent.iterdir()] == ["r.json"]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.making import refusal
 from vqa_helpers.data.vocabulary import (
     OUTSIDE,
     AnswerVocabulary,
@@ -16,7 +17,6 @@ from vqa_helpers.data.vocabulary import (
     tokenize,
     tokenize_all,
 )
-from vqa_helpers.errors import InputError
 
 TRAIN = [["is", "the", "cat", "in"], ["is", "the", "dog", "in"], ["the", "end"]]
 
@@ -135,5 +135,5 @@ def test_an_answer_outside_has_the_target_minus_one():
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, "3"])
 def test_a_count_below_one_is_refused(wrong):
-    with pytest.raises(InputError, match=rf"most is {wrong!r}; give a whole number from 1 on"):
-        AnswerVocabulary.build(["x", "y"], most=wrong)
+    line = refusal(AnswerVocabulary.build, ["x", "y"], most=wrong)
+    assert line == f"most is {wrong!r}; give a whole number from 1 on"

@@ -1,14 +1,12 @@
 """The list of public files: what the package's own says, and what one of a user's may not."""
 
-import json
 import re
 from copy import deepcopy
 
 import pytest
 
-from tests.data.making import refusal
+from tests.data.making import refusal, write
 from vqa_helpers.data.public.sources import File, read_sources
-from vqa_helpers.errors import InputError
 
 OWN = {
     "single_image": "https://host/{subset}/{name}",
@@ -27,9 +25,7 @@ OWN = {
 
 
 def own(tmp_path, content):
-    path = tmp_path / "own.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
+    return write(tmp_path / "own.json", content)
 
 
 def test_the_packages_own():
@@ -44,8 +40,8 @@ def test_the_packages_own():
     assert sources["coco-val2014"].bytes == 6_645_013_297
     photograph = "http://images.cocodataset.org/val2014/COCO_val2014_000000000042.jpg"
     assert sources.photograph("val2014", 42) == photograph
-    with pytest.raises(InputError, match="'v3': no such download; there are v1, v2, coco-train"):
-        sources["v3"]
+    expected = "'v3': no such download; there are v1, v2, coco-train"
+    assert refusal(sources.__getitem__, "v3").startswith(expected)
 
 
 @pytest.mark.parametrize("how", ["argument", "environment"])
@@ -94,8 +90,7 @@ def test_a_mistyped_field_is_not_taken_for_none(tmp_path, field):
     content = deepcopy(OWN)
     file = content["sources"][0]["files"][0]
     file[f"{field}x"] = file.pop(field)
-    with pytest.raises(InputError, match=f"missing required field `{field}`"):
-        read_sources(own(tmp_path, content))
+    assert f"missing required field `{field}`" in refusal(read_sources, own(tmp_path, content))
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"sources": []}', None])
