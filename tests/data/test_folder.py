@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.builders import write_dataset, write_json
+from tests.builders import write_dataset, write_json, write_release
 from tests.data.making import refusal, write
 from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import MANIFEST, read_folder
@@ -72,17 +72,11 @@ def test_missing_splits_are_cut_by_image_and_said_once(tmp_path, caplog):
     assert alone.notes[0].startswith("the validation split alone has answers")
 
 
-@pytest.mark.parametrize("prefix", ["", "v2_"])
-def test_official_names(folder, prefix):
-    for split, official in (("train", "train2014"), ("val", "val2014"), ("test", "test2015")):
-        for kind, start in (("questions", "OpenEnded_"), ("annotations", "")):
-            name = f"{prefix}{start}mscoco_{official}_{kind}.json"
-            (folder / f"{kind}_{split}.json").rename(folder / name)
-    # What the releases have beside them: a part of test2015, and the questions with choices.
-    questions = folder / f"{prefix}OpenEnded_mscoco_test2015_questions.json"
-    shutil.copy(questions, folder / f"{prefix}OpenEnded_mscoco_test-dev2015_questions.json")
-    shutil.copy(questions, folder / f"{prefix}MultipleChoice_mscoco_train2014_questions.json")
-    (folder / "images").rename(folder / "train2014")
+@pytest.mark.parametrize("release", ["v1", "v2"])
+def test_official_names(tmp_path, release):
+    folder = write_release(tmp_path, release, images=5)
+    [questions] = folder.glob("*OpenEnded_mscoco_test2015_questions.json")
+    shutil.copy(questions, folder / questions.name.replace("test", "test-dev"))  # a part of it
     dataset = read_folder(folder)
     assert sizes_of(dataset) == {"train": 15, "validation": 15, "test": 15}
     assert dataset.missing_images() == []
@@ -161,17 +155,20 @@ def test_the_manifest_names_the_dataset_and_its_images(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "images", "questions"),
+    ("name", "images", "questions", "pairs"),  # of the last: how many, how many stand apart
     [
-        ("daquar", {"train": 715, "validation": 79, "test": 653}, 6795 + 5673),
-        ("coco_sample", {"train": 37, "validation": 4, "test": 4}, 67),
-        ("vqa2_text", {"train": 26_833, "validation": 8260, "test": 2982}, 49_584),
+        ("daquar", {"train": 715, "validation": 79, "test": 653}, 6795 + 5673, (0, 0)),
+        ("coco_sample", {"train": 37, "validation": 4, "test": 4}, 67, (0, 0)),
+        ("coco_vqa", {"train": 7077, "validation": 2050, "test": 1673}, 21_162, (3302, 0)),
+        ("vqa2_text", {"train": 26_833, "validation": 8260, "test": 2982}, 49_584, (7703, 2008)),
     ],
 )
-def test_real_data(name, images, questions):
+def test_real_data(name, images, questions, pairs):
     if not (REAL / name).is_dir():
         pytest.skip(f"the real data {name} are not on this machine")
-    assert check_folder(REAL / name, images="names").problems == []
+    check = check_folder(REAL / name, images="names")
+    assert check.problems == []
+    assert (check.pairs.get("count", 0), check.pairs.get("apart", 0)) == pairs
     dataset = read_folder(REAL / name)
     assert {split: len(ids) for split, ids in images_of(dataset).items()} == images
     assert sum(sizes_of(dataset).values()) == questions

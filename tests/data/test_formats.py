@@ -116,6 +116,9 @@ def test_malformed_entries_name_file_entry_and_field(tmp_path, asked, said, expe
     [
         ("q.json", b" \n\t ", "is empty"), ("q.json.gz", gzip.compress(b"", mtime=0), "is empty"),
         ("q.json", b"question_id,image_id\n", "JSON is malformed"), ("q.json", b'{"que', ""),
+        *[("q.json", b'{"questions": [' + end, "JSON is malformed") for end in (b"],}", b"]} more", b"NaN]}")],
+        *[("q.json", text, "JSON is malformed") for text in (b"{'questions': []}", b"PK\3\4")],
+        ("q.json", b"\0\1\2", "begins as UTF-16 and is not"),
         ("q.json", b'{"annotations": []}', "missing required field `questions`"),
         ("q.json", b'{"questions": []}', "`questions` lists nothing"),
         ("q.json", PACKED, "JSON is malformed"),

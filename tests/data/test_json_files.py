@@ -12,39 +12,18 @@ class Leaf(msgspec.Struct):
     note: str | None = None
 
 
-class Tree(msgspec.Struct):
-    leaves: list[Leaf]
-    more: list[Leaf] | None = None
-
-
-def message(text, shape=Tree):
-    with pytest.raises(DecodeError) as caught:
-        decode(text.encode("utf-8") if isinstance(text, str) else text, shape)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("[]", "Expected `object`, got `array`"),
-        ('{"leaves": [7]}', "leaves[0]: Expected `object`, got `int`"),
-        ('{"leaves": [{"id": 1.0, "text": "a"}]}', "leaves[0].id: Expected `int`, got `float`"),
+        ('{"id": 1.0, "text": "a"}', "id: Expected `int`, got `float`"),
         ('{"x": ' + "[" * 200_000, "JSON is malformed: nested too deeply"),
     ],
 )
 def test_the_wrong_shape_is_named_by_its_place(text, expected):
-    assert message(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"leaves": [],}', '{"leaves": []} and more', '{"leaves": [], "x": NaN}', "{'leaves': []}",
-        '\ufeff{"leaves": []}', b"\x00\x01\x02", '{"leaves": []}'.encode("utf-16"), b"PK\x03\x04",
-    ],
-)  # fmt: skip
-def test_text_that_is_not_json_is_malformed(text):
-    assert message(text).startswith("JSON is malformed: ")
+    with pytest.raises(DecodeError) as caught:
+        decode(text.encode(), Leaf)
+    assert str(caught.value) == expected
 
 
 def test_entries_arrive_one_by_one():

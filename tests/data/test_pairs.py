@@ -1,7 +1,5 @@
 """Balanced pairs: found by the release's lists or by rare questions, and counted."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +7,8 @@ import pytest
 from tests.builders import write_dataset, write_json
 from tests.data.making import refusal
 from vqa_helpers.data.folder import read_folder
-from vqa_helpers.data.formats import read_tables
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs, find_pairs, same_wording
 
-REAL = Path(__file__).parents[2] / ".." / "shared" / "data"
 RARE = "rare questions that photographs share"
 
 
@@ -108,17 +104,6 @@ def test_a_malformed_list_is_one_line(tmp_path, content):
     path = tmp_path / "v2_mscoco_val2014_complementary_pairs.json"
     path.write_text(content)
     assert refusal(find_pairs, tmp_path, {"train": mirrored(2)}).startswith(f"{path}: ")
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("coco_vqa", (3302, 0)), ("vqa2_text", (7703, 2008)), ("daquar", (0, 0))],
-)
-def test_real_data(name, expected):
-    if not (REAL / name).is_dir():
-        pytest.skip(f"the real data {name} are not on this machine")
-    tables = read_tables(REAL / name)
-    assert find_pairs(REAL / name, tables).count(tables.values()) == expected
 
 
 def test_neighbours_that_are_asked_the_same_words():

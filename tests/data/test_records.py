@@ -243,32 +243,41 @@ def test_lines_however_they_are_written(tmp_path, separator, encoding):
     ]  # fmt: skip
 
 
-def with_pictures(path, questions, colours):
+def with_pictures(path, questions, colours, column="image"):
     """A table with pictures inside, as the hub and `datasets` keep them, in the format of its name."""
-    images = []
-    for colour in colours:
+    rows = []
+    for question, colour in zip(questions, colours, strict=True):
         made = io.BytesIO()
         Image.new("RGB", (8, 8), (colour, 0, 0)).save(made, format="PNG")
         name = None if path.suffix == ".parquet" else "image"  # without an ending
-        images.append({"bytes": made.getvalue(), "path": name})
-    answers = [{"answer": ["a", "b", "b"], "answer_id": [1, 2, 3]}] * len(questions)
-    table = pa.table({"image": images, "question": questions, "answers": answers})
+        image = {"bytes": made.getvalue(), "path": name}
+        answers = {"answer": ["a", "b", "b"], "answer_id": [1, 2, 3]}
+        image = [image] if column == "images" else image
+        rows.append({column: image, "question": question, "answers": answers})
+    table = pa.Table.from_pylist(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
         pq.write_table(table, path)
     else:
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as out:
+        with pa.ipc.new_stream(path, table.schema) as out:
             out.write_table(table)
 
 
+def seen(dataset):
+    """The question and the red of the picture of each row, a list for each split."""
+    red = {i: np.asarray(Image.open(path))[0, 0, 0] for i, path in dataset.images.items()}
+    return [
+        [
+            (text, red[image])
+            for image, text in zip(table["image_id"], table["question"], strict=True)
+        ]
+        for table in dataset.splits.values()
+    ]
+
+
 def test_a_list_of_one_picture_is_that_picture(tmp_path):
-    with_pictures(tmp_path / "train.parquet", ["What?", "Who?"], [4, 7])
-    table = pq.read_table(tmp_path / "train.parquet").to_pylist()
-    listed = [{"images": [row.pop("image")]} | row for row in table]
-    pq.write_table(pa.Table.from_pylist(listed), tmp_path / "train.parquet")
-    dataset = read_folder(tmp_path, arranged=False)
-    images = [dataset.images[image] for image in dataset.splits["train"]["image_id"]]
-    assert [np.asarray(Image.open(image))[0, 0, 0] for image in images] == [4, 7]
+    with_pictures(tmp_path / "train.parquet", ["What?", "Who?"], [4, 7], column="images")
+    assert seen(read_folder(tmp_path, arranged=False)) == [[("What?", 4), ("Who?", 7)]]
 
 
 @pytest.mark.parametrize(
@@ -287,10 +296,10 @@ def test_pictures_inside_are_put_beside(tmp_path, train, validation):
     dataset = read_folder(tmp_path, arranged=False)
     assert rows(dataset.splits["train"])[0][1:] == ("What 0?", "b", 3)
     assert not dataset.missing_images()
-    seen = [[(text, np.asarray(Image.open(dataset.images[image]))[0, 0, 0])
-             for image, text in zip(table["image_id"], table["question"], strict=True)]
-            for table in dataset.splits.values()]  # fmt: skip
-    assert seen == [[("What 0?", 0), ("Who?", 9), ("What 1?", 1), ("Who?", 9)], [("Why?", 4)]]
+    assert seen(dataset) == [
+        [("What 0?", 0), ("Who?", 9), ("What 1?", 1), ("Who?", 9)],
+        [("Why?", 4)],
+    ]
     assert len(dataset.images) == 4  # one picture stands in both parts
     alone = read_layout((tmp_path / train).parent)["train"]
     assert alone["question"].tolist() == dataset.splits["train"]["question"].tolist()
