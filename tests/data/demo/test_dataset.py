@@ -1,7 +1,6 @@
 """The demo dataset: layout, determinism, biases, disagreement, pictures."""
 
 import hashlib
-import json
 import statistics
 from collections import Counter, defaultdict
 
@@ -9,19 +8,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.builders import read_json
+from tests.data.making import refusal
+from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.demo.asking import ANNOTATORS, PER_IMAGE, most_common
 from vqa_helpers.data.demo.dataset import make_demo, make_image
 from vqa_helpers.data.demo.drawing import draw_scene
 from vqa_helpers.data.demo.scenes import HERO_KINDS, MOST, PLACES, PLURALS, Scene
+from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.text import QUESTION_TYPES, question_type_of
-from vqa_helpers.errors import InputError
 
-SPLITS = ("train", "val", "test")
 SMALL = {"seed": 3, "images": 20, "size_px": 32}
 
 
-def read(folder, kind, split):
-    return json.loads((folder / f"{kind}_{split}.json").read_text(encoding="utf-8"))
+def questions(folder, split):
+    return read_json(folder / f"questions_{split}.json")["questions"]
 
 
 def content(folder):
@@ -63,32 +64,23 @@ def test_an_image_does_not_depend_on_how_many_there_are(small, tmp_path):
     pictures = [name for name in fewer if name.endswith(".jpg")]
     assert len(pictures) == 10
     assert all(fewer[name] == more[name] for name in pictures)
-    questions = read(small, "questions", "val")["questions"]
-    assert questions[:PER_IMAGE] == read(tmp_path / "fewer", "questions", "val")["questions"]
+    assert questions(small, "val")[:PER_IMAGE] == questions(tmp_path / "fewer", "val")
 
 
 def test_official_layout_and_splits_that_share_no_image(small):
-    seen, sizes = set(), []
-    for split in SPLITS:
-        questions = read(small, "questions", split)["questions"]
-        annotations = read(small, "annotations", split)["annotations"]
-        for question, annotation in zip(questions, annotations, strict=True):
-            assert question["question_id"] == annotation["question_id"]
-            assert question["image_id"] == annotation["image_id"] == question["question_id"] // 1000
-            assert annotation["question_type"] == question_type_of(question["question"])
-            answers = [answer["answer"] for answer in annotation["answers"]]
-            assert annotation["multiple_choice_answer"] in statistics.multimode(answers)
-            assert len(answers) == ANNOTATORS
-        ids = {question["image_id"] for question in questions}
-        assert len({(q["image_id"], q["question"]) for q in questions}) == PER_IMAGE * len(ids)
-        assert not seen & ids
-        paths = list((small / split).iterdir())
-        assert {int(path.stem[-12:]) for path in paths} == ids
-        with Image.open(paths[0]) as picture:
+    check = check_folder(small)
+    assert check.problems == check.notes == []
+    assert [counts["images"] for counts in check.splits.values()] == [16, 2, 2]
+    for table in read_folder(small).splits.values():
+        assert (table["image_id"] == table["question_id"] // 1000).all()
+        assert (table["question_type"] == table["question"].map(question_type_of)).all()
+        assert (table.groupby("image_id")["question"].nunique() == PER_IMAGE).all()
+        assert (table["answers"].map(len) == ANNOTATORS).all()
+        for row in table.itertuples():
+            assert row.answer in statistics.multimode(row.answers)
+    for path in small.glob("*/*.jpg"):
+        with Image.open(path) as picture:
             assert picture.size == (32, 32) and np.asarray(picture).std() > 10
-        seen |= ids
-        sizes.append(len(ids))
-    assert sizes == [16, 2, 2]
 
 
 def test_train_alone_is_cut_and_the_rest_is_what_it_was(small, tmp_path):
@@ -97,8 +89,7 @@ def test_train_alone_is_cut_and_the_rest_is_what_it_was(small, tmp_path):
     measured = {name for name in whole if "train" not in name}
     assert measured == {name for name in cut if "train" not in name}
     assert all(cut[name] == whole[name] for name in measured)
-    left = read(tmp_path / "cut", "questions", "train")["questions"]
-    assert left == read(small, "questions", "train")["questions"][: 5 * PER_IMAGE]
+    assert questions(tmp_path / "cut", "train") == questions(small, "train")[: 5 * PER_IMAGE]
     assert len(list((tmp_path / "cut" / "train").iterdir())) == 5
 
 
@@ -180,6 +171,5 @@ def test_an_empty_folder_is_filled_and_a_full_one_refused(tmp_path):
     make_demo(folder, seed=0, images=10, size_px=16)
     before = content(folder)
     assert before
-    with pytest.raises(InputError, match="in the way"):
-        make_demo(folder, seed=1, images=10, size_px=16)
+    assert "in the way" in refusal(make_demo, folder, seed=1, images=10, size_px=16)
     assert content(folder) == before

@@ -8,7 +8,6 @@ import shutil
 import signal
 import tarfile
 import threading
-import time
 import zipfile
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.builders import write_release
-from tests.calling import python
+from tests.calling import python, wait_until
 from tests.data.making import refusal
 from tests.data.public.server import cut, endless, other, status
 from vqa_helpers import files
@@ -219,10 +218,7 @@ def test_a_process_killed_while_it_downloads_is_continued(v2, server, tmp_path, 
     process = started(v2, server, tmp_path)
     part = tmp_path / "raw" / "v2" / "Questions.zip.part"
     try:
-        limit = time.monotonic() + 60
-        while not part.exists() or part.stat().st_size < count:
-            assert process.poll() is None and time.monotonic() < limit
-            time.sleep(0.01)
+        wait_until(lambda: part.exists() and part.stat().st_size >= count)
         process.send_signal(end)
         process.wait(30)
     finally:

@@ -87,6 +87,11 @@ SEWN = claims_range("bytes 50000-199999/200000", ETag='"x"')  # If-Range is igno
         # Without a version only a known sum allows to go on.
         (True, [cut(50_000, named=False)], [None, REST]),
         (False, [cut(50_000, named=False)], [None, None]),
+        # A range that was not asked for.
+        *[(True, [cut(50_000), claims_range(said)], [None, REST, None]) for said in (
+            "bytes 0-199999/200000", "bytes 50000-199999/200001", "bytes 50000-199999/*",
+            "items 50000-199999/200000", "", "bytes 50000-199999/99999999999999999999999",
+        )],
     ],
 )  # fmt: skip
 def test_what_is_asked_for_after_a_cut(server, path, told, replies, ranges):
@@ -176,18 +181,6 @@ def test_a_length_that_is_not_that_of_the_file(server, path, length, bytes):
             again = server.file("/a.zip", CONTENT, *[declares(length)] * 9, bytes=bytes)
             fetch(again, path.with_name("b.zip"))
         assert not path.with_name("b.zip").exists()
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        "bytes 0-199999/200000", "bytes 50000-199999/200001", "bytes 50000-199999/*",
-        "items 50000-199999/200000", "", "bytes 50000-199999/99999999999999999999999",
-    ],
-)  # fmt: skip
-def test_a_range_that_was_not_asked_for(server, path, said):
-    fetch(server.file("/a.zip", CONTENT, cut(50_000), claims_range(said)), path)
-    assert came_well(path) and server.ranges() == [None, "bytes=50000-", None]
 
 
 def test_a_wrong_sum_is_deleted_and_the_mirror_asked(server, path):
