@@ -31,6 +31,11 @@ def rows(table) -> list[tuple]:
     return list(zip(image, table["question"], target, answers, strict=True))
 
 
+def asked(tables) -> dict[str, list[str]]:
+    """The questions of each split."""
+    return {split: table["question"].tolist() for split, table in tables.items()}
+
+
 def refusal(call, *arguments, **options) -> str:
     """What the `InputError` says that a call ends in: one line."""
     with pytest.raises(InputError) as caught:

@@ -1,13 +1,12 @@
 """Other people's data, made small: each layout reads as the tables that the official one gives."""
 
 import json
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.data.making import picture, refusal, rows, write
+from tests.data.making import asked, picture, refusal, rows, write
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.formats import as_id
 from vqa_helpers.data.images import images_of
@@ -65,7 +64,7 @@ def test_a_column_says_the_split_where_the_file_does_not(tmp_path):
     lines = [f"{n}.jpg,Is it {n}?,{answer},{split}" for n, (split, answer) in enumerate(said)]
     path = write(tmp_path / "mine.csv", "\n".join(["image,question,answer,split", *lines]))
     tables = read_layout(path)
-    assert {split: table["question"].tolist() for split, table in tables.items()} == {
+    assert asked(tables) == {
         "train": ["Is it 0?", "Is it 3?", "Is it 4?"], "validation": ["Is it 1?"],
         "test": ["Is it 2?"],
     }  # fmt: skip
@@ -88,28 +87,6 @@ def test_a_column_and_the_name_of_the_file(tmp_path, caplog, name, said, sizes, 
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == (warning is not None)
     assert all(line.startswith(f"{path}: {warning}") for line in told)
-
-
-@pytest.mark.parametrize(
-    ("names", "splits"),
-    [
-        (["data_train.csv", "data_eval.csv"], ["train", "validation"]),  # DAQUAR, as on Kaggle
-        (["trainset.json", "testset.json"], ["train", "test"]),  # VQA-RAD
-        (["training.csv", "valset.csv", "testing.csv"], ["train", "validation", "test"]),
-        (["trainval.json", "test.json"], ["train", "test"]),
-        (["mine.csv", "test.csv"], ["train", "test"]),  # what is of no split
-    ],
-)
-def test_what_people_call_their_splits(tmp_path, names, splits):
-    for name in names:
-        table = pd.DataFrame({"question": [f"Is it {name}?"], "answer": ["yes"]})
-        save = table.to_csv if name.endswith("csv") else partial(table.to_json, orient="records")
-        save(tmp_path / name)
-    write(tmp_path / "vocabulary.json", ["yes", "no"])  # of no split, and no questions
-    read = read_layout(tmp_path)
-    assert {split: [*table["question"]] for split, table in read.items()} == {
-        split: [f"Is it {name}?"] for split, name in zip(splits, names, strict=True)
-    }
 
 
 def test_records_without_images_share_none(tmp_path):

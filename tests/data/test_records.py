@@ -1,6 +1,5 @@
 """Files of records as they are published: which of a folder are read, and that a question is a row."""
 
-import gzip
 import io
 import json
 
@@ -11,11 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.data.making import picture, refusal, rows, write
+from tests.data.making import asked, picture, refusal, rows, write
 from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.layouts import read_layout
-from vqa_helpers.data.records import record_files
 
 OWN = pd.DataFrame({"img_name": ["a b.png", "ä.png", "a b.png"], "n": [1, 2, 3],
                     "question": ["What, now?", "Who?", "How many?"], "Answer": ["a cat", "Ana", "2"]})  # fmt: skip
@@ -67,15 +65,10 @@ def test_several_answers_in_columns_of_their_own_or_in_one_cell(tmp_path, table)
 
 
 def test_a_packed_table_that_is_cut(tmp_path):
-    path = packed(tmp_path / "train.csv.gz", "question,answer\nIs it?,yes\n")
+    path = tmp_path / "train.csv.gz"
+    OWN.to_csv(path)
     path.write_bytes(path.read_bytes()[:-9])
     assert refusal(read_layout, tmp_path).startswith(f"{path}: is not a complete gzip file")
-
-
-def packed(path, text: str):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(text.encode()))
-    return path
 
 
 def test_columns_of_different_lengths_and_thousands_of_keys_are_one_line(tmp_path):
@@ -86,58 +79,68 @@ def test_columns_of_different_lengths_and_thousands_of_keys_are_one_line(tmp_pat
     assert "which column holds the questions" in line and len(line) < 600
 
 
-def test_a_packed_table_is_called_without_its_endings_and_its_parts_are_one(tmp_path):
-    lines = "".join(f"Is it {n}?,a{n}\n" for n in range(30))
-    assert read_folder(packed(tmp_path / "mine.csv.gz", "question,answer\n" + lines)).name == "mine"
-    for number in range(2):
-        table = f"question,answer\nIs it {number}?,b\n"
-        packed(tmp_path / "parts" / f"train_{number}.csv.gz", table)
-    asked = read_layout(tmp_path / "parts")["train"]["question"].tolist()
-    assert asked == ["Is it 0?", "Is it 1?"]
+def save(path, **columns):
+    """Write a table in the format of its name."""
+    table = pd.DataFrame(columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        table.to_parquet(path)
+    elif path.suffix == ".json":
+        table.to_json(path, orient="records")
+    else:
+        table.to_csv(path, index=False)
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("names", "read"),  # of the last: the numbers of the files, by split
     [
-        ("train_0.json", "train_1.json", "val.json"),
-        ("train/0000.json", "train/0001.json", "validation/0000.json"),
-        ("train-00000-of-00002-abcdef0123456789.json", "train-00001-of-00002-123456789abcdef0.json",
-         "validation-00000-of-00001-123456789abcdef1.json"),
-        ("default/train/0000.parquet", "default/train/0001.parquet", "default/validation/0000.parquet"),
-        ("default/partial-train/0000.parquet", "default/partial-train/0001.parquet",
-         "default/partial-validation/0000.parquet"),
-        ("data/en/train-00000-of-00002.parquet", "data/en/train-00001-of-00002.parquet",
-         "data/en/validation-00000-of-00001.parquet"),
+        (["data_train.csv", "data_eval.csv"], {"train": [0], "validation": [1]}),  # DAQUAR, on Kaggle
+        (["trainset.json", "testset.json"], {"train": [0], "test": [1]}),  # VQA-RAD
+        (["training.csv", "valset.csv", "testing.csv"], {"train": [0], "validation": [1], "test": [2]}),
+        (["trainval.json", "test.json"], {"train": [0], "test": [1]}),
+        (["mine.csv", "test.csv"], {"train": [0], "test": [1]}), (["mine.json"], {"train": [0]}),
+        # Of several that fit, the plainest name.
+        (["dev.csv", "eval.csv", "train.csv", "trainval.csv", "val.csv", "more.csv"],
+         {"train": [2], "validation": [4]}),
+        (["train_all.json", "train.json", "old/train.json"], {"train": [1]}),
+        (["train.csv", ".ipynb_checkpoints/test-checkpoint.csv", "__MACOSX/._val.csv"], {"train": [0]}),
+        # Parts of one split.
+        *[(names, {"train": [0, 1], "validation": [2]}) for names in (
+            ["train_0.csv.gz", "train_1.csv.gz", "val.csv.gz"],
+            ["train/0000.json", "train/0001.json", "validation/0000.json"],
+            ["train-00000-of-00002-abcdef0123456789.json", "train-00001-of-00002-123456789abcdef0.json",
+             "validation-00000-of-00001-123456789abcdef1.json"],
+            ["default/train/0000.parquet", "default/train/0001.parquet",
+             "default/validation/0000.parquet"],
+            ["default/partial-train/0000.parquet", "default/partial-train/0001.parquet",
+             "default/partial-validation/0000.parquet"],
+            ["data/en/train-00000-of-00002.parquet", "data/en/train-00001-of-00002.parquet",
+             "data/en/validation-00000-of-00001.parquet"],
+        )],
     ],
 )  # fmt: skip
-def test_parts_of_a_split_are_read_all(tmp_path, names):
+def test_which_files_are_read(tmp_path, names, read):
     for number, name in enumerate(names):
-        path = write(tmp_path / name, [{"question": f"Is it {number}?", "answer": "yes"}])
-        if path.suffix == ".parquet":
-            pd.read_json(path).to_parquet(path)
+        save(tmp_path / name, question=[f"Is it {number}?"], answer="yes")
     write(tmp_path / "dataset_infos.json", {"default": {"splits": {}}})
+    write(tmp_path / "vocabulary.json", ["yes", "no"])
     write(tmp_path / "images" / "train" / "boxes.json", [{"x": 1}])  # notes on images
-    asked = {split: table["question"].tolist() for split, table in read_layout(tmp_path).items()}
-    assert asked == {"train": ["Is it 0?", "Is it 1?"], "validation": ["Is it 2?"]}
+    questions = {split: [f"Is it {n}?" for n in numbers] for split, numbers in read.items()}
+    assert asked(read_layout(tmp_path)) == questions
+
+
+def test_a_packed_table_is_called_without_its_endings(tmp_path):
+    save(tmp_path / "mine.csv.gz", question=[f"Is it {n}?" for n in range(30)], answer="a")
+    assert read_folder(tmp_path / "mine.csv.gz").name == "mine"
 
 
 def test_several_configurations_are_not_mixed(tmp_path):
-    for config in ("en", "fr"):
-        for split in ("train", "test") if config == "en" else ("train",):
-            (tmp_path / config / split).mkdir(parents=True)
-            table = pd.DataFrame({"question": [f"{config} {split}?"], "answer": ["yes"]})
-            table.to_parquet(tmp_path / config / split / "0000.parquet")
+    for place in ("en/train", "en/test", "fr/train"):
+        save(tmp_path / place / "0000.parquet", question=[f"{place}?"], answer="yes")
     for read in (read_layout, check_folder):
         line = f"{tmp_path}: holds several datasets, en, fr; name the folder of one"
         assert refusal(read, tmp_path) == line
     assert list(read_layout(tmp_path / "fr")) == ["train"]
-
-
-def test_hidden_files_are_not_read(tmp_path):
-    write(tmp_path / "train.csv", "question,answer\nIs it?,yes\n")
-    write(tmp_path / ".ipynb_checkpoints" / "test-checkpoint.csv", "question,answer\nOld?,no\n")
-    write(tmp_path / "__MACOSX" / "._val.csv", "\0\0")
-    assert record_files(tmp_path) == {"train": [[tmp_path / "train.csv"]]}
 
 
 def test_pickles_are_named_and_not_opened(tmp_path):
@@ -172,6 +175,9 @@ def test_what_is_not_read_is_said(tmp_path, caplog):
     write(tmp_path / "old" / "train.json", [{"question": "Is it?", "answer": "old"}])
     assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
     assert "not read: train_all.json, old/train.json" in caplog.text  # not of the same name
+    write(tmp_path / "more.csv", "question,answer\nIs it?,more\n")
+    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["train.json"]
+    assert f"{tmp_path}: names of no split, not read: more.csv" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -212,24 +218,6 @@ def test_tables_as_people_write_them(tmp_path, name, content, expected):
     assert rows(read_layout(write(tmp_path / name, content))["train"]) == expected
 
 
-def test_which_file_is_read_where_several_names_fit(tmp_path, caplog):
-    caplog.set_level("INFO")
-    for name in ("dev", "eval", "train", "trainval", "val", "more"):
-        write(tmp_path / f"{name}.csv", f"question,answer\nIs it {name}?,yes\n")
-    read = read_layout(tmp_path)  # the plainest name of a split
-    assert {split: [*table["question"]] for split, table in read.items()} == {
-        "train": ["Is it train?"], "validation": ["Is it val?"]
-    }  # fmt: skip
-    assert f"{tmp_path}: names of no split, not read: more.csv" in caplog.text
-
-
-def test_one_file_among_others_is_known_by_its_questions(tmp_path):
-    write(tmp_path / "mine.json", [{"question": "Is it?", "answer": "yes"}])
-    write(tmp_path / "info.json", {"license": "mine"})
-    write(tmp_path / "all.json", ["yes", "no"])
-    assert read_layout(tmp_path)["train"]["answer"].tolist() == ["yes"]
-
-
 @pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_lines_however_they_are_written(tmp_path, separator, encoding):
@@ -263,21 +251,16 @@ def with_pictures(path, questions, colours, column="image"):
             out.write_table(table)
 
 
-def seen(dataset):
-    """The question and the red of the picture of each row, a list for each split."""
-    red = {i: np.asarray(Image.open(path))[0, 0, 0] for i, path in dataset.images.items()}
-    return [
-        [
-            (text, red[image])
-            for image, text in zip(table["image_id"], table["question"], strict=True)
-        ]
-        for table in dataset.splits.values()
-    ]
+def seen(dataset, split):
+    """The question of each row, and the red of its picture."""
+    table = dataset.splits[split]
+    reds = [np.asarray(Image.open(dataset.images[image]))[0, 0, 0] for image in table["image_id"]]
+    return list(zip(table["question"], reds, strict=True))
 
 
 def test_a_list_of_one_picture_is_that_picture(tmp_path):
     with_pictures(tmp_path / "train.parquet", ["What?", "Who?"], [4, 7], column="images")
-    assert seen(read_folder(tmp_path, arranged=False)) == [[("What?", 4), ("Who?", 7)]]
+    assert seen(read_folder(tmp_path, arranged=False), "train") == [("What?", 4), ("Who?", 7)]
 
 
 @pytest.mark.parametrize(
@@ -296,10 +279,8 @@ def test_pictures_inside_are_put_beside(tmp_path, train, validation):
     dataset = read_folder(tmp_path, arranged=False)
     assert rows(dataset.splits["train"])[0][1:] == ("What 0?", "b", 3)
     assert not dataset.missing_images()
-    assert seen(dataset) == [
-        [("What 0?", 0), ("Who?", 9), ("What 1?", 1), ("Who?", 9)],
-        [("Why?", 4)],
-    ]
+    expected = [("What 0?", 0), ("Who?", 9), ("What 1?", 1), ("Who?", 9)]
+    assert seen(dataset, "train") == expected and seen(dataset, "validation") == [("Why?", 4)]
     assert len(dataset.images) == 4  # one picture stands in both parts
     alone = read_layout((tmp_path / train).parent)["train"]
     assert alone["question"].tolist() == dataset.splits["train"]["question"].tolist()
