@@ -11,6 +11,7 @@ import zipfile
 
 import pytest
 
+from tests.data.making import refusal
 from vqa_helpers.data.public import archives
 from vqa_helpers.data.public.archives import BadArchive, unpack
 from vqa_helpers.errors import InputError
@@ -20,7 +21,7 @@ OTHER = {"other.json": b"other"}
 
 
 def make_zip(path, members, compression=zipfile.ZIP_DEFLATED):
-    """Members are (name or ZipInfo, content)."""
+    """Members are (name or ZipInfo, content), or a dict of them."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in members.items() if isinstance(members, dict) else members:
             archive.writestr(name, content)
@@ -28,7 +29,7 @@ def make_zip(path, members, compression=zipfile.ZIP_DEFLATED):
 
 
 def make_tar(path, members):
-    """Members are (name or TarInfo, content)."""
+    """Members are (name or TarInfo, content), or a dict of them."""
     with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as archive:
         for name, content in members.items() if isinstance(members, dict) else members:
             info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
@@ -136,20 +137,27 @@ def test_set_uid_bits_are_not_taken(tmp_path, place):
 # ---------------------------------------------------------------- hostile names and kinds
 
 
-@pytest.mark.parametrize(
-    "member",
-    [
-        "../escaped", "a/../../escaped", "a/..", "/tmp/escaped", "//tmp/escaped", "..\\escaped",
-        "C:\\escaped", "C:escaped", "\\\\host\\share", "a\nb", "a\x1b[2Jb", "x" * 256,
-        "/".join(["abcdefgh"] * 600), ".a.zip.json", ".git/hooks/pre-commit", "./.bashrc",
-    ],
-    ids=lambda member: repr(member[:24]),
+ELSEWHERE = (
+    "../escaped", "a/../../escaped", "a/..", "/tmp/escaped", "//tmp/escaped", "..\\escaped",
+    "C:\\escaped", "C:escaped", "\\\\host\\share", "a\nb", "a\x1b[2Jb", "x" * 256,
+    "/".join(["abcdefgh"] * 600), ".a.zip.json", ".git/hooks/pre-commit", "./.bashrc",
 )  # fmt: skip
+TWICE = [("a", "a"), ("a", "./a"), ("a/b", "a//b"), ("a", "a/b"), ("a/b", "a")]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *[("good.json", name) for name in ELSEWHERE],
+        *[(name, "good.json") for name in ELSEWHERE],
+        *TWICE,
+    ],
+    ids=lambda names: repr([name[:24] for name in names]),
+)
 @both
-@pytest.mark.parametrize("order", [1, -1])
-def test_names_that_lead_elsewhere(tmp_path, place, member, make, name, order):
-    members = [("good.json", b"good"), (member, b"evil")][::order]
-    assert refused(make(tmp_path / name, members), place)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_names_that_lead_elsewhere_or_are_there_twice(tmp_path, place, names, make, name):
+    assert refused(make(tmp_path / name, [(one, b"evil") for one in names]), place)
 
 
 def test_names_that_are_no_text(tmp_path, place):
@@ -157,15 +165,6 @@ def test_names_that_are_no_text(tmp_path, place):
     archive = make_zip(tmp_path / "a.zip", {"good.jsonXexe": b""})
     archive.write_bytes(archive.read_bytes().replace(b"jsonX", b"json\0"))
     assert refused(archive, place)
-
-
-@pytest.mark.parametrize(
-    ("first", "second"), [("a", "a"), ("a", "./a"), ("a/b", "a//b"), ("a", "a/b"), ("a/b", "a")]
-)
-@both
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_members_of_one_name(tmp_path, place, first, second, make, name):
-    assert refused(make(tmp_path / name, [(first, b"1"), (second, b"2")]), place)
 
 
 ODD = [
@@ -268,10 +267,9 @@ def test_random_damage_is_one_line_or_no_harm(tmp_path, place, make, name):
 
 def test_a_disk_without_room(tmp_path, place, monkeypatch):
     archive = make_zip(tmp_path / "a.zip", FILES)
-    usage = archives.shutil.disk_usage(place)
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage._replace(free=150))
-    with pytest.raises(InputError, match="to unpack a.zip needs"):
-        unpack(archive, place)
+    usage = shutil.disk_usage(place)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=150))
+    assert "to unpack a.zip needs" in refusal(unpack, archive, place)
     assert os.listdir(place) == ["other.json"]
 
 
