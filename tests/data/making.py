@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.builders import read_json
 from vqa_helpers.errors import InputError
 
 
@@ -14,6 +15,14 @@ def write(path, content) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return path
+
+
+def edit(path, change) -> None:
+    """Change the entries of a file of questions or annotations."""
+    content = read_json(path)
+    (rows,) = content.values()
+    change(rows)
+    write(path, content)
 
 
 def picture(path, colour=(9, 9, 9)) -> Path:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.builders import read_json, write_dataset, write_json, write_release
-from tests.data.making import picture, refusal, write
+from tests.data.making import edit, picture, refusal, write
 from vqa_helpers.cli import main
 from vqa_helpers.data.build import Fetching, build, convert
 from vqa_helpers.data.catalogue import ENTRIES
@@ -55,7 +55,7 @@ def test_a_cut_of_a_cut_finds_its_images_and_may_move_with_them(tmp_path):
     [
         ("v2", 0, "dataset v2 is not on this machine; `vqa data build v2` makes it"),
         ("nonsense", 0, "is neither a folder nor a named dataset; the names are demo, A, B"),
-        ("data.zip", 0, "is not a folder; unpack it"),
+        ("data.zip", 0, "data.zip: is not a folder; unpack it"),
         (".", -1, "use 0 to 4294967295"), (".", 2**32, "use 0 to 4294967295"),
     ],
 )  # fmt: skip
@@ -83,7 +83,7 @@ def test_the_demo_is_drawn_once(tmp_path, monkeypatch):
     assert "holds another dataset; choose another --out" in refusal(draw_demo, other)
 
 
-def test_a_folder_is_cut_as_its_files_have_it(tmp_path, edit):
+def test_a_folder_is_cut_as_its_files_have_it(tmp_path):
     folder = write_dataset(tmp_path / "big", images=20)
     for file in folder.glob("*_test.json"):
         file.unlink()  # a run would cut one from train

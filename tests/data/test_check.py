@@ -7,7 +7,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from tests.data.making import picture, write
+from tests.data.making import edit, picture, write
 from vqa_helpers.data.check import MOST_LINES, check_folder
 from vqa_helpers.data.folder import MANIFEST, read_folder
 
@@ -26,7 +26,7 @@ def notes(folder):
     return [note.removeprefix(f"{folder}: the ") for note in check_folder(folder).notes]
 
 
-def test_the_counts(folder, edit):
+def test_the_counts(folder):
     def change(rows):
         for row in rows:
             row["multiple_choice_answer"] = "unheard" if row["answer_type"] == "number" else "yes"
@@ -50,7 +50,7 @@ def test_the_counts(folder, edit):
     assert json.loads(json.dumps(check.to_json())) == check.to_json()
 
 
-def test_people_see_a_table_and_twenty_of_a_kind(folder, edit):
+def test_people_see_a_table_and_twenty_of_a_kind(folder):
     table = check_folder(folder).lines()
     assert ["questions", "15", "15", "15"] in [line.split() for line in table]
     assert table[-1] == "problems: none"
@@ -62,7 +62,7 @@ def test_people_see_a_table_and_twenty_of_a_kind(folder, edit):
     assert shown[-1] == "problem: … 10 more: empty question (--json has all)"
 
 
-def test_everything_at_once(folder, edit):
+def test_everything_at_once(folder):
     """Four files broken in five ways, two images, three file names: all named in one go."""
     edit(folder / "questions_train.json", lambda rows: rows[2].update(question=""))
     edit(folder / "annotations_train.json", lambda rows: rows[3].update(image_id=999, answers=7))
@@ -84,7 +84,7 @@ def test_everything_at_once(folder, edit):
     assert check.lines()[-1].startswith("problems: 3 file name, 1 empty question")
 
 
-def test_answers_that_a_run_does_not_mind(folder, edit):
+def test_answers_that_a_run_does_not_mind(folder):
     def ask(rows):
         rows[10]["question"] = rows[9]["question"]  # one image: a colour and a number
         rows[4]["question"] = rows[7]["question"]  # images 2 and 3: no matter
@@ -116,7 +116,7 @@ def test_answers_that_a_run_does_not_mind(folder, edit):
     read_folder(folder)
 
 
-def test_pairs_and_those_that_stand_apart(folder, edit):
+def test_pairs_and_those_that_stand_apart(folder):
     assert check_folder(folder).pairs == {}
 
     def answer(rows):

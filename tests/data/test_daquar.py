@@ -3,10 +3,9 @@
 import shutil
 
 import pytest
-from PIL import Image
 
 from tests.builders import read_json, write_dataset
-from tests.data.making import refusal
+from tests.data.making import picture, refusal
 from vqa_helpers.data.build import Fetching, build
 from vqa_helpers.data.check import check_folder
 from vqa_helpers.data.daquar import read_daquar
@@ -34,9 +33,8 @@ yes
 
 def publish(folder, classes=894, train=TRAIN, test="what is it in the image5 ?\nbed\n"):
     """A folder as it is downloaded and unpacked."""
-    (folder / "nyu_depth_images").mkdir(parents=True)
     for number in (3, 4, 5, 10, 929, 77):
-        Image.new("RGB", (4, 3)).save(folder / "nyu_depth_images" / f"image{number}.png")
+        picture(folder / "nyu_depth_images" / f"image{number}.png")
     for split, text in (("train", train), ("test", test)):
         content = text if isinstance(text, bytes) else text.encode()
         (folder / f"qa.{classes}.raw.{split}.txt").write_bytes(content)
@@ -100,12 +98,11 @@ def test_a_dataset_is_built(tmp_path, classes):
     assert made.splits["test"]["question_id"].tolist() == [5000] and made.image_source == "d"
     assert made.image_ids().tolist() == [3, 4, 5, 10, 929] and made.missing_images() == []
     assert made.splits["validation"]["image_id"].nunique() == 1
-    assert made.notes[0] == f"DAQUAR as published: qa.{classes}.raw.train.txt, qa.{classes}.raw.test.txt"  # fmt: skip
     assert "the validation split was cut from train by image" in made.notes[1]
     record = read_json(out / "split.json")
-    assert record["files"].keys() == {
-        f"qa.{classes}.raw.{split}.txt" for split in ("train", "test")
-    }
+    names = [f"qa.{classes}.raw.{split}.txt" for split in ("train", "test")]
+    assert record["files"].keys() == {*names}
+    assert made.notes[0] == f"DAQUAR as published: {', '.join(names)}"
     # The folder is a dataset as it is, with the same splits.
     assert read_folder(folder, seed=2).sha256() == made.sha256()
     assert check_folder(folder).problems == check_folder(out).problems == []
