@@ -180,22 +180,8 @@ def test_what_is_not_read_is_said(tmp_path, caplog):
     assert f"{tmp_path}: names of no split, not read: more.csv" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ({"Question": ["Is it?", "Who?"], "Answer": ["a", "b"]}, {"train": [("Is it?", "a"), ("Who?", "b")]}),
-        ({"Question": {"3": "Is it?"}, "Answer": {"3": "a"}}, {"train": [("Is it?", "a")]}),
-        ({"train": [{"question": "Is it?", "answer": "a"}], "val": [{"question": "Who?", "answer": "b"}]},
-         {"train": [("Is it?", "a")], "validation": [("Who?", "b")]}),
-    ],
-)  # fmt: skip
-def test_json_by_column_and_by_split(tmp_path, content, expected):
-    tables = read_layout(write(tmp_path / "mine.json", content))
-    assert {split: [row[1:3] for row in rows(table)] for split, table in tables.items()} == expected
-
-
 ASKED = {"question": "Is it?", "answer": "a"}
-SAID = ("Is it?", "a", 1)
+FIRST, SECOND = ("1.jpg", "Is it?", "a", 1), ("2.jpg", "Is it?", "a", 1)
 
 
 @pytest.mark.parametrize(
@@ -204,18 +190,23 @@ SAID = ("Is it?", "a", 1)
         ("a.csv", "image,question,answer\n1.jpg,What?,a;b\n", [("1.jpg", "What?", "a;b", 1)]),
         ("a.csv", "image , question\n1.jpg , Is it?\n", [("1.jpg", "Is it?", None, 0)]),
         # A spreadsheet ends in empty lines.
-        ("a.csv", "image,question,answer\n1.jpg,Is it?,a\n,,\n,,\n", [("1.jpg", *SAID)]),
+        ("a.csv", "image,question,answer\n1.jpg,Is it?,a\n,,\n,,\n", [FIRST]),
         # Python writes a missing number as no JSON has it.
-        ("a.json", [{"image": "1.jpg", "area": float("nan")} | ASKED], [("1.jpg", *SAID)]),
+        ("a.json", [{"image": "1.jpg", "area": float("nan")} | ASKED], [FIRST]),
         ("a.jsonl", '{"image": 1, "question": "NaN?", "answer": "a"}\n' * 2, [(1, "NaN?", "a", 1)] * 2),
-        # By picture.
-        ("a.json", {"1.jpg": ASKED, "2.jpg": ASKED}, [("1.jpg", *SAID), ("2.jpg", *SAID)]),
-        ("a.json", {"1.jpg": [ASKED], "2.jpg": [ASKED] * 2}, [("1.jpg", *SAID), *[("2.jpg", *SAID)] * 2]),
-        ("a.json", {"1": [ASKED], "2": [ASKED] * 2}, [("1", *SAID), *[("2", *SAID)] * 2]),
+        # By column, by picture, by split.
+        ("a.json", {"Image": ["1.jpg", "2.jpg"], "Question": ["Is it?"] * 2, "Answer": ["a", "a"]},
+         [FIRST, SECOND]),
+        ("a.json", {"Image": {"3": "1.jpg"}, "Question": {"3": "Is it?"}, "Answer": {"3": "a"}}, [FIRST]),
+        ("a.json", {"1.jpg": ASKED, "2.jpg": ASKED}, [FIRST, SECOND]),
+        ("a.json", {"1.jpg": [ASKED], "2.jpg": [ASKED] * 2}, [FIRST, SECOND, SECOND]),
+        ("a.json", {"1": [ASKED], "2": [ASKED]}, [("1", *FIRST[1:]), ("2", *FIRST[1:])]),
+        ("a.json", {split: [{"image": "1.jpg"} | ASKED] for split in ("train", "val")}, [FIRST]),
     ],
 )  # fmt: skip
 def test_tables_as_people_write_them(tmp_path, name, content, expected):
-    assert rows(read_layout(write(tmp_path / name, content))["train"]) == expected
+    tables = read_layout(write(tmp_path / name, content))
+    assert [rows(table) for table in tables.values()] == [expected] * (1 + ("val" in content))
 
 
 @pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
