@@ -5,7 +5,6 @@ are read by `formats`, as for a run, with a report that collects instead of refu
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -149,13 +148,14 @@ def _examine_table(where: str, table: pd.DataFrame, check: Check) -> None:
     odd = {f"longer than {LONG_QUESTION} words": lengths > LONG_QUESTION}
     if answered:
         each, targets = table["answers"].map(len), table.groupby(["image_id", "question"])["answer"]
+        blank = table["answers"].map(lambda texts: not all(map(str.strip, texts)))
         odd |= {
             "with fewer than ten answers, so no VQA accuracy": each < OFFICIAL_ANSWERS,
             "with more than ten answers": each > OFFICIAL_ANSWERS,
-            "with an empty text among the answers": table["answers"].map(_has_blank),
+            "with an empty text among the answers": blank,
             "asked about an image again, with another target": targets.transform("nunique") > 1,
         }
-        for id_ in ids[table["answer"].map(lambda answer: _has_blank([answer]))]:
+        for id_ in ids[table["answer"].str.strip() == ""]:
             line = f"multiple_choice_answer of question {id_} is empty; write the answer"
             check.problem("empty answer", where, line)
         spellings = table["answer"].groupby(fold(table["answer"])).unique()
@@ -171,10 +171,6 @@ def _examine_table(where: str, table: pd.DataFrame, check: Check) -> None:
         if rows.any():
             first = f"(the first is {ids[rows].iloc[0]})"
             check.notes.append(f"{where}: questions {what}: {rows.sum():,} {first}")
-
-
-def _has_blank(texts: Iterable[str]) -> bool:
-    return not all(text.strip() for text in texts)
 
 
 def _examine_splits(splits: Tables, manifest: Manifest, pairs: Pairs, check: Check) -> None:

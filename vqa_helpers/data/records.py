@@ -19,7 +19,7 @@ from pyarrow import ipc, parquet
 
 from vqa_helpers.data.formats import SPLIT_NAMES, split_of
 from vqa_helpers.data.json_files import read_bytes
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 from vqa_helpers.pictures import SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -67,9 +67,8 @@ def record_files(folder: Path) -> dict[str | None, list[list[Path]]]:
     paths = [path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth)]
     for path in sorted(path for path in paths if RECORDS.fullmatch(path.name) and path.is_file()):
         parts = path.relative_to(folder).parts
-        asks = (
-            len(parts) < 3 or _is_columnar(path) or "question" in path.name
-        )  # else notes on images
+        # What lies deeper and asks nothing by its name are notes on images.
+        asks = len(parts) < 3 or _is_columnar(path) or "question" in path.name
         if asks and not any(part.startswith(".") for part in parts):
             said = _splits_in("/".join([*parts[:-1], _stem(path)]))
             named.setdefault(said[-1] if said else None, []).append(path)
@@ -138,12 +137,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         if isinstance(content, dict) and any(_are_texts(key, content[key]) for key in content):
             content = pd.DataFrame(content).to_dict("records")  # as pandas writes columns
     except (ValueError, OSError, csv.Error, RecursionError, msgspec.MsgspecError) as error:
-        what = " ".join(str(error).split())
-        cure = (
-            "save it as UTF-8" if isinstance(error, UnicodeError) else "mend it, or copy it again"
-        )
-        line = f"cannot be read as {kind} ({what}); {cure}"
-        raise InputError(f"{path}: {line}") from None
+        encoded = isinstance(error, UnicodeError)
+        cure = "save it as UTF-8" if encoded else "mend it, or copy it again"
+        raise InputError(f"{path}: cannot be read as {kind} ({one_line(error)}); {cure}") from None
     if isinstance(content, dict):
         if {"images", "boxes"} <= content.keys():
             line = "its answers are boxes, not texts (Visual7W's pointing questions)"

@@ -55,7 +55,8 @@ def make_demo(
             head = {"info": INFO, "license": LICENSE, "data_type": "demo", "data_subtype": split}
             contents[f"questions_{split}"] = {**head, "task_type": "Open-Ended", "questions": []}
             contents[f"annotations_{split}"] = {**head, "annotations": []}
-        kept = _kept(images, train_images)
+        of_train = [k for k in range(images) if _split_of(k) == "train"]
+        kept = sorted({*range(images)} - {*of_train[train_images:]})
         for k in track(kept, "drawing the demo", unit="images"):
             image_id, split, scene, asked = make_image(seed, k)
             picture = draw_scene(scene, _stream(seed, k, 2), size_px)
@@ -70,12 +71,6 @@ def make_demo(
             text = json.dumps(content, separators=(",", ":"))
             (partial / f"{name}.json").write_text(text, encoding="utf-8")
     log.info("drew %d images with %d questions into %s", len(kept), len(kept) * PER_IMAGE, folder)
-
-
-def _kept(images: int, train_images: int) -> list[int]:
-    """The numbers of the images that are drawn, in order: not all of train."""
-    of_train = [k for k in range(images) if _split_of(k) == "train"]
-    return sorted({*range(images)} - {*of_train[train_images:]})
 
 
 def _split_of(k: int) -> str:
