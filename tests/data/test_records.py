@@ -1,7 +1,6 @@
 """Files of records as they are published: which of a folder are read, and that a question is a row."""
 
 import io
-import json
 
 import numpy as np
 import pandas as pd
@@ -47,36 +46,11 @@ def test_tables_of_peoples_own(tmp_path, name, save, options):
         assert check.images["found"] == 2 and [p.kind for p in check.problems] == ["splits"]
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        "image,question,answer_1,answer_2,answer_3\n1.jpg,What?,cat,dog,cat\n2.jpg,Who?,,Ana,\n",
-        "image,question,Answer1,Answer2,Answer3\n1.jpg,What?,cat,dog,cat\n2.jpg,Who?,Ana,,\n",
-        "image,question,answers\n1.jpg,What?,cat; dog ;cat\n2.jpg,Who?,Ana\n",
-        "image,question,answers\n1.jpg,What?,cat|dog|cat\n2.jpg,Who?,Ana\n",
-        'image,question,answer,answers\n1.jpg,What?,cat,"cat;dog;cat"\n2.jpg,Who?,Ana,Ana\n',
-    ],
-)
-def test_several_answers_in_columns_of_their_own_or_in_one_cell(tmp_path, table):
-    write(tmp_path / "train.csv", table)
-    read = read_layout(tmp_path)["train"]
-    assert read["answers"].tolist() == [("cat", "dog", "cat"), ("Ana",)]
-    assert read["answer"].tolist() == ["cat", "Ana"]
-
-
 def test_a_packed_table_that_is_cut(tmp_path):
     path = tmp_path / "train.csv.gz"
     OWN.to_csv(path)
     path.write_bytes(path.read_bytes()[:-9])
     assert refusal(read_layout, tmp_path).startswith(f"{path}: is not a complete gzip file")
-
-
-def test_columns_of_different_lengths_and_thousands_of_keys_are_one_line(tmp_path):
-    path = write(tmp_path / "train.json", {"question": ["What?", "Who?"], "answer": ["a"]})
-    assert f"{path}: cannot be read as json (All arrays must be" in refusal(read_layout, path)
-    write(path, [{f"key{n}": n for n in range(9_000)}])
-    line = refusal(read_layout, path)
-    assert "which column holds the questions" in line and len(line) < 600
 
 
 def save(path, **columns):
@@ -155,15 +129,6 @@ def test_pickles_are_named_and_not_opened(tmp_path):
         assert line.endswith("save its table as CSV, JSON or parquet")
     assert "is a pickle" in check_folder(tmp_path).problems[0].line
     assert not (tmp_path / "opened").exists()
-
-
-@pytest.mark.parametrize(
-    "content", [[], {}, {"images": []}, {"images": [{"qa_pairs": []}]}, [{"qas": "none", "id": 1}]]
-)
-def test_what_lists_no_questions_is_one_line(tmp_path, content):
-    path = write(tmp_path / "data.json", json.dumps(content))
-    line = refusal(read_layout, tmp_path).removeprefix(f"{path}: ")
-    assert line.startswith(("holds no records", "which column holds the questions"))
 
 
 def test_what_is_not_read_is_said(tmp_path, caplog):
