@@ -1,6 +1,5 @@
 """Words of questions, and what a model knows: words and answers of the train split."""
 
-import json
 import random
 import re
 import string
@@ -9,14 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.builders import read_json
 from tests.data.making import refusal
-from vqa_helpers.data.vocabulary import (
-    OUTSIDE,
-    AnswerVocabulary,
-    WordVocabulary,
-    tokenize,
-    tokenize_all,
-)
+from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize, tokenize_all
 
 TRAIN = [["is", "the", "cat", "in"], ["is", "the", "dog", "in"], ["the", "end"]]
 
@@ -51,9 +45,7 @@ SHARED = Path(__file__).parents[3] / "shared" / "data"
 def test_words_of_english_questions_are_the_runs_of_letters_and_digits():
     words = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b|[^\W_]+?(?=n't\b)|[^\W_]+")
     files = [path for name in ("coco_vqa", "daquar") for path in SHARED.glob(f"{name}/questions_*")]
-    questions = [
-        q["question"] for path in files for q in json.loads(path.read_bytes())["questions"]
-    ]
+    questions = [q["question"] for path in files for q in read_json(path)["questions"]]
     assert len(questions) > 30_000
     for question in questions:
         assert tokenize(question) == words.findall(question.lower().replace("’", "'"))
@@ -70,24 +62,24 @@ def test_an_apostrophe_changes_no_other_word():
 def test_words_by_frequency_then_alphabet_after_the_reserved_two():
     words = WordVocabulary.build(TRAIN)
     assert words.words == ("<pad>", "<unknown>", "the", "in", "is", "cat", "dog", "end")
-    assert len(words) == 8
+    assert len(words) == 8 and words.counts == (0, 0, 3, 2, 2, 1, 1, 1)
+    plain = WordVocabulary(words.words)
+    assert plain.at_least(2) is plain == words
 
 
-def test_rare_words_are_left_out_now_or_later():
-    for min_count, kept in ((1, "the in is cat dog end"), (2, "the in is"), (9, "")):
-        built = WordVocabulary.build(TRAIN, min_count=min_count)
-        assert built.words[2:] == tuple(kept.split())
-        later = WordVocabulary.build(TRAIN).at_least(min_count)
-        assert later == built and later.counts == built.counts
-    assert WordVocabulary.build(TRAIN).counts == (0, 0, 3, 2, 2, 1, 1, 1)
-    plain = WordVocabulary(WordVocabulary.build(TRAIN).words)
-    assert plain.at_least(2) is plain and plain == WordVocabulary.build(TRAIN)
+@pytest.mark.parametrize(
+    ("min_count", "kept"), [(1, "the in is cat dog end"), (2, "the in is"), (9, "")]
+)
+def test_rare_words_are_left_out_now_or_later(min_count, kept):
+    built = WordVocabulary.build(TRAIN, min_count=min_count)
+    assert built.words[2:] == tuple(kept.split())
+    later = WordVocabulary.build(TRAIN).at_least(min_count)
+    assert later == built and later.counts == built.counts
 
 
 def test_tokens_are_padded_right_and_unknown_words_are_one():
-    tokens, lengths = WordVocabulary.build(TRAIN).encode(
-        [["the", "cat"], ["a", "the", "zebra", "in"], []]
-    )
+    questions = [["the", "cat"], ["a", "the", "zebra", "in"], []]
+    tokens, lengths = WordVocabulary.build(TRAIN).encode(questions)
     assert tokens.tolist() == [[2, 5, 0, 0], [1, 2, 1, 3], [1, 0, 0, 0]]
     assert lengths.tolist() == [2, 4, 1]
     assert tokens.dtype == np.int32 and lengths.dtype == np.int64
@@ -107,10 +99,8 @@ def test_long_questions_are_cut_and_counted(caplog):
 
 
 def test_sorted_set_loses_order_and_repetition():
-    words = WordVocabulary.build(TRAIN)
-    tokens, lengths = words.encode(
-        [["cat", "the", "cat", "x", "y"], ["the", "cat", "x"], []], as_sorted_set=True
-    )
+    questions = [["cat", "the", "cat", "x", "y"], ["the", "cat", "x"], []]
+    tokens, lengths = WordVocabulary.build(TRAIN).encode(questions, as_sorted_set=True)
     assert tokens.tolist() == [[1, 2, 5], [1, 2, 5], [1, 0, 0]]
     assert lengths.tolist() == [3, 3, 1]
 
@@ -130,7 +120,7 @@ def test_answers_by_frequency_ties_by_alphabet():
 
 def test_an_answer_outside_has_the_target_minus_one():
     targets = AnswerVocabulary.build(["yes", "no", "no"]).encode(["yes", "maybe", "no", ""])
-    assert targets.tolist() == [1, OUTSIDE, 0, OUTSIDE] and targets.dtype == np.int64
+    assert targets.tolist() == [1, -1, 0, -1] and targets.dtype == np.int64
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, "3"])

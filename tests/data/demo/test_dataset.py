@@ -155,16 +155,6 @@ def test_everything_can_be_drawn_and_more_things_change_the_picture(place, size_
     assert len(pictures) == len(shown) - 1  # the cat and the ball are there anyway
 
 
-def test_nothing_is_left_behind_when_it_fails(tmp_path, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("no pen")
-
-    monkeypatch.setattr("vqa_helpers.data.demo.dataset.draw_scene", fail)
-    with pytest.raises(RuntimeError, match="no pen"):
-        make_demo(tmp_path / "demo", **SMALL)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_empty_folder_is_filled_and_a_full_one_refused(tmp_path):
     folder = tmp_path / "demo"
     folder.mkdir()
