@@ -75,9 +75,8 @@ def build(
             what is needed.
     """
     if name not in catalogue.ENTRIES:
-        raise InputError(
-            f"{name!r} is no named dataset; the names are {', '.join(catalogue.ENTRIES)}"
-        )
+        names = ", ".join(catalogue.ENTRIES)
+        raise InputError(f"{name!r} is no named dataset; the names are {names}")
     if rule not in catalogue.RULES:
         raise InputError(f"split rule {rule!r}: use {' or '.join(catalogue.RULES)}")
     if name not in catalogue.CUTS and rule != "by-image":

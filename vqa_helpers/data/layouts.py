@@ -201,10 +201,8 @@ def _fields(path: Path, keys: Mapping[str, Any], columns: Mapping[str, str]) -> 
     if "answer" in columns or field.get("target") == field.get("answer"):
         field.pop("target", None)
     if "question" not in field:
-        raise NoQuestions(
-            f"{path}: which column holds the questions? It has {has}; say so with --columns "
-            "image=…,question=…,answer=…"
-        )
+        remedy = "say so with --columns image=…,question=…,answer=…"
+        raise NoQuestions(f"{path}: which column holds the questions? It has {has}; {remedy}")
     return field
 
 
@@ -268,10 +266,8 @@ def _table(path: Path, rows: list[tuple], report: Report) -> pd.DataFrame:
 
 def _coco_qa_files(folder: Path) -> dict[str, Path]:
     """Split to the folder of its text files."""
-    parts = {
-        formats.split_of(path.parent.name): path.parent for path in folder.glob("*/img_ids.txt")
-    }
-    return formats.in_order(parts)
+    listed = folder.glob("*/img_ids.txt")
+    return formats.in_order({formats.split_of(path.parent.name): path.parent for path in listed})
 
 
 def _read_coco_qa(folder: Path, split: str, report: Report) -> pd.DataFrame:

@@ -78,8 +78,8 @@ def cut(
     asked = set(pool["image_id"])
     images = {image_id: path for image_id, path in source.images.items() if image_id in asked}
     name = f"{source.name}-{name}" + (f"-{answers}" if answers else "")
-    made = {"name": name, "splits": splits, "images": images, "seed": seed, "rule": rule}
-    return dataclasses.replace(source, **made, notes=notes)
+    made = {"splits": splits, "images": images, "seed": seed, "rule": rule, "notes": notes}
+    return dataclasses.replace(source, name=name, **made)
 
 
 def _what_is_shared(parts: list[pd.DataFrame], source: Dataset) -> str:

@@ -71,9 +71,8 @@ def unpack(archive: Path, folder: Path) -> list[str]:
             there.parent.mkdir(parents=True, exist_ok=True)
             same = there.is_file() and filecmp.cmp(staged / path, there, shallow=False)
             if os.path.lexists(there) and not same:
-                raise InputError(
-                    f"{there}: differs from the archive's file of that name; remove it and run again"
-                )
+                line = "differs from the archive's file of that name; remove it and run again"
+                raise InputError(f"{there}: {line}")
         for path in files:
             os.replace(staged / path, folder / path)
     except OSError as error:
@@ -103,9 +102,10 @@ def _unpack_beside(archive: Path, staged: Path) -> list[str]:
     except Exception as error:  # whatever a broken archive makes the libraries raise
         if isinstance(error, OSError) and error.errno not in _OWN_FAULTS:
             raise
-        raise BadArchive(
-            f"{archive}: is damaged or not safe ({one_line(error)}); nothing was unpacked, download it again"
-        ) from error
+        line = (
+            f"is damaged or not safe ({one_line(error)}); nothing was unpacked, download it again"
+        )
+        raise BadArchive(f"{archive}: {line}") from error
 
 
 @contextmanager
@@ -163,9 +163,8 @@ def _approved(members: Iterator[_Member], archive_bytes: int) -> dict[str, _Memb
         name, size, is_folder, _ = member
         total += size
         if size < 0 or total > most or number > MOST_MEMBERS:
-            raise ValueError(
-                f"it unpacks to more than {most} bytes or {MOST_MEMBERS} members; it may be a bomb"
-            )
+            line = f"it unpacks to more than {most} bytes or {MOST_MEMBERS} members"
+            raise ValueError(f"{line}; it may be a bomb")
         path = os.path.normpath(name)
         if is_folder or _CLUTTER.match(path):
             continue

@@ -50,11 +50,11 @@ def download(
     lacking = [file for file in source.files if not _record(file, folder)]
     absent = [file for file in lacking if not (folder / file.name).exists()]
     if offline and absent:
-        raise InputError(
-            f"{source.name} is not on this machine, and the network is not to be used; "
-            f"put {', '.join(f'{file.name} (from {file.url})' for file in absent)} into "
-            f"{folder}/ and run again"
+        put = ", ".join(f"{file.name} (from {file.url})" for file in absent)
+        line = (
+            f"is not on this machine, and the network is not to be used; put {put} into {folder}/"
         )
+        raise InputError(f"{source.name} {line} and run again")
     times = 1 + source.expands * source.unpack
     needed = sum((file.bytes or 0) * times - _bytes_here(file, folder) for file in lacking)
     require_space(folder, needed, f"to download {source.name}")
@@ -93,19 +93,16 @@ def _obtain(file: File, folder: Path, unpacks: bool, mirror: str | None) -> None
         log.info("%s: is here already; checking it", path)
         size, sha256 = path.stat().st_size, sha256_of(path)
         if file.bytes not in (None, size) or file.sha256 not in (None, sha256):
-            raise InputError(
-                f"{path}: has {size} bytes and sha256 {sha256} where {file.bytes} and "
-                f"{file.sha256} are expected; remove it, or put the file of {file.url} there"
-            )
+            wrong = f"has {size} bytes and sha256 {sha256} where {file.bytes} and {file.sha256} are expected"
+            raise InputError(f"{path}: {wrong}; remove it, or put the file of {file.url} there")
     else:
         try:
             with Web() as web:
                 urls = addresses(mirror, file.name, file.url, *file.mirrors)
                 sha256 = web.fetch(urls, Part(file, path))
         except Refused as error:
-            raise InputError(
-                f"{file.name} cannot be had: {error}; put it into {folder}/ by hand and run again"
-            ) from error
+            remedy = f"put it into {folder}/ by hand and run again"
+            raise InputError(f"{file.name} cannot be had: {error}; {remedy}") from error
     if file.sha256 is None:
         log.warning("%s: no sum is published; sha256 %s unverified", path, sha256)
     record = {"url": file.url, "bytes": path.stat().st_size, "sha256": sha256}

@@ -58,10 +58,8 @@ def addresses(mirror: str | None, name: str, *urls: str) -> list[str]:
     """
     mirror = mirror or os.environ.get("VQA_MIRROR")
     if mirror and not re.search(ADDRESS, mirror):
-        raise InputError(
-            f"mirror {mirror!r}: is no http(s) address; give one, or put files from elsewhere "
-            "into the data folder by hand"
-        )
+        remedy = "give one, or put files from elsewhere into the data folder by hand"
+        raise InputError(f"mirror {mirror!r}: is no http(s) address; {remedy}")
     return [f"{mirror.rstrip('/')}/{quote(name)}", *urls] if mirror else list(urls)
 
 
