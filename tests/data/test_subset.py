@@ -176,9 +176,8 @@ def test_a_c_and_d_share_their_held_out_questions(source):
     # Whole images are cut, of which some bring more questions than others.
     assert few == 75 and most == pytest.approx(7500, rel=0.02) and half == most // 2
     made = nested(only(source, "other"))  # without numbers any answer qualifies
-    assert (
-        list(made) == ["A-open", "C-open", "D-open"] and made["A-open"].name == "mine-A-of-D-open"
-    )
+    assert list(made) == ["A-open", "C-open", "D-open"]
+    assert made["A-open"].name == "mine-A-of-D-open"
     assert "numbers 1-20" in made["A-open"].notes[0]
 
 
