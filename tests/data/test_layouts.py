@@ -59,31 +59,23 @@ def test_the_text_files_of_coco_qa(tmp_path):
     assert line.endswith("types.txt differ in number; copy the files again")
 
 
-def test_a_column_says_the_split_where_the_file_does_not(tmp_path):
-    said = [("train", "a"), ("val2014", "b"), ("test", ""), ("Train", "c"), ("odd", "d")]
-    lines = [f"{n}.jpg,Is it {n}?,{answer},{split}" for n, (split, answer) in enumerate(said)]
-    path = write(tmp_path / "mine.csv", "\n".join(["image,question,answer,split", *lines]))
-    tables = read_layout(path)
-    assert asked(tables) == {
-        "train": ["Is it 0?", "Is it 3?", "Is it 4?"], "validation": ["Is it 1?"],
-        "test": ["Is it 2?"],
-    }  # fmt: skip
-    assert "answer" not in tables["test"]
-
-
 @pytest.mark.parametrize(
-    ("name", "said", "sizes", "warning"),
+    ("name", "said", "read", "warning"),  # of the third: the numbers of the records, by split
     [
-        ("train.csv", ["train", "val", ""], {"train": 2, "validation": 1}, "1 records are of no known"),
-        ("train.csv", ["test", "test", ""], {"train": 3}, "its records say test, its name says train"),
-        ("mine.csv", ["train", "holdout"], {"train": 2}, "1 records are of no known split, and so of"),
-        ("mine.csv", ["easy", "hard"], {"train": 2}, None),
+        ("mine.csv", ["train", "val2014", "test", "Train", "odd"],
+         {"train": [0, 3, 4], "validation": [1], "test": [2]}, "1 records are of no known split"),
+        ("mine.csv", ["train", "holdout"], {"train": [0, 1]}, "1 records are of no known split, and so"),
+        ("mine.csv", ["easy", "hard"], {"train": [0, 1]}, None),
+        # Several splits go before the name of the file, one does not.
+        ("train.csv", ["train", "val", ""], {"train": [0, 2], "validation": [1]}, "1 records are of no"),
+        ("train.csv", ["test", "test", ""], {"train": [0, 1, 2]}, "its records say test, its name says"),
     ],
 )  # fmt: skip
-def test_a_column_and_the_name_of_the_file(tmp_path, caplog, name, said, sizes, warning):
+def test_a_column_says_the_split(tmp_path, caplog, name, said, read, warning):
     lines = [f"Is it {n}?,yes,{split}" for n, split in enumerate(said)]
     path = write(tmp_path / name, "\n".join(["question,answer,split", *lines]))
-    assert {split: len(table) for split, table in read_layout(tmp_path).items()} == sizes
+    questions = {split: [f"Is it {n}?" for n in numbers] for split, numbers in read.items()}
+    assert asked(read_layout(tmp_path)) == questions
     told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == (warning is not None)
     assert all(line.startswith(f"{path}: {warning}") for line in told)
