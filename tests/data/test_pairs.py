@@ -18,13 +18,13 @@ def table(*rows, first=0):
     return made.assign(question_id=range(first, first + len(rows)))
 
 
-def mirrored(pairs, opposite=1.0, first=0):
+def mirrored(pairs, opposite=1.0):
     """Yes/no questions of two photographs each, that share of them with opposite answers."""
     rows = []
     for n in range(pairs):
         other = "no" if n < opposite * pairs else "yes"
         rows += [(2 * n, f"Is it {n}?", "yes"), (2 * n + 1, f"Is it {n}?", other)]
-    return table(*rows, first=first)
+    return table(*rows)
 
 
 def found(folder, **tables):

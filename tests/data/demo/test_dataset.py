@@ -78,7 +78,9 @@ def test_official_layout_and_splits_that_share_no_image(small):
         assert (table["answers"].map(len) == ANNOTATORS).all()
         for row in table.itertuples():
             assert row.answer in statistics.multimode(row.answers)
-    for path in small.glob("*/*.jpg"):
+    pictures = list(small.glob("*/*.jpg"))
+    assert len(pictures) == 20  # of no other image
+    for path in pictures:
         with Image.open(path) as picture:
             assert picture.size == (32, 32) and np.asarray(picture).std() > 10
 
