@@ -15,7 +15,7 @@ from vqa_helpers.pieces.attention import (
     TopDownAttention,
     WordAttention,
 )
-from vqa_helpers.pieces.choice import Choice, nearest, piece
+from vqa_helpers.pieces.choice import Choice, fold, nearest, piece
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation, OneSide, PlainProduct, Product
 from vqa_helpers.pieces.language import BagOfWords, GloveBiLSTM, SentenceVectors, WordLSTM
@@ -247,10 +247,10 @@ def find_preset(name: str) -> Recipe:
     """
     if name.startswith(pretrained.HUB):
         return _published(name)
-    folded = {_fold(known): recipe for known, recipe in PRESETS.items()}
-    if _fold(name) not in folded:
-        raise InputError(f"{name!r} is no preset; {nearest(name, PRESETS)}")
-    return folded[_fold(name)]
+    for known, recipe in PRESETS.items():
+        if fold(known) == fold(name):
+            return recipe
+    raise InputError(f"{name!r} is no preset; {nearest(name, PRESETS)}")
 
 
 def _published(name: str) -> Recipe:
@@ -261,7 +261,3 @@ def _published(name: str) -> Recipe:
     classes = (pretrained.Photographs, pretrained.WordPieces, pretrained.Together, classifier)
     small = replace(training, batch=32, epochs=5, accumulate=8)
     return Recipe(name, source, *(piece(c, pretrained=name) for c in classes), training, small)
-
-
-def _fold(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "")

@@ -112,18 +112,16 @@ class Choice:
         Raises:
             InputError: for a class that cannot be built from these.
         """
-        parameters = parameters_of(self.made_by)
-        given = {name: value for name, value in defaults.items() if name in parameters}
+        name, parameters = self.made_by.__name__, parameters_of(self.made_by)
+        given = {key: value for key, value in defaults.items() if key in parameters}
         given |= self.keywords
         by_name = {place: size for place, size in sizes.items() if place in parameters}
         given |= by_name or dict(zip(_size_parameters(parameters), sizes.values(), strict=False))
-        name = self.made_by.__name__
-        for parameter in parameters.values():
-            if parameter.default is parameter.empty and parameter.name not in given:
+        for key, parameter in parameters.items():
+            if parameter.default is parameter.empty and key not in given:
                 known = " or ".join(SIZES[slot]) or "nothing"
-                settable = parameter.name in self.settable()
-                option = f", or --set {slot}.{parameter.name}=…" if settable else ""
-                line = f"{parameter.name!r} has no value; a {slot} is given {known} by name, every"
+                option = f", or --set {slot}.{key}=…" if key in self.settable() else ""
+                line = f"{key!r} has no value; a {slot} is given {known} by name, every"
                 raise InputError(f"{name}: {line} other keyword needs a default{option}")
         try:
             with warnings.catch_warnings():
@@ -134,21 +132,9 @@ class Choice:
         except Exception as error:  # whatever the class raises
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise InputError(f"{name}: cannot be made ({reason})") from error
-        state = [*piece.state_dict().values(), *piece.parameters()]
-        if any(isinstance(value, UninitializedTensorMixin) for value in state):
-            raise InputError(f"{name}: a lazy layer has no width yet; give its width")
-        if not all(isinstance(value, Tensor) for value in state):
-            what = "keeps state that is no tensor, and could not be saved"
-            raise InputError(f"{name}: {what}; use parameters and buffers")
-        two_sided = 0 not in sizes.values()  # the width of an image or question that is not there
-        if two_sided and any(not weights.numel() for weights in piece.parameters()):
-            line = "a layer would have a width of 0, and give nothing; use whole numbers from 1 on"
-            raise InputError(f"{name}: {line}")
-        width = getattr(piece, "out_dim", None)
-        if slot != "classifier" and not isinstance(width, int):
-            wrong = f"its `out_dim` is {width}, no whole number"
-            what = "has no `out_dim`" if width is None else wrong
-            raise InputError(f"{name}: {what}; set it to the width of what it returns")
+        # The width of an image or question that is not there is 0.
+        if problem := _problem_of(piece, slot, two_sided=0 not in sizes.values()):
+            raise InputError(f"{name}: {problem}")
         piece.__dict__.setdefault("_made_with", given)  # one that is no `Piece` does not know
         return piece
 
@@ -170,16 +156,30 @@ def choice_of(live: nn.Module) -> Choice:
     A keyword that the piece keeps as an attribute of the same name is read there, others as they
     were given. What is not a number, text, list or None (a vocabulary, a path) is left out.
     """
-    recorded = vars(live).get("_made_with", {})
-    kept = {}
-    for name, parameter in Choice(type(live)).settable().items():
-        default = None if parameter.default is parameter.empty else parameter.default
-        value = vars(live).get(name, recorded.get(name, default))
-        if not is_plain(value):
-            value = recorded.get(name, default)
-        if is_plain(value):
-            kept[name] = list(value) if isinstance(value, tuple) else value
-    return Choice(type(live), kept)
+    settable = Choice(type(live)).settable()
+    values = {name: None if p.default is p.empty else p.default for name, p in settable.items()}
+    values |= vars(live).get("_made_with", {})
+    values |= {name: value for name, value in vars(live).items() if is_plain(value)}
+    kept = {name: values[name] for name in settable if is_plain(values[name])}
+    lists = {name: list(value) for name, value in kept.items() if isinstance(value, tuple)}
+    return Choice(type(live), kept | lists)
+
+
+def _problem_of(piece: nn.Module, slot: str, two_sided: bool) -> str | None:
+    """Why a piece that could be made cannot be used, if so."""
+    state = [*piece.state_dict().values(), *piece.parameters()]
+    if any(isinstance(value, UninitializedTensorMixin) for value in state):
+        return "a lazy layer has no width yet; give its width"
+    if not all(isinstance(value, Tensor) for value in state):
+        return "keeps state that is no tensor, and could not be saved; use parameters and buffers"
+    if two_sided and not all(weights.numel() for weights in piece.parameters()):
+        return "a layer would have a width of 0, and give nothing; use whole numbers from 1 on"
+    width = getattr(piece, "out_dim", None)
+    if slot != "classifier" and not isinstance(width, int):
+        wrong = f"its `out_dim` is {width}, no whole number"
+        wrong = "has no `out_dim`" if width is None else wrong
+        return f"{wrong}; set it to the width of what it returns"
+    return None
 
 
 # ---------------------------------------------------------------- finding classes
@@ -264,16 +264,20 @@ def choice_from(slot: str, record: Any, own: Mapping[str, type[nn.Module]], wher
 # ---------------------------------------------------------------- words of the command line
 
 
+def fold(name: str) -> str:
+    """A name without what does not matter in it: case, "-" and "_"."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """What to say about an unknown name: the nearest known ones, and all if they are few."""
-    folded = {candidate.lower().replace("-", "").replace("_", ""): candidate for candidate in known}
-    wanted = name.lower().replace("-", "").replace("_", "")
-    names, more = list(folded.values()), ""
+    by_word = {fold(candidate): candidate for candidate in known}
+    names, more = list(by_word.values()), ""
     many = len(names) > MOST_NAMED
     if many:
         names, more = names[:SOME_NAMED], f" and {len(names) - SOME_NAMED:,} more"
-    near = difflib.get_close_matches(wanted, folded, n=3 if many else 1)
-    hint = f"did you mean {' or '.join(folded[name] for name in near)}? " if near else ""
+    near = difflib.get_close_matches(fold(name), by_word, n=3 if many else 1)
+    hint = f"did you mean {' or '.join(by_word[word] for word in near)}? " if near else ""
     return f"{hint}there are {', '.join(names) or 'none'}{more}"
 
 
