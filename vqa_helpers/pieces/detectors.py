@@ -3,8 +3,7 @@
 Each photograph is seen at the size it comes in. Knows nothing of where weights come from.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +27,6 @@ def build(name: str) -> nn.Module:
         for norm in filter(lambda part: isinstance(part, nn.BatchNorm2d), network.modules()):
             norm.eps = 0.0
     return network
-
-
-def blocks(network: nn.Module, grid: bool) -> list[Callable[[Tensor], Tensor]]:
-    """The network in sequential blocks; for a grid all but the last are used."""
-    return [partial(regions if grid else bag_of_objects, network), nn.Identity()]
 
 
 def detect(network: nn.Module, image: Tensor) -> tuple[dict[str, Tensor], list[dict], list]:

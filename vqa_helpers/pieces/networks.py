@@ -7,7 +7,7 @@ import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -140,30 +140,30 @@ def own_size(network: str, weights: str) -> int:
     return facts.size_px if chosen is None or facts.fixed else chosen
 
 
-def cut_vgg(network: nn.Module) -> Callable[[nn.Module], list[nn.Module]]:
-    network.classifier = network.classifier[:4]  # to the second 4096, before its ReLU
-    return _vgg_blocks
+def cut(network: nn.Module, name: str) -> None:
+    """Take the classifier away, as the study does, or as timm does."""
+    if name not in TORCHVISION:
+        network.reset_classifier(0)
+    elif name.startswith("vgg"):
+        network.classifier = network.classifier[:4]  # to the second 4096, before its ReLU
+    elif name.startswith("resnet"):
+        network.fc = nn.Identity()
 
 
-def _vgg_blocks(network: nn.Module) -> list[nn.Module]:
-    pools = [i for i, layer in enumerate(network.features) if isinstance(layer, nn.MaxPool2d)]
-    convolutions = [network.features[a + 1 : b + 1] for a, b in pairwise([-1, *pools])]
-    return [*convolutions, nn.Sequential(network.avgpool, nn.Flatten(), network.classifier)]
-
-
-def cut_resnet(network: nn.Module) -> Callable[[nn.Module], list[nn.Module]]:
-    network.fc = nn.Identity()
-    return _resnet_blocks
-
-
-def _resnet_blocks(network: nn.Module) -> list[nn.Module]:
+def blocks_of(network: nn.Module, name: str, grid: bool) -> list[Callable[[Tensor], Tensor]]:
+    """A cut network in sequential blocks; for a grid all but the last are used."""
+    if name in DETECTORS:
+        found = detectors.regions if grid else detectors.bag_of_objects
+        return [partial(found, network), nn.Identity()]
+    if name not in STUDY:
+        return [network.forward_features, network.forward_head]
+    if name.startswith("vgg"):
+        pools = [i for i, layer in enumerate(network.features) if isinstance(layer, nn.MaxPool2d)]
+        convolutions = [network.features[a + 1 : b + 1] for a, b in pairwise([-1, *pools])]
+        return [*convolutions, nn.Sequential(network.avgpool, nn.Flatten(), network.classifier)]
     first = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
     layers = [network.layer1, network.layer2, network.layer3, network.layer4]
     return [first, *layers, nn.Sequential(network.avgpool, nn.Flatten(), network.fc)]
-
-
-def timm_blocks(network: nn.Module) -> list[Callable[[Tensor], Tensor]]:
-    return [network.forward_features, network.forward_head]
 
 
 def normalisation(network: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:

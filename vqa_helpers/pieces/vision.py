@@ -21,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.checkpoint import checkpoint
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces import detectors, networks
+from vqa_helpers.pieces import networks
 from vqa_helpers.pieces.choice import Piece
 
 TRAINED = ("none", "last block", "all")
@@ -64,27 +64,23 @@ class VisionEncoder(nn.Module):
         self.network = networks.load_network(name, weights)
         self.out_dim = facts.grid_width if grid else facts.width
         self.recompute, self.grid = recompute, grid
-        mean, std = networks.normalisation(self.network)
-        if name in networks.DETECTORS:
-            if trained != "none":
-                raise InputError(f"{network}: a detector is not trained here; use trained=none")
-            self._blocks, last = partial(detectors.blocks, grid=grid), []
-        elif name in networks.STUDY:
-            cut = networks.cut_vgg if name.startswith("vgg") else networks.cut_resnet
-            self._blocks = cut(self.network)
-            last = self._blocks(self.network)[-2:-1]  # of convolutions
-        else:
-            self.network.reset_classifier(0)
-            self._blocks = networks.timm_blocks
-            last = _last_stage(self.network) if trained == "last block" else []
-            if recompute:
-                raise InputError(f"{name}: recompute works for {', '.join(networks.STUDY)} alone")
+        networks.cut(self.network, name)
+        self._blocks = partial(networks.blocks_of, name=name, grid=grid)
+        if trained != "none" and name in networks.DETECTORS:
+            raise InputError(f"{network}: a detector is not trained here; use trained=none")
+        if recompute and name not in networks.TORCHVISION:
+            raise InputError(f"{name}: recompute works for {', '.join(networks.STUDY)} alone")
         if weights not in networks.KINDS:
             networks.load_weights(self.network, name, Path(weights))
-        self._learning = {"none": [], "last block": last, "all": [self.network]}[trained]
+        self._learning = [] if trained == "none" else [self.network]
+        if trained == "last block" and name in networks.STUDY:
+            self._learning = self._blocks(self.network)[-2:-1]  # of convolutions
+        elif trained == "last block":
+            self._learning = _last_stage(self.network)
         self.network.requires_grad_(False)
         for part in self._learning:
             part.requires_grad_(True)
+        mean, std = networks.normalisation(self.network)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self.train()  # frozen batch norms keep their statistics from the first image on
