@@ -27,6 +27,11 @@ DESCRIPTION = (
 THREADS = os.cpu_count() or 1
 _SAMPLE_BYTES = 4096
 _GREY_SCALES = (1, 2**8, 2**10, 2**12, 2**14, 2**16)  # floats up to 1; 8 to 16 bits
+_REASONS = {
+    FileNotFoundError: "the file is missing",
+    IsADirectoryError: "is a folder",
+    UnidentifiedImageError: "is not an image",
+}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -60,16 +65,11 @@ def load_square(image: Path | BinaryIO | Image.Image, size_px: int) -> np.ndarra
             return _square(_upright(image), size_px)
         with open_picture(image, 2 * size_px) as opened:
             return _square(_upright(opened), size_px)
-    except FileNotFoundError:
-        raise BadImage("the file is missing") from None
-    except IsADirectoryError:
-        raise BadImage("is a folder") from None
-    except UnidentifiedImageError:
-        raise BadImage("is not an image") from None
     except Exception as error:
         # Pillow raises OSError, SyntaxError, ValueError, struct.error and more for damaged files; one
         # of them must not end the work on all the others.
-        raise BadImage(str(error) or type(error).__name__) from None
+        reason = _REASONS.get(type(error)) or str(error) or type(error).__name__
+        raise BadImage(reason) from None
 
 
 def file_mark(path: Path | Image.Image) -> int:

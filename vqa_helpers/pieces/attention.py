@@ -16,16 +16,8 @@ from vqa_helpers.pieces.language import last_states
 from vqa_helpers.pieces.words import Words
 
 
-class AttendedProduct(Product):
-    """A product with the image places that the question attends to (one glimpse of soft attention;
-    Xu et al., "Show, Attend and Tell", 2015, section 4.2, with the question as the query).
-
-    Args:
-        image_dim: D of each place.
-        width, activation, normalise, dropout: as `Product` takes them.
-    """
-
-    attends = True
+class _ScoredProduct(Product):
+    """A product whose projections also score image places, or words."""
 
     def __init__(
         self,
@@ -38,6 +30,18 @@ class AttendedProduct(Product):
     ) -> None:
         super().__init__(image_dim, question_dim, width, activation, normalise, dropout)
         self.score = nn.Linear(width, 1, bias=False)
+
+
+class AttendedProduct(_ScoredProduct):
+    """A product with the image places that the question attends to (one glimpse of soft attention;
+    Xu et al., "Show, Attend and Tell", 2015, section 4.2, with the question as the query).
+
+    Args:
+        image_dim: D of each place.
+        width, activation, normalise, dropout: as `Product` takes them.
+    """
+
+    attends = True
 
     def place_shares(self, image: Tensor, question: Tensor) -> Tensor:
         """How much each place counts: (B, K, image_dim) and (B, question_dim) to (B, K)."""
@@ -219,7 +223,7 @@ class CoAttention(Piece):
         return self.norm(seen + torch.einsum("bt,btw->bw", word_shares, words))
 
 
-class WordAttention(Product):
+class WordAttention(_ScoredProduct):
     """A product with the words that the image attends to (a next step of the reference study; Lu et
     al., "Hierarchical Question-Image Co-Attention", 2016, section 3.3, the question side only). A
     word's score is its product with the image, as in `AttendedProduct`, not the paper's affinity.
@@ -229,18 +233,6 @@ class WordAttention(Product):
     """
 
     reads_words = True
-
-    def __init__(
-        self,
-        image_dim: int,
-        question_dim: int,
-        width: int = 1024,
-        activation: Activation = "relu",
-        normalise: bool = False,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(image_dim, question_dim, width, activation, normalise, dropout)
-        self.score = nn.Linear(width, 1, bias=False)
 
     def word_shares(self, image: Tensor, question: Words) -> Tensor:
         """How much each word counts: (B, T)."""

@@ -188,7 +188,8 @@ def _problem_of(piece: nn.Module, slot: str, two_sided: bool) -> str | None:
 def pieces_of(slot: str) -> dict[str, type[nn.Module]]:
     """The package's classes for a slot, by name."""
     modules = [importlib.import_module(f"vqa_helpers.pieces.{name}") for name in MODULES[slot]]
-    return {name: cls for module in modules for name, cls in _classes_of(module, Piece).items()}
+    found = [item for module in modules for item in _classes_of(module, Piece).items()]
+    return {name: cls for name, cls in found if not name.startswith("_")}
 
 
 def read_pieces(path: Path) -> dict[str, type[nn.Module]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from vqa_helpers.data.vocabulary import WordVocabulary, tokenize_all
 from vqa_helpers.pieces.choice import Piece
@@ -350,6 +350,13 @@ def distinct(
     return different, lengths.new_empty(len(different)).scatter(0, which, lengths), which
 
 
+def packed(words: Tensor, lengths: Tensor) -> PackedSequence:
+    """Right-padded words (B, T, W) as a recurrent layer reads them without the padding."""
+    return pack_padded_sequence(
+        words.float(), lengths.cpu(), batch_first=True, enforce_sorted=False
+    )
+
+
 def last_states(
     recurrent: nn.LSTM | nn.GRU, words: Tensor, lengths: Tensor | None, states: States | None = None
 ) -> States | Tensor:
@@ -369,8 +376,5 @@ def last_states(
     if lengths is None:
         return recurrent(words, states)[1]
     with torch.autocast("cuda", enabled=False):
-        packed = pack_padded_sequence(
-            words.float(), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        last = recurrent(packed, states)[1]
+        last = recurrent(packed(words, lengths), states)[1]
     return last.float() if isinstance(last, Tensor) else tuple(state.float() for state in last)

@@ -59,13 +59,13 @@ def embed_sentences(questions: Sequence[str], encoder: str, *, cache: Path | Non
     Raises:
         InputError: no such encoder, the model is nowhere to be had, or it does not work.
     """
+    if not questions:
+        return np.zeros((0, WIDTH), dtype=np.float32)
     # Broken JSON can hold half characters, which no encoder takes: they become "?".
     questions = [question.encode("utf-8", "replace").decode("utf-8") for question in questions]
-    row_of = {question: row for row, question in enumerate(dict.fromkeys(questions))}
-    if not row_of:
-        return np.zeros((0, WIDTH), dtype=np.float32)
-    distinct = list(row_of)
+    distinct = list(dict.fromkeys(questions))
     vectors = _embed_and_keep(distinct, encoder, cache) if cache else _embed(distinct, encoder)
+    row_of = {question: row for row, question in enumerate(distinct)}
     return vectors[[row_of[question] for question in questions]]
 
 
@@ -115,16 +115,12 @@ def _named_folder(encoder: str) -> Path | None:
     return folder
 
 
-def _hub_folder() -> Path:
-    """Where TensorFlow Hub keeps the encoder: below its cache, named by the handle's SHA-1."""
+def _published_folder() -> Path | None:
+    """Where the published encoder lies on this machine, if it does: where it was downloaded, or
+    below TensorFlow Hub's cache, named by the handle's SHA-1."""
     cache = os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
     name = hashlib.sha1(USE_HANDLE.encode(), usedforsecurity=False).hexdigest()
-    return Path(cache).expanduser().resolve() / name
-
-
-def _published_folder() -> Path | None:
-    """Where the published encoder lies on this machine, if it does."""
-    places = (DOWNLOADED.resolve(), _hub_folder())
+    places = (DOWNLOADED.resolve(), Path(cache).expanduser().resolve() / name)
     return next((place for place in places if (place / "saved_model.pb").is_file()), None)
 
 
@@ -149,14 +145,13 @@ def _embed_and_keep(questions: list[str], encoder: str, cache: Path) -> np.ndarr
     vectors = np.zeros((len(questions), WIDTH), dtype=np.float32)
     for path in sorted(store.glob("part-*.safetensors")):
         for key, vector in _read_part(path).items():
-            if (row := row_of.pop(key, None)) is not None:
-                vectors[row] = vector
-    if not row_of:
-        return vectors
-    rows = sorted(row_of.values())
-    asked = [questions[row] for row in rows]
-    vectors[rows] = _embed(asked, encoder)
-    _keep_part(store, asked, vectors[rows])
+            if key in row_of:
+                vectors[row_of.pop(key)] = vector
+    if row_of:
+        rows = list(row_of.values())  # of the questions that no file has
+        asked = [questions[row] for row in rows]
+        vectors[rows] = _embed(asked, encoder)
+        _keep_part(store, asked, vectors[rows])
     return vectors
 
 

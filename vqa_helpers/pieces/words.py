@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pad_packed_sequence
 
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.pieces.choice import Piece
-from vqa_helpers.pieces.language import distinct, glove_embedding
+from vqa_helpers.pieces.language import distinct, glove_embedding, packed
 
 
 class Words(NamedTuple):
@@ -98,15 +98,12 @@ class WordStates(GloveWords):
         """Word ids (B, T), padded right with 0, and lengths (B,), None where each is T, to states
         (B, T, out_dim)."""
         vectors, there = super().forward(tokens, lengths)  # (B, T, dim)
+        vectors = self.dropout(vectors)
         if lengths is None:
-            return Words(self.lstm(self.dropout(vectors))[0], there)
+            return Words(self.lstm(vectors)[0], there)
         with torch.autocast("cuda", enabled=False):  # as `language.last_states`
-            packed = pack_padded_sequence(
-                self.dropout(vectors.float()), lengths.cpu(), batch_first=True, enforce_sorted=False
-            )
-            states, _ = pad_packed_sequence(
-                self.lstm(packed)[0], batch_first=True, total_length=tokens.shape[1]
-            )
+            states, _ = self.lstm(packed(vectors, lengths))
+        states, _ = pad_packed_sequence(states, batch_first=True, total_length=tokens.shape[1])
         return Words(states.float(), there)
 
 
