@@ -182,21 +182,16 @@ class CoAttention(Piece):
             raise InputError(f"CoAttention: width {width} is no multiple of its {heads} heads")
         sizes = {"dim_feedforward": 4 * width, "dropout": dropout, "batch_first": True}
         self.image, self.question = nn.Linear(image_dim, width), nn.Linear(question_dim, width)
-        self.encoder = nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(width, heads, **sizes), layers, enable_nested_tensor=False
-        )
-        self.decoder = nn.TransformerDecoder(
-            nn.TransformerDecoderLayer(width, heads, **sizes), layers
-        )
-        self.place_score, self.word_score = (
-            nn.Sequential(
-                nn.Linear(width, width),
-                nn.ReLU(),
-                nn.Dropout(dropout),
-                nn.Linear(width, 1, bias=False),
-            )
-            for _ in range(2)
-        )
+        encoder = nn.TransformerEncoderLayer(width, heads, **sizes)
+        decoder = nn.TransformerDecoderLayer(width, heads, **sizes)
+        self.encoder = nn.TransformerEncoder(encoder, layers, enable_nested_tensor=False)
+        self.decoder = nn.TransformerDecoder(decoder, layers)
+
+        def score() -> nn.Sequential:
+            hidden = nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout)
+            return nn.Sequential(*hidden, nn.Linear(width, 1, bias=False))
+
+        self.place_score, self.word_score = score(), score()
         self.norm = nn.LayerNorm(width)
         self.out_dim = width
 

@@ -161,10 +161,11 @@ class MUTAN(Piece):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.image = nn.Sequential(nn.Dropout(dropout), nn.Linear(image_dim, inner), nn.Tanh())
-        self.question = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(question_dim, inner), nn.Tanh()
-        )
+
+        def side(dim: int) -> nn.Sequential:
+            return nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, inner), nn.Tanh())
+
+        self.image, self.question = side(image_dim), side(question_dim)
         self.core = LowRank(inner, inner, width, rank)
         self.out_dim = width
 
@@ -218,8 +219,6 @@ class BLOCK(Piece):
         """(B, image_dim) and (B, question_dim) to (B, width)."""
         images = self.image(image).chunk(len(self.cores), dim=1)  # (B, inner / chunks) each
         questions = self.question(question).chunk(len(self.cores), dim=1)
-        fused = [
-            signed_root(core(seen, asked))
-            for core, seen, asked in zip(self.cores, images, questions, strict=True)
-        ]
+        chunks = zip(self.cores, images, questions, strict=True)
+        fused = [signed_root(core(seen, asked)) for core, seen, asked in chunks]
         return self.project(torch.cat(fused, dim=1))

@@ -66,9 +66,7 @@ class WordLSTM(Piece):
         self.embedding = nn.Embedding(len(self.vocabulary), width, padding_idx=0)
         self.activation = nn.Tanh() if embedding_tanh else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.lstm = nn.LSTM(
-            width, hidden, num_layers=layers, batch_first=True, bidirectional=bidirectional
-        )
+        self.lstm = nn.LSTM(width, hidden, layers, batch_first=True, bidirectional=bidirectional)
         self.carry_state = carry_state
         self.sorted_set = sorted_set
         self._state: States | None = None
@@ -98,9 +96,8 @@ class WordLSTM(Piece):
         alike = self.training and not (carry or self.dropout.p)
         tokens, lengths, which = distinct(tokens, lengths, alike)
         words = self.dropout(self.activation(self.embedding(tokens)))  # (U, T, W)
-        hidden, cell = last_states(
-            self.lstm, words, lengths, self._carried(words) if carry else None
-        )
+        begun = self._carried(words) if carry else None
+        hidden, cell = last_states(self.lstm, words, lengths, begun)
         if carry and (self._state is None or hidden.shape == self._state[0].shape):
             self._state = hidden.detach(), cell.detach()  # (directions, B, H) each
         return torch.cat([*hidden, *cell], dim=1)[which]  # (B, 2H) of one layer and direction

@@ -1,5 +1,7 @@
 """Questions to vectors with a transformer."""
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from vqa_helpers.data.vocabulary import MOST_WORDS, PAD, WordVocabulary
@@ -36,12 +38,8 @@ class WordTransformer(Piece):
         self.embedding = nn.Embedding(len(self.vocabulary), width, padding_idx=PAD)
         self.positions = nn.Embedding(MOST_WORDS, width)
         self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width, heads, hidden, dropout, batch_first=True, norm_first=True
-            )
-            for _ in range(layers)
-        )
+        layer = partial(nn.TransformerEncoderLayer, width, heads, hidden, dropout)
+        self.layers = nn.ModuleList(layer(batch_first=True, norm_first=True) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out_dim = width
 
@@ -55,8 +53,8 @@ class WordTransformer(Piece):
             (B, width).
         """
         padding = tokens == PAD  # (B, T)
-        words = self.embedding(tokens) + self.positions.weight[: tokens.shape[1]]  # (B, T, W)
-        words = self.dropout(words)
+        places = self.positions.weight[: tokens.shape[1]]  # (T, W)
+        words = self.dropout(self.embedding(tokens) + places)  # (B, T, W)
         for layer in self.layers:
             words = layer(words, src_key_padding_mask=padding)
         words = self.norm(words).masked_fill(padding.unsqueeze(-1), 0)

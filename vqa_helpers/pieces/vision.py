@@ -120,10 +120,8 @@ class VisionEncoder(nn.Module):
         if not isinstance(values, Tensor):
             raise InputError(f"{type(self.network).__name__} has no grid; choose another network")
         if values.ndim == 3:  # a transformer's patches, (B, 1 + K, D) with the class's first
-            squares = isqrt(values.shape[1]) ** 2  # not every network says how many go before
-            return values[
-                :, getattr(self.network, "num_prefix_tokens", values.shape[1] - squares) :
-            ]
+            before = values.shape[1] - isqrt(values.shape[1]) ** 2  # where it does not say how many
+            return values[:, getattr(self.network, "num_prefix_tokens", before) :]
         if values.shape[-1] != self.out_dim or values.shape[1] == self.out_dim:
             values = values.permute(0, 2, 3, 1)  # (B, D, h, w) to (B, h, w, D)
         return values.flatten(1, 2)
