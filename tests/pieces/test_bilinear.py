@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tests.pieces.by_hand import affine
 from vqa_helpers.errors import InputError
 from vqa_helpers.pieces.bilinear import BLOCK, MCB, MFB, MLB, MUTAN, signed_root
 
@@ -17,20 +18,13 @@ def made(build, *sizes, **keywords):
     return build(D, Q, *sizes, **keywords).eval()
 
 
-def affine(linear, vector):
-    return torch.einsum("bi,oi->bo", vector, linear.weight) + linear.bias
-
-
 def summed(low_rank, rank, image, question):
     """Each number of the vector as a sum over ranks and over both vectors, a 1 at the end of each."""
     ends = [torch.cat([side, torch.ones(B, 1)], dim=1) for side in (image, question)]
-    weights = [
-        torch.cat([side.weight, side.bias[:, None]], dim=1).unflatten(
-            0, (rank, -1)
-        )  # (R, F, D + 1)
-        for side in (low_rank.image, low_rank.question)
-    ]
-    tensor = torch.einsum("rfi,rfj->ijf", *weights)  # the full bilinear map
+    sides = low_rank.image, low_rank.question
+    weights = [torch.cat([side.weight, side.bias[:, None]], dim=1) for side in sides]
+    of_each_rank = [weight.unflatten(0, (rank, -1)) for weight in weights]  # (R, F, D + 1)
+    tensor = torch.einsum("rfi,rfj->ijf", *of_each_rank)  # the full bilinear map
     return torch.einsum("bi,bj,ijf->bf", *ends, tensor)
 
 
@@ -82,10 +76,7 @@ def test_the_hashes_of_mcb_follow_the_seed_and_are_saved():
 
 def test_mlb_is_a_product_of_rank_vectors_projected():
     piece = made(MLB, 6, rank=4)
-    seen, asked = (
-        affine(side[0], vector).tanh()
-        for side, vector in ((piece.image, IMAGE), (piece.question, QUESTION))
-    )
+    seen, asked = affine(piece.image[0], IMAGE).tanh(), affine(piece.question[0], QUESTION).tanh()
     assert_close(piece(IMAGE, QUESTION), affine(piece.project, seen * asked))
     assert seen.shape == (B, 4) and piece.out_dim == 6
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from tests.pieces.by_hand import write_glove
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.pieces.classifier import AnswerWords, Funnel, vectors_of
 
@@ -40,9 +41,8 @@ def test_a_funnel_begins_where_it_is_told():
 
 @pytest.fixture
 def glove(tmp_path):
-    path = tmp_path / "glove.2d.txt"
-    path.write_text("dark 1 1\nred 3 -1\nblue 0 -2\n2 0.6 0.8\nsky -1 0\n", encoding="utf-8")
-    return path
+    of_words = {"dark": (1, 1), "red": (3, -1), "blue": (0, -2), "2": (0.6, 0.8), "sky": (-1, 0)}
+    return write_glove(tmp_path, of_words)
 
 
 def test_an_answer_is_the_mean_of_the_words_that_are_known(glove):
@@ -70,9 +70,7 @@ def test_what_is_learnt_of_some_answers_ranks_others(tmp_path, seed):
     generator = torch.Generator().manual_seed(seed)
     given, seen = torch.randn(4, 6, generator=generator), torch.randn(4, 8, generator=generator)
     words, things = (torch.cat([x, x[::2] + x[1::2]]) for x in (given, seen))
-    path = tmp_path / "glove.6d.txt"
-    lines = [" ".join([n, *map(str, w)]) for n, w in zip(names, words.tolist(), strict=True)]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    path = write_glove(tmp_path, dict(zip(names, words.tolist(), strict=True)))
     torch.manual_seed(seed)
     piece = AnswerWords(8, AnswerVocabulary(tuple(names[:4])), path, dim=6, hidden=())
     optimiser = torch.optim.Adam(piece.parameters(), lr=0.05)

@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import layer_norm
 from torch.testing import assert_close
 
+from tests.pieces.by_hand import affine, write_glove
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.pieces.language import (
     BagOfWords,
@@ -25,30 +26,30 @@ LENGTHS = torch.tensor([4, 2, 1])
 
 
 def word_lstm(**changes) -> WordLSTM:
-    torch.manual_seed(0)
-    return WordLSTM(WORDS, **{"width": 5, "hidden": 7, **changes})
+    return made(WordLSTM, **{"width": 5, "hidden": 7, **changes})
 
 
 def word_gru(**changes) -> WordGRU:
-    torch.manual_seed(0)
-    return WordGRU(WORDS, **{"width": 5, "hidden": 7, **changes})
+    return made(WordGRU, **{"width": 5, "hidden": 7, **changes})
 
 
 def transformer(**changes) -> WordTransformer:
-    torch.manual_seed(0)
-    return WordTransformer(WORDS, **{"width": 8, "hidden": 6, **changes})
+    return made(WordTransformer, **{"width": 8, "hidden": 6, **changes})
+
+
+def bag(**changes) -> BagOfWords:
+    return made(BagOfWords, **{"width": 5, "first": 3, "first_width": 2, **changes})
 
 
 def glove() -> GloveBiLSTM:
-    torch.manual_seed(0)
-    encoder = GloveBiLSTM(WORDS, dim=5, hidden=3)
+    encoder = made(GloveBiLSTM, dim=5, hidden=3)
     encoder.embedding.weight.normal_()[0] = 0
     return encoder
 
 
-def bag(**changes) -> BagOfWords:
+def made(encoder, **keywords):
     torch.manual_seed(0)
-    return BagOfWords(WORDS, **{"width": 5, "first": 3, "first_width": 2, **changes})
+    return encoder(WORDS, **keywords)
 
 
 def test_text_becomes_word_ids():
@@ -81,11 +82,32 @@ def test_padding_and_dropout_change_nothing_in_evaluation_and_word_order_does(en
     assert_close(encoder(TOKENS[1:2, :2], LENGTHS[1:2]), encoder(TOKENS, LENGTHS)[1:2])
 
 
-def test_word_lstm_gives_the_last_hidden_and_the_last_cell_state():
-    encoder = word_lstm().eval()
-    states, (_, cell) = encoder.lstm(encoder.embedding(TOKENS[1:2, :2]))
-    assert_close(encoder(TOKENS, LENGTHS)[1], torch.cat([states[0, -1], cell[0, 0]]))
-    squashed = word_lstm(embedding_tanh=True).eval()
+@pytest.mark.parametrize(
+    ("encoder", "width"),
+    [(word_lstm(), 14), (word_lstm(bidirectional=True), 28), (word_lstm(layers=2), 28),
+     (glove(), 12), (word_gru(), 7), (word_gru(bidirectional=True), 14)],
+)  # fmt: skip
+def test_the_last_states_of_every_layer_and_direction_are_given(encoder, width):
+    words = encoder.eval().embedding(TOKENS[1:2, :2])  # a question alone, without padding
+    states = encoder.lstm(words)[1] if hasattr(encoder, "lstm") else [encoder.gru(words)[1]]
+    states = states[:1] if isinstance(encoder, GloveBiLSTM) else states  # its cells are not used
+    given = encoder(TOKENS, LENGTHS)
+    assert_close(given[1], torch.cat(list(states)).flatten())
+    assert given.shape == (3, encoder.out_dim) == (3, width)
+
+
+def test_two_directions_of_an_encoder_meet_both_ends_of_the_question():
+    lstm, gru = (made(bidirectional=True).eval() for made in (word_lstm, word_gru))
+    for encoder, layer in ((lstm, lstm.lstm), (gru, gru.gru)):
+        states, _ = layer(encoder.embedding(TOKENS[1:2, :2]))  # (1, 2, 2H)
+        ends = torch.cat([states[0, -1, :7], states[0, 0, 7:]])
+        assert_close(encoder(TOKENS, LENGTHS)[1, :14], ends)
+    forward = {name for name in lstm.state_dict() if not name.endswith("_reverse")}
+    assert forward == word_lstm().state_dict().keys()  # as models were saved before
+
+
+def test_words_are_squashed_or_dropped_where_it_is_asked_for():
+    encoder, squashed = word_lstm().eval(), word_lstm(embedding_tanh=True).eval()
     with torch.no_grad():
         encoder.embedding.weight.copy_(squashed.embedding.weight.tanh())
     assert_close(encoder(TOKENS, LENGTHS), squashed(TOKENS, LENGTHS))
@@ -93,32 +115,8 @@ def test_word_lstm_gives_the_last_hidden_and_the_last_cell_state():
     assert not torch.equal(dropping(TOKENS, LENGTHS), dropping(TOKENS, LENGTHS))
 
 
-def test_two_directions_of_a_word_lstm_meet_both_ends_of_the_question():
-    encoder = word_lstm(bidirectional=True).eval()
-    states, (_, cell) = encoder.lstm(encoder.embedding(TOKENS[1:2, :2]))  # (1, 2, 2H)
-    ends = [states[0, -1, :7], states[0, 0, 7:], cell[0, 0], cell[1, 0]]
-    assert_close(encoder(TOKENS, LENGTHS)[1], torch.cat(ends))
-    assert encoder.out_dim == 28
-    forward = {name for name in encoder.state_dict() if not name.endswith("_reverse")}
-    assert forward == word_lstm().state_dict().keys()  # as models were saved before
-
-
-def test_a_deeper_word_lstm_gives_the_states_of_every_layer():
-    encoder = word_lstm(layers=2).eval()
-    _, (hidden, cell) = encoder.lstm(encoder.embedding(TOKENS[1:2, :2]))  # (2, 1, H) each
-    assert_close(encoder(TOKENS, LENGTHS)[1], torch.cat([*hidden[:, 0], *cell[:, 0]]))
-    assert encoder.out_dim == 28
-
-
-def test_word_gru_gives_the_last_state_of_each_direction():
+def test_a_word_gru_without_lengths_reads_every_word_and_gives_single_floats():
     encoder = word_gru().eval()
-    states, _ = encoder.gru(encoder.embedding(TOKENS[1:2, :2]))
-    assert_close(encoder(TOKENS, LENGTHS)[1], states[0, -1])
-    both = word_gru(bidirectional=True).eval()
-    states, _ = both.gru(both.embedding(TOKENS[1:2, :2]))
-    assert_close(both(TOKENS, LENGTHS)[1], torch.cat([states[0, -1, :7], states[0, 0, 7:]]))
-    assert (encoder.out_dim, both.out_dim) == (7, 14)
-    # Without lengths every word counts; half floats are left outside.
     assert_close(encoder(TOKENS[:1]), encoder(TOKENS, LENGTHS)[:1])
     with torch.autocast("cpu", torch.bfloat16):
         assert encoder(TOKENS, LENGTHS).dtype == torch.float32
@@ -149,12 +147,6 @@ def test_in_a_transformer_words_attend_to_each_other_and_never_to_padding():
     assert not torch.equal(training(TOKENS), training(TOKENS))
 
 
-def test_glove_gives_the_four_last_hidden_states_of_each_question():
-    encoder = glove().eval()
-    _, (hidden, _) = encoder.lstm(encoder.embedding(TOKENS[1:2, :2]))  # (4, 1, H)
-    assert_close(encoder(TOKENS, LENGTHS)[1], hidden[:, 0].flatten())
-
-
 @pytest.mark.parametrize("lengths", [(200, 200, 7), (200, 200, 200)])
 def test_half_floats_in_an_lstm_are_near_and_its_states_come_out_single(lengths):
     encoder, words, lengths = word_lstm(), torch.randn(3, 200, 5), torch.tensor(lengths)
@@ -162,11 +154,10 @@ def test_half_floats_in_an_lstm_are_near_and_its_states_come_out_single(lengths)
     with torch.autocast("cpu", torch.bfloat16):
         near = last_states(encoder.lstm, words, lengths)
         again = last_states(encoder.lstm, words.bfloat16(), lengths, single)  # as if carried on
+    exact = *single, *last_states(encoder.lstm, words, lengths, single)
     assert {state.dtype for state in (*near, *again)} == {torch.float32}
-    for half, exact in zip(near, single, strict=True):
-        assert 1e-5 < (half - exact).abs().max() < 0.01
-    for half, exact in zip(again, last_states(encoder.lstm, words, lengths, single), strict=True):
-        assert (half - exact).abs().max() < 0.01
+    apart = [(a - b).abs().max().item() for a, b in zip((*near, *again), exact, strict=True)]
+    assert max(apart) < 0.01 and min(apart[:2]) > 1e-5
 
 
 def test_state_is_carried_from_batch_to_batch_in_training_and_an_epoch_starts_afresh():
@@ -228,8 +219,7 @@ def test_a_question_that_a_batch_asks_twice_is_read_once_and_taught_twice(encode
 
 
 def test_glove_vectors_are_read_frozen_and_named(tmp_path):
-    path = tmp_path / "glove.6B.2d.txt"
-    path.write_text("the 1 2\ndog 3 4\n", encoding="utf-8")
+    path = write_glove(tmp_path, {"the": (1, 2), "dog": (3, 4)})
     encoder = GloveBiLSTM(WORDS, path, dim=2, hidden=3)
     rows = encoder.embedding.weight[[0, WORDS.ids["the"], WORDS.ids["cat"], WORDS.ids["dog"]]]
     assert rows.tolist() == [[0, 0], [1, 2], [0, 0], [3, 4]]
@@ -241,12 +231,10 @@ def test_a_bag_is_the_sum_of_its_words_beside_the_first_three():
     encoder = bag()
     given = encoder(TOKENS, LENGTHS)
     for row, ids in enumerate(([2, 3, 4, 5], [6, 7], [8])):
-        assert_close(given[row, :5], encoder.bag.weight[ids].sum(0))
-        for place in range(3):
-            expected = torch.zeros(2)  # of a word that is not there
-            if place < len(ids):
-                expected = encoder.places[place].weight[ids[place]]
-            assert_close(given[row, 5 + 2 * place : 7 + 2 * place], expected)
+        first = [table.weight[i] for table, i in zip(encoder.places, ids, strict=False)]
+        lacking = [torch.zeros(2)] * (3 - len(first))  # of words that are not there
+        expected = torch.cat([encoder.bag.weight[ids].sum(0), *first, *lacking])
+        assert_close(given[row], expected)
     assert bag(first=0)(TOKENS).shape == (3, 5)
 
 
@@ -263,12 +251,11 @@ def test_layers_on_sentence_vectors_learn_and_the_vectors_do_not(tmp_path):
     torch.manual_seed(0)
     piece = SentenceLayers(MULTILINGUAL, tmp_path, width=6, layers=2)
     (vectors,) = piece.encode(["what is it?", "who is it?"])
-    assert torch.equal(
-        vectors, SentenceVectors(MULTILINGUAL, tmp_path).encode(["what is it?", "who is it?"])[0]
-    )
+    (plain,) = SentenceVectors(MULTILINGUAL, tmp_path).encode(["what is it?", "who is it?"])
+    assert torch.equal(vectors, plain)
     first, second = (layer for layer in piece.layers if isinstance(layer, torch.nn.Linear))
-    hidden = torch.relu(vectors @ first.weight.T + first.bias)
-    assert_close(piece(vectors), torch.relu(hidden @ second.weight.T + second.bias))
+    hidden = affine(first, vectors).relu()
+    assert_close(piece(vectors), affine(second, hidden).relu())
     assert (first.in_features, piece.out_dim) == (512, 6)
     assert piece.stand_in == "multilingual USE 3 for USE 4"
     piece(vectors).sum().backward()

@@ -10,9 +10,10 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
+from tests.pieces.by_hand import write_glove
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces.choice import Choice, choice_from, pieces_of
+from vqa_helpers.pieces.choice import SLOTS, Choice, choice_from, pieces_of
 from vqa_helpers.pieces.classifier import Funnel
 from vqa_helpers.pieces.fusion import Concatenation
 from vqa_helpers.pieces.identity import structure_of
@@ -26,9 +27,7 @@ VOCABULARY = AnswerVocabulary(("a cat", "is it", "why"))
 ANSWERS = len(VOCABULARY)
 QUESTIONS = ["what is a cat?", "is it", "why?", "is a cat what?"]
 WORDS = WordVocabulary.build([["what", "is", "a", "cat"], ["is", "it"], ["why"]])
-VISION, LANGUAGE, FUSION, CLASSIFIER = map(
-    pieces_of, ("vision", "language", "fusion", "classifier")
-)
+VISION, LANGUAGE, FUSION, CLASSIFIER = map(pieces_of, SLOTS)
 # Every fusion meets every language piece, and every vision piece; not each pair of those besides.
 USUAL = {"StoredFeatures", "StoredGrid", "WordLSTM", "WordStates", None}
 # Fusions that not every pair of widths fits: those of one side alone, and of equal widths.
@@ -41,21 +40,14 @@ def usual(tmp_path_factory):
     folder = tmp_path_factory.mktemp("words")
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(len(WORDS), 6, generator=generator).tolist()
-    lines = [" ".join([w, *map(str, v)]) for w, v in zip(WORDS.words, vectors, strict=True)]
-    (folder / "glove.6d.txt").write_text("\n".join(lines[2:]), encoding="utf-8")
-    small = {"vectors": folder / "glove.6d.txt", "dim": 6, "hidden": 5, "first_width": 2}
+    of_words = dict(list(zip(WORDS.words, vectors, strict=True))[2:])
+    known = {"vectors": write_glove(folder, of_words), "dim": 6}
+    small = {**known, "hidden": 5, "first_width": 2}
     return {
         "vision": {"network": "resnet18", "weights": "random", "size_px": 32},
         "language": {**small, "width": 7, "heads": 7, "encoder": MULTILINGUAL, "cache": folder},
-        "fusion": {
-            "width": 12,
-            "hidden": 10,
-            "heads": 4,
-            "inner": 40,
-            "rank": 9,
-            "dropout": 0.0,
-        },
-        "classifier": {"hidden": (17, 8), "vectors": folder / "glove.6d.txt", "dim": 6},
+        "fusion": {"width": 12, "hidden": 10, "heads": 4, "inner": 40, "rank": 9, "dropout": 0.0},
+        "classifier": {**known, "hidden": (17, 8)},
     }
 
 
@@ -65,15 +57,15 @@ def join(usual, seed=0, **chosen) -> VQAModel:
     return build_model(choices, WORDS, VOCABULARY, usual)
 
 
-def batch_for(model: VQAModel, rows: int = 4):
+def batch_for(model: VQAModel):
     generator = torch.Generator().manual_seed(1)
     image = None
     if model.vision is not None and getattr(model.vision, "stored", False):
         places = [6] if model.vision.grid else []
-        image = torch.randn(4, *places, model.vision.out_dim, generator=generator).half()[:rows]
+        image = torch.randn(4, *places, model.vision.out_dim, generator=generator).half()
     elif model.vision is not None:
-        image = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=generator)[:rows]
-    return image, model.encode(QUESTIONS[:rows], WORDS)
+        image = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return image, model.encode(QUESTIONS, WORDS)
 
 
 COMBINATIONS = [
@@ -128,14 +120,11 @@ def test_pieces_of_other_widths_join_learn_and_are_saved(
         assert not torch.equal(model(image, turned), together)
 
     # What is recorded and saved gives the model back.
-    choices = {
-        slot: choice and choice_from(slot, choice.record(), {}, "here")
-        for slot, choice in model.choices().items()
-    }
+    choices = model.choices().items()
+    choices = {s: choice and choice_from(s, choice.record(), {}, "here") for s, choice in choices}
     torch.manual_seed(5)
-    again = build_model(
-        choices, WORDS, VOCABULARY, {"language": {"cache": usual["language"]["cache"]}}
-    )
+    cache = {"language": {"cache": usual["language"]["cache"]}}
+    again = build_model(choices, WORDS, VOCABULARY, cache)
     assert structure_of(again) == structure_of(model)  # word vectors lie in the saved state
     again.load_saved_state(model.saved_state())
     assert torch.equal(again.eval()(image, question), together)
@@ -151,9 +140,8 @@ def test_objects_and_regions_of_a_detector_are_held_to_it(usual, vision, fusion,
     usual = usual | {"vision": network}
     assert join(usual, vision=VISION[vision], language=LANGUAGE["WordLSTM"], fusion=FUSION[fusion],
                 classifier=Funnel).vision.out_dim == width  # fmt: skip
-    test_pieces_of_other_widths_join_learn_and_are_saved(
-        usual, vision, "WordLSTM", fusion, "Funnel"
-    )
+    names = vision, "WordLSTM", fusion, "Funnel"
+    test_pieces_of_other_widths_join_learn_and_are_saved(usual, *names)
 
 
 def test_every_fusion_takes_part():
@@ -202,15 +190,13 @@ def test_what_an_own_encode_gives_is_a_tensor_or_several_with_a_row_a_question(g
             model.encode(QUESTIONS, WORDS)
 
 
-@pytest.mark.parametrize("kept", ["trimmed", "a number"])
-def test_an_encoder_without_encode_is_given_ids_of_its_own_vocabulary(kept):
-    class Bag(torch.nn.Module):
-        def __init__(self, vocabulary):
-            super().__init__()
-            self.vocabulary = vocabulary.at_least(2) if kept == "trimmed" else len(vocabulary)
-
-    model = VQAModel(None, Bag(WORDS), Concatenation(0, 4), Funnel(4, (), ANSWERS))
+@pytest.mark.parametrize(
+    ("kept", "known"), [(WORDS.at_least(2), WORDS.at_least(2)), (len(WORDS), WORDS)]
+)
+def test_an_encoder_without_encode_is_given_ids_of_its_own_vocabulary(kept, known):
+    bag = torch.nn.Module()
+    bag.vocabulary = kept  # trimmed, or a number
+    model = VQAModel(None, bag, Concatenation(0, 4), Funnel(4, (), ANSWERS))
     tokens, lengths = model.encode(QUESTIONS, WORDS)
-    known = WORDS.at_least(2) if kept == "trimmed" else WORDS
     assert tokens.max() == len(known) - 1 and lengths.tolist() == [4, 2, 1, 4]
     assert model.words(WORDS) == known

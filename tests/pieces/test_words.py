@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tests.pieces.by_hand import affine, write_glove
 from vqa_helpers.data.vocabulary import WordVocabulary
 from vqa_helpers.pieces.words import AttendedWords, GloveWords, WordStates
 
@@ -14,10 +15,7 @@ QUESTIONS = ["what is a cat", "is"]
 
 @pytest.fixture
 def vectors(tmp_path):
-    path = tmp_path / "glove.2d.txt"
-    lines = [" ".join([word, *map(str, v)]) for word, v in VECTORS.items()]
-    path.write_text("\n".join(lines), encoding="utf-8")
-    return path
+    return write_glove(tmp_path, VECTORS)
 
 
 def read(piece, questions=QUESTIONS):
@@ -48,7 +46,7 @@ def test_attended_words_are_the_weighted_mean_of_their_states(vectors):
     piece = AttendedWords(VOCABULARY, vectors, dim=2, hidden=3)
     tokens = list(map(torch.from_numpy, VOCABULARY.encode([["is", "a"]])))
     words = WordStates.forward(piece, *tokens)
-    scores = torch.tanh(words.vectors @ piece.score[0].weight.T + piece.score[0].bias)
-    shares = (scores @ piece.score[2].weight[0]).softmax(1)
+    scores = affine(piece.score[0], words.vectors)
+    shares = (scores.tanh() @ piece.score[2].weight[0]).softmax(1)
     assert_close(read(piece, ["is a"]), (shares[:, :, None] * words.vectors).sum(1))
     assert_close(piece.word_shares(*tokens), shares)
