@@ -56,12 +56,11 @@ def test_regions_are_the_whole_photograph_and_the_surest_boxes_padded(detector):
     rows = regions(detector, PHOTOGRAPHS)
     assert rows.shape == (2, REGIONS, 1024)
     maps = detector.backbone(detector.transform(list(PHOTOGRAPHS))[0].tensors)
-    outputs = detector(list(PHOTOGRAPHS))
-    for number, one in enumerate(outputs):
+    heads, whole = detector.roi_heads, torch.tensor([0.0, 0, 64, 64])
+    for number, one in enumerate(detector(list(PHOTOGRAPHS))):
         maps_of_one = {name: values[number : number + 1] for name, values in maps.items()}
         assert len(one["boxes"]) == 3 and one["scores"].diff().max() <= 0
-        for place, box in enumerate([torch.tensor([0.0, 0, 64, 64]), *one["boxes"]]):
-            heads = detector.roi_heads
+        for place, box in enumerate([whole, *one["boxes"]]):
             pooled = heads.box_roi_pool(maps_of_one, [box[None]], [(64, 64)])
             assert_close(rows[number, place], heads.box_head(pooled)[0], rtol=1e-4, atol=1e-5)
     assert rows[:, :4].any(dim=2).all() and not rows[:, 4:].any()
@@ -101,10 +100,8 @@ def test_weights_of_a_file_are_read_and_others_are_one_line(tmp_path, monkeypatc
     # As torchvision publishes them: of norms that are frozen, which count nothing.
     published = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     torch.save(published, tmp_path / "detector.pth")
-    encoder = VisionEncoder(SMALLEST, str(tmp_path / "detector.pth"))
-    assert all(
-        torch.equal(value, state[key]) for key, value in encoder.network.state_dict().items()
-    )
+    loaded = VisionEncoder(SMALLEST, str(tmp_path / "detector.pth")).network.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in loaded.items())
     for weights, line in (("local", r"COCO weights of .* put fasterrcnn\w+-907ea3f9.pth into"),
                           ("packaged", "no package carries its weights")):  # fmt: skip
         with pytest.raises(InputError, match=line) as caught:

@@ -85,9 +85,8 @@ def refusal(weights, name="resnet18"):
 
 @pytest.mark.slow
 def test_weights_files_that_cannot_be_used(tmp_path, other_state):
-    assert "is no weights file; use auto, imagenet, packaged, random, or a file" in refusal(
-        tmp_path / "absent.pth"
-    )
+    none = "is no weights file; use auto, imagenet, packaged, random, or a file"
+    assert none in refusal(tmp_path / "absent.pth")
     for name in ("w.safetensors", "w.pth"):
         path = tmp_path / name
         for content in (b"", b"not weights", b"\x80\x02}q\x00.", bytes(1000)):
@@ -101,13 +100,13 @@ def test_weights_files_that_cannot_be_used(tmp_path, other_state):
     for content in ([1, 2], {1: 2}, {"state_dict": 5}):
         torch.save(content, path)
         assert "holds no state dict" in refusal(path)
-    torch.save(nn.Linear(2, 2), path)  # a whole module: loading it would run code
-    says = (
-        "is not a readable state dict (it holds more than tensors: torch.nn.modules.linear.Linear)"
-    )
-    assert says in refusal(path)
-    torch.save({"state_dict": other_state, "then": os.system}, path)  # torch names it otherwise
-    assert "it holds more than tensors: posix.system)" in refusal(path)
+    for unsafe, named in (
+        (nn.Linear(2, 2), "torch.nn.modules.linear.Linear"),  # loading it would run code
+        ({"state_dict": other_state, "then": os.system}, "posix.system"),  # torch says it otherwise
+    ):
+        torch.save(unsafe, path)
+        says = f"is not a readable state dict (it holds more than tensors: {named})"
+        assert says in refusal(path)
     lacks = f"{path}: does not fit resnet18 (lacks "
     for state, says in (
         ({"state_dict": {"conv1.weight": 5, "bias": torch.zeros(1)}}, "100 of 100"),
@@ -178,9 +177,8 @@ def test_packaged_networks_name_what_photographs_show(name):
 
     def shown(photograph):
         pixels = torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None].float()
-        return network(
-            (interpolate(pixels, (224, 224), mode="bilinear", antialias=True) - 127) / 128
-        )
+        square = interpolate(pixels, (224, 224), mode="bilinear", antialias=True)
+        return network((square - 127) / 128)
 
     assert shown(load_sample_image("china.jpg")).argmax() == 442
     for image_id, expected in SHOWN.items() if PHOTOGRAPHS.is_dir() else ():

@@ -20,9 +20,7 @@ hf = pytest.importorskip("transformers")
 ANSWERS = AnswerVocabulary(("yes", "dark red", "2", "no"))
 QUESTIONS = ["What color is the ground?", "is the ground red", "how many?"]
 NOBODY = WordVocabulary(())
-PIXELS = torch.randint(
-    0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
-)
+PIXELS = (256 * torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))).byte()
 
 
 def built(folder):
@@ -94,9 +92,8 @@ def test_it_answers_as_our_models_do(tmp_path):
 def test_a_name_that_is_nowhere_is_one_line(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(
-        InputError, match=r"^hf:nobody/nothing: could not be had .*hf:FOLDER"
-    ) as caught:
+    line = r"^hf:nobody/nothing: could not be had .*hf:FOLDER"
+    with pytest.raises(InputError, match=line) as caught:
         load("hf:nobody/nothing")
     assert "\n" not in str(caught.value)
 

@@ -8,14 +8,8 @@ import torch
 from torch import nn
 
 from vqa_helpers.errors import InputError
-from vqa_helpers.pieces.vision import (
-    RANDOM_WEIGHTS,
-    NetworkInLoop,
-    StoredFeatures,
-    VisionEncoder,
-    for_inference,
-    weights_sha256,
-)
+from vqa_helpers.pieces import vision
+from vqa_helpers.pieces.vision import NetworkInLoop, StoredFeatures, VisionEncoder, weights_sha256
 
 
 def images(n=2, size_px=32):
@@ -29,10 +23,8 @@ def encoder():
 
 
 def test_pixels_are_normalised_as_imagenet(encoder):
-    seen = []
-    handle = encoder.network.conv1.register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0])
-    )
+    seen, first = [], encoder.network.conv1
+    handle = first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     for level in (255, 0):
         encoder(torch.full((1, 3, 32, 32), level, dtype=torch.uint8))
     handle.remove()
@@ -68,23 +60,19 @@ def test_what_learns(trained, learning):
         VisionEncoder("resnet18", "random", trained="some")
 
 
-def test_vgg16_ends_at_its_second_wide_layer_and_learns_its_fifth_block():
+@pytest.mark.parametrize(
+    ("name", "convolutions"),  # of the last block, in torchvision's list
+    [("vgg16", (24, 26, 28)), ("vgg19", (28, 30, 32, 34))],
+)
+def test_a_vgg_ends_at_its_second_wide_layer_and_learns_its_fifth_block(name, convolutions):
     with torch.device("meta"):  # its 138 million weights take seconds to draw
-        network = VisionEncoder("vgg16", "random", trained="last block").train()
+        network = VisionEncoder(name, "random", trained="last block").train()
     kinds = [type(layer).__name__ for layer in network.network.classifier]
     assert kinds == ["Linear", "ReLU", "Dropout", "Linear"]
-    assert not any(layer.training for layer in network.network.classifier)  # no dropout there
-    # The fifth block: convolutions 24, 26 and 28 of torchvision's list.
-    learning = {n.rpartition(".")[0] for n, p in network.named_parameters() if p.requires_grad}
-    assert learning == {f"network.features.{number}" for number in (24, 26, 28)}
-
-
-def test_vgg19_is_cut_where_vgg16_is():
-    with torch.device("meta"):
-        network = VisionEncoder("vgg19", "random", trained="last block")
     assert network.network.classifier[-1].out_features == network.out_dim == 4096
+    assert not any(layer.training for layer in network.network.classifier)  # no dropout there
     learning = {n.rpartition(".")[0] for n, p in network.named_parameters() if p.requires_grad}
-    assert learning == {f"network.features.{number}" for number in (28, 30, 32, 34)}
+    assert learning == {f"network.features.{number}" for number in convolutions}
 
 
 def statistics(part):
@@ -184,7 +172,7 @@ def test_the_copy_for_inference_gives_the_same_vectors(name, width):
             part.weight.data.uniform_(0.5, 1.5)
             part.bias.data.uniform_(-0.2, 0.2)
     before = weights_sha256(encoder)
-    quick = for_inference(encoder)
+    quick = vision.for_inference(encoder)
     with torch.inference_mode():
         expected, got = encoder(images(2, 48)), quick(images(2, 48))
     assert expected.shape == (2, width) and encoder.out_dim == width
@@ -196,15 +184,13 @@ def test_the_copy_for_inference_gives_the_same_vectors(name, width):
 
 
 @pytest.mark.parametrize("build", [VisionEncoder, StoredFeatures, NetworkInLoop])
-def test_a_network_of_another_name(build):
-    with pytest.raises(
-        InputError, match="'vgg_61' is no vision network; did you mean vgg1.* more$"
-    ):
-        build("vgg_61", "random")
-    with pytest.raises(InputError, match=r"no vision network; did you mean resnet50\.tv_in1k or"):
-        build("resnet50.tv_in1kk", "random")
-    with pytest.raises(InputError, match=r"'resnet50\.' is no vision network; did you mean "):
-        build("resnet50.", "random")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("vgg_61", "vgg1.* more$"), ("resnet50.tv_in1kk", r"resnet50\.tv_in1k or"), ("resnet50.", "")],
+)
+def test_a_network_of_another_name(build, name, meant):
+    with pytest.raises(InputError, match=f"'{name}' is no vision network; did you mean {meant}"):
+        build(name, "random")
 
 
 # Networks of timm -------------------------------------------------------------------------------
@@ -237,23 +223,18 @@ def test_a_grid_is_what_the_network_pools(name, places, width):
 def test_the_last_block_of_a_timm_network_begins_after_the_last_stage_but_one(name, first):
     with torch.device("meta"):
         network = VisionEncoder(name, "random", trained="last block")
-    learning = [
-        n.removeprefix("network.") for n, p in network.named_parameters() if p.requires_grad
-    ]
+    everything = [name for name, _ in network.network.named_parameters()]
+    learning = [name for name, p in network.network.named_parameters() if p.requires_grad]
     assert learning[0].startswith(first)
-    everything = [n.removeprefix("network.") for n, _ in network.named_parameters()]
     assert learning == everything[everything.index(learning[0]) :]
-    with pytest.raises(
-        InputError, match=f"{name}: recompute works for vgg16, vgg19, resnet18, resnet50 alone"
-    ):
+    alone = f"{name}: recompute works for vgg16, vgg19, resnet18, resnet50 alone"
+    with pytest.raises(InputError, match=alone):
         VisionEncoder(name, "random", recompute=True)
 
 
 def test_what_a_timm_network_does_not_have_is_one_line():
-    with (
-        pytest.raises(InputError, match="timm does not say where it begins; use none or all"),
-        torch.device("meta"),
-    ):
+    line = "timm does not say where it begins; use none or all"
+    with pytest.raises(InputError, match=line), torch.device("meta"):
         VisionEncoder("twins_pcpvt_small", "random", trained="last block")
     with pytest.raises(InputError, match="^CrossVit has no grid; choose another network$"):
         VisionEncoder("crossvit_9_240", "random", grid=True)(images(1, 240))
@@ -280,7 +261,7 @@ def test_a_network_in_the_loop_gives_what_is_stored_of_it(encoder, stored):
     assert torch.allclose(frozen.eval()(images()), stored(encoder(images())))
     learning = NetworkInLoop("resnet18", "random", 32, "last block")
     assert [piece.standardised for piece in (stored, frozen, learning)] == [True, True, False]
-    assert {piece.stand_in for piece in (stored, frozen, learning)} == {RANDOM_WEIGHTS}
+    assert {piece.stand_in for piece in (stored, frozen, learning)} == {vision.RANDOM_WEIGHTS}
     assert (frozen.frozen(), learning.frozen()) == (("encoder.",), ())
 
 
