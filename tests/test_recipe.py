@@ -69,9 +69,8 @@ def test_unknown_names_are_refused_with_the_nearest(slot, wanted, message):
 
 
 def test_a_network_keeps_where_it_runs():
-    assert PRESETS["1.fC"].with_(vision="resnet18").vision == piece(
-        NetworkInLoop, "resnet18", trained="last block"
-    )
+    block = piece(NetworkInLoop, "resnet18", trained="last block")
+    assert PRESETS["1.fC"].with_(vision="resnet18").vision == block
     added = PRESETS["Question_Only"].with_(vision="resnet18", fusion="Product")
     assert added.vision == piece(StoredFeatures, "resnet18")
     shown = "fusion=Product+vision=StoredFeatures+vision.network=resnet18"

@@ -16,13 +16,7 @@ from PIL import Image
 from vqa_helpers.errors import InputError
 from vqa_helpers.features import extract
 from vqa_helpers.features import pixels as loading
-from vqa_helpers.features.extract import (
-    Encode,
-    encode_images,
-    fill_store,
-    store_name,
-    stored_precision,
-)
+from vqa_helpers.features.extract import Encode, fill_store
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.features.store import FeatureStore
 
@@ -155,33 +149,32 @@ def test_new_images_are_added_and_old_ones_kept(tmp_path, images, monkeypatch, c
     assert content(store.folder).items() >= first.items()
 
 
-@pytest.mark.parametrize("place", [None, 40, 300, -1])
-def test_a_lost_or_damaged_shard_alone_is_computed_again(tmp_path, images, counted, caplog, place):
+SHARD = "shard-00001.safetensors"
+TEXTS = (None, "", "{", "[]", '{"shards": []}', '{"shards": [{}]}')
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "computed"),  # None is a lost file, a number the place of a flipped bit
+    [*((SHARD, place, [50, 60, 70, 80]) for place in (None, 40, 300, -1)),
+     *((MANIFEST, text, []) for text in TEXTS)],
+)  # fmt: skip
+def test_a_lost_or_damaged_file_alone_is_made_again(
+    tmp_path, images, counted, caplog, file, damage, computed
+):
     store = fill(tmp_path, images)
     before = content(store.folder)
-    path = store.folder / "shard-00001.safetensors"
-    changed = bytearray(path.read_bytes())
+    path = store.folder / file
     path.unlink()
-    if place is not None:
-        changed[place] ^= 4
+    if isinstance(damage, int):
+        changed = bytearray(before[file])
+        changed[damage] ^= 4
         path.write_bytes(changed)
+    elif damage is not None:
+        path.write_text(damage)
     counted.clear()
     fill(tmp_path, images)
-    assert sorted(counted) == [50, 60, 70, 80]
-    assert content(store.folder) == before
-    assert place is None or "shard-00001.safetensors" in caplog.text
-
-
-@pytest.mark.parametrize("damage", [None, "", "{", "[]", '{"shards": []}', '{"shards": [{}]}'])
-def test_a_lost_or_damaged_manifest_is_written_anew(tmp_path, images, counted, damage):
-    store = fill(tmp_path, images)
-    before = content(store.folder)
-    (store.folder / MANIFEST).unlink()
-    if damage is not None:
-        (store.folder / MANIFEST).write_text(damage)
-    counted.clear()
-    fill(tmp_path, images)
-    assert counted == [] and content(store.folder) == before
+    assert sorted(counted) == computed and content(store.folder) == before
+    assert damage is None or file == MANIFEST or file in caplog.text
 
 
 def test_a_changed_image_file_is_computed_again(tmp_path, images, counted):
@@ -246,13 +239,13 @@ def test_a_few_images_in_memory(tmp_path, images, caplog):
     images[2**62] = images[30]
     ids = np.array([50, 20, 11, 2**62])
     work = Encode("resnet18", "random", 32, "cpu")
-    rows, failed = encode_images(images, ids, work)
+    rows, failed = extract.encode_images(images, ids, work)
     assert list(failed) == [20] and failed[20]
     assert rows.dtype == np.float16 and rows.shape == (4, 512)
     assert not rows[1:3].any()
     stored = fill(tmp_path, images).read(ids)[0]
     assert np.allclose(rows.astype(float), stored.astype(float), rtol=2e-3, atol=1e-3)
-    rows, failed = encode_images({}, np.array([5]), work)
+    rows, failed = extract.encode_images({}, np.array([5]), work)
     assert rows.tolist() == [[0] * 512] and not failed
 
 
@@ -273,18 +266,19 @@ def test_half_floats_are_a_store_of_their_own_and_always_the_same(tmp_path, imag
 
 
 def test_what_is_stored_decides_in_what_precision_it_goes_on(tmp_path, monkeypatch):
-    how = tmp_path, "cpu", "resnet18", "random", 32, False
+    network = "resnet18", "random", 32
     for best, other in (("float32", "bfloat16"), ("bfloat16", "float32")):
         monkeypatch.setattr(extract, "pick_precision", lambda _, best=best: best)
-        assert stored_precision(*how) == best
-        there = tmp_path / store_name("resnet18", "random", 32, False, other)
-        there.mkdir()
-        assert stored_precision(*how) == other
-        assert stored_precision(*how[:5], True) == best  # the grid is another store
-        both = tmp_path / store_name("resnet18", "random", 32, False, best)
-        both.mkdir()
-        assert stored_precision(*how) == best
-        there.rmdir(), both.rmdir()
+        folders, found = [], [extract.stored_precision(tmp_path, "cpu", *network, False)]
+        for precision in (other, best):
+            folders.append(tmp_path / extract.store_name(*network, False, precision))
+            folders[-1].mkdir()
+            # The grid is another store, of which there is none.
+            assert extract.stored_precision(tmp_path, "cpu", *network, True) == best
+            found.append(extract.stored_precision(tmp_path, "cpu", *network, False))
+        assert found == [best, other, best]
+        for folder in folders:
+            folder.rmdir()
 
 
 def test_units_may_be_computed_elsewhere_in_any_order(tmp_path, images, counted):

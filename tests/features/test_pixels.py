@@ -5,12 +5,7 @@ import pytest
 from PIL import Image
 
 from vqa_helpers.features import pixels
-from vqa_helpers.features.pixels import (
-    BadImage,
-    decode_ahead,
-    file_mark,
-    load_square,
-)
+from vqa_helpers.features.pixels import BadImage, decode_ahead, file_mark, load_square
 
 RED, WHITE = [255, 0, 0], [255, 255, 255]
 
@@ -136,16 +131,16 @@ def test_every_truncation_is_refused(tmp_path, kind, options):
 
 def test_what_is_no_image(tmp_path):
     (tmp_path / "broken.jpg").symlink_to(tmp_path / "absent.jpg")
-    for name in ("absent.jpg", "broken.jpg"):
-        assert refusal(tmp_path / name) == "the file is missing"
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "page.jpg").write_text("<html>404 Not Found</html>")
-    for name in ("empty.jpg", "page.jpg"):
-        assert refusal(tmp_path / name) == "is not an image"
     (tmp_path / "folder.jpg").mkdir()
-    refusal(tmp_path / "folder.jpg")
-    no_number = Image.new("F", (8, 8), float("nan"))
-    assert refusal(saved(no_number, tmp_path / "a.tif")) == "holds no finite number"
+    saved(Image.new("F", (8, 8), float("nan")), tmp_path / "no_number.tif")
+    for name, reason in (
+        ("absent.jpg", "the file is missing"), ("broken.jpg", "the file is missing"),
+        ("empty.jpg", "is not an image"), ("page.jpg", "is not an image"),
+        ("folder.jpg", "is a folder"), ("no_number.tif", "holds no finite number"),
+    ):  # fmt: skip
+        assert refusal(tmp_path / name) == reason
 
 
 @pytest.mark.parametrize(

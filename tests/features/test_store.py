@@ -132,9 +132,8 @@ def test_rows_on_disk_are_those_in_memory(tmp_path, monkeypatch, shape):
 def test_a_shuffle_takes_some_files_at_a_time(tmp_path, monkeypatch):
     store = written(tmp_path, *(shard(range(10 * n, 10 * n + 10)) for n in range(6)))
     monkeypatch.setattr(module, "MOST_IN_MEMORY", 0)
-    monkeypatch.setattr(
-        module, "READ_AHEAD", 2 * (tmp_path / "shard-00000.safetensors").stat().st_size
-    )
+    of_one = (tmp_path / "shard-00000.safetensors").stat().st_size
+    monkeypatch.setattr(module, "READ_AHEAD", 2 * of_one)
     rows, _ = store.rows(np.arange(61))  # of the last there is none
     asked = torch.arange(61).repeat(5)  # five questions about each
     orders = [rows.shuffle(asked, torch.Generator().manual_seed(seed)) for seed in (0, 1, 0)]

@@ -230,7 +230,6 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_structure_tells_models_apart_and_not_what_they_learnt(change):
     live = model()
-    before = structure_of(live)
     nn.init.ones_(live.classifier.layers[0].weight)
     live.fusion.source = "another place"  # where frozen parts come from may move
     live.fusion.last = torch.relu if change == "another function" else None
