@@ -86,15 +86,10 @@ _GRID = replace(
 
 
 def _early(
-    name: str,
-    vision: Choice,
-    fusion: Choice,
-    classifier: Choice,
-    dataset: str = "D",
-    note: str = "",
+    name: str, vision: Choice, fusion: Choice, classifier: Choice, dataset: str = "D", how: str = ""
 ) -> Recipe:
     unstated = "optimiser and schedule are not stated, Model100's are used"
-    source = f"reference study, experiment {name}{note}; {unstated}"
+    source = f"reference study, experiment {name}{how}; {unstated}"
     training = _MODEL100, _MODEL100_SMALL
     return Recipe(name, source, vision, _SENTENCES, fusion, classifier, *training, dataset)
 
@@ -118,15 +113,15 @@ _RECIPES = (
     _early("1.e", _RESNET18, piece(Concatenation), _EARLY_FUNNEL),
     _early(
         "1.f", piece(NetworkInLoop, "resnet50", trained="all"), piece(Concatenation), _EARLY_FUNNEL,
-        note=": all of the vision channel is trained",
+        how=": all of the vision channel is trained",
     ),
     _early(
         "1.fB", _RESNET50, piece(Concatenation), _EARLY_FUNNEL,
-        note=": the vision channel is frozen",
+        how=": the vision channel is frozen",
     ),
     _early(
         "1.fC", piece(NetworkInLoop, "resnet50", trained="last block"), piece(Concatenation),
-        _EARLY_FUNNEL, note=": the last convolutional block is trained",
+        _EARLY_FUNNEL, how=": the last convolutional block is trained",
     ),
     _GUSE_VGG,
     _GUSE_RESNET,

@@ -211,13 +211,11 @@ def differences(
     found = {}
     for slot in SLOTS:
         ours, theirs = choices[slot], getattr(preset, slot)
-        if ours is None:
-            if theirs is not None:
-                found[slot] = "none"
-            continue
-        same = theirs is not None and ours.made_by is theirs.made_by
+        same = (ours and ours.made_by) is (theirs and theirs.made_by)
         if not same:
-            found[slot] = ours.made_by.__name__
+            found[slot] = ours.made_by.__name__ if ours else "none"
+        if ours is None:
+            continue
         expected = Choice(ours.made_by).all_keywords() | dict((usual or {}).get(slot, {}))
         expected |= theirs.keywords if same else {}
         for name, value in ours.all_keywords().items():

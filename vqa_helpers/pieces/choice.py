@@ -16,6 +16,7 @@ import types
 import typing
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,9 @@ class Piece(nn.Module):
 
     def __new__(cls, *given: Any, **keywords: Any) -> "Piece":
         piece = super().__new__(cls)
-        try:
+        with suppress(TypeError):  # the constructor, called next, says it better
             bound = inspect.signature(cls.__init__).bind_partial(piece, *given, **keywords)
             piece.__dict__["_made_with"] = dict(list(bound.arguments.items())[1:])
-        except TypeError:  # the constructor, called next, says it better
-            piece.__dict__["_made_with"] = {}
         return piece
 
 

@@ -62,22 +62,20 @@ def read_glove(path: Path, words: Sequence[str], dim: int) -> tuple[Tensor, str]
     Raises:
         InputError: no such file or member, it is empty or damaged, or a line is malformed.
     """
-    matrix = np.zeros((len(words), dim), dtype=np.float32)
-    if path.is_dir():
-        known = _fill_from_package(matrix, path, words)
-    else:
-        wanted = {word.encode("utf-8", "replace"): row for row, word in enumerate(words)}
-        try:
+    wanted = {word.encode("utf-8", "replace"): row for row, word in enumerate(words)}
+    try:
+        if path.is_dir():
+            vectors = _rows_of_package(path, words)
+        else:
             with _open_text(path, dim) as (stream, name):
                 vectors = _scan(stream, name, wanted, dim)
-        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
-            line = f"{path}: cannot be read ({error}); is the download complete?"
-            raise InputError(line) from error
-        for word, vector in vectors.items():
-            matrix[wanted[word]] = vector
-        known = len(vectors)
-    share = 100 * known / max(len(words) - 2, 1)
-    _say_once(path, share)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
+        line = f"{path}: cannot be read ({error}); is the download complete?"
+        raise InputError(line) from error
+    matrix = np.zeros((len(words), dim), dtype=np.float32)
+    for row, vector in vectors.items():
+        matrix[row] = vector
+    _say_once(path, 100 * len(vectors) / max(len(words) - 2, 1))
     digest = hashlib.sha256(matrix.data).hexdigest()
     return torch.from_numpy(matrix), f"word vectors, sha256 {digest}"
 
@@ -88,12 +86,12 @@ def _say_once(path: Path, share: float) -> None:
     log.info("%s: knows %.1f %% of the train words", path, share)
 
 
-def _fill_from_package(matrix: np.ndarray, folder: Path, words: Sequence[str]) -> int:
-    """Set the rows (V, D) of the words that the package knows; returns how many."""
+def _rows_of_package(folder: Path, words: Sequence[str]) -> dict[int, np.ndarray]:
+    """The vectors of the words that the package knows, by their places in `words`."""
     numbers, index = (folder / name for name, _ in PACKAGED.files)
-    place = pd.Index(pd.read_parquet(index)["index"]).get_indexer(words)  # (V,) -1 for none
-    matrix[place >= 0] = np.load(numbers, mmap_mode="r")[place[place >= 0]]
-    return int((place >= 0).sum())
+    places = pd.Index(pd.read_parquet(index)["index"]).get_indexer(words)  # (V,) -1 for none
+    table = np.load(numbers, mmap_mode="r")
+    return {row: table[place] for row, place in enumerate(places) if place >= 0}
 
 
 @contextmanager
@@ -115,11 +113,9 @@ def _open_text(path: Path, dim: int) -> Iterator[tuple[BinaryIO, str]]:
             yield stream, str(path)
 
 
-def _scan(
-    stream: BinaryIO, name: str, wanted: dict[bytes, int], dim: int
-) -> dict[bytes, np.ndarray]:
-    """The vectors of the wanted words, the first of equal ones."""
-    vectors: dict[bytes, np.ndarray] = {}
+def _scan(stream: BinaryIO, name: str, wanted: dict[bytes, int], dim: int) -> dict[int, np.ndarray]:
+    """The vectors of the wanted words by their places, the first of equal ones."""
+    vectors: dict[int, np.ndarray] = {}
     entries = 0
     for number, line in enumerate(map(bytes.rstrip, stream), start=1):
         if not line or (number == 1 and _HEADER.fullmatch(line)):
@@ -130,9 +126,9 @@ def _scan(
         surplus = b" " in word and _DECIMAL.fullmatch(word.rpartition(b" ")[2])
         stray = line[len(word) :].translate(None, _NUMBERS)
         sound = len(numbers) == dim and not surplus and not stray
-        if sound and word in wanted and word not in vectors:
-            vectors[word] = _vector(numbers)
-            sound = np.isfinite(vectors[word]).all()
+        if sound and word in wanted and wanted[word] not in vectors:
+            vectors[wanted[word]] = _vector(numbers)
+            sound = np.isfinite(vectors[wanted[word]]).all()
         if not sound:
             raise InputError(
                 f"{name}: line {number}: expected a word and {dim} finite numbers, found "
