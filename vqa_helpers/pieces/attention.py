@@ -50,7 +50,8 @@ class AttendedProduct(_ScoredProduct):
 
     def forward(self, image: Tensor, question: Tensor) -> Tensor:
         """(B, K, image_dim) and (B, question_dim) to (B, width)."""
-        seen = torch.einsum("bk,bkd->bd", self.place_shares(image, question), image)
+        shares = self.place_shares(image, question)  # (B, K)
+        seen = torch.einsum("bk,bkd->bd", shares, image)  # (B, image_dim)
         return super().forward(seen, question)
 
 
@@ -91,8 +92,8 @@ class StackedAttention(Piece):
         places, query = self.image(image), self.question(question)  # (B, K, width), (B, width)
         for place, asked, score in zip(self.places, self.asked, self.score, strict=True):
             both = torch.tanh(place(places) + asked(query).unsqueeze(1))  # (B, K, hidden)
-            shares = score(both).squeeze(-1).softmax(dim=1)
-            query = query + torch.einsum("bk,bkw->bw", shares, places)
+            shares = score(both).squeeze(-1).softmax(dim=1)  # (B, K)
+            query = query + torch.einsum("bk,bkw->bw", shares, places)  # (B, width)
         return query, shares
 
     def place_shares(self, image: Tensor, question: Tensor) -> Tensor:
@@ -143,11 +144,13 @@ class TopDownAttention(Piece):
     def place_shares(self, image: Tensor, question: Tensor) -> Tensor:
         """How much each place counts: (B, K)."""
         asked = question.unsqueeze(1).expand(-1, image.shape[1], -1)  # (B, K, question_dim)
-        return self.score(self.both(torch.cat([image, asked], dim=2))).squeeze(-1).softmax(dim=1)
+        both = self.both(torch.cat([image, asked], dim=2))  # (B, K, width)
+        return self.score(both).squeeze(-1).softmax(dim=1)
 
     def forward(self, image: Tensor, question: Tensor) -> Tensor:
         """(B, K, image_dim) and (B, question_dim) to (B, width)."""
-        seen = torch.einsum("bk,bki->bi", self.place_shares(image, question), image)
+        shares = self.place_shares(image, question)  # (B, K)
+        seen = torch.einsum("bk,bkd->bd", shares, image)  # (B, image_dim)
         return self.dropout(self.image(seen) * self.question(question))
 
 
@@ -197,11 +200,13 @@ class CoAttention(Piece):
 
     def _read(self, image: Tensor, question: Words) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Places (B, K, width), words (B, T, width), and their shares (B, K) and (B, T)."""
-        padded = ~question.there
-        words = self.encoder(self.question(question.vectors), src_key_padding_mask=padded)
-        places = self.decoder(self.image(image), words, memory_key_padding_mask=padded)
-        shares = self.place_score(places).squeeze(-1).softmax(dim=1)
-        return places, words, shares, question.shares(self.word_score(words).squeeze(-1))
+        words, places = self.question(question.vectors), self.image(image)
+        padded = ~question.there  # (B, T)
+        words = self.encoder(words, src_key_padding_mask=padded)  # (B, T, width)
+        places = self.decoder(places, words, memory_key_padding_mask=padded)  # (B, K, width)
+        place_shares = self.place_score(places).squeeze(-1).softmax(dim=1)  # (B, K)
+        word_shares = question.shares(self.word_score(words).squeeze(-1))  # (B, T)
+        return places, words, place_shares, word_shares
 
     def place_shares(self, image: Tensor, question: Words) -> Tensor:
         """How much each place counts: (B, K)."""
@@ -214,8 +219,9 @@ class CoAttention(Piece):
     def forward(self, image: Tensor, question: Words) -> Tensor:
         """(B, K, image_dim) and words (B, T, question_dim) to (B, width)."""
         places, words, place_shares, word_shares = self._read(image, question)
-        seen = torch.einsum("bk,bkw->bw", place_shares, places)
-        return self.norm(seen + torch.einsum("bt,btw->bw", word_shares, words))
+        seen = torch.einsum("bk,bkw->bw", place_shares, places)  # (B, width)
+        asked = torch.einsum("bt,btw->bw", word_shares, words)  # (B, width)
+        return self.norm(seen + asked)
 
 
 class WordAttention(_ScoredProduct):
@@ -236,7 +242,8 @@ class WordAttention(_ScoredProduct):
 
     def forward(self, image: Tensor, question: Words) -> Tensor:
         """(B, image_dim) and words (B, T, question_dim) to (B, width)."""
-        asked = torch.einsum("bt,btq->bq", self.word_shares(image, question), question.vectors)
+        shares = self.word_shares(image, question)  # (B, T)
+        asked = torch.einsum("bt,btq->bq", shares, question.vectors)  # (B, question_dim)
         return super().forward(image, asked)
 
 
@@ -263,8 +270,9 @@ class ImageFirst(Piece):
     def forward(self, image: Tensor, question: Words) -> Tensor:
         """(B, image_dim) and words (B, T, question_dim) to (B, 2 * hidden): the last hidden and cell
         state side by side."""
-        begun = [state.contiguous() for state in self.image(image).unsqueeze(0).chunk(2, dim=2)]
+        begun = self.image(image).unsqueeze(0).chunk(2, dim=2)  # (1, B, hidden) twice
         # ONNX files take questions of one length, and cannot hold a packed sequence.
         lengths = None if torch.compiler.is_exporting() else question.there.sum(dim=1)
-        states = last_states(self.lstm, question.vectors, lengths, tuple(begun))
+        begun = tuple(state.contiguous() for state in begun)
+        states = last_states(self.lstm, question.vectors, lengths, begun)
         return self.dropout(torch.cat([state[-1] for state in states], dim=1))

@@ -39,7 +39,7 @@ class LowRank(nn.Module):
     def forward(self, image: Tensor, question: Tensor) -> Tensor:
         """(B, image_dim) and (B, question_dim) to (B, width)."""
         products = self.dropout(self.image(image) * self.question(question))  # (B, R * width)
-        return products.unflatten(1, (self.rank, -1)).sum(dim=1)
+        return products.unflatten(1, (self.rank, -1)).sum(dim=1)  # (B, R, width) to (B, width)
 
 
 class MCB(Piece):
@@ -70,7 +70,7 @@ class MCB(Piece):
 
     def forward(self, image: Tensor, question: Tensor) -> Tensor:
         """(B, image_dim) and (B, question_dim) to (B, width), of length 1."""
-        seen = self._transformed(image, self.image_place, self.image_sign)
+        seen = self._transformed(image, self.image_place, self.image_sign)  # (B, width // 2 + 1)
         asked = self._transformed(question, self.question_place, self.question_sign)
         return signed_root(irfft(seen * asked, n=self.out_dim))
 

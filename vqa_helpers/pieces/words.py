@@ -103,6 +103,7 @@ class WordStates(GloveWords):
             return Words(self.lstm(vectors)[0], there)
         with torch.autocast("cuda", enabled=False):  # as `language.last_states`
             states, _ = self.lstm(packed(vectors, lengths))
+        # Back to (B, T, out_dim), with zeros for the padding.
         states, _ = pad_packed_sequence(states, batch_first=True, total_length=tokens.shape[1])
         return Words(states.float(), there)
 
@@ -146,5 +147,5 @@ class AttendedWords(WordStates):
         out_dim)."""
         alike = self.training and not self.dropout.p
         tokens, lengths, which = distinct(tokens, lengths, alike)
-        states, shares = self._read(tokens, lengths)
+        states, shares = self._read(tokens, lengths)  # (U, T, out_dim), (U, T)
         return torch.einsum("bt,btw->bw", shares, states)[which]
