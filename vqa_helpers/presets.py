@@ -76,6 +76,16 @@ _GLOVE_VGG = replace(
     training=Training("adamw", _START, batch=400, epochs=100, decay=0.95, decay_every=20),
     small=Training("adamw", _START, batch=64, epochs=10),
 )
+_QUESTION_ONLY = Recipe(
+    name="Question_Only",
+    source="VQA 2015, section 4, 'LSTM Q': no image; not an experiment of the study",
+    vision=None,
+    language=piece(WordLSTM, width=300, hidden=512, min_count=5, dropout=0.5),
+    fusion=piece(OneSide),
+    classifier=piece(Funnel, (1024,), dropout=0.5),
+    training=Training("adam", 1e-3, batch=400, epochs=12, decay=0.9),
+    small=Training("adam", 1e-3, batch=64, epochs=8),
+)
 
 # What the attention of a paper is put into, where a preset takes no more than that from it
 _GRID = replace(
@@ -140,24 +150,11 @@ _RECIPES = (
         _GLOVE_VGG, name="GloVe_ResNet", source="reference study, 'ResNet50 GloVe+LSTM'",
         vision=_RESNET50,
     ),
-    Recipe(
-        name="Question_Only",
-        source="VQA 2015, section 4, 'LSTM Q': no image; not an experiment of the study",
-        vision=None,
-        language=piece(WordLSTM, width=300, hidden=512, min_count=5, dropout=0.5),
-        fusion=piece(OneSide),
-        classifier=piece(Funnel, (1024,), dropout=0.5),
-        training=Training("adam", 1e-3, batch=400, epochs=12, decay=0.9),
-        small=Training("adam", 1e-3, batch=64, epochs=8),
-    ),
-    Recipe(
-        name="Bag_Of_Words",
+    _QUESTION_ONLY,
+    replace(
+        _QUESTION_ONLY, name="Bag_Of_Words",
         source="VQA 2015, section 4, 'BoW Q': no image; not an experiment of the study",
-        vision=None,
         language=piece(BagOfWords, width=300, first=3, first_width=100, min_count=5, dropout=0.5),
-        fusion=piece(OneSide),
-        classifier=piece(Funnel, (1024,), dropout=0.5),
-        training=Training("adam", 1e-3, batch=400, epochs=12, decay=0.9),
         small=Training("adam", 1e-3, batch=64, epochs=10),
     ),
     Recipe(
