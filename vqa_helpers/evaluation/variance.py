@@ -54,9 +54,7 @@ def analyse_variance(table: pd.DataFrame, factors: Sequence[str], score: str) ->
                 row["F"] = (without - within) / row["df"] / (left / free)
                 row["p"] = float(f.sf(row["F"], row["df"], free))
             rows[" x ".join(term)] = row
-    found = pd.DataFrame.from_dict(
-        rows, "index", columns=["df", "sum of squares", "share", "F", "p"]
-    )
+    found = pd.DataFrame(rows, ["df", "sum of squares", "share", "F", "p"]).T
     total = np.square(centred).sum()
     found["share"] = 100 * found["sum of squares"] / (total if total > rounding else np.nan)
     found = found.sort_values("sum of squares", ascending=False, kind="stable")

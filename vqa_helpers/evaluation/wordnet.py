@@ -10,7 +10,6 @@ import re
 import zipfile
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +42,6 @@ def find_wordnet() -> "WordNet | None":
     return None
 
 
-class _Place(NamedTuple):
-    """Where a sense stands: the nodes of its shortest and longest way to the root, both ends
-    counted, and the steps to each sense above it, itself at 0."""
-
-    shortest: int
-    longest: int
-    above: dict[str, int]
-
-
 class WordNet:
     """The nouns of a WordNet database.
 
@@ -70,7 +60,7 @@ class WordNet:
         lines = (line for line in index.split("\n") if line[:1] > " ")  # the licence is indented
         self._index = dict(line.split(" ", 1) for line in lines)
         self._exceptions = {word: forms for word, *forms in map(str.split, exceptions.splitlines())}
-        self._place = cache(self._find_place)
+        self._ways, self._above = cache(self._find_ways), cache(self._find_above)
         # Files of two versions, or with other ends of lines, are no longer in step at their end.
         last = [sense for lemma in list(self._index)[-100:] for sense in self._senses(lemma)]
         if not last or not all(self._data.startswith(sense, int(sense)) for sense in last):
@@ -100,24 +90,28 @@ class WordNet:
         return rest[-int(count) :] if rest else []
 
     def _of_senses(self, first: str, second: str) -> float:
-        one, other = self._place(first).above, self._place(second).above
-        shared = [self._place(sense) for sense in one.keys() & other.keys()]
-        lowest = max((place.shortest for place in shared), default=0)
-        best = 0.0
-        for place in shared:
-            if place.shortest == lowest:
-                ways = (min(up[s] + n for s, n in place.above.items()) for up in (one, other))
-                best = max(best, 2 * place.longest / (2 * place.longest + sum(ways)))
+        one, other = self._above(first), self._above(second)
+        depths = {s: [len(way) for way in self._ways(s)] for s in one.keys() & other.keys()}
+        lowest, best = max(map(min, depths.values()), default=0), 0.0
+        for sense, depth in depths.items():
+            if min(depth) == lowest:
+                steps = (
+                    min(up[s] + n for s, n in self._above(sense).items()) for up in (one, other)
+                )
+                best = max(best, 2 * max(depth) / (2 * max(depth) + sum(steps)))
         return best
 
-    def _find_place(self, sense: str) -> _Place:
+    def _find_ways(self, sense: str) -> list[list[str]]:
+        """Every way from a sense up to a root, both ends included."""
         start = int(sense)
-        line = self._data[start : self._data.index(" | ", start)]
-        parents = [self._place(parent) for parent in _PARENT.findall(line)]
-        above = {sense: 0}
-        for parent in parents:
-            for one, steps in parent.above.items():
-                above[one] = min(steps + 1, above.get(one, steps + 1))
-        shortest = 1 + min((parent.shortest for parent in parents), default=0)
-        longest = 1 + max((parent.longest for parent in parents), default=0)
-        return _Place(shortest, longest, above)
+        parents = _PARENT.findall(self._data[start : self._data.index(" | ", start)])
+        ways = [way for parent in parents for way in self._ways(parent)]
+        return [[sense, *way] for way in ways or [[]]]
+
+    def _find_above(self, sense: str) -> dict[str, int]:
+        """The senses above one, itself included, and the fewest steps to each."""
+        steps: dict[str, int] = {}
+        for way in self._ways(sense):
+            for count, above in enumerate(way):
+                steps[above] = min(count, steps.get(above, count))
+        return steps

@@ -24,7 +24,7 @@ from vqa_helpers.report import style
 from vqa_helpers.report.cards import judged
 from vqa_helpers.report.study import is_study_data
 from vqa_helpers.report.style import BLUE, DASHED, GREEN, GREY, INK, LIGHT_BLUE, ORANGE, RED, styled
-from vqa_helpers.report.tables import ANSWER_TYPES, results_table, score_of, type_table
+from vqa_helpers.report.tables import results_table, score_of, type_table, usual_first
 from vqa_helpers.report.verdicts import Runs, as_list, as_one, read_answers
 from vqa_helpers.runs import Experiment
 
@@ -298,8 +298,8 @@ def plot_answer_distribution(
     size = (9.5, max(2.6, 1.1 + 0.23 * len(shown)))
     figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=(1, 1.1))
     counts = {name: t["answer_type"].value_counts(normalize=True) for name, t in answered.items()}
-    kinds = dict.fromkeys([*ANSWER_TYPES, *sorted(set().union(*counts.values()))])
-    shares = pd.DataFrame(counts, list(kinds)).dropna(how="all").fillna(0.0).mul(100)
+    shares = pd.DataFrame(counts).fillna(0.0).mul(100)
+    shares = shares.loc[usual_first(shares.index)]
     start, colours = np.zeros(len(answered)), cycle([BLUE, ORANGE, LIGHT_BLUE, GREEN, RED, GREY])
     for (name, values), colour in zip(shares.iterrows(), colours, strict=False):
         bars = left.barh(range(len(start)), values, 0.5, start, color=colour, label=str(name))

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
+import bleach
+from bleach.css_sanitizer import CSSSanitizer
+from bs4 import BeautifulSoup
 from markupsafe import Markup
+from nbconvert.exporters import HTMLExporter
+from nbformat import NotebookNode
 
 from vqa_helpers.notebook import read_notebook
-
-if TYPE_CHECKING:
-    from bs4 import BeautifulSoup
-    from nbformat import NotebookNode
 
 SHOWN = {"text/html", "text/markdown", "text/plain", "image/png", "image/jpeg", "image/svg+xml"}
 # Characters of one output, by the first part of its type: a browser chokes on more.
@@ -97,14 +97,11 @@ def read_page(path: Path, names: set[str], failed: Path | None = None) -> Notebo
     return NotebookPage(path.stem, title, summary, sections, body, across, failure, earlier)
 
 
-def safe_html(soup: "BeautifulSoup", names: set[str]) -> Markup:
+def safe_html(soup: BeautifulSoup, names: set[str]) -> Markup:
     """`soup`, changed in place, as HTML that loads and runs nothing and has no dead link.
 
     Tags that are not allowed become visible text.
     """
-    import bleach
-    from bleach.css_sanitizer import CSSSanitizer
-
     for style in soup("style"):  # tables of pandas bring one; as text it would be noise
         style.decompose()
     heading = None
@@ -138,11 +135,11 @@ def safe_html(soup: "BeautifulSoup", names: set[str]) -> Markup:
     return Markup(bleach.clean(str(soup), TAGS, allowed, protocols, css_sanitizer=sanitizer))
 
 
-def _outputs(notebook: "NotebookNode") -> "list[NotebookNode]":
+def _outputs(notebook: NotebookNode) -> list[NotebookNode]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def _error(notebook: "NotebookNode") -> str:
+def _error(notebook: NotebookNode) -> str:
     """The first error that a cell of the notebook ended with, in one line."""
     for output in _outputs(notebook):
         if output.get("output_type") == "error":
@@ -151,10 +148,7 @@ def _error(notebook: "NotebookNode") -> str:
     return ""
 
 
-def _converted(notebook: "NotebookNode", path: Path) -> "BeautifulSoup":
-    from bs4 import BeautifulSoup
-    from nbconvert.exporters import HTMLExporter
-
+def _converted(notebook: NotebookNode, path: Path) -> BeautifulSoup:
     for output in _outputs(notebook):
         if "text" in output:
             output["text"] = _shortened(str(output["text"]))

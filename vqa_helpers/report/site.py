@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from bs4 import BeautifulSoup
 from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup
 from PIL import Image
@@ -172,8 +173,6 @@ def _share(probability: float) -> str:
 
 def _table(frame: pd.DataFrame) -> Markup:
     """Any table as safe HTML."""
-    from bs4 import BeautifulSoup
-
     with pd.option_context("display.max_colwidth", None):
         markup = frame.map(cell).to_html(index=False, border=0)
     return safe_html(BeautifulSoup(markup, "html.parser"), set())

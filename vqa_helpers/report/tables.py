@@ -82,10 +82,8 @@ def results_table(experiments: Runs) -> pd.DataFrame:
 def _table(found: list[tuple[Experiment, Answers]]) -> pd.DataFrame:
     rows = [_result(*pair) for pair in found]
     table = pd.DataFrame(rows, columns=list(rows[0] if rows else RESULT_COLUMNS))
-    table = table.drop(
-        columns=[name for name in WUPS if name in table and table[name].isna().all()]
-    )
-    return table.astype({"px": "Int64"})  # whole numbers, or none
+    silent = [name for name in WUPS if name in table and table[name].isna().all()]
+    return table.drop(columns=silent).astype({"px": "Int64"})  # whole numbers, or none
 
 
 def _result(experiment: Experiment, answers: Answers) -> dict[str, Any]:
@@ -184,14 +182,19 @@ def type_table(runs: Runs, kind: str = "answer") -> pd.DataFrame:
         where it is not defined).
     """
     parts = [run.scored[1][f"per_{kind}_type"] for run in as_one(runs).runs]
-    usual = {name: place for place, name in enumerate(ANSWER_TYPES)}
-    order = sorted(parts[0], key=lambda name: (usual.get(name, len(usual)), name))
-    rows = {name: {"questions": parts[0][name]["questions"]} for name in order}
+    rows = {name: {"questions": parts[0][name]["questions"]} for name in usual_first(parts[0])}
     for name, row in rows.items():
         for shown, key in (("top-1", "top1"), ("top-5", "top5"), ("VQA accuracy", "vqa")):
             scores = [part[name][key] for part in parts]
             row[shown] = _mean([s["value"] if isinstance(s, Mapping) else s for s in scores])
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{kind} type")
+
+
+def usual_first(types: Iterable[str]) -> list[str]:
+    """Answer types, or question types, in order: the usual answer types before all others."""
+    types = set(types)
+    usual = [name for name in ANSWER_TYPES if name in types]
+    return usual + sorted(types - set(usual))
 
 
 # Text
@@ -221,8 +224,7 @@ def export(experiments: Runs, form: str) -> str:
     notes += [f"{number} {text}" for text, number in numbers.items()]
     table["stand-ins"] = table["stand-ins"].map(numbers)
     table = table[[name for name in COMPARED if name in table]]
-    empty = [name for name in table if all(cell(v) in ("–", NOT_DEFINED) for v in table[name])]
-    table = table.drop(columns=empty if len(table) else [])
+    table = _without_silent(table)
     if form == "markdown":
         return "\n".join([to_markdown(table), *(f"{note}\n" for note in notes)])
     below = [rf"\par\footnotesize {note.translate(LATEX)}" for note in notes]
@@ -257,8 +259,17 @@ def _to_latex(table: pd.DataFrame) -> str:
 
 def _is_numeric(values: pd.Series) -> bool:
     """Whether all that is known in a column are numbers."""
-    known = [value for value in values if cell(value) not in ("–", NOT_DEFINED)]
+    known = _known(values)
     return bool(known) and all(isinstance(value, Real | Score) for value in known)
+
+
+def _known(values: pd.Series) -> list[Any]:
+    return [value for value in values if cell(value) not in ("–", NOT_DEFINED)]
+
+
+def _without_silent(table: pd.DataFrame) -> pd.DataFrame:
+    """A table without the columns that say nothing; one without rows is left as it is."""
+    return table[[name for name in table if table.empty or _known(table[name])]]
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -282,21 +293,17 @@ def shown(table: pd.DataFrame, fold: bool = False) -> "pd.io.formats.style.Style
         fold: for experiments side by side: what every row says that has it is said once, above, and
             columns that say nothing are left out; a single experiment is turned on its side.
     """
-    table, caption, fold = table.copy(), "", fold and len(table) > 0
+    table, caption, fold = table.copy(), "", fold and not table.empty
     for name in [name for name in table if f"{name} low" in table]:
         parts = zip(table[name], table.pop(f"{name} low"), table.pop(f"{name} high"), strict=True)
         table[name] = pd.Series([Score(*row) for row in parts], index=table.index, dtype=object)
     if fold:
-        texts = {name: table[name].map(cell) for name in table}
-        silent = [name for name, text in texts.items() if text.isin(["–", NOT_DEFINED]).all()]
-        table = table.drop(columns=silent)
+        table = _without_silent(table)
     if fold and len(table) > 1:
-        known = {name: texts[name][texts[name] != "–"].tolist() for name in table}
-        alike = {
-            name: said[0] for name, said in known.items() if len(said) > 1 and len(set(said)) == 1
-        }
-        caption = "; ".join(f"{name}: {value}" for name, value in alike.items())
-        table = table.drop(columns=[*alike])
+        texts = {name: [text for text in table[name].map(cell) if text != "–"] for name in table}
+        alike = [name for name, said in texts.items() if len(said) > 1 and len(set(said)) == 1]
+        caption = "; ".join(f"{name}: {texts[name][0]}" for name in alike)
+        table = table.drop(columns=alike)
     elif fold and "name" in table:
         table = table.set_index("name").T.rename_axis(index="result", columns=None)
     if table.index.name is not None:
