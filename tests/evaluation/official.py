@@ -1,5 +1,9 @@
-"""The official accuracy as the published code computes it, annotator by annotator."""
+"""The official accuracy as the published code computes it, annotator by annotator; files to score."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.builders import write_json
 from vqa_helpers.data.text import clean_white_space, normalise, strip_punctuation
 
 
@@ -19,3 +23,19 @@ def vqa_score(prediction: str, answers: list[str], normaliser: str = "2021") -> 
         others = answers[:left_out] + answers[left_out + 1 :]
         scores.append(min(1, sum(other == prediction for other in others) / 3))
     return sum(scores) / len(scores)
+
+
+def write_split(folder: Path, rows: Iterable[tuple]) -> tuple[Path, Path]:
+    """Write the questions and annotations of rows (question id, question type, answer type, target,
+    answers), all about one image."""
+    questions, annotations = [], []
+    for id_, question_type, answer_type, target, answers in rows:
+        ids = {"question_id": id_, "image_id": 1}
+        questions.append(ids | {"question": "q?"})
+        types = {"question_type": question_type, "answer_type": answer_type}
+        given = [{"answer": answer} for answer in answers]
+        annotations.append(ids | types | {"multiple_choice_answer": target, "answers": given})
+    return (
+        write_json(folder / "q.json", {"questions": questions}),
+        write_json(folder / "a.json", {"annotations": annotations}),
+    )

@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.builders import write_json
-from tests.evaluation.official import vqa_score
+from tests.evaluation.official import vqa_score, write_split
 from vqa_helpers.data.formats import write_results
 from vqa_helpers.evaluation.metrics import Annotators
 from vqa_helpers.evaluation.results import evaluate_results
@@ -37,21 +36,12 @@ def test_each_entry(entry, normaliser):
 @pytest.mark.parametrize("normaliser", BOTH)
 def test_the_report_agrees_to_a_hundredth_of_a_point(tmp_path, normaliser):
     ids = [entry["question_id"] for entry in ENTRIES]
-    questions = [{"question_id": i, "image_id": 1, "question": "q?"} for i in ids]
-    annotations = [
-        {name: e[name] for name in ("question_id", "question_type", "answer_type")}
-        | {"image_id": 1, "multiple_choice_answer": annotators(e)[0]}
-        | {"answers": [{"answer": answer} for answer in annotators(e)]}
-        for e in ENTRIES
-    ]
+    given = map(annotators, ENTRIES)
+    rows = [(e["question_id"], e["question_type"], e["answer_type"], a[0], a)
+            for e, a in zip(ENTRIES, given, strict=True)]  # fmt: skip
     results = tmp_path / "r.json"
     write_results(results, pd.DataFrame({"question_id": ids}), [e["prediction"] for e in ENTRIES])
-    report = evaluate_results(
-        write_json(tmp_path / "q.json", {"questions": questions}),
-        write_json(tmp_path / "a.json", {"annotations": annotations}),
-        results,
-        normaliser,
-    )
+    report = evaluate_results(*write_split(tmp_path, rows), results, normaliser)
     expected = GOLDEN["expected"][normaliser]
     assert report["overall"] == pytest.approx(expected["overall"], abs=0.01)
     for kind in ("per_answer_type", "per_question_type"):

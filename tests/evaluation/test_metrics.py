@@ -8,17 +8,6 @@ from tests.evaluation import official
 from vqa_helpers.data.pairs import NO_PAIRS, Pairs
 from vqa_helpers.data.vocabulary import AnswerVocabulary
 from vqa_helpers.evaluation import metrics
-from vqa_helpers.evaluation.metrics import (
-    Annotators,
-    by,
-    measure,
-    normalised_hits,
-    pair_accuracy,
-    percent,
-    score,
-    vqa_of_ten,
-    vqa_scores,
-)
 
 both = pytest.mark.parametrize("normaliser", ["2021", "2015"])
 
@@ -45,7 +34,7 @@ def drawn(questions, seed, sizes=(10,)):
 @pytest.mark.parametrize("sizes", [(10,), (1, 3, 10, 12)])
 def test_all_at_once_is_the_official_score_of_each(normaliser, sizes):
     answers = list(drawn(800, seed=0, sizes=sizes))
-    annotators = Annotators(answers, normaliser)
+    annotators = metrics.Annotators(answers, normaliser)
     for seed in (1, 2):  # it can be asked again
         predictions = list(np.random.default_rng(seed).choice(WORDS, size=len(answers)))
         scores = annotators.score(predictions)
@@ -57,16 +46,16 @@ def test_all_at_once_is_the_official_score_of_each(normaliser, sizes):
 @both
 def test_the_best_is_the_best_answer_of_the_vocabulary(normaliser):
     answers = list(drawn(300, seed=3))
-    annotators = Annotators(answers, normaliser)
+    annotators = metrics.Annotators(answers, normaliser)
     for words in (["cat", "two", "a b"], ["0"], WORDS, []):
         scores = [[official.vqa_score(w, a, normaliser) for w in words] for a in answers]
         assert annotators.best(words) == pytest.approx([max(row, default=0) for row in scores])
 
 
 def test_there_is_a_prediction_for_each_question():
-    assert Annotators([]).score([]).tolist() == []
+    assert metrics.Annotators([]).score([]).tolist() == []
     with pytest.raises(ValueError, match="1 predictions for 4 questions"):
-        vqa_scores(["yes"], ROWS)
+        metrics.vqa_scores(["yes"], ROWS)
 
 
 def table(rows):
@@ -87,22 +76,28 @@ ROWS = table(
 
 
 def test_scores_need_ten_answers_everywhere():
-    assert vqa_scores(["yes", "yes", "pink", "3"], ROWS) == pytest.approx([1, 0.9, 0.6, 0.6])
+    assert metrics.vqa_scores(["yes", "yes", "pink", "3"], ROWS) == pytest.approx(
+        [1, 0.9, 0.6, 0.6]
+    )
     short = ROWS.copy()
     short.at[3, "answers"] = ("2",) * 9
-    assert vqa_scores(["yes"] * 4, short) is None
+    assert metrics.vqa_scores(["yes"] * 4, short) is None
 
 
 def test_the_order_of_a_sum_does_not_decide_a_tie():
     # 53 / 160 is 33.125 %: whatever the last bits of the mean are, it is rounded the same way.
     shares = [0.3, 0.6, 0.9] * 20 + [1.0] * 17 + [0.0] * 83
     for order in (shares, shares[::-1], sorted(shares)):
-        assert percent(np.array(order)) == by(np.array(order), pd.Series(["a"] * 160))["a"] == 33.12
+        assert (
+            metrics.percent(np.array(order))
+            == metrics.by(np.array(order), pd.Series(["a"] * 160))["a"]
+            == 33.12
+        )
 
 
 def scored(table, ranked, vocabulary):
     """Scored and measured."""
-    return measure(table, score(table, ranked, vocabulary), vocabulary)
+    return metrics.measure(table, metrics.score(table, ranked, vocabulary), vocabulary)
 
 
 def values(entry):
@@ -148,19 +143,22 @@ def test_measure_where_vqa_accuracy_is_not_defined():
 def test_exact_and_normalised_top1_differ_in_spelling_alone():
     short = ROWS.assign(answers=pd.Series([("yes",)] * 4, dtype=object))
     said = ["Yes.", "no", "the red", "two"]
-    assert score(short, [[text] for text in said], AnswerVocabulary(("no",)))["top1"].tolist() == [
+    assert metrics.score(short, [[text] for text in said], AnswerVocabulary(("no",)))["top1"].tolist() == [
         0, 1, 0, 0
     ]  # fmt: skip
-    assert normalised_hits(said, short).tolist() == [1, 1, 1, 1]
-    assert normalised_hits(["no", "yes", "reds", "3"], short).tolist() == [0, 0, 0, 0]
+    assert metrics.normalised_hits(said, short).tolist() == [1, 1, 1, 1]
+    assert metrics.normalised_hits(["no", "yes", "reds", "3"], short).tolist() == [0, 0, 0, 0]
 
 
 def test_official_accuracy_where_some_questions_have_ten_answers():
     rows = [(1, "yes", ten(yes=10)), (2, "no", ten(yes=7, no=3)), (3, "yes", ("yes",))]
     made = table([(*row, "yes/no", "is") for row in rows])
-    part = vqa_of_ten(["yes", "no", "no"], made)
+    part = metrics.vqa_of_ten(["yes", "no", "no"], made)
     assert (part["value"], part["questions"]) == (95.0, 2)  # 1 and 0.9
-    assert vqa_of_ten(["yes", "no"], made[:2]) is None and vqa_of_ten(["no"], made[2:]) is None
+    assert (
+        metrics.vqa_of_ten(["yes", "no"], made[:2]) is None
+        and metrics.vqa_of_ten(["no"], made[2:]) is None
+    )
 
 
 def test_answers_that_train_never_gave_by_hand():
@@ -180,16 +178,16 @@ def test_a_pair_is_right_where_both_halves_are():
     made = table([(n, *row[1:]) for n, row in enumerate(rows)])
     pairs = Pairs(np.array([(0, 1), (2, 3), (4, 5), (6, 7), (8, 10), (9, 99)]))  # 8 and 10: both no
     top1 = np.array([1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1], dtype=float)
-    scores = pair_accuracy(made, top1, pairs)
+    scores = metrics.pair_accuracy(made, top1, pairs)
     assert (scores["value"], scores["count"]) == (50.0, 4) and scores["low"] < 50 < scores["high"]
-    assert pair_accuracy(made, top1, NO_PAIRS) is None
-    assert pair_accuracy(made[:1], top1[:1], pairs) is None
+    assert metrics.pair_accuracy(made, top1, NO_PAIRS) is None
+    assert metrics.pair_accuracy(made[:1], top1[:1], pairs) is None
     blind = (made["answer"] == "yes").to_numpy(dtype=float)  # whatever is asked
-    scores = pair_accuracy(made, blind, pairs)
+    scores = metrics.pair_accuracy(made, blind, pairs)
     assert scores["value"] == scores["low"] == 0 < scores["high"]
     # One photograph that is in every pair is one draw: Wilson's interval of a single image.
     one = made.assign(image_id=[7, 1, 7, 2, 7, 3, 7, 4, *range(8, 12)])
-    assert pair_accuracy(one, top1 * 0 + 1, pairs)["low"] < 21
+    assert metrics.pair_accuracy(one, top1 * 0 + 1, pairs)["low"] < 21
 
 
 def many(questions=400, images=90):

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from tests.builders import read_json, write_json
+from tests.evaluation.official import write_split
 from vqa_helpers.data.formats import write_results
 from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation.results import evaluate_results, validate_results
@@ -22,25 +22,13 @@ ROWS = [  # question, type, answer type, target, ten answers
 @pytest.fixture
 def files(tmp_path):
     """Paths of questions, annotations and a results file yet to be written."""
-    questions = [{"question_id": r[0], "image_id": 1, "question": "q?"} for r in ROWS]
-    annotations = [
-        {"question_id": r[0], "image_id": 1, "question_type": r[1], "answer_type": r[2],
-         "multiple_choice_answer": r[3], "answers": [{"answer": a} for a in r[4]]}
-        for r in ROWS
-    ]  # fmt: skip
-    return (
-        write_json(tmp_path / "q.json", {"questions": questions}),
-        write_json(tmp_path / "a.json", {"annotations": annotations}),
-        tmp_path / "r.json",
-    )
+    return *write_split(tmp_path, ROWS), tmp_path / "r.json"
 
 
 @pytest.fixture
-def one_answer(files):
+def one_answer(tmp_path):
     """The same, but nobody answered a question except for its target."""
-    rows = read_json(files[1])["annotations"]
-    write_json(files[1], {"annotations": [row | {"answers": []} for row in rows]})
-    return files
+    return *write_split(tmp_path, [(*row[:4], []) for row in ROWS]), tmp_path / "r.json"
 
 
 def report_of(files, said: dict[int, str], **options) -> dict:

@@ -22,13 +22,10 @@ HOURS = {
 }  # fmt: skip
 
 
-def table(cells: dict, factors: list[str]) -> pd.DataFrame:
-    rows = [(*place, value) for place, values in cells.items() for value in values]
-    return pd.DataFrame(rows, columns=[*factors, "score"])
-
-
 def analysed(cells: dict, *factors: str) -> pd.DataFrame:
-    return analyse_variance(table(cells, list(factors)), factors, "score").set_index("piece")
+    rows = [(*place, value) for place, values in cells.items() for value in values]
+    table = pd.DataFrame(rows, columns=[*factors, "score"])
+    return analyse_variance(table, factors, "score").set_index("piece")
 
 
 def test_two_factors_as_published():

@@ -94,18 +94,12 @@ def test_an_exception_takes_the_place_of_the_rules(small):
 
 @pytest.fixture
 def found(monkeypatch, tmp_path):
-    """Find a WordNet anew, on a machine that has none."""
+    """Find a WordNet, on a machine that has none; nothing is remembered."""
     for name in ("WNSEARCHDIR", "NLTK_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(wordnet, "DEBIAN", tmp_path / "debian")
     monkeypatch.setattr(wordnet, "NLTK", (tmp_path / "nltk",))
-
-    def find() -> WordNet | None:
-        find_wordnet.cache_clear()
-        return find_wordnet()
-
-    yield find
-    find_wordnet.cache_clear()
+    return find_wordnet.__wrapped__
 
 
 def test_it_is_found_where_it_was_named_or_installed(small, found, monkeypatch, tmp_path):
@@ -127,16 +121,15 @@ def test_nltk_leaves_it_packed(small, found, monkeypatch, tmp_path):
     with zipfile.ZipFile(folder / "wordnet.zip", "w") as packed:
         for path in small.iterdir():
             packed.write(path, f"wordnet/{path.name}")
-    monkeypatch.setenv(
-        "NLTK_DATA", os.pathsep.join([str(tmp_path / "none"), str(tmp_path / "mine")])
-    )
+    monkeypatch.setenv("NLTK_DATA", f"{tmp_path / 'none'}{os.pathsep}{tmp_path / 'mine'}")
     assert found().similarity("chair", "sofa") == 0.75
     (folder / "wordnet.zip").write_bytes(b"PK no zip")
     assert found() is None
 
 
 def test_none_is_one_line_that_says_how_to_get_it(found, caplog):
-    assert found() is None and find_wordnet() is None
+    find_wordnet.cache_clear()
+    assert find_wordnet() is None and find_wordnet() is None
     (line,) = caplog.messages  # said once
     assert line.startswith(f"WUPS is left out: no WordNet in {wordnet.DEBIAN} (")
     assert "\n" not in line and "); `apt-get install wordnet-base`, " in line
@@ -172,12 +165,8 @@ def test_what_is_no_database_is_one_line(small, found, monkeypatch, tmp_path, ca
 def real():
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("WNSEARCHDIR")
-        find_wordnet.cache_clear()
-        net = find_wordnet()
-    find_wordnet.cache_clear()
-    if net is None:
-        pytest.skip("no WordNet on this machine: apt-get install wordnet-base")
-    return net
+        net = find_wordnet.__wrapped__()  # nothing is remembered
+    return net or pytest.skip("no WordNet on this machine: apt-get install wordnet-base")
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib import rc_params_from_file
 from PIL import Image
 
-from vqa_helpers.report.style import (
-    BOX,
-    GREY,
-    INK,
-    PALE,
-    STYLE,
-    fitted,
-    note,
-    printable,
-    readable_on,
-    save,
-    styled,
-)
+from vqa_helpers.report import style
 
 HOSTILE = [
     "<script>alert(1)</script>", "$x$", r"$\frac{", "狗在哪里？", "犬" * 90, "W" * 300, "", "\n\t",
@@ -35,32 +23,32 @@ def columns(text: str) -> int:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("width", [1, 11, 42])
 def test_any_text_fits_and_is_drawn_without_a_warning(text, width):
-    shown = fitted(text, width, 2)
+    shown = style.fitted(text, width, 2)
     lines = shown.split("\n")
     assert len(lines) <= 2 and all(columns(line) <= max(width, 2) for line in lines)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        note(shown).canvas.draw()
+        style.note(shown).canvas.draw()
 
 
 def test_lines_break_between_words_and_what_is_cut_is_marked():
-    assert fitted("a large wooden cutting board", 11, 2) == "a large\nwooden…"
-    broken = fitted("a large wooden cutting board", 11, 9).split("\n")
+    assert style.fitted("a large wooden cutting board", 11, 2) == "a large\nwooden…"
+    broken = style.fitted("a large wooden cutting board", 11, 9).split("\n")
     assert broken == ["a large", "wooden", "cutting", "board"]
-    assert fitted("abcdefgh", 3, 3) == "abc\ndef\ngh"
-    assert fitted("What color is the bus?", 42) == "What color is the bus?"
+    assert style.fitted("abcdefgh", 3, 3) == "abc\ndef\ngh"
+    assert style.fitted("What color is the bus?", 42) == "What color is the bus?"
 
 
 def test_direction_and_control_marks_go_and_unknown_characters_become_boxes():
-    assert printable("a\u202eb\u200fc\x07") == "abc"
-    assert printable("\U0001fae8\ud800") == BOX * 2
+    assert style.printable("a\u202eb\u200fc\x07") == "abc"
+    assert style.printable("\U0001fae8\ud800") == style.BOX * 2
 
 
 def test_ink_is_chosen_by_the_ground():
-    assert readable_on("#fff23f") != "white" and readable_on("#0b3a2c") == "white"
+    assert style.readable_on("#fff23f") != "white" and style.readable_on("#0b3a2c") == "white"
 
 
-@styled
+@style.styled
 def plain():
     figure, axes = plt.subplots(figsize=(4, 3))
     axes.plot([1, 2], [3, 4])
@@ -74,13 +62,13 @@ def test_figures_are_closed_and_the_style_stays_inside():
 
 
 def test_the_style_file_has_the_colours_of_the_figures():
-    kept = rc_params_from_file(STYLE, use_default_template=False)
+    kept = rc_params_from_file(style.STYLE, use_default_template=False)
     colours = {kept[f"{part}color"] for part in ("text.", "axes.edge", "xtick.", "axes.label")}
-    assert colours == {INK, GREY} and kept["grid.color"] == PALE
+    assert colours == {style.INK, style.GREY} and kept["grid.color"] == style.PALE
 
 
 def test_saved_files_are_small_and_the_same_each_time(tmp_path):
-    paths = [save(plain(), tmp_path / "images" / name) for name in ("a.png", "b.png")]
+    paths = [style.save(plain(), tmp_path / "images" / name) for name in ("a.png", "b.png")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert paths[0].stat().st_size < 40_000
     with Image.open(paths[0]) as image:
