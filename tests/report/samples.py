@@ -158,6 +158,11 @@ def answered_rows(share: float, seed: int = 0, split: str = "test", vqa: bool = 
     ]  # fmt: skip
 
 
+def share_right(rows: list[dict]) -> float:
+    """How many of `answered_rows` are right, 0 to 1."""
+    return float(np.mean([row["answers"][0] == "yes" for row in rows]))
+
+
 def right_rows(folder: Path) -> list[dict]:
     """The right answer to each test question of a dataset folder, and four others."""
     sure = [0.9, 0.04, 0, 0, 0]

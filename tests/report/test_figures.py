@@ -115,9 +115,8 @@ def test_reliability_pools_the_seeds_and_opens_rare_dots(write):
     rows = samples.answered_rows(0.5)
     for row in rows[:10]:
         row["probabilities"] = [0.95, 0.01]
-    figure = figures.plot_reliability(
-        [write("1.e", 0.5, seed, predictions=rows) for seed in (0, 1)]
-    )
+    both = [write("1.e", 0.5, seed, predictions=rows) for seed in (0, 1)]
+    figure = figures.plot_reliability(both)
     upper, lower = figure.axes
     dots = [line for line in upper.lines if line.get_marker() == "o"]
     assert [float(line.get_xdata()[0]) for line in dots] == [50.0, 95.0]

@@ -45,10 +45,7 @@ def test_a_cell_says_what_it_must_be_read_beside(table):
 
 
 def test_the_experiment_with_most_seeds_counts(experiment):
-    found = [
-        experiment("1.e", (0.4,), dataset="mine-D"),
-        experiment("1.e", (0.4, 0.5), dataset="mine-D"),
-    ]
+    found = [experiment("1.e", shares, dataset="mine-D") for shares in ((0.4,), (0.4, 0.5))]
     table = study_table(found, "mine").set_index(["experiment", "study's data"])
     assert table.loc["1.e", "D"]["seeds"] == 2
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.report import samples
 from tests.report.samples import answered_rows as rows
+from tests.report.samples import share_right
 from vqa_helpers.errors import InputError
 from vqa_helpers.report import tables
 
@@ -18,9 +19,7 @@ def test_a_row_an_experiment(experiment):
     table = tables.results_table(found)
     assert tuple(table.columns) == tables.RESULT_COLUMNS and len(table) == 2
     row = table.iloc[0]
-    hits = [
-        np.mean([r["answers"][0] == "yes" for r in rows(s, d)]) for d, s in ((0, 0.6), (1, 0.7))
-    ]
+    hits = [share_right(rows(share, seed)) for seed, share in enumerate((0.6, 0.7))]
     assert row["top-1"].value == pytest.approx(100 * np.mean(hits), abs=0.01)
     assert row["top-1"].low < row["top-1"].value < row["top-1"].high
     assert row["top-1 sd"] == pytest.approx(100 * np.std(hits, ddof=1), abs=0.01)
@@ -38,32 +37,23 @@ def test_a_row_an_experiment(experiment):
 
 def test_top1_and_vqa_accuracy_never_share_a_column(write):
     table = tables.results_table([write("1.e"), write("1.f", predictions=rows(0.5, vqa=False))])
-    assert (
-        isinstance(table["VQA accuracy"][0], tables.Score)
-        and table["VQA accuracy"][1] == tables.NOT_DEFINED
-    )
+    first, second = table["VQA accuracy"]
+    assert isinstance(first, tables.Score) and second == tables.NOT_DEFINED
     assert table["VQA normaliser"][0] == "2021" and pd.isna(table["VQA normaliser"][1])
-    assert table["VQA accuracy"][0].value != table["top-1"][0].value
+    assert first.value != table["top-1"][0].value
 
 
 def test_pairs_are_means_over_the_seeds_and_none_where_not_defined(write):
     one, two = ({"value": v, "low": v - 4, "high": v + 6, "count": 9} for v in (20.0, 31.0))
-    runs = [
-        write("1.e", 0.4, seed, metrics=samples.metrics(pairs=pair))
-        for seed, pair in enumerate((one, two))
-    ]
-    runs += [
-        write("1.f", metrics=samples.metrics(pairs=None)),
-        write("1.b", metrics=samples.metrics()),
-    ]
+    kept = (("1.e", 0, {"pairs": one}), ("1.e", 1, {"pairs": two}), ("1.f", 0, {"pairs": None}),
+            ("1.b", 0, {}))  # fmt: skip
+    runs = [write(name, 0.4, seed, metrics=samples.metrics(**more)) for name, seed, more in kept]
     column = tables.results_table(runs).set_index("name")["pairs both right"]
     assert column["1.e"] == tables.Score(25.5, 21.5, 31.5)
     assert column["1.f"] is None and column["1.b"] is None  # a run from before there were pairs
     ten = {"value": 40.0, "low": 38.0, "high": 42.0, "questions": 1514}
-    drawn = rows(0.5, vqa=False)
-    part = tables.results_table(
-        write("1.fB", predictions=drawn, metrics=samples.metrics(vqa_of_ten=ten))
-    )
+    made = {"predictions": rows(0.5, vqa=False), "metrics": samples.metrics(vqa_of_ten=ten)}
+    part = tables.results_table(write("1.fB", **made))
     assert part["VQA accuracy"].map(str).tolist() == ["40.0 [38.0, 42.0] of 1,514"]
     broken = write("1.c", metrics=samples.metrics(pairs={"value": "x"}))
     with pytest.raises(InputError, match="test: .*pairs"):

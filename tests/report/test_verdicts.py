@@ -2,7 +2,6 @@
 
 from itertools import combinations
 
-import numpy as np
 import pytest
 
 from tests.report import samples
@@ -14,7 +13,7 @@ from vqa_helpers.report import verdicts
 def test_two_runs_by_hand(write):
     ours, theirs = write("1.e", 0.7), write("1.f", 0.4)
     found = verdicts.compare(ours, theirs)
-    hits = [np.mean([row["answers"][0] == "yes" for row in rows(share)]) for share in (0.7, 0.4)]
+    hits = [samples.share_right(rows(share)) for share in (0.7, 0.4)]
     assert (found["first"], found["second"]) == ("1.e", "1.f")
     assert found["split"] == "test" and found["questions"] == 300
     assert found["top1"].value == pytest.approx(100 * (hits[0] - hits[1]), abs=0.005)
@@ -62,9 +61,8 @@ def test_without_ten_answers_there_is_top1_alone_and_without_test_validation(wri
     made = rows(0.5, vqa=False, split="validation")  # of which alone there are answers
     metrics = samples.metrics(50.0, test=False)
     runs = [write(name, 0.5, predictions=made, metrics=metrics) for name in ("1.e", "1.f")]
-    assert (
-        verdicts.compare(*runs)["vqa"] is None and verdicts.compare(*runs)["split"] == "validation"
-    )
+    found = verdicts.compare(*runs)
+    assert found["vqa"] is None and found["split"] == "validation"
     table = verdicts.pair_table([runs])
     assert table["VQA accuracy points"].isna().all() and table["McNemar p"].tolist() == [1.0]
 
