@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
+
 from tests.builders import write_json
 from vqa_helpers.data.text import clean_white_space, normalise, strip_punctuation
 
@@ -23,6 +25,15 @@ def vqa_score(prediction: str, answers: list[str], normaliser: str = "2021") -> 
         others = answers[:left_out] + answers[left_out + 1 :]
         scores.append(min(1, sum(other == prediction for other in others) / 3))
     return sum(scores) / len(scores)
+
+
+def table(*rows: tuple, answers: int = 10) -> pd.DataFrame:
+    """An answered split of rows (question, answer, image, question type), where so many people gave
+    each answer; image and type may be left out."""
+    rows = [(*row, *(0, "t")[len(row) - 2 :]) for row in rows]
+    made = pd.DataFrame(rows, columns=["question", "answer", "image_id", "question_type"])
+    given = [(answer,) * answers for answer in made["answer"]]
+    return made.assign(question_id=range(len(made)), answers=pd.Series(given, dtype=object))
 
 
 def write_split(folder: Path, rows: Iterable[tuple]) -> tuple[Path, Path]:

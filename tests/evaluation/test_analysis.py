@@ -8,21 +8,20 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation import analysis
 
 
-def asked(*rows, image=None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predictions and questions from rows (question, question type, truth, answers)."""
-    made = pd.DataFrame(
-        rows, columns=["question", "question_type", "answer", "answers"], dtype=object
-    )
+def asked(*rows) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predictions and questions, each about an image of its own, from rows (question, question
+    type, truth, answers)."""
+    columns = ["question", "question_type", "answer", "answers"]
+    made = pd.DataFrame(rows, columns=columns, dtype=object)
     made["answer_type"] = np.where(made["answer"].isin(["yes", "no"]), "yes/no", "other")
-    made["image_id"] = range(len(rows)) if image is None else image
-    made["question_id"] = range(1, len(rows) + 1)
+    made["image_id"] = made["question_id"] = range(1, len(rows) + 1)
     predictions = made[["question_id", "answers"]].assign(truth=made["answer"], vqa=None)
     predictions["probabilities"] = [[0.5 / (k + 1) for k in range(len(row[3]))] for row in rows]
     return predictions, made.drop(columns="answers")
 
 
-def judged(*rows, image=None) -> pd.DataFrame:
-    return analysis.judge(*asked(*rows, image=image))
+def judged(*rows) -> pd.DataFrame:
+    return analysis.judge(*asked(*rows))
 
 
 COUNT = ("How many dogs?", "how many")
@@ -74,9 +73,8 @@ def test_types_that_are_mostly_yes_or_no_are_left_out_whole():
 def test_frequencies_fall_into_bins_that_grow():
     train = ["red"] * 100 + ["blue"] * 2 + ["green"] * 9
     truths = ("red", "red", "blue", "green", "grey")
-    table = analysis.frequency_table(
-        judged(*[(*COLOUR, truth, ["red"]) for truth in truths]), train
-    )
+    rows = [(*COLOUR, truth, ["red"]) for truth in truths]
+    table = analysis.frequency_table(judged(*rows), train)
     assert table["questions"].to_dict() == {"0": 1, "1–2": 1, "3–9": 1, "100": 2}
     assert table["top-1"].tolist() == [0, 0, 0, 100]
 
@@ -101,9 +99,8 @@ def test_confusions_name_both_directions():
 
 
 def test_the_matrix_puts_numbers_in_order_and_sums_to_a_hundred():
-    rows = (
-        [(*COUNT, "2", ["10"])] * 3 + [(*COUNT, "10", ["10"])] * 4 + [(*COLOUR, "red", ["odd"])] * 5
-    )
+    rows = [(*COUNT, "2", ["10"])] * 3 + [(*COUNT, "10", ["10"])] * 4
+    rows += [(*COLOUR, "red", ["odd"])] * 5
     matrix = analysis.confusion_matrix(judged(*rows))
     assert matrix.index.tolist() == ["2", "10", "red"]
     assert matrix.columns.tolist() == ["2", "10", "red", analysis.OTHER]

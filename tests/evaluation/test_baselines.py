@@ -4,16 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.evaluation.official import table
 from vqa_helpers.evaluation import baselines
-
-
-def table(*rows, answers=10):
-    """(question, answer, image, question type) a row; image and type may be left out."""
-    rows = [(*row, *(0, "t")[len(row) - 2 :]) for row in rows]
-    made = pd.DataFrame(rows, columns=["question", "answer", "image_id", "question_type"])
-    given = [(answer,) * answers for answer in made["answer"]]
-    return made.assign(question_id=range(len(made)), answers=pd.Series(given, dtype=object))
-
 
 TRAIN = table(
     ("How many cats?", "2", 0, "how many"),
@@ -68,9 +60,7 @@ def test_vqa_accuracy_is_the_annotators():
     given = pd.Series([("3",) * 7 + ("2",) * 3], dtype=object)
     scores = baselines.measure_guesses({"two": ["2"]}, TEST.iloc[:1].assign(answers=given))
     assert scores["two"] == {"top1": 0.0, "vqa": 90.0}
-    scores = baselines.measure_guesses(
-        {"two": ["2"]}, table(("q", "2"), answers=9)
-    )  # defined from ten on
+    scores = baselines.measure_guesses({"two": ["2"]}, table(("q", "2"), answers=9))  # from ten on
     assert scores["two"] == {"top1": 100.0, "vqa": None}
 
 

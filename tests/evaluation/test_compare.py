@@ -36,9 +36,8 @@ def test_the_difference_is_paired():
 def test_the_difference_is_clustered_by_image():
     ours, theirs = hits(both=40, ours=12, theirs=4, neither=44)
     alone = paired_difference(ours, theirs, np.arange(100))
-    copies = paired_difference(
-        np.repeat(ours, 9), np.repeat(theirs, 9), np.repeat(np.arange(100), 9)
-    )
+    nine_times = [np.repeat(values, 9) for values in (ours, theirs, np.arange(100))]
+    copies = paired_difference(*nine_times)
     assert copies.value == alone.value == 8.0
     assert copies.high - copies.low == pytest.approx(alone.high - alone.low, rel=0.15)
     other = paired_difference(theirs, ours, np.arange(100))
@@ -47,11 +46,9 @@ def test_the_difference_is_clustered_by_image():
 
 def test_models_that_answer_alike_are_not_certain_to_be_alike():
     ours = np.array([1.0, 0.0] * 20)
-    difference = paired_difference(ours, ours, np.arange(40))
+    found = paired_difference(ours, ours, np.arange(40))
     # Wilson's lower bound of 40 of 40 is 40 / 43.84 = 0.912: at most 8.8 % can be otherwise.
-    assert (difference.value, difference.low, difference.high) == pytest.approx(
-        (0, -8.76, 8.76), abs=0.02
-    )
+    assert (found.value, found.low, found.high) == pytest.approx((0, -8.76, 8.76), abs=0.02)
 
 
 def test_one_image_tells_nothing():

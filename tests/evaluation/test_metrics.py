@@ -143,9 +143,8 @@ def test_measure_where_vqa_accuracy_is_not_defined():
 def test_exact_and_normalised_top1_differ_in_spelling_alone():
     short = ROWS.assign(answers=pd.Series([("yes",)] * 4, dtype=object))
     said = ["Yes.", "no", "the red", "two"]
-    assert metrics.score(short, [[text] for text in said], AnswerVocabulary(("no",)))["top1"].tolist() == [
-        0, 1, 0, 0
-    ]  # fmt: skip
+    scores = metrics.score(short, [[text] for text in said], AnswerVocabulary(("no",)))
+    assert scores["top1"].tolist() == [0, 1, 0, 0]
     assert metrics.normalised_hits(said, short).tolist() == [1, 1, 1, 1]
     assert metrics.normalised_hits(["no", "yes", "reds", "3"], short).tolist() == [0, 0, 0, 0]
 

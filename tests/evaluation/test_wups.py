@@ -1,10 +1,10 @@
 """WUPS by hand, on a small WordNet; what a split keeps of it."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from tests.builders import write_wordnet
+from tests.evaluation.official import table
 from vqa_helpers.evaluation import wups as measured
 from vqa_helpers.evaluation.wordnet import WordNet
 from vqa_helpers.evaluation.wups import is_one_thing, measure_wups, wups
@@ -68,14 +68,9 @@ def test_one_thing_is_no_list():
     assert is_one_thing(said).tolist() == [True, True, False, True, True, False]
 
 
-def table(truths, answers=1):
-    return pd.DataFrame(
-        {
-            "image_id": np.arange(len(truths)) // 2,
-            "answer": truths,
-            "answers": [(truth,) * answers for truth in truths],
-        }
-    )
+def one_by_one(truths, answers=1):
+    """A question a truth, two about each image."""
+    return table(*[("?", truth, n // 2) for n, truth in enumerate(truths)], answers=answers)
 
 
 SAID, TRUTHS = ["couch", "chair", "fork", "fork"], ["sofa", "sofa", "fork", "fork, knife"]
@@ -83,7 +78,7 @@ SAID, TRUTHS = ["couch", "chair", "fork", "fork"], ["sofa", "sofa", "fork", "for
 
 def test_a_split_keeps_both_and_those_of_one_thing(net, monkeypatch):
     monkeypatch.setattr(measured, "find_wordnet", lambda: net)
-    kept = measure_wups(SAID, table(TRUTHS))
+    kept = measure_wups(SAID, one_by_one(TRUTHS))
     values = {name: score["value"] for name, score in kept.items() if name != "one_thing"}
     # 1, 3/4, 1 and 2/3; at 0.9 1, 3/40, 1 and 2/30
     assert values == {"wups_0.9": 53.54, "wups_0.0": 85.42}
@@ -92,16 +87,16 @@ def test_a_split_keeps_both_and_those_of_one_thing(net, monkeypatch):
     single = kept["one_thing"]
     assert single["questions"] == 3 and single["top1"]["value"] == 33.33  # couch is not sofa
     assert single["wups_0.9"]["value"] == 69.17 and single["wups_0.0"]["value"] == 91.67
-    assert measure_wups(SAID[:3], table(TRUTHS[:3]))["one_thing"] is None  # all are
-    assert measure_wups(SAID[3:], table(TRUTHS[3:]))["one_thing"] is None  # none is
+    assert measure_wups(SAID[:3], one_by_one(TRUTHS[:3]))["one_thing"] is None  # all are
+    assert measure_wups(SAID[3:], one_by_one(TRUTHS[3:]))["one_thing"] is None  # none is
 
 
 def test_it_is_left_out_where_ten_answered_or_no_wordnet_is(net, monkeypatch):
     monkeypatch.setattr(measured, "find_wordnet", lambda: net)
-    assert measure_wups(SAID, table(TRUTHS, answers=9)).keys() >= {"wups_0.9", "wups_0.0"}
+    assert measure_wups(SAID, one_by_one(TRUTHS, answers=9)).keys() >= {"wups_0.9", "wups_0.0"}
     monkeypatch.setattr(measured, "find_wordnet", pytest.fail)  # not even looked for
-    assert measure_wups(SAID, table(TRUTHS, answers=10)) == {}
-    mixed = pd.concat([table(TRUTHS), table(TRUTHS, answers=10)], ignore_index=True)
+    assert measure_wups(SAID, one_by_one(TRUTHS, answers=10)) == {}
+    mixed = pd.concat([one_by_one(TRUTHS), one_by_one(TRUTHS, answers=10)], ignore_index=True)
     assert measure_wups(SAID * 2, mixed) == {}
     monkeypatch.setattr(measured, "find_wordnet", lambda: None)
-    assert measure_wups(SAID, table(TRUTHS)) == {}
+    assert measure_wups(SAID, one_by_one(TRUTHS)) == {}

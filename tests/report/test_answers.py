@@ -81,12 +81,7 @@ def test_a_file_of_records_is_found_and_images_are_called_by_name(tmp_path):
     ]
     path = tmp_path / "mine.csv"
     path.write_text("\n".join(["image,question,answer,split", *lines]), encoding="utf-8")
-    test = open_dataset(path).splits["test"]
-    asked = zip(test["question_id"], test["image_id"], test["answer"], strict=True)
-    said = [
-        samples.prediction(id_, [truth, "other"], truth, image_id=image)
-        for id_, image, truth in asked
-    ]
+    said = samples.right_rows(path)
     run = Run(samples.write_run(tmp_path / "runs", dataset="mine", predictions=said))
     run.environment["data"] = str(path)
     page = answers.answers_page(as_one(run), answers.find_dataset(run), "a.html")

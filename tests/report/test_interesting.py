@@ -18,11 +18,9 @@ def ids(table: pd.DataFrame) -> list[int]:
 def asked(tmp_path, preset: str, rows: list[tuple]) -> tuple[Run, Dataset]:
     """A run that answered rows (question, truth, answers, probabilities, blind), and its data."""
     table = judged(*rows)
-    made = [
-        samples.prediction(n, said, truth, probabilities=sure, blind=blind, image_id=(*image, n)[0])
-        for n, (_, truth, said, sure, blind, *image) in enumerate(rows, start=1)
-    ]
-    table["image_id"] = [row["image_id"] for row in made]
+    table["blind"] = [row[4] for row in rows]
+    table["image_id"] = [(*row[5:], n)[0] for n, row in enumerate(rows, start=1)]
+    made = table.assign(split="test", vqa=None).to_dict("records")
     table = table.rename(columns={"truth": "answer"}).drop(columns=["answers"])
     run = Run(samples.write_run(tmp_path, preset, predictions=made))
     return run, Dataset("demo", tmp_path, {"test": table}, {}, "demo", 0)
@@ -60,9 +58,8 @@ def test_a_gallery_shows_one_card_an_image_while_there_are_enough(tmp_path):
     run, dataset = asked(tmp_path, "1.e", rows)
     found = texts(interesting.gallery(interesting.confident_misses, run, dataset, count=2))
     assert "q0" in found and "q2" in found and "q1" not in found
-    assert texts(interesting.gallery(interesting.narrow_hits, run, dataset)) == [
-        "No question is of this kind."
-    ]
+    none = interesting.gallery(interesting.narrow_hits, run, dataset)
+    assert texts(none) == ["No question is of this kind."]
 
 
 def test_two_models_stand_side_by_side_and_are_right_in_turn(tmp_path):
