@@ -43,6 +43,12 @@ def dataset(tmp_path):
     return samples.dataset(tmp_path)
 
 
+@pytest.fixture
+def run(tmp_path):
+    """A run that answered `dataset`."""
+    return Run(samples.write_run(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def browser():
     program = find_browser()

@@ -52,22 +52,21 @@ def test_data_that_changed_or_lack_images_are_told(mine, caplog):
     assert answers.find_dataset(run) is None
 
 
-def test_rows_hold_the_question_and_how_it_was_answered(tmp_path, dataset):
-    experiment = as_one(Run(samples.write_run(tmp_path)))
-    page = answers.answers_page(experiment, dataset, "a.html")
+def test_rows_hold_the_question_and_how_it_was_answered(run, dataset):
+    page = answers.answers_page(as_one(run), dataset, "a.html")
     assert page.rows["outcome"].tolist() == ["hit", "top five", "miss"] * 4
     assert page.rows["question"].tolist() == samples.questions()["question"].tolist()
     assert set(page.rows["answer_type"]) == {"other", "number", "yes/no"}
     assert (page.split, page.questions, page.known, page.seed) == ("test", 12, True, 0)
-    page = answers.answers_page(experiment, None, "a.html")
+    page = answers.answers_page(as_one(run), None, "a.html")
     assert page.rows["question"].tolist()[:2] == ["Question 1", "Question 2"]
     assert page.rows["outcome"].tolist() == ["hit", "top five", "miss"] * 4
     assert page.rows["answer_type"].isna().all() and not page.known
 
 
-def test_of_too_many_some_are_drawn_in_their_order(tmp_path, monkeypatch):
+def test_of_too_many_some_are_drawn_in_their_order(run, monkeypatch):
     monkeypatch.setattr(answers, "MOST", 5)
-    page = answers.answers_page(as_one(Run(samples.write_run(tmp_path))), None, "a.html")
+    page = answers.answers_page(as_one(run), None, "a.html")
     ids = page.rows["question_id"].tolist()
     assert len(ids) == 5 and ids == sorted(ids) and ids != [1, 2, 3, 4, 5]
     assert page.questions == 12

@@ -12,7 +12,6 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.features.pixels import load_square
 from vqa_helpers.report import cards
 from vqa_helpers.report.style import save
-from vqa_helpers.runs import Run
 
 
 @pytest.fixture
@@ -24,11 +23,6 @@ def images(tmp_path):
         coarse = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((640, 480)).save(path)
     return paths
-
-
-@pytest.fixture
-def run(tmp_path):
-    return Run(samples.write_run(tmp_path))
 
 
 def pictures(figure) -> list:

@@ -14,7 +14,6 @@ from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.pieces.vision import NetworkInLoop
 from vqa_helpers.report import show
 from vqa_helpers.report.style import note
-from vqa_helpers.runs import Run
 
 
 def test_the_pieces_of_a_model_by_name():
@@ -29,10 +28,9 @@ def test_the_pieces_of_a_model_by_name():
     assert table["output width"].tolist() == [512, 512, 5]
 
 
-def test_results_and_samples_in_a_call_each(tmp_path, dataset, monkeypatch):
+def test_results_and_samples_in_a_call_each(run, dataset, monkeypatch):
     displayed = []
     monkeypatch.setattr("IPython.display.display", lambda *given: displayed.extend(given))
-    run = Run(samples.write_run(tmp_path))
     show.show_results(run)
     show.show_samples(run, dataset)
     table, types, reliability, cards = displayed
@@ -41,8 +39,7 @@ def test_results_and_samples_in_a_call_each(tmp_path, dataset, monkeypatch):
     assert cards.format == "png" and len(cards.data) < 150_000
 
 
-def test_cards_of_a_run_are_pinned_once(tmp_path, dataset):
-    run = Run(samples.write_run(tmp_path))
+def test_cards_of_a_run_are_pinned_once(run, dataset):
     show.pin_samples(run, dataset)
     (card,) = read(run.folder).Images("samples/questions")
     assert card.step == 12
@@ -53,8 +50,7 @@ def test_cards_of_a_run_are_pinned_once(tmp_path, dataset):
     assert list((run.folder / "tensorboard").iterdir()) == before
 
 
-def test_figures_of_one_kind_replace_each_other(tmp_path):
-    run = Run(samples.write_run(tmp_path))
+def test_figures_of_one_kind_replace_each_other(run):
     show.pin(run, "gallery", {"a": note("first"), "b": note("second")})
     show.pin(run, "gallery", {"a": note("third")})
     show.pin(run, "more", {"a": note("other")})
