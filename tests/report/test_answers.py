@@ -73,13 +73,11 @@ def test_of_too_many_some_are_drawn_in_their_order(run, monkeypatch):
 
 
 def test_a_file_of_records_is_found_and_images_are_called_by_name(tmp_path):
-    lines = [
-        f"{split}{n}.png,Is it {n}?,a{n},{split}"
-        for split in ("train", "val", "test")
-        for n in range(4)
-    ]
+    lines = ["image,question,answer,split"]
+    for split in ("train", "val", "test"):
+        lines += [f"{split}{n}.png,Is it {n}?,a{n},{split}" for n in range(4)]
     path = tmp_path / "mine.csv"
-    path.write_text("\n".join(["image,question,answer,split", *lines]), encoding="utf-8")
+    path.write_text("\n".join(lines), encoding="utf-8")
     said = samples.right_rows(path)
     run = Run(samples.write_run(tmp_path / "runs", dataset="mine", predictions=said))
     run.environment["data"] = str(path)

@@ -1,9 +1,8 @@
 """The named datasets and public files as tables."""
 
-import json
 from importlib import resources
 
-from tests.builders import write_dataset, write_json
+from tests.builders import read_json, write_dataset, write_json
 from vqa_helpers.data.catalogue import ENTRIES
 from vqa_helpers.data.public.sources import read_sources
 from vqa_helpers.report.datasets import dataset_list, source_list
@@ -23,9 +22,7 @@ def test_every_dataset_with_all_that_is_asked(tmp_path):
 
 
 def test_a_list_of_one_s_own_may_be_shorter(tmp_path):
-    listed = json.loads(
-        resources.files("vqa_helpers.data.public").joinpath("sources.json").read_text()
-    )
+    listed = read_json(resources.files("vqa_helpers.data.public") / "sources.json")
     listed["sources"] = [s for s in listed["sources"] if s["name"] in ("v1", "coco-train2014")]
     table = dataset_list(tmp_path, write_json(tmp_path / "few.json", listed)).set_index("dataset")
     assert table.loc["100k", "state"] == "not built; lacks v1, coco-val2014"

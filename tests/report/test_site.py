@@ -312,10 +312,8 @@ def test_a_word_is_explained_where_it_stands(browser, site) -> None:
 
 def test_a_long_name_leaves_the_verdict_in_sight(browser, tmp_path) -> None:
     name = "Improved_VQA2015_ResNet+fusion=AttendedProduct+language=SentenceVectors"
-    front(
-        tmp_path,
-        [Run(samples.write_run(tmp_path / "a", name, predictions=samples.answered_rows(0.5)))],
-    )
+    made = samples.write_run(tmp_path / "a", name, predictions=samples.answered_rows(0.5))
+    front(tmp_path, [Run(made)])
     browser.open(tmp_path / "out" / "index.html", 1280)
     right = "document.querySelector('{}').getBoundingClientRect().right"
     table, verdict = (browser.run(right.format(one)) for one in (".results", ".results .verdict"))
