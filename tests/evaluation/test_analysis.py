@@ -8,20 +8,19 @@ from vqa_helpers.errors import InputError
 from vqa_helpers.evaluation import analysis
 
 
-def asked(*rows) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predictions and questions, each about an image of its own, from rows (question, question
-    type, truth, answers)."""
+def asked(*rows) -> pd.DataFrame:
+    """Questions, each about an image of its own, and predictions in one, from rows (question,
+    question type, truth, answers)."""
     columns = ["question", "question_type", "answer", "answers"]
     made = pd.DataFrame(rows, columns=columns, dtype=object)
     made["answer_type"] = np.where(made["answer"].isin(["yes", "no"]), "yes/no", "other")
     made["image_id"] = made["question_id"] = range(1, len(rows) + 1)
-    predictions = made[["question_id", "answers"]].assign(truth=made["answer"], vqa=None)
-    predictions["probabilities"] = [[0.5 / (k + 1) for k in range(len(row[3]))] for row in rows]
-    return predictions, made.drop(columns="answers")
+    made["probabilities"] = [[0.5 / (k + 1) for k in range(len(row[3]))] for row in rows]
+    return made.assign(truth=made["answer"], vqa=None)
 
 
 def judged(*rows) -> pd.DataFrame:
-    return analysis.judge(*asked(*rows))
+    return analysis.judge(asked(*rows), asked(*rows))
 
 
 COUNT = ("How many dogs?", "how many")
@@ -38,14 +37,14 @@ def test_the_rank_is_the_place_of_the_truth_among_the_first_five():
 
 
 def test_predictions_of_other_questions_are_refused():
-    predictions, table = asked((*COLOUR, "red", ["red"]), (*COLOUR, "blue", ["blue"]))
-    assert analysis.judge(predictions.iloc[::-1], table)["rank"].tolist() == [1, 1]  # by id
+    table = asked((*COLOUR, "red", ["red"]), (*COLOUR, "blue", ["blue"]))
+    assert analysis.judge(table.iloc[::-1], table)["rank"].tolist() == [1, 1]  # by id
     with pytest.raises(InputError, match="question 2 has no prediction"):
-        analysis.judge(predictions.head(1), table)
+        analysis.judge(table.head(1), table)
     with pytest.raises(InputError, match="question 1 has another answer"):
-        analysis.judge(predictions, table.assign(answer=["green", "blue"]))
+        analysis.judge(table, table.assign(answer=["green", "blue"]))
     with pytest.raises(InputError, match="has no answers"):
-        analysis.judge(predictions, table.drop(columns="answer"))
+        analysis.judge(table, table.drop(columns="answer"))
 
 
 def test_kinds_are_counted_and_sorted():

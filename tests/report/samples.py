@@ -103,12 +103,11 @@ def dataset(folder: Path, images: dict[int, Path] | None = None) -> Dataset:
 
 def judged(*rows: tuple, vqa: list[float] | None = None) -> pd.DataFrame:
     """A judged table of rows (question, truth, answers, probabilities), an image each."""
-    numbers = range(1, len(rows) + 1)
-    asked = {"question_id": numbers, "image_id": numbers, "question": [row[0] for row in rows],
-             "question_type": "what", "answer_type": "other", "answer": [row[1] for row in rows]}  # fmt: skip
-    said = {"question_id": numbers, "answers": [row[2] for row in rows], "truth": asked["answer"],
-            "probabilities": [row[3] for row in rows], "vqa": vqa or [None] * len(rows)}  # fmt: skip
-    return judge(pd.DataFrame(said), pd.DataFrame(asked))
+    columns = ["question", "answer", "answers", "probabilities"]
+    table = pd.DataFrame([row[:4] for row in rows], columns=columns)
+    table["question_id"] = table["image_id"] = range(1, len(rows) + 1)
+    table = table.assign(question_type="what", answer_type="other", truth=table["answer"], vqa=vqa)
+    return judge(table, table)
 
 
 def texts(figure: Figure) -> list[str]:

@@ -103,10 +103,12 @@ def test_comparison_puts_the_best_first_within_each_dataset(experiment):
 
 def test_answer_distribution_counts_train_and_takes_any_answer():
     table = samples.questions(12).assign(answer=[BROKEN_FORMULA] * 9 + ["two"] * 3)
+    table["answer_type"] = ["own type"] * 9 + ["other"] * 3
     answerless = table.drop(columns=["answer", "answer_type"])
     figure = figures.plot_answer_distribution({"train": table, "test": answerless}, most=5)
     found = texts(figure)
     assert BROKEN_FORMULA in found and " 75.0" in found
+    assert {"own type", "75", "other", "25"} <= set(found)
     assert "train\n12" in found and not any(text.startswith("test\n") for text in found)
     assert "The 2 most frequent of 2 answers: 100 %" in found
 
