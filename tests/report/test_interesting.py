@@ -104,10 +104,8 @@ def test_images_at_hand_are_preferred(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, "3"])
-def test_a_count_below_one_is_refused(tmp_path, wrong):
-    rows = [("q", "a", ["a", "b"], [0.6, 0.4], "b")]
-    one = asked(tmp_path, "1.e", rows)
+def test_a_count_below_one_is_refused(run, dataset, wrong):
     with pytest.raises(InputError, match=rf"count is {wrong!r}; give a whole number from 1 on"):
-        interesting.gallery(interesting.narrow_hits, *one, count=wrong)
+        interesting.gallery(interesting.narrow_hits, run, dataset, count=wrong)
     with pytest.raises(InputError, match="count is"):
-        interesting.versus(one[0], *one, count=wrong)
+        interesting.versus(run, run, dataset, count=wrong)
