@@ -95,9 +95,8 @@ class WordNet:
         lowest, best = max(map(min, depths.values()), default=0), 0.0
         for sense, depth in depths.items():
             if min(depth) == lowest:
-                steps = (
-                    min(up[s] + n for s, n in self._above(sense).items()) for up in (one, other)
-                )
+                above = self._above(sense).items()
+                steps = (min(up[s] + n for s, n in above) for up in (one, other))
                 best = max(best, 2 * max(depth) / (2 * max(depth) + sum(steps)))
         return best
 
