@@ -36,9 +36,8 @@ def test_each_entry(entry, normaliser):
 @pytest.mark.parametrize("normaliser", BOTH)
 def test_the_report_agrees_to_a_hundredth_of_a_point(tmp_path, normaliser):
     ids = [entry["question_id"] for entry in ENTRIES]
-    given = map(annotators, ENTRIES)
-    rows = [(e["question_id"], e["question_type"], e["answer_type"], a[0], a)
-            for e, a in zip(ENTRIES, given, strict=True)]  # fmt: skip
+    names = ("question_id", "question_type", "answer_type")
+    rows = [(*map(e.get, names), annotators(e)[0], annotators(e)) for e in ENTRIES]
     results = tmp_path / "r.json"
     write_results(results, pd.DataFrame({"question_id": ids}), [e["prediction"] for e in ENTRIES])
     report = evaluate_results(*write_split(tmp_path, rows), results, normaliser)

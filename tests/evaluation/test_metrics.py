@@ -58,7 +58,7 @@ def test_there_is_a_prediction_for_each_question():
         metrics.vqa_scores(["yes"], ROWS)
 
 
-def table(rows):
+def table(*rows):
     """(image, answer, answers, answer type, question type) a row."""
     columns = ["image_id", "answer", "answers", "answer_type", "question_type"]
     made = pd.DataFrame([(*r[:2], tuple(r[2]), *r[3:]) for r in rows], columns=columns)
@@ -66,19 +66,16 @@ def table(rows):
 
 
 ROWS = table(
-    [
-        (1, "yes", ten(yes=10), "yes/no", "is the"),
-        (1, "no", ten(no=7, yes=3), "yes/no", "is"),
-        (2, "red", ten(red=8, pink=2), "other", "what color is the"),
-        (2, "2", ["two"] * 2 + ["2"] * 6 + ["3"] * 2, "number", "how many"),
-    ]
+    (1, "yes", ten(yes=10), "yes/no", "is the"),
+    (1, "no", ten(no=7, yes=3), "yes/no", "is"),
+    (2, "red", ten(red=8, pink=2), "other", "what color is the"),
+    (2, "2", ["two"] * 2 + ["2"] * 6 + ["3"] * 2, "number", "how many"),
 )
 
 
 def test_scores_need_ten_answers_everywhere():
-    assert metrics.vqa_scores(["yes", "yes", "pink", "3"], ROWS) == pytest.approx(
-        [1, 0.9, 0.6, 0.6]
-    )
+    scores = metrics.vqa_scores(["yes", "yes", "pink", "3"], ROWS)
+    assert scores == pytest.approx([1, 0.9, 0.6, 0.6])
     short = ROWS.copy()
     short.at[3, "answers"] = ("2",) * 9
     assert metrics.vqa_scores(["yes"] * 4, short) is None
@@ -87,12 +84,8 @@ def test_scores_need_ten_answers_everywhere():
 def test_the_order_of_a_sum_does_not_decide_a_tie():
     # 53 / 160 is 33.125 %: whatever the last bits of the mean are, it is rounded the same way.
     shares = [0.3, 0.6, 0.9] * 20 + [1.0] * 17 + [0.0] * 83
-    for order in (shares, shares[::-1], sorted(shares)):
-        assert (
-            metrics.percent(np.array(order))
-            == metrics.by(np.array(order), pd.Series(["a"] * 160))["a"]
-            == 33.12
-        )
+    for order in map(np.array, (shares, shares[::-1], sorted(shares))):
+        assert metrics.percent(order) == metrics.by(order, pd.Series(["a"] * 160))["a"] == 33.12
 
 
 def scored(table, ranked, vocabulary):
@@ -151,13 +144,11 @@ def test_exact_and_normalised_top1_differ_in_spelling_alone():
 
 def test_official_accuracy_where_some_questions_have_ten_answers():
     rows = [(1, "yes", ten(yes=10)), (2, "no", ten(yes=7, no=3)), (3, "yes", ("yes",))]
-    made = table([(*row, "yes/no", "is") for row in rows])
+    made = table(*[(*row, "yes/no", "is") for row in rows])
     part = metrics.vqa_of_ten(["yes", "no", "no"], made)
     assert (part["value"], part["questions"]) == (95.0, 2)  # 1 and 0.9
-    assert (
-        metrics.vqa_of_ten(["yes", "no"], made[:2]) is None
-        and metrics.vqa_of_ten(["no"], made[2:]) is None
-    )
+    assert metrics.vqa_of_ten(["yes", "no"], made[:2]) is None
+    assert metrics.vqa_of_ten(["no"], made[2:]) is None
 
 
 def test_answers_that_train_never_gave_by_hand():
@@ -173,8 +164,7 @@ def test_answers_that_train_never_gave_by_hand():
 
 
 def test_a_pair_is_right_where_both_halves_are():
-    rows = [(n // 2, "yes" if n % 2 else "no", ten(yes=10), "yes/no", "is") for n in range(12)]
-    made = table([(n, *row[1:]) for n, row in enumerate(rows)])
+    made = table(*[(n, "yes" if n % 2 else "no", ten(yes=10), "yes/no", "is") for n in range(12)])
     pairs = Pairs(np.array([(0, 1), (2, 3), (4, 5), (6, 7), (8, 10), (9, 99)]))  # 8 and 10: both no
     top1 = np.array([1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1], dtype=float)
     scores = metrics.pair_accuracy(made, top1, pairs)
@@ -193,8 +183,8 @@ def many(questions=400, images=90):
     """A split of three kinds whose scores differ, and its scores."""
     generator = np.random.default_rng(5)
     kinds = generator.choice(["a", "b", "c"], questions, p=[0.6, 0.3, 0.1])
-    made = table([(image, "yes", ["yes"] * 10, kind, "all of them")
-                  for image, kind in zip(generator.integers(0, images, questions), kinds, strict=True)])  # fmt: skip
+    drawn = zip(generator.integers(0, images, questions), kinds, strict=True)
+    made = table(*[(image, "yes", ["yes"] * 10, kind, "all of them") for image, kind in drawn])
     right = generator.random(questions) < np.where(kinds == "a", 0.7, 0.3)
     return made, [["yes" if hit else "no"] for hit in right]
 
