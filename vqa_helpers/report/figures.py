@@ -5,7 +5,6 @@ with `style.save`. Knows run folders and question tables; opens no image.
 """
 
 from collections.abc import Mapping
-from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -285,7 +284,7 @@ def plot_grid(scores: pd.DataFrame, title: str = "") -> Figure:
 def plot_answer_distribution(
     splits: Mapping[str, pd.DataFrame], most: int = 20, title: str = ""
 ) -> Figure:
-    """Shares of the answer types in each split, and the most frequent answers of train.
+    """Shares of the answer types, at most six, in each split, and the most frequent answers of train.
 
     Args:
         splits: as `Dataset.splits`; splits without answers are left out.
@@ -299,10 +298,11 @@ def plot_answer_distribution(
     figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=(1, 1.1))
     counts = {name: t["answer_type"].value_counts(normalize=True) for name, t in answered.items()}
     shares = pd.DataFrame(counts).fillna(0.0).mul(100)
-    shares = shares.loc[usual_first(shares.index)]
-    start, colours = np.zeros(len(answered)), cycle([BLUE, ORANGE, LIGHT_BLUE, GREEN, RED, GREY])
-    for (name, values), colour in zip(shares.iterrows(), colours, strict=False):
-        bars = left.barh(range(len(start)), values, 0.5, start, color=colour, label=str(name))
+    start, colours = np.zeros(len(answered)), (BLUE, ORANGE, LIGHT_BLUE, GREEN, RED, GREY)
+    types = usual_first(shares.max(axis=1).nlargest(len(colours)).index)
+    for name, colour in zip(types, colours, strict=False):
+        values, label = shares.loc[name], style.fitted(name, 20)
+        bars = left.barh(range(len(start)), values, 0.5, start, color=colour, label=label)
         texts = [f"{value:.0f}" if value >= 6 else "" for value in values]
         left.bar_label(bars, texts, label_type="center", color=style.readable_on(colour))
         start += values
