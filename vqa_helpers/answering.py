@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,9 +24,6 @@ from vqa_helpers.training.batches import TOGETHER, Batches
 from vqa_helpers.training.image_rows import PixelRows, Rows
 from vqa_helpers.training.inputs import examples_of
 from vqa_helpers.training.loop import rank
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +71,7 @@ class Answers(Sequence):
 
     __repr__ = __str__
 
-    def card(self) -> "Figure":
+    def card(self):  # -> matplotlib.figure.Figure, imported only when needed
         """The square that the model saw, the question, and the answers as coloured cells."""
         from vqa_helpers.report.cards import draw_cards
 

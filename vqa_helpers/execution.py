@@ -25,7 +25,7 @@ from pathlib import Path
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import read_json
-from vqa_helpers.notebook import READ, RECORD_VARIABLE, REMEDY, TOKEN_VARIABLE, read_notebook
+from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE, read_notebook, read_value
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +71,8 @@ def read_parameters(assignments: Sequence[str], notebook: Path) -> dict[str, Val
             near = difflib.get_close_matches(name.upper(), declared, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(declared)}"
             raise InputError(f"{notebook.name}: no parameter {name!r}; {hint}")
-        kind = declared[name]["inferred_type_name"]
-        try:
-            values[name] = READ[kind](text)
-        except (KeyError, ValueError):
-            raise InputError(
-                f"{notebook.name}: parameter {name}={text}: not of type {kind}{REMEDY.get(kind, '')}"
-            ) from None
+        what = f"{notebook.name}: parameter {name}={text}"
+        values[name] = read_value(declared[name]["inferred_type_name"], text, what)
     return values
 
 

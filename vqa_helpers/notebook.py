@@ -99,16 +99,22 @@ def as_declared(names: dict[str, object]) -> None:
     """
     for name, declared in names.get("__annotations__", {}).items():
         kind, value = getattr(declared, "__name__", declared), names.get(name)
-        if not name.isupper() or kind not in READ:
-            continue
-        try:
-            if kind == "str" and type(value) not in (str, int):
-                raise ValueError  # "1.10" is the number 1.1 by now
-            names[name] = READ[kind](str(value))
-        except (KeyError, ValueError):
-            raise InputError(
-                f"parameter {name} = {value!r}: not of type {kind}{REMEDY.get(kind, '')}"
-            ) from None
+        if name.isupper() and kind in READ:
+            names[name] = read_value(kind, value, f"parameter {name} = {value!r}")
+
+
+def read_value(kind: str, given: object, what: str) -> str | int | float | bool:
+    """A text, or what papermill made of it, as a value of a type that a notebook declares.
+
+    Raises:
+        InputError: for one of another type; opens with `what`.
+    """
+    try:
+        if kind == "str" and type(given) not in (str, int):
+            raise ValueError  # "1.10" is the number 1.1 by now
+        return READ[kind](str(given))
+    except (KeyError, ValueError):
+        raise InputError(f"{what}: not of type {kind}{REMEDY.get(kind, '')}") from None
 
 
 def finish(results: dict[str, object]) -> None:

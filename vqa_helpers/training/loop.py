@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ from vqa_helpers.recipe import Training
 from vqa_helpers.training.augment import augment, draw
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.losses import Loss, probabilities
-
-if TYPE_CHECKING:  # whoever only answers does not wait for it
-    from accelerate import Accelerator
 
 OPTIMISERS = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -70,7 +67,7 @@ class Trainer:
     model: VQAModel
     training: Training
     loss: Loss
-    accelerator: "Accelerator"
+    accelerator: Any  # accelerate's, which whoever only answers does not wait for
     seed: int = 0
     score: Callable[[Tensor], float | None] | None = None
 

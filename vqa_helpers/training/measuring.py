@@ -15,6 +15,7 @@ from vqa_helpers.files import write_json
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.runs import METRICS, PREDICTION_COLUMNS, PREDICTIONS, write_predictions
 from vqa_helpers.training.batches import Batches
+from vqa_helpers.training.checkpoint import load_model
 from vqa_helpers.training.inputs import Data
 from vqa_helpers.training.loop import rank
 from vqa_helpers.training.tensorboard import write_board
@@ -33,8 +34,9 @@ def validation_score(data: Data, predictions: Tensor) -> float | None:
 def measure_run(
     folder: Path, config: dict, model: VQAModel, data: Data, batches: dict[str, Batches]
 ) -> None:
-    """Write the answers for every split except train: results JSON and, where the true answers are
-    known, predictions and metrics."""
+    """Write the answers of the best epoch's model for every split except train: results JSON and,
+    where the true answers are known, predictions and metrics."""
+    load_model(folder, model)
     dataset, vocabulary = data.dataset, data.answers
     answered = [split for split in ("validation", "test") if dataset.answered(split)]
     guesses = blind_guesses(dataset, answered, data.features / dataset.name / "guesses")

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import MISSING, asdict, fields, replace
+from dataclasses import MISSING, asdict, fields
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -93,49 +93,48 @@ def train(
         name, epochs = f"{name}+epochs=0", 0
     folder = Path(folder) if folder else run_folder(Path(runs), data.name, folder_name(name), seed)
     accelerator = _accelerator(data.device)
+    main, device = accelerator.is_main_process, str(accelerator.device)
     share = (accelerator.process_index, accelerator.num_processes)
-    device = str(accelerator.device)
     # Beside the folder, not inside: setting it aside must not take the lock along.
     lock = locked(folder.with_name(f".{folder.name}.lock"), folder)
-    with lock if accelerator.is_main_process else nullcontext():
-        # What the main process finds: the others may see a folder that is being written.
-        found = _precisions(folder, model, data, training) if accelerator.is_main_process else None
-        [(precision, of_features)] = broadcast_object_list([found])
-        training = replace(training, precision=precision)
-        config = _config(model, data, training, name, preset, seed, epochs)
-        config["features_precision"] = of_features
-        done = accelerator.is_main_process and _finished(folder, config, set_aside)
-        if broadcast_object_list([done])[0]:  # what the main process found
+    with lock if main else nullcontext():
+        found = None
+        if main:  # alone: the others may see a folder that is being written
+            precisions = _precisions(folder, model, data, training)
+            config = _config(model, data, training, precisions, name, preset, seed, epochs)
+            found = config, _finished(folder, config, set_aside)
+        [(config, done)] = broadcast_object_list([found])
+        if done:
             log.info("%s: is finished; nothing to do", folder)
             return Run(folder)
+        training = Training(**config["training"])
         read = data.read(model)  # first: what is wrong shows before hours of feature extraction
-        images = data.images(model.vision, device, seed, of_features)
+        images = data.images(model.vision, device, seed, config["features_precision"])
         batches = data.batches(read, images, training, device, share)
         refusals.refuse_unfit_pieces(model, batches["validation"], len(data.answers))
-        if accelerator.is_main_process:
-            folder.mkdir(parents=True, exist_ok=True)
-            remove_partials(folder)
-            write_json(folder / run_files.CONFIG, config)
-            write_json(folder / run_files.SPLIT, data.dataset.split_record())
-            words = model.words(data.words)
-            known = {"answers": list(data.answers.answers), "words": words and list(words.words)}
-            write_json(folder / run_files.VOCABULARY, known)
+        if main:
+            _open_folder(folder, model, data, config)
         accelerator.wait_for_everyone()
         train_s = _fit(model, data, training, batches, folder, config, accelerator)
         unseen = gather_object(images.unseen())  # each process decodes photographs of its own
-        if accelerator.is_main_process:
+        if main:
+            start = time.perf_counter()
+            with refusals.own_pieces_named(model):
+                measuring.measure_run(folder, config, model, data, batches)
             answered = len(batches["train"]) * config["epochs"]
             timing = {
                 "features_s": images.seconds,
                 "train_s": train_s,
-                "evaluate_s": _measure(model, data, batches, folder, config),
+                "evaluate_s": time.perf_counter() - start,
                 "samples_per_s": answered / train_s if train_s else None,
                 "unseen_images": len({*unseen, *images.unseen()}),
             }
             write_json(folder / run_files.TIMING, timing)
-            place = str(data.dataset.folder.resolve())
-            facts = {"precision": precision, "features_precision": of_features, "data": place}
-            machine = environment(device, processes=share[1], **facts)
+            machine = environment(
+                device, processes=share[1], precision=training.precision,
+                features_precision=config["features_precision"],
+                data=str(data.dataset.folder.resolve()),
+            )  # fmt: skip
             write_json(folder / run_files.ENVIRONMENT, machine)
             mark_done(folder, leave_out=checkpoint.CHECKPOINT)
             # After: a kill in between must not cost all the training.
@@ -215,8 +214,9 @@ def _precisions(folder: Path, model: VQAModel, data: Data, training: Training) -
 
 
 def _config(
-    model: VQAModel, data: Data, training: Training, name: str, preset: str, seed: int, epochs: int
-) -> dict:
+    model: VQAModel, data: Data, training: Training, precisions: tuple[str, str], name: str,
+    preset: str, seed: int, epochs: int,
+) -> dict:  # fmt: skip
     """The contents of `config.json`; a run with different contents is a different run."""
     dataset, vision, language = data.dataset, model.vision, model.language
     words = model.words(data.words)
@@ -231,7 +231,7 @@ def _config(
         "split_rule": dataset.rule,
         "seed": seed,
         "epochs": epochs,
-        "training": asdict(training),
+        "training": asdict(training) | {"precision": precisions[0]},
         "loss": training.loss,
         "model": {slot: c.record() if c else None for slot, c in model.choices().items()},
         "structure": structure_of(model),
@@ -245,6 +245,7 @@ def _config(
         "words": None if words is None else len(words),
         "word_coverage": data.word_coverage(model),
         "parameters": model.parameter_count(),
+        "features_precision": precisions[1],
     }
 
 
@@ -307,6 +308,17 @@ def _otherwise(value: object, other: object) -> object:
 # ---------------------------------------------------------------- training
 
 
+def _open_folder(folder: Path, model: VQAModel, data: Data, config: dict) -> None:
+    """Write what a run folder holds before the first epoch."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_partials(folder)
+    words = model.words(data.words)
+    known = {"answers": list(data.answers.answers), "words": words and list(words.words)}
+    write_json(folder / run_files.CONFIG, config)
+    write_json(folder / run_files.SPLIT, data.dataset.split_record())
+    write_json(folder / run_files.VOCABULARY, known)
+
+
 def _accelerator(device: str) -> Accelerator:
     """This process, or those launched together, with a device each."""
     if device not in ("auto", "cpu", "cuda"):
@@ -329,31 +341,30 @@ def _fit(
     config: dict, accelerator: Accelerator,
 ) -> float:  # fmt: skip
     """Train to the last epoch, keeping the best epoch's model in the folder. Returns the seconds."""
-    train, validation = batches["train"], batches["validation"]
+    train, validation, epochs = batches["train"], batches["validation"], config["epochs"]
+    main, answers = accelerator.is_main_process, len(data.answers)
     if training.loss == "binary cross entropy" and hasattr(model.classifier, "start_from"):
-        model.classifier.start_from(prior_logits(train.examples.soft, len(data.answers)))
-    loss = Loss(training.loss, inverse_frequencies(train.examples.target, len(data.answers)))
+        model.classifier.start_from(prior_logits(train.examples.soft, answers))
+    loss = Loss(training.loss, inverse_frequencies(train.examples.target, answers))
     score = partial(measuring.validation_score, data)
     trainer = Trainer(model, training, loss, accelerator, config["seed"], score)
     history, writer, best = [], None, None
     rested = -math.inf  # when the next checkpoint may be written
-    if not config["epochs"] and accelerator.is_main_process:
+    if not epochs and main:
         found, predictions = evaluate(model, validation, loss)
         right = 100 * (predictions == validation.examples.target).float().mean().item()
         scores = {"validation_top1": right, "validation_vqa": score(predictions)}
-        write_history(
-            folder / run_files.HISTORY, [{"epoch": 0, "validation_loss": found, **scores}]
-        )
+        row = {"epoch": 0, "validation_loss": found} | scores
+        write_history(folder / run_files.HISTORY, [row])
         checkpoint.save_model(folder, checkpoint.copy_of(model))
-    left = (folder / checkpoint.CHECKPOINT).exists()
-    if left and (kept := checkpoint.load_checkpoint(folder, config)) is not None:
+    if (kept := checkpoint.load_checkpoint(folder, config)) is not None:
         trainer.restore(kept["trainer"])
         history = json.loads(kept["history"])
         log.info("%s: goes on after epoch %d", folder, trainer.epoch)
     judged = len(validation.examples.learnable()) > 0  # else its loss is not defined
-    while trainer.epoch < config["epochs"]:
+    while trainer.epoch < epochs:
         with refusals.own_pieces_named(model):
-            epoch = trainer.run_epoch(train, validation, config["epochs"])
+            epoch = trainer.run_epoch(train, validation, epochs)
         losses = [epoch.train_loss, epoch.validation_loss][: 1 + judged]
         if not all(map(math.isfinite, losses)):
             raise InputError(
@@ -362,14 +373,14 @@ def _fit(
             )
         better = all(epoch.validation_top1 > row["validation_top1"] for row in history)
         history.append(asdict(epoch))
-        if accelerator.is_main_process:
+        if main:
             if better:
                 best = checkpoint.copy_of(model)
             # Seconds differ from run to run; the history of a resumed run must not.
             without_times = [{k: v for k, v in row.items() if k != "train_s"} for row in history]
             write_history(folder / run_files.HISTORY, without_times)
             start = time.monotonic()
-            if start >= rested or trainer.epoch == config["epochs"]:
+            if start >= rested or trainer.epoch == epochs:
                 if best is not None:
                     checkpoint.save_model(folder, best)
                     best = None
@@ -379,19 +390,8 @@ def _fit(
                 rested = time.monotonic() + PAUSE * (time.monotonic() - start)
             writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
-            log.info("%s%s", epoch.line(config["epochs"]), " (best)" if better else "")
+            log.info("%s%s", epoch.line(epochs), " (best)" if better else "")
         accelerator.wait_for_everyone()
     if writer is not None:
         writer.close()
     return sum(row["train_s"] for row in history)
-
-
-def _measure(
-    model: VQAModel, data: Data, batches: dict[str, Batches], folder: Path, config: dict
-) -> float:
-    """Measure the best epoch's model on all splits. Returns the seconds."""
-    start = time.perf_counter()
-    checkpoint.load_model(folder, model)
-    with refusals.own_pieces_named(model):
-        measuring.measure_run(folder, config, model, data, batches)
-    return time.perf_counter() - start
