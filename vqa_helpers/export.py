@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from jinja2 import Template
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.export import Dim
@@ -26,6 +27,7 @@ from vqa_helpers.training.checkpoint import copy_of, save_model
 from vqa_helpers.training.losses import probabilities
 
 IMAGE_SIDE, ANSWER_SIDE = "image.onnx", "answer.onnx"
+CARD_TEMPLATE = Path(__file__).with_name("model_card.md")
 
 
 def export(
@@ -83,7 +85,8 @@ def write_onnx(folder: Path, answerer: Answerer) -> None:
         raise InputError("ONNX needs onnxscript; pip install onnx onnxscript onnxruntime") from None
     model, size_px = answerer.model.eval(), answerer.config["image_size_px"]
     question = answerer.model.encode(["what is it ?"] * 2, answerer.words)
-    inputs, shapes, batch = {}, {}, Dim("B", min=1, max=2**20)
+    inputs = {"image": None, "question": None}
+    shapes, batch = dict(inputs), Dim("B", min=1, max=2**20)
     if model.vision is not None:
         image = torch.zeros(2, 3, size_px, size_px, dtype=torch.uint8)
         side = _image_side(model.vision)
@@ -100,21 +103,10 @@ def write_onnx(folder: Path, answerer: Answerer) -> None:
 def _image_side(vision: nn.Module) -> nn.Module:
     """Pixels to what the answer's side is given."""
     if not isinstance(vision, StoredFeatures):
-        return _Seen(vision)
+        return vision
     if not vision.stored:
         return vision.encoder
     return VisionEncoder(vision.network, vision.weights, grid=vision.grid).eval()
-
-
-class _Seen(nn.Module):
-    """An own piece of vision, whatever it calls what it is given."""
-
-    def __init__(self, vision: nn.Module) -> None:
-        super().__init__()
-        self.vision = vision
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.vision(image)
 
 
 class _AnswerSide(nn.Module):
@@ -136,7 +128,8 @@ def _write(path: Path, side: nn.Module, inputs: dict, shapes: dict, output: str)
     try:
         with warnings.catch_warnings(action="ignore"):  # of names that torch gives to axes
             program = torch.onnx.export(
-                side, kwargs=inputs, dynamic_shapes=shapes, input_names=[*inputs],
+                side, tuple(inputs.values()), dynamic_shapes=tuple(shapes.values()),
+                input_names=[name for name, given in inputs.items() if given is not None],
                 output_names=[output], dynamo=True, verbose=False,
             )  # fmt: skip
     except Exception as error:  # whatever of a model's computation the exporter does not know
@@ -147,33 +140,10 @@ def _write(path: Path, side: nn.Module, inputs: dict, shapes: dict, output: str)
 
 def card(run: Run, license: str = "") -> str:
     """A model card in Hugging Face's form: what it is, its data, its scores, its limits."""
-    config = run.config
-    dataset = Path(config["dataset"]).name
+    records = run.config["model"].values()
     scores = results_table(run).set_index("name").T.rename_axis("score")
-    stand_ins = ", ".join(config["stand_ins"]) or "none"
-    parts = {slot: (record or {}).get("class", "none") for slot, record in config["model"].items()}
-    own = any("code" in (record or {}) for record in config["model"].values())
-    split = run.scored[0]
-    return f"""---
-library_name: vqa-helpers
-pipeline_tag: visual-question-answering
-datasets: [{dataset}]
-license: {license or "other"}
----
-# {run.name}
-
-Answers a question about a photograph with one of {config["answers"]:,} answers and a probability.
-
-    vqa ask . photo.jpg "what is on the table?"{" --pieces FILE.py  # of its own classes" if own else ""}
-
-* **Model**: {", ".join(f"{slot} {name}" for slot, name in parts.items())}; {config["parameters"]:,}
-  learnt numbers. Vision weights: {config["weights_source"] or "none"}. Sentences: {config["question_source"] or "none"}.
-* **Stand-ins** for what its source used: {stand_ins}.
-* **Data**: {dataset}, licence {license or "as of the data"}; the epoch was chosen on validation.
-* **Limits**: it knows the answers of its training data alone, gives one to any question, sensible or
-  not, and has learnt what people ask of such photographs: compare it with the blind guess below.
-
-## Scores, {split}
-
-{to_markdown(scores)}
-"""
+    template = Template(CARD_TEMPLATE.read_text(encoding="utf-8"), keep_trailing_newline=True)
+    return template.render(
+        run=run, config=run.config, dataset=Path(run.config["dataset"]).name, license=license,
+        own=any("code" in (record or {}) for record in records), scores=to_markdown(scores),
+    )  # fmt: skip
