@@ -195,28 +195,25 @@ class Answerer:
                 raise InputError(f"{which} is not UTF-8 text; set the terminal to UTF-8")
         if not questions:
             return []
-        size_px, files, bad = self.config["image_size_px"], {}, {}
-        if self.model.vision is None:
-            images = ids = [None] * len(questions)
-        else:  # a photograph with several questions is looked at once
-            ids = [str(i) if isinstance(i, str | Path) else id(i) for i in images]
-            for key, image in zip(ids, images, strict=True):
-                try:
-                    files[key] = opened(image)
-                except BadImage as error:
-                    bad[key] = error
-        numbers = {key: number for number, key in enumerate(dict.fromkeys(ids))}
+        sees = self.model.vision is not None
+        images = images if sees else [None] * len(questions)
+        # A photograph with several questions is looked at once.
+        keys = [str(i) if isinstance(i, str | Path) else id(i) for i in images]
+        ids = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         table = pd.DataFrame({"question_id": range(len(questions)), "question": questions})
-        table["image_id"] = [numbers[key] for key in ids]
-        given = self.predict(table, {numbers[key]: files[key] for key in files}, most=most)
-        bad |= {
-            key: BadImage(f"{file}: {self.unreadable[numbers[key]]}")
-            for key, file in files.items()
-            if numbers[key] in self.unreadable
-        }
+        table["image_id"] = [ids[key] for key in keys]
+        files, bad = {}, {}
+        for image_id, image in zip(table["image_id"], images, strict=True) if sees else ():
+            try:
+                files[image_id] = opened(image)
+            except BadImage as error:
+                bad[image_id] = error
+        given = self.predict(table, files, most=most)
+        bad |= {i: BadImage(f"{files[i]}: {why}") for i, why in self.unreadable.items()}
+        size_px, asked = self.config["image_size_px"], (table["image_id"], images, questions, given)
         return [
-            bad.get(key) or Answers(question, image, size_px, tuple(row))
-            for key, image, question, row in zip(ids, images, questions, given, strict=True)
+            bad.get(image_id) or Answers(question, image, size_px, tuple(row))
+            for image_id, image, question, row in zip(*asked, strict=True)
         ]
 
     def predict(

@@ -13,7 +13,7 @@ from vqa_helpers.evaluation.guesses import blind_guesses
 from vqa_helpers.evaluation.wups import measure_wups
 from vqa_helpers.files import write_json
 from vqa_helpers.pieces.model import VQAModel
-from vqa_helpers.runs import METRICS, PREDICTION_COLUMNS, PREDICTIONS, write_predictions
+from vqa_helpers.runs import METRICS, PREDICTIONS, write_predictions
 from vqa_helpers.training.batches import Batches
 from vqa_helpers.training.checkpoint import load_model
 from vqa_helpers.training.inputs import Data
@@ -51,13 +51,10 @@ def measure_run(
         write_results(folder / RESULTS.format(split=split), table, first)
         if split == "export":
             continue  # for the evaluation server alone
-        columns = dict.fromkeys(PREDICTION_COLUMNS, [None] * len(table)) | {
-            "split": [split] * len(table),
-            "question_id": table["question_id"].tolist(),
-            "image_id": table["image_id"].tolist(),
-            "answers": ranked,
-            "probabilities": [[round(p, 6) for p in row] for row in probabilities.tolist()],
-        }
+        said = table[["question_id", "image_id"]].assign(
+            split=split, answers=ranked, truth=None, vqa=None, blind=None,
+            probabilities=[[round(p, 6) for p in row] for row in probabilities.tolist()],
+        )  # fmt: skip
         if split in answered:
             scores = metrics.score(table, ranked, vocabulary)
             top1, vqa, images = scores["top1"], scores["vqa"], table["image_id"].to_numpy()
@@ -73,11 +70,10 @@ def measure_run(
                 "baselines": measure_guesses(guesses[split], table),
                 "against_blind": against(best, top1, hits(blind, table), images),
             }
-            columns |= {"truth": table["answer"].tolist(), "blind": blind}
+            said = said.assign(truth=table["answer"], blind=blind)
             if vqa is not None:
-                columns["vqa"] = vqa.round(6).tolist()
-        entries = zip(*columns.values(), strict=True)
-        rows += [dict(zip(columns, entry, strict=True)) for entry in entries]
+                said["vqa"] = vqa.round(6)
+        rows += said.to_dict("records")
     write_predictions(folder / PREDICTIONS, rows)
     write_json(folder / METRICS, measured)
     write_board(folder, config, measured, model, dataset.splits["train"], vocabulary.answers)
