@@ -6,7 +6,7 @@ can be asked about: the answers depend on the image, not on the question alone.
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +70,22 @@ def write_dataset(
 def write_json(path: Path, content: object) -> Path:
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return path
+
+
+def retell(
+    folder: Path, split: str, *, asked: Callable | None = None, answered: Callable | None = None
+) -> None:
+    """Let a split's questions be asked, or answered by all, otherwise: as functions of the number of
+    a question and its text say, and of its number and its answer."""
+    for kind, field, told in (
+        ("questions", "question", asked), ("annotations", "multiple_choice_answer", answered),
+    ):  # fmt: skip
+        content = read_json(folder / f"{kind}_{split}.json")
+        for number, entry in enumerate(content[kind] if told else ()):
+            entry[field] = told(number, entry[field])
+            if kind == "annotations":
+                entry["answers"] = [{"answer": entry[field]}] * 10
+        write_json(folder / f"{kind}_{split}.json", content)
 
 
 def _ask(
@@ -152,17 +168,15 @@ def write_release(
     prefix = {"v1": "", "v2": "v2_"}[release]
     made = write_dataset(folder / "made", images=images, splits=subsets, size_px=size_px)
     for subset in subsets:
-        questions = made / f"questions_{subset}.json"
+        questions = folder / f"{prefix}OpenEnded_mscoco_{subset}_questions.json"
+        (made / f"questions_{subset}.json").rename(questions)
         if release == "v1":
             shutil.copy(questions, folder / f"MultipleChoice_mscoco_{subset}_questions.json")
-        questions.rename(folder / f"{prefix}OpenEnded_mscoco_{subset}_questions.json")
         if subset != "test2015":
             annotations = folder / f"{prefix}mscoco_{subset}_annotations.json"
             (made / f"annotations_{subset}.json").rename(annotations)
         (folder / subset).mkdir()
-        for entry in read_json(folder / f"{prefix}OpenEnded_mscoco_{subset}_questions.json")[
-            "questions"
-        ]:
+        for entry in read_json(questions)["questions"]:
             name = f"{entry['image_id']:012d}"
             photograph = folder / subset / f"COCO_{subset}_{name}.jpg"
             Image.open(made / "images" / f"{name}.png").convert("RGB").save(photograph)

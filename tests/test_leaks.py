@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 
-from tests.builders import read_json, write_dataset, write_json
+from tests.builders import retell, write_dataset
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize_all
 from vqa_helpers.presets import PRESETS
@@ -32,15 +32,10 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
     """The plain dataset, and the one whose held-out splits are unlike any of train."""
     plain, marked = (write_dataset(tmp_path_factory.mktemp(name) / "tiny") for name in "ab")
     for split in ("val", "test"):
-        content = read_json(marked / f"questions_{split}.json")
-        for question in content["questions"]:
-            question["question"] = f"{STRANGE} " * 9 + question["question"]
-        write_json(marked / f"questions_{split}.json", content)
-        content = read_json(marked / f"annotations_{split}.json")
-        for annotation in content["annotations"][::2]:
-            annotation["multiple_choice_answer"] = STRANGE
-            annotation["answers"] = [{"answer": STRANGE}] * 10
-        write_json(marked / f"annotations_{split}.json", content)
+        retell(
+            marked, split, asked=lambda _, question: f"{STRANGE} " * 9 + question,
+            answered=lambda number, answer: answer if number % 2 else STRANGE,
+        )  # fmt: skip
     for path in (marked / "images").iterdir():
         if int(path.stem) > 1000:
             noise = np.random.default_rng(int(path.stem)).integers(0, 256, (32, 32, 3))

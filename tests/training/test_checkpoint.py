@@ -15,17 +15,7 @@ from vqa_helpers.pieces.fusion import OneSide
 from vqa_helpers.pieces.language import GloveBiLSTM
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.training import checkpoint
-from vqa_helpers.training.checkpoint import (
-    CHECKPOINT,
-    MODEL,
-    copy_of,
-    load_checkpoint,
-    load_model,
-    model_is_intact,
-    remove_checkpoint,
-    save_checkpoint,
-    save_model,
-)
+from vqa_helpers.training.checkpoint import CHECKPOINT, MODEL, model_is_intact
 
 STATE = {
     "config": "{}",
@@ -49,21 +39,21 @@ def with_its_model(monkeypatch):
 
 
 def test_a_checkpoint_outlives_a_failed_write_comes_back_and_goes(tmp_path, monkeypatch):
-    assert load_checkpoint(tmp_path, {}) is None
-    save_checkpoint(tmp_path, STATE)
+    assert checkpoint.load_checkpoint(tmp_path, {}) is None
+    checkpoint.save_checkpoint(tmp_path, STATE)
 
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left on device.*checkpoint.pt"):
-        save_checkpoint(tmp_path, {})
+        checkpoint.save_checkpoint(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
-    state = load_checkpoint(tmp_path, {})
+    state = checkpoint.load_checkpoint(tmp_path, {})
     assert state["trainer"]["epoch"] == 3
     assert torch.equal(state["trainer"]["model"]["weight"], torch.arange(50.0))
     for _ in range(2):  # a second time is no error
-        remove_checkpoint(tmp_path)
+        checkpoint.remove_checkpoint(tmp_path)
         assert list(tmp_path.iterdir()) == []
 
 
@@ -72,30 +62,30 @@ def test_what_is_no_checkpoint_starts_again_with_a_warning(tmp_path, caplog, con
     torch.save([1, 2], tmp_path / CHECKPOINT)  # what torch wrote for others
     if content is not None:
         (tmp_path / CHECKPOINT).write_bytes(content)
-    assert load_checkpoint(tmp_path, {}) is None
+    assert checkpoint.load_checkpoint(tmp_path, {}) is None
     assert f"{tmp_path / CHECKPOINT}: is damaged" in caplog.text
 
 
 def test_damage_never_raises_and_weights_are_checked_to_the_bit(tmp_path):
-    save_checkpoint(tmp_path, STATE)
+    checkpoint.save_checkpoint(tmp_path, STATE)
     written = (tmp_path / CHECKPOINT).read_bytes()
     weights = torch.arange(50.0).numpy().tobytes()
     start = written.index(weights)
     draw, refused = random.Random(1), 0
     for length in range(0, len(written), 301):
         (tmp_path / CHECKPOINT).write_bytes(written[:length])
-        assert load_checkpoint(tmp_path, {}) is None
+        assert checkpoint.load_checkpoint(tmp_path, {}) is None
     for _ in range(20):
         flipped = bytearray(written)
         flipped[start + draw.randrange(len(weights))] ^= 1 << draw.randrange(8)
         (tmp_path / CHECKPOINT).write_bytes(flipped)
-        assert load_checkpoint(tmp_path, {}) is None
+        assert checkpoint.load_checkpoint(tmp_path, {}) is None
     for _ in range(80):
         damaged = bytearray(written)
         for _ in range(draw.choice([1, 5, 40])):
             damaged[draw.randrange(len(damaged))] = draw.randrange(256)
         (tmp_path / CHECKPOINT).write_bytes(damaged)
-        state = load_checkpoint(tmp_path, {})
+        state = checkpoint.load_checkpoint(tmp_path, {})
         refused += state is None
         if state is not None:  # only bytes that carry nothing were hit
             assert torch.equal(state["trainer"]["model"]["weight"], torch.arange(50.0))
@@ -104,19 +94,21 @@ def test_damage_never_raises_and_weights_are_checked_to_the_bit(tmp_path):
 
 def test_a_saved_model_comes_back_in_the_same_bytes(tmp_path):
     saved, fresh = small_model(), small_model()
-    save_model(tmp_path, copy_of(saved))
+    checkpoint.save_model(tmp_path, checkpoint.copy_of(saved))
     first = (tmp_path / MODEL).read_bytes()
-    load_model(tmp_path, fresh)
+    checkpoint.load_model(tmp_path, fresh)
     for name, tensor in saved.state_dict().items():
         assert torch.equal(fresh.state_dict()[name], tensor), name
-    save_model(tmp_path, copy_of(fresh))
+    checkpoint.save_model(tmp_path, checkpoint.copy_of(fresh))
     assert (tmp_path / MODEL).read_bytes() == first
     assert model_is_intact(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["other", "lacks", "truncated", "flipped", "empty", "missing"])
 def test_a_damaged_model_is_named(tmp_path, damage):
-    save_model(tmp_path, copy_of(small_model(hidden=4 if damage == "other" else 3)))
+    checkpoint.save_model(
+        tmp_path, checkpoint.copy_of(small_model(hidden=4 if damage == "other" else 3))
+    )
     path = tmp_path / MODEL
     state, content = load_file(path), path.read_bytes()
     if damage == "lacks":
@@ -130,6 +122,6 @@ def test_a_damaged_model_is_named(tmp_path, damage):
     with pytest.raises(
         InputError, match="model.safetensors: does not fit.*train the run again"
     ) as error:
-        load_model(tmp_path, small_model())
+        checkpoint.load_model(tmp_path, small_model())
     assert str(error.value) == " ".join(str(error.value).split())
     assert model_is_intact(tmp_path) == (damage in ("other", "lacks"))

@@ -246,7 +246,7 @@ def shown(epochs: int, size: int, seed: int = 0) -> list[dict[bool, torch.Tensor
     pixels = torch.arange(2 * 3 * 8 * 8).view(2, 3, 8, 8).remainder(256).to(torch.uint8)
     data.examples.image_row, data.images = torch.tensor([1, 0, 1]), pixels
     model, order = Table(THREE), torch.Generator().manual_seed(seed)
-    made = trainer(model, dataclasses.replace(TRAINING, crop=0.5, jitter=0.4), seed=seed)
+    made = trainer(model, dataclasses.replace(TRAINING, flip=True, crop=0.5, jitter=0.4), seed=seed)
     seen = []
     for _ in range(epochs):
         made.run_epoch(data, data, epochs)

@@ -16,18 +16,7 @@ from vqa_helpers.pieces.fusion import OneSide
 from vqa_helpers.pieces.model import VQAModel
 from vqa_helpers.runs import Run
 from vqa_helpers.training import tensorboard
-from vqa_helpers.training.tensorboard import (
-    DIMENSIONS,
-    FOLDER,
-    PROJECTOR,
-    TRAINING,
-    VECTORS,
-    add_vectors,
-    open_writer,
-    record_epoch,
-    write_board,
-    write_pictures,
-)
+from vqa_helpers.training.tensorboard import DIMENSIONS, FOLDER, PROJECTOR, TRAINING, VECTORS
 
 CONFIG = defaultdict(lambda: None, stand_ins=[], epochs=3, training=dict.fromkeys(TRAINING, 0.5))
 TRAIN = pd.DataFrame({"answer": list("aabcd"), "answer_type": ["other", "yes/no", *["other"] * 3]})
@@ -47,9 +36,11 @@ def scalars(folder, tag="train/loss"):
 
 def write(folder, first_epoch, losses):
     time.sleep(1)  # TensorBoard reads files in the order of their names, which hold whole seconds
-    writer = open_writer(folder, first_epoch)
+    writer = tensorboard.open_writer(folder, first_epoch)
     for epoch, loss in enumerate(losses, start=first_epoch):
-        record_epoch(writer, {"epoch": epoch, "train_loss": loss, "validation_vqa": None})
+        tensorboard.record_epoch(
+            writer, {"epoch": epoch, "train_loss": loss, "validation_vqa": None}
+        )
     writer.close()
 
 
@@ -57,7 +48,7 @@ def results(folder, value=60.0):
     score = {"questions": 72, "top1": {"value": value}, "top5": {"value": value}, "vqa": None}
     metrics = {"test": {**score, "per_answer_type": {"yes/no": score}, "per_question_type": {}}}
     model = VQAModel(None, nn.Identity(), OneSide(0, 6), Funnel(6, (), 4))
-    write_board(folder, CONFIG, metrics, model, TRAIN, list("abcd"))
+    tensorboard.write_board(folder, CONFIG, metrics, model, TRAIN, list("abcd"))
 
 
 def projected(folder, name):
@@ -78,7 +69,7 @@ def test_what_is_trained_again_is_discarded_and_so_are_results(tmp_path):
     assert "validation/vqa" not in read(tmp_path).Tags()["scalars"]  # what is not defined
     assert "result/test top-1" not in read(tmp_path).Tags()["scalars"]
     results(tmp_path)
-    write_pictures(tmp_path, "samples", 2, {"samples/a": np.zeros((4, 4, 3), np.uint8)})
+    tensorboard.write_pictures(tmp_path, "samples", 2, {"samples/a": np.zeros((4, 4, 3), np.uint8)})
     write(tmp_path, 1, [0.4])
     assert scalars(tmp_path) == [(1, 0.4)]
     assert read(tmp_path).Tags()["images"] == []
@@ -94,7 +85,9 @@ def test_results_written_twice_are_there_once(tmp_path):
     assert scalars(tmp_path, "test, answer types/yes/no") == [(3, 60.0)]
     assert scalars(tmp_path) == [(1, 0.5), (2, 0.25), (3, 0.125)]
     for shade in (0, 200):
-        write_pictures(tmp_path, "samples", 3, {"a": np.full((4, 6, 3), shade, np.uint8)})
+        tensorboard.write_pictures(
+            tmp_path, "samples", 3, {"a": np.full((4, 6, 3), shade, np.uint8)}
+        )
     (picture,) = read(tmp_path).Images("a")
     assert (picture.width, picture.height) == (6, 4)
 
@@ -103,8 +96,8 @@ def test_vectors_keep_their_distances_and_labels_their_lines(tmp_path):
     points = np.random.default_rng(0).normal(size=(20, 300))
     names = ["a\tb", "c\nd", "", *map(str, range(17))]
     points, said = torch.from_numpy(points), {"word": names, "place": range(20)}
-    with open_writer(tmp_path, 1) as writer:
-        add_vectors(writer, {"words": (points, said), "few": (points[:, :3], said)})
+    with tensorboard.open_writer(tmp_path, 1) as writer:
+        tensorboard.add_vectors(writer, {"words": (points, said), "few": (points[:, :3], said)})
     assert (tmp_path / FOLDER / PROJECTOR).read_text().count("tensor_path") == 2
     kept = np.loadtxt(projected(tmp_path, "words") / "tensors.tsv")
     assert kept.shape == (20, 20) and kept.shape[1] <= DIMENSIONS

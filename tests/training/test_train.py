@@ -15,7 +15,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
-from tests.builders import COLOURS, read_json, write_dataset, write_json
+from tests.builders import COLOURS, read_json, retell, write_dataset, write_json
 from tests.training.conftest import quick
 from vqa_helpers.environment import pick_precision
 from vqa_helpers.errors import InputError
@@ -77,22 +77,10 @@ def test_a_run_folder_is_complete_and_its_files_agree(trained):
         assert (against["verdict"] == "better") == (gain["low"] > 0)
 
 
-def ask_as(folder: Path, split: str, questions: list[str]) -> None:
-    """Let the questions of a split be asked in other words, in turn."""
-    content = read_json(folder / f"questions_{split}.json")
-    for number, entry in enumerate(content["questions"]):
-        entry["question"] = questions[number % len(questions)]
-    write_json(folder / f"questions_{split}.json", content)
-
-
 def test_questions_told_apart_by_vowel_signs_alone_are_learnt(train, tmp_path):
-    folder = write_dataset(tmp_path / "d", images=24)
+    folder, words = write_dataset(tmp_path / "d", images=24), ("यह कि है", "यह को है", "यह कु है")
     for split in ("train", "val", "test"):
-        ask_as(folder, split, ["यह कि है", "यह को है", "यह कु है"])
-        content = read_json(folder / f"annotations_{split}.json")
-        for number, entry in enumerate(content["annotations"]):
-            entry["multiple_choice_answer"] = "abc"[number % 3]
-        write_json(folder / f"annotations_{split}.json", content)
+        retell(folder, split, asked=lambda n, _: words[n % 3], answered=lambda n, _: "abc"[n % 3])
     recipe = quick("Question_Only", learning_rate=0.02)
     assert train(recipe, tmp_path / "run", folder, epochs=8).metrics["test"]["top1"]["value"] == 100
 
@@ -101,7 +89,7 @@ def test_questions_told_apart_by_vowel_signs_alone_are_learnt(train, tmp_path):
 def test_validation_in_words_that_train_does_not_have_is_said_once(
     train, tmp_path, caplog, words, warned
 ):
-    ask_as(write_dataset(tmp_path / "d", images=4), "val", [words])
+    retell(write_dataset(tmp_path / "d", images=4), "val", asked=lambda *_: words)
     train("Question_Only", tmp_path / "run", tmp_path / "d")
     said = [message for message in caplog.messages if "read as unknown" in message]
     assert len(said) == warned and all("train has 33 % of the words" in line for line in said)
@@ -531,38 +519,25 @@ def test_seeds_give_different_models_of_one_experiment(opened, tmp_path, caplog)
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "message"),
+    ("recipe", "message"),
     [
-        ("1.e", {"crop": 0.2}, "vary photographs, and this model sees none"),
-        ("Question_Only", {"flip": True}, "vary photographs, and this model sees none"),
-        ("1.fB", {"batch": 1}, "batch normalisation cannot learn from batches of one question"),
-        ("1.fB", {"vision_rate": 1e-4}, "no part of the vision piece is trained"),
+        (quick("1.e", crop=0.2), "vary photographs, and this model sees none"),
+        (quick("Question_Only", flip=True), "vary photographs, and this model sees none"),
+        (quick("1.fB", batch=1), "batch normalisation cannot learn from batches of one question"),
+        (quick("1.fB", vision_rate=1e-4), "no part of the vision piece is trained"),
+        *((PRESETS[name].with_(**{slot: piece}), message) for name, slot, piece, message in (
+            ("1.e", "vision", "StoredGrid", "one vector of an image; try AttendedProduct"),
+            ("1.e", "fusion", "StackedAttention", "places of an image; try --vision StoredGrid"),
+            ("1.e", "fusion", "WordAttention", "vector of each word; try --language WordStates"),
+            ("GloVe_ResNet", "language", "WordStates", "of each word; try --fusion CoAttention"),
+            ("Image_Only", "fusion", "Product", "takes an image and a question; try OneSide"),
+            ("Question_Only", "fusion", "ImageFirst", "takes an image and a question; try OneSide"),
+        )),
     ],
-)
-def test_what_a_model_cannot_follow_is_refused(train, tmp_path, name, settings, message):
+)  # fmt: skip
+def test_what_a_model_cannot_follow_is_refused(train, tmp_path, recipe, message):
     with pytest.raises(InputError, match=message):
-        train(quick(name, **settings), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "pieces", "message"),
-    [
-        ("1.e", {"vision": "StoredGrid"}, "takes one vector of an image; try AttendedProduct"),
-        (
-            "1.e",
-            {"fusion": "StackedAttention"},
-            "looks at places of an image; try --vision StoredGrid",
-        ),
-        ("1.e", {"fusion": "WordAttention"}, "a vector of each word; try --language WordStates"),
-        ("GloVe_ResNet", {"language": "WordStates"}, "of each word; try --fusion CoAttention"),
-        ("Image_Only", {"fusion": "Product"}, "takes an image and a question; try OneSide"),
-        ("Question_Only", {"fusion": "ImageFirst"}, "takes an image and a question; try OneSide"),
-    ],
-)
-def test_pieces_that_do_not_fit_each_other_are_refused(train, tmp_path, name, pieces, message):
-    with pytest.raises(InputError, match=message):
-        train(PRESETS[name].with_(**pieces), tmp_path / "run")
+        train(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -591,54 +566,42 @@ def test_an_own_piece_that_its_record_does_not_build_is_refused(opened, tmp_path
         training.train(model, opened(), SMALL.small, tmp_path / "run")
 
 
-class Wider(Piece):
-    """A concatenation that is not as wide as it says, or that fails."""
-
-    def __init__(self, image_dim, question_dim, fails: bool = False):
-        super().__init__()
-        self.fails, self.out_dim = fails, image_dim
-
-    def forward(self, image, question):
-        return {}["seen"] if self.fails else torch.cat([image, question], dim=1)
-
-
-@pytest.mark.parametrize(("fails", "reason"), [(False, "RuntimeError"), (True, "KeyError: 'seen'")])
-def test_an_own_piece_that_fails_is_named(opened, tmp_path, fails, reason):
-    model = opened().build(
-        SMALL.with_(fusion="Wider", own={"Wider": Wider}, set={"fusion.fails": fails})
-    )
-    with pytest.raises(
-        InputError, match=f"^Wider: does not fit the other pieces, .*{reason}"
-    ) as caught:
-        training.train(model, opened(), SMALL.small, tmp_path / "run")
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "run").exists()  # nothing was begun
-
-
-class Tires(Piece):
-    """A concatenation that fails at its last call."""
+class Fails(Piece):
+    """A concatenation that fails at one of its calls, or is not as wide as it says."""
 
     calls, last = 0, math.inf
 
-    def __init__(self, image_dim, question_dim):
+    def __init__(self, image_dim, question_dim, narrow: bool = False):
         super().__init__()
-        self.out_dim = image_dim + question_dim
+        self.narrow, self.out_dim = narrow, image_dim + question_dim * (not narrow)
 
     def forward(self, image, question):
-        Tires.calls += 1
-        if Tires.calls == Tires.last:
+        Fails.calls += 1
+        if Fails.calls == Fails.last:
             raise KeyError("tired")
         return torch.cat([image, question], dim=1)
 
 
-def test_an_own_piece_that_fails_in_the_end_is_named(opened, tmp_path, monkeypatch):
-    monkeypatch.setattr(Tires, "calls", 0)
-    recipe = SMALL.with_(fusion="Tires", own={"Tires": Tires})
-    training.train(opened().build(recipe), opened(), recipe.small, tmp_path / "run", epochs=1)
-    monkeypatch.setattr(Tires, "last", Tires.calls)
-    monkeypatch.setattr(Tires, "calls", 0)
-    with pytest.raises(InputError, match="^Tires: does not fit .*'tired'"):
-        training.train(opened().build(recipe), opened(), recipe.small, tmp_path / "again", epochs=1)
+def test_an_own_piece_that_fails_is_named(opened, tmp_path, monkeypatch):
+    def train(last=math.inf, **settings):
+        monkeypatch.setattr(Fails, "calls", 0)
+        monkeypatch.setattr(Fails, "last", last)
+        recipe = SMALL.with_(fusion="Fails", own={"Fails": Fails}, set=settings)
+        model = opened().build(recipe)
+        training.train(model, opened(), recipe.small, tmp_path / str(last), epochs=1)
+
+    train()
+    for begun, reason, options in (
+        (False, "RuntimeError", {"fusion.narrow": True}),
+        (False, "KeyError: 'tired'", {"last": 1}),
+        (True, "KeyError: 'tired'", {"last": Fails.calls}),  # while measuring
+    ):
+        shutil.rmtree(tmp_path / "inf", ignore_errors=True)
+        line = f"^Fails: does not fit the other pieces, .*{reason}"
+        with pytest.raises(InputError, match=line) as caught:
+            train(**options)
+        assert "\n" not in str(caught.value)
+        assert (tmp_path / str(Fails.last)).exists() == begun
 
 
 class OneMore(Piece):
@@ -712,7 +675,7 @@ def test_a_split_without_answers_is_predicted_and_not_scored(train, opened, tmp_
 def test_one_answer_three_images_one_epoch(train, tmp_path, name):
     # Three images in all, cut by image; fewer questions than a batch; one answer to choose from.
     data = write_dataset(tmp_path / "d", images=3, splits=("train",))
-    answered(data, "train", "so ♥")
+    retell(data, "train", answered=lambda *_: "so ♥")
     run = train(name, tmp_path / "run", data, epochs=1)
     assert {split: scores["questions"] for split, scores in run.metrics.items()} == {
         "validation": 3, "test": 3,
@@ -722,18 +685,9 @@ def test_one_answer_three_images_one_epoch(train, tmp_path, name):
     assert run.predictions["probabilities"].tolist() == [[1.0]] * 6
 
 
-def answered(data: Path, split: str, answer: str) -> None:
-    """Give every question of a split the same answer."""
-    content = read_json(data / f"annotations_{split}.json")
-    for annotation in content["annotations"]:
-        annotation["multiple_choice_answer"] = answer
-        annotation["answers"] = [{"answer": answer}] * 10
-    write_json(data / f"annotations_{split}.json", content)
-
-
 def test_single_answers_no_images_and_validation_without_any_known_answer(train, tmp_path):
     data = write_dataset(tmp_path / "d", images=4, answers_per_question=1)
-    answered(data, "val", "never heard of")
+    retell(data, "val", answered=lambda *_: "never heard of")
     shutil.rmtree(data / "images")
     run = train("Question_Only", tmp_path / "run", data, epochs=2)
     assert run.history["validation_loss"].isna().all()
