@@ -67,6 +67,15 @@ def write_dataset(
     return folder
 
 
+def open_small(folder: Path, features: Path, **changes):  # -> Data
+    """Open a dataset for models that see 32 pixels, with random weights and stand-ins."""
+    from vqa_helpers.data.folder import read_folder
+    from vqa_helpers.training.inputs import open_data
+
+    usual = dict(weights="random", image_size=32, offline=True, features=features, device="cpu")
+    return open_data(read_folder(folder), **{**usual, **changes})
+
+
 def write_json(path: Path, content: object) -> Path:
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return path

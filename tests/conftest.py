@@ -43,3 +43,20 @@ def nouns_known(tmp_path, monkeypatch):
 
     yield make
     find_wordnet.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """A dataset of 24 images a split, three questions each."""
+    from tests.builders import write_dataset
+
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny", images=24)
+
+
+@pytest.fixture(scope="session")
+def opened(folder, tmp_path_factory):
+    """Open the tiny dataset, or another, with random weights and stand-ins."""
+    from tests.builders import open_small
+
+    features = tmp_path_factory.mktemp("features")
+    return lambda data=folder, **changes: open_small(data, **{"features": features, **changes})

@@ -12,7 +12,6 @@ import torch
 import torchvision
 from PIL import Image
 
-from tests.builders import write_dataset
 from tests.pieces import own_pieces
 from vqa_helpers.api import load
 from vqa_helpers.cli import main
@@ -21,7 +20,6 @@ from vqa_helpers.pieces import sentences
 from vqa_helpers.pieces.sentences import MULTILINGUAL, _multilingual
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.runs import Run
-from vqa_helpers.training.inputs import open_data
 from vqa_helpers.training.train import train_recipe
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -30,19 +28,6 @@ OWN_FILE = own_pieces.__file__
 OWN = {
     name: getattr(own_pieces, name) for name in ("Gated", "MeanColour", "CountedWords", "Cosine")
 }
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    """A tiny dataset, opened for models; options can be changed by name."""
-    folder = write_dataset(tmp_path_factory.mktemp("data") / "tiny", images=12)
-    features = tmp_path_factory.mktemp("features")
-
-    def make(**changes):
-        usual = dict(weights="random", image_size=32, offline=True, features=features, device="cpu")
-        return open_data(folder, **{**usual, **changes})
-
-    return make
 
 
 @pytest.fixture(scope="module")

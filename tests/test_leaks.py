@@ -15,12 +15,12 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 
-from tests.builders import retell, write_dataset
+from tests.builders import open_small, retell, write_dataset
 from vqa_helpers.data.folder import read_folder
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary, tokenize_all
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe
-from vqa_helpers.training.inputs import Data, open_data
+from vqa_helpers.training.inputs import Data
 from vqa_helpers.training.loop import Trainer
 from vqa_helpers.training.losses import Loss, inverse_frequencies, prior_logits
 
@@ -43,18 +43,13 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
     return plain, marked
 
 
-def opened(folder: Path) -> Data:
-    return open_data(read_folder(folder), weights="random", image_size=32, offline=True,
-                     features=folder.parent / "features", device="cpu")  # fmt: skip
-
-
 def everything(folder: Path, recipe: Recipe, plant: Callable = lambda *_: None) -> dict:
     """What a model begins with and learns from, and what it is after an epoch.
 
     Args:
         plant: is given the data before a model is built, and again with all that training is given.
     """
-    data = opened(folder)
+    data = open_small(folder, folder.parent / "features")
     plant(data)
     model = data.build(recipe)
     images = data.images(model.vision)

@@ -5,38 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import write_dataset
-from vqa_helpers.data.folder import read_folder
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.recipe import Recipe
 from vqa_helpers.runs import Run
-from vqa_helpers.training.inputs import Data, open_data
+from vqa_helpers.training.inputs import Data
 from vqa_helpers.training.train import train_recipe
 
 
 @pytest.fixture(scope="module", autouse=True)
 def elsewhere(place):
     """Nothing of this machine is found by chance."""
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory) -> Path:
-    """A dataset of 24 images a split, three questions each."""
-    return write_dataset(tmp_path_factory.mktemp("data") / "tiny", images=24)
-
-
-@pytest.fixture(scope="session")
-def opened(folder, tmp_path_factory) -> Callable[..., Data]:
-    """Open the tiny dataset, or another, with random weights and stand-ins."""
-    features = tmp_path_factory.mktemp("features")
-
-    def make(data: Path = folder, **changes) -> Data:
-        usual = dict(
-            weights="random", image_size=32, offline=True, features=features, device="cpu"
-        )  # fmt: skip
-        return open_data(read_folder(data), **{**usual, **changes})
-
-    return make
 
 
 def quick(name: str, **changed) -> Recipe:

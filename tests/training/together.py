@@ -7,10 +7,9 @@ from unittest.mock import Mock, patch
 
 from accelerate import PartialState
 
+from tests.builders import open_small
 from tests.training.conftest import quick
-from vqa_helpers.data.folder import read_folder
 from vqa_helpers.training import checkpoint, measuring, train
-from vqa_helpers.training.inputs import open_data
 from vqa_helpers.training.loop import Trainer
 
 
@@ -22,9 +21,7 @@ def main(folder: Path, holed: Path, features: Path, out: Path) -> None:
         train.write_history = train.open_writer = train.mark_done = refuse
 
     def run(recipe, name: str, place: Path, epochs: int) -> None:
-        data = open_data(read_folder(place), weights="random", image_size=32, offline=True,
-                         features=features, device="cpu")  # fmt: skip
-        train.train_recipe(recipe, data, out / name, epochs=epochs)
+        train.train_recipe(recipe, open_small(place, features), out / name, epochs=epochs)
 
     run_epoch = Trainer.run_epoch
 
