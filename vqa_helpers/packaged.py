@@ -40,9 +40,9 @@ class Packaged:
 
 @cache
 def _checked(part: Packaged) -> Path:
-    spec = importlib.util.find_spec(part.module)
+    spec, pinned = importlib.util.find_spec(part.module), f"{part.package}=={part.version}"
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"the package {part} is not installed; `pip install {_pinned(part)}`")
+        raise InputError(f"the package {part} is not installed; `pip install {pinned}`")
     folder = Path(spec.submodule_search_locations[0])
     for name, sha256 in part.files:
         path = folder / name
@@ -52,10 +52,6 @@ def _checked(part: Packaged) -> Path:
         with suppress(importlib.metadata.PackageNotFoundError):
             found = importlib.metadata.version(part.package)
         what = "is damaged" if found == part.version else f"is {found}, not {part.version}"
-        remedy = f"`pip install --force-reinstall --no-deps {_pinned(part)}`"
+        remedy = f"`pip install --force-reinstall --no-deps {pinned}`"
         raise InputError(f"{path}: is not the file of {part}, the package {what}; {remedy}")
     return folder
-
-
-def _pinned(part: Packaged) -> str:
-    return f"{part.package}=={part.version}"

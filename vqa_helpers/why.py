@@ -192,13 +192,13 @@ def changes(
     before = answerer.predict(table, dataset.images, stores=stores, most=1)
     rows = []
 
-    def count(what: str, asked: pd.Series, other: pd.DataFrame, images=None) -> None:
+    def count(
+        what: str, asked: pd.Series, other: pd.DataFrame, images=dataset.images, stores=stores
+    ) -> None:
         """Of the questions that `asked` holds true for, asked again as `other` has them."""
-        kept = {} if images is None else {"images": images, "stores": None}
-        options = {"images": dataset.images, "stores": stores, "most": 1} | kept
-        after = answerer.predict(other[asked], **options) if asked.any() else []
+        again = answerer.predict(other[asked], images, stores=stores, most=1) if asked.any() else []
         were = [before[row][0].text for row in np.flatnonzero(asked)]
-        changed = [a != b[0].text for a, b in zip(were, after, strict=True)]
+        changed = [a != b[0].text for a, b in zip(were, again, strict=True)]
         share = round(100 * np.mean(changed), 1) if changed else np.nan
         rows.append({"changed": what, "questions": len(changed), "other answer": share})
 
@@ -214,7 +214,7 @@ def changes(
         few &= table.index.isin(draw.permutation(np.flatnonzero(few))[:MOST_NUDGED])
         size_px = answerer.config["image_size_px"]
         nudged = {i: _nudged(dataset.images[i], size_px) for i in set(table["image_id"][few])}
-        count("light and frame", few, table, nudged)
+        count("light and frame", few, table, nudged, None)
     if answerer.model.language is not None:
         reworded = questions.map(_reworded)
         count("wording", questions != reworded, table.assign(question=reworded))
