@@ -71,8 +71,7 @@ def rewrite(path, change) -> None:
 def same_answers(answerer, folder, dataset, split="test", stores=None) -> None:
     """Assert that the loaded run repeats its predictions of a split."""
     given = answerer.predict(dataset.splits[split], dataset.images, stores=stores)
-    kept = Run(folder).predictions
-    kept = kept[kept["split"] == split]
+    kept = Run(folder).predictions.query("split == @split")
     assert [[answer.text for answer in row] for row in given] == kept["answers"].tolist()
     for row, probabilities in zip(given, kept["probabilities"], strict=True):
         assert [answer.probability for answer in row] == pytest.approx(probabilities, abs=5e-6)
@@ -175,9 +174,8 @@ def test_what_cannot_be_seen_is_told(trained, dataset, tmp_path, vision):
 @pytest.mark.parametrize("question", ["What color?", "???", "wörter 字 🤖", "x" * 5000])
 @pytest.mark.parametrize("preset", ["1.e", "Original_VQA2015_ResNet", "Question_Only"])
 def test_any_question_gets_an_answer(trained, photograph, preset, question, caplog):
-    chances = [
-        a.probability for a in load(trained(preset), device="cpu").answer(photograph, question)
-    ]
+    answers = load(trained(preset), device="cpu").answer(photograph, question)
+    chances = [answer.probability for answer in answers]
     assert len(chances) == 5 and chances == sorted(chances)[::-1] and sum(chances) <= 1.00001
     known = "holds no word that the model knows" not in caplog.text
     assert known == (preset == "1.e" or question == "What color?")  # sentences are of any words
@@ -330,10 +328,8 @@ def test_another_sentence_encoder_is_refused_and_a_moved_one_named(
             load(run.folder, encoder=other)
     answerer = load(run.folder, device="cpu", encoder=moved)
     same_answers(answerer, run.folder, dataset, stores=data.features / "tiny")
-    with pytest.raises(
-        InputError,
-        match="was trained with universal-sentence-encoder-multilingual-3, .*, which is not what",
-    ):
+    line = "was trained with universal-sentence-encoder-multilingual-3, .*, which is not what"
+    with pytest.raises(InputError, match=line):
         load(trained("1.e"), encoder=moved)
 
 
@@ -367,35 +363,35 @@ def test_a_file_an_image_and_an_array_are_one_photograph(seeing, photograph):
     assert seen.tolist() == pytest.approx([220, 30, 30], abs=4)  # of 256 colours
 
 
+def alike(given, alone) -> None:
+    """Assert that many were answered as one by one."""
+    assert [answers.text for answers in given] == [answers.text for answers in alone]
+    chances = [answers[0].probability for answers in alone]
+    assert [answers[0].probability for answers in given] == pytest.approx(chances, abs=2e-4)
+
+
 def test_many_are_answered_as_one_by_one(seeing, photograph, tmp_path):
     other = tmp_path / "other.png"
     Image.new("RGB", (50, 50), (0, 0, 255)).save(other)
-    questions = ["What color?", "How many cats?"]
-    one_photograph = seeing.answer(photograph, questions)
-    one_question = seeing.answer([photograph, other], questions[0])
-    both = seeing.answer([photograph, other], questions)
-    alone = [[seeing.answer(p, q) for q in questions] for p in (photograph, other)]
-    for many, each in (
-        (one_photograph, alone[0]), (one_question, [alone[0][0], alone[1][0]]),
-        (both, [alone[0][0], alone[1][1]]),
-    ):  # fmt: skip
-        assert [a.text for a in many] == [a.text for a in each]
-        assert [a[0].probability for a in many] == pytest.approx(
-            [a[0].probability for a in each], abs=2e-4
-        )
+    asked = ["What color?", "How many cats?"]
+    alone = [[seeing.answer(p, q) for q in asked] for p in (photograph, other)]
+    alike(seeing.answer(photograph, asked), alone[0])
+    alike(seeing.answer([photograph, other], asked[0]), [alone[0][0], alone[1][0]])
+    for of in (list, tuple, pd.Series):
+        alike(seeing.answer(of([photograph, other]), of(asked)), [alone[0][0], alone[1][1]])
+    alike(seeing.answer(photograph, np.array(asked)), alone[0])
+    names = np.array([str(photograph), other.as_posix()])
+    alike(seeing.answer(names, asked[0]), [alone[0][0], alone[1][0]])
+    batch = np.stack([np.full((20, 30, 3), shade, np.uint8) for shade in (0, 255)])
+    alike(seeing.answer(batch, asked[0]), [seeing.answer(one, asked[0]) for one in batch])
     assert seeing.answer([], []) == []
     with pytest.raises(InputError, match="2 photographs and 3 questions; give as many, or one"):
         seeing.answer([photograph, other], ["a?", "b?", "c?"])
 
 
 def test_a_table_is_answered_row_by_row(seeing, trained, photograph, caplog):
-    table = pd.DataFrame(
-        {
-            "image": [photograph, "none.png", photograph],
-            "question": ["What color?", "Why?", "Who?"],
-        },
-        index=[7, 8, 9],
-    )
+    asked = {"image": [photograph, "none.png", photograph], "question": ["What?", "Why?", "Who?"]}
+    table = pd.DataFrame(asked, index=[7, 8, 9])
     answered = seeing.answer(table, most=3)
     assert answered.index.tolist() == [7, 8, 9] and list(table) == ["image", "question"]
     assert "is replaced" not in caplog.text
@@ -424,27 +420,6 @@ def test_a_table_with_cells_that_hold_no_photograph(seeing, photograph, caplog):
         caplog.clear()
     with pytest.raises(InputError, match="question 2 is empty; ask something"):
         seeing.answer(pd.DataFrame({"image": [photograph] * 2, "question": ["Who?", np.nan]}))
-
-
-@pytest.mark.parametrize("of", [list, tuple, pd.Series])
-def test_many_are_a_list_or_a_column(seeing, photograph, of):
-    questions = ["What color?", "Who?"]
-    answered = seeing.answer(of([photograph] * 2), of(questions))
-    assert [str(each) for each in answered] == [
-        str(seeing.answer(photograph, questions)[n]) for n in (0, 1)
-    ]
-    assert len(seeing.answer(photograph, np.array(questions))) == 2
-
-
-def test_an_array_of_names_or_of_pictures_is_many(seeing, photograph):
-    batch = np.stack([np.full((20, 30, 3), shade, np.uint8) for shade in (0, 255)])
-    for many in (np.array([str(photograph), photograph.as_posix()]), batch):
-        answered = seeing.answer(many, "What color?")
-        alone = [seeing.answer(one, "What color?") for one in many]
-        assert [a.text for a in answered] == [a.text for a in alone]
-        assert [a[0].probability for a in answered] == pytest.approx(
-            [a[0].probability for a in alone], abs=2e-4
-        )
 
 
 @pytest.mark.parametrize("command", ["ask", "why"])

@@ -58,9 +58,9 @@ class LastWord(Ids):
         return nn.functional.one_hot(lengths - 1, tokens.shape[1]).float()
 
 
-def answerer(language, fusion) -> Answerer:
-    model = VQAModel(Quarters(), language, fusion, nn.Linear(1, 2)).eval()
-    config = {"loss": "cross entropy", "image_size_px": SIDE}
+def answerer(language, fusion, vision=Quarters) -> Answerer:
+    model = VQAModel(vision and vision(), language, fusion, nn.Linear(1, 2)).eval()
+    config = {"loss": "cross entropy", "image_size_px": SIDE if vision else None}
     return Answerer(model, AnswerVocabulary(("yes", "no")), WORDS, config)
 
 
@@ -138,14 +138,8 @@ def test_of_a_long_question_the_words_that_counted_most_are_drawn(photographs):
 
 @pytest.mark.parametrize("given", [True, False])
 def test_the_figure_of_a_model_that_sees_nothing_shows_words_alone(photographs, given):
-    model = VQAModel(None, LastWord(), OneSide(0, 1), nn.Linear(1, 2))
-    model.fusion.forward = lambda image, question: question[:, :1]
-    blind = Answerer(
-        model,
-        AnswerVocabulary(("yes", "no")),
-        WORDS,
-        {"loss": "cross entropy", "image_size_px": None},
-    )
+    blind = answerer(LastWord(), OneSide(0, 1), vision=None)
+    blind.model.fusion.forward = lambda image, question: question[:, :1]
     figure = draw_attention(blind, photographs[7] if given else None, "what is red")
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["words"]
     assert [bar.get_width() for bar in figure.axes[0].patches] == [0, 0, 100]
@@ -156,14 +150,11 @@ def test_the_box_holds_what_the_hero_is_drawn_in():
     for k in range(12):
         image_id, _, scene, _ = make_image(3, k)
         assert scene_of(image_id, 3) == scene
-        other = Scene(
-            **(vars(scene) | {"hero_color": "red" if scene.hero_color == "blue" else "blue"})
-        )
-        pictures = [
-            np.asarray(draw_scene(one, np.random.default_rng(k), 100)).astype(int)
-            for one in (scene, other)
-        ]
-        rows, columns = np.nonzero(np.abs(pictures[0] - pictures[1]).sum(2) > 30)
+        colour = "red" if scene.hero_color == "blue" else "blue"
+        other = Scene(**(vars(scene) | {"hero_color": colour}))
+        drawn = [draw_scene(one, np.random.default_rng(k), 100) for one in (scene, other)]
+        one, other = (np.asarray(picture).astype(int) for picture in drawn)
+        rows, columns = np.nonzero(np.abs(one - other).sum(2) > 30)
         left, top, right, bottom = hero_box(scene)
         assert len(rows), "the hero is drawn in its colour"
         assert left - 0.03 <= columns.min() / 100 and columns.max() / 100 <= right + 0.03

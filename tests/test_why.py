@@ -47,11 +47,31 @@ class Both(nn.Module):
         return torch.stack([score, -score], dim=1)
 
 
-@pytest.fixture(scope="module")
-def answerer():
-    model = VQAModel(Corner(), CountsDogs(), Concatenation(1, 1), Both()).eval()
+def of(vision, fusion) -> Answerer:
+    model = VQAModel(vision, CountsDogs(), fusion, Both()).eval()
     config = {"loss": "cross entropy", "image_size_px": SIDE}
     return Answerer(model, AnswerVocabulary(("yes", "no")), WordVocabulary(()), config)
+
+
+@pytest.fixture
+def answerer():
+    return of(Corner(), Concatenation(1, 1))
+
+
+@pytest.fixture
+def blind():
+    blind = of(None, nn.Identity())
+    blind.model.fusion.forward = lambda image, question: torch.cat([question * 0, question], dim=1)
+    return blind
+
+
+def held_out(questions: list[str], image_ids: list[int], **images) -> Dataset:
+    """A dataset of which the validation split alone is there; images are named `i0`, `i1`, …"""
+    dataset = Dataset.__new__(Dataset)
+    columns = {"question_id": range(len(questions)), "image_id": image_ids, "question": questions}
+    dataset.splits = {"validation": pd.DataFrame(columns)}
+    dataset.images = {int(name[1:]): path for name, path in images.items()}
+    return dataset
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +101,8 @@ def test_the_place_and_the_word_that_count_are_found(answerer, photograph):
     assert len(found.figure().axes) == 3
 
 
-def test_one_word_and_no_photograph_leave_nothing_to_compare(answerer, photograph):
+def test_one_word_and_no_photograph_leave_nothing_to_compare(answerer, blind, photograph):
     assert reasons(answerer, photograph, "dogs?").words == []
-    blind = Answerer(
-        VQAModel(None, CountsDogs(), nn.Identity(), Both()), answerer.answers, answerer.words,
-        answerer.config,
-    )  # fmt: skip
-    blind.model.fusion.forward = lambda image, question: torch.cat([question * 0, question], dim=1)
     found = reasons(blind, None, "a dog")
     assert found.place_drops is None and len(found.figure().axes) == 1
     assert found.word_drops[0] == 0 < found.word_drops[1]
@@ -103,11 +118,8 @@ def test_long_questions_stay_on_the_figure(answerer, photograph):
     figure = found.figure()
     figure.canvas.draw()
     shown = [label.get_text() for label in figure.axes[-1].get_yticklabels()]
-    assert (
-        len(shown) == MOST_WORDS
-        and "dog" in shown
-        and figure.axes[-1].get_title(loc="left") == "the words that counted most"
-    )
+    assert len(shown) == MOST_WORDS and "dog" in shown
+    assert figure.axes[-1].get_title(loc="left") == "the words that counted most"
     for text in [figure._suptitle, *figure.axes[-1].get_yticklabels()]:
         box = text.get_window_extent()
         assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
@@ -127,16 +139,10 @@ def test_changes_are_counted_over_a_split(answerer, photograph, tmp_path):
         [joined[:, 0] + joined[:, 1] - 1.5, 1.5 - joined[:, 0] - joined[:, 1]], dim=1
     )  # yes for a dog and red alone
     questions = ["Is the dog old?", "Is this?"] * 20
-    table = pd.DataFrame(
-        {"question_id": range(40), "image_id": [0, 0, 1, 1] * 10, "question": questions}
-    )
-    dataset = Dataset.__new__(Dataset)
-    dataset.splits, dataset.images = {"validation": table}, {0: tmp_path / "red.png", 1: black}
+    dataset = held_out(questions, [0, 0, 1, 1] * 10, i0=tmp_path / "red.png", i1=black)
     told = changes(answerer, dataset, "validation").set_index("changed")
-    assert told.loc["nouns"].tolist() == [
-        20,
-        50.0,
-    ]  # "Is this?" has none; half of the dogs were red
+    # "Is this?" has none; half of the dogs were red.
+    assert told.loc["nouns"].tolist() == [20, 50.0]
     exchanged = told.loc["photograph"]
     assert 10 < exchanged["questions"] < 30 and 0 < exchanged["other answer"] < 100
     # Red is red when it is brighter, and the corner is cut by a thirtieth alone.
@@ -147,21 +153,11 @@ def test_changes_are_counted_over_a_split(answerer, photograph, tmp_path):
 def test_words_that_ask_the_same_are_counted_alone(answerer, photograph, tmp_path, monkeypatch):
     monkeypatch.setattr("vqa_helpers.why._tagger", lambda: None)
     photograph.save(tmp_path / "red.png")
-    questions = [
-        "How many dogs?",
-        "what's a dog",
-        "Is there a dog?",
-        "Whatever dog?",
-        "is therefore?",
-    ]
-    table = pd.DataFrame({"question_id": range(5), "image_id": [0] * 5, "question": questions})
-    dataset = Dataset.__new__(Dataset)
-    dataset.splits, dataset.images = {"validation": table}, {0: tmp_path / "red.png"}
-    read = []
-    encode = answerer.model.language.encode
-    monkeypatch.setattr(
-        answerer.model.language, "encode", lambda texts: read.append(texts) or encode(texts)
-    )
+    dogs = ["How many dogs?", "what's a dog", "Is there a dog?", "Whatever dog?", "is therefore?"]
+    dataset = held_out(dogs, [0] * 5, i0=tmp_path / "red.png")
+    read, language = [], answerer.model.language
+    encode = language.encode
+    language.encode = lambda texts: read.append(texts) or encode(texts)
     told = changes(answerer, dataset, "validation").set_index("changed")
     assert read[-1] == ["what number of dogs?", "what is a dog", "do you see a dog?"]
     assert told.loc["wording"].tolist() == [3, 0.0]
@@ -177,15 +173,9 @@ def test_a_photograph_that_is_nudged_is_brighter_and_nearer(tmp_path):
     assert not np.asarray(_nudged(tmp_path / "none.png", 60)).any()
 
 
-def test_where_nothing_is_taken_away_no_question_is_counted(answerer, monkeypatch):
+def test_where_nothing_is_taken_away_no_question_is_counted(blind, monkeypatch):
     monkeypatch.setattr("vqa_helpers.why._tagger", lambda: None)
-    blind = Answerer(VQAModel(None, CountsDogs(), nn.Identity(), Both()), answerer.answers,
-                     answerer.words, answerer.config)  # fmt: skip
-    blind.model.fusion.forward = lambda image, question: torch.cat([question, question], dim=1)
-    dataset = Dataset.__new__(Dataset)
-    table = pd.DataFrame({"question_id": [1, 2], "image_id": [1, 2], "question": ["a dog", "so?"]})
-    dataset.splits, dataset.images = {"validation": table}, {}
-    told = changes(blind, dataset, "validation")
+    told = changes(blind, held_out(["a dog", "so?"], [1, 2]), "validation")
     assert told.columns.tolist() == ["changed", "questions", "other answer"]
     assert told["changed"].tolist() == ["wording"] and told["questions"].tolist() == [0]
 
