@@ -187,9 +187,8 @@ def test_an_own_piece_and_swaps_are_trained_and_asked_where_the_piece_is_named(v
     code, text, error = vqa("train", "GUSE_VGG", "--data", data, "--pieces", pieces, *words, *QUICK)
     assert code == 0, error
     out = Path(text.splitlines()[-1])
-    changed = (
-        "classifier.hidden=16-8+fusion=Gated+fusion.width=9+learning_rate=0.0003+vision=resnet18"
-    )
+    pieces_named = "classifier.hidden=16-8+fusion=Gated+fusion.width=9"
+    changed = f"{pieces_named}+learning_rate=0.0003+vision=resnet18"
     assert out == Path("runs", "tiny", f"GUSE_VGG+{changed}", "0")
     config = Run(out).config
     assert config["model"]["vision"]["keywords"]["network"] == "resnet18"
@@ -300,18 +299,14 @@ def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path,
     assert "is a folder; name the file" in refused(vqa(*answer, data, "--out", tmp_path))
     assert "name the folder of the photographs" in refused(vqa("predict", run, *words))
     for command in ("ask", "why"):  # the question was forgotten
-        assert "is a folder; name a photograph and a question" in refused(
-            vqa(command, run, "a.png")
-        )
+        line = refused(vqa(command, run, "a.png"))
+        assert "is a folder; name a photograph and a question" in line
     questions = tmp_path / "q.json"
     shutil.copy(data / "questions_test.json", questions)
     answer = ["predict", run, "--questions", questions, "--images", images, "--out", questions]
     assert "q.json: holds the questions; name another file" in refused(vqa(*answer))
-    for mine in (
-        next(images.iterdir()),
-        data / "annotations_test.json",
-        data / "questions_val.json",
-    ):
+    others = (data / name for name in ("annotations_test.json", "questions_val.json"))
+    for mine in (next(images.iterdir()), *others):
         kept = mine.read_bytes()
         assert f"{mine}: holds no results" in refused(vqa(*answer[:-1], mine))
         assert mine.read_bytes() == kept
@@ -432,9 +427,8 @@ def test_an_exported_model_has_no_results(vqa, run, tmp_path):
     for words in (("report", "--table", "--runs"), ("report", "--runs"), ("compare", run)):
         line = refused(vqa(*words, tmp_path / "runs"))
         assert f"{tmp_path / 'runs'}: is no finished run, and holds none; " in line
-        assert line.endswith(
-            "exported was exported, without results: name the run that it comes from"
-        )
+        said = "exported was exported, without results: name the run that it comes from"
+        assert line.endswith(said)
     shutil.copytree(run, tmp_path / "runs" / "own")  # is not taken for a copy of the other's
     code, out, error = vqa("report", "--table", "--runs", tmp_path / "runs")
     assert code == 0 and "1.e" in out and "left out" not in error

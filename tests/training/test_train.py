@@ -97,9 +97,8 @@ def test_validation_in_words_that_train_does_not_have_is_said_once(
 
 def test_the_config_tells_what_was_decided(trained, opened):
     config = Run(trained("GloVe_ResNet")).config
-    assert (config["name"], config["preset"], config["dataset"]) == (
-        quick("GloVe_ResNet").name, "GloVe_ResNet", "tiny"
-    )  # fmt: skip
+    told = quick("GloVe_ResNet").name, "GloVe_ResNet", "tiny"
+    assert (config["name"], config["preset"], config["dataset"]) == told
     precision = pick_precision("cpu")
     small = dataclasses.replace(PRESETS["GloVe_ResNet"].small, precision=precision)
     assert config["training"] == dataclasses.asdict(small)
@@ -117,9 +116,8 @@ def test_the_config_tells_what_was_decided(trained, opened):
     told = ("weights", "weights_source", "image_size_px")
     assert [blind[name] for name in told] == [None] * 3 and blind["stand_ins"] == []
     assert read_json(trained("1.e") / "vocabulary.json")["words"] is None
-    assert Run(trained("1.e")).config["stand_ins"] == [
-        "random-weight vision", MULTILINGUAL_STAND_IN
-    ]  # fmt: skip
+    stand_ins = Run(trained("1.e")).config["stand_ins"]
+    assert stand_ins == ["random-weight vision", MULTILINGUAL_STAND_IN]
 
 
 def test_a_model_sees_more_than_a_blind_guesser(train, tmp_path):
@@ -291,9 +289,8 @@ def test_other_settings_do_not_go_on_from_a_checkpoint(train, interrupted, caplo
 def test_an_interrupted_run_of_other_settings_is_not_overwritten(train, interrupted):
     out = interrupted("Question_Only", "record_epoch", 2)
     kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(
-        InputError, match="an interrupted run that differs in epochs .*choose another"
-    ):
+    line = "an interrupted run that differs in epochs .*choose another"
+    with pytest.raises(InputError, match=line):
         train("Question_Only", out, epochs=4, set_aside=False)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
 
@@ -493,10 +490,9 @@ def test_a_run_is_named_by_what_was_changed(opened, train, tmp_path):
     assert name_of(model, data, SMALL.small, "mine") == "mine"
     classes = "StoredFeatures-SentenceVectors-Swapped-Funnel"
     assert name_of(model, data, SMALL.small, "") == classes
-    settings = {
-        "classifier__hidden": str([16] * 50).replace(" ", "")
-    }  # a name too long for a folder
-    long = train(quick("Question_Only", **settings), None, data, runs=tmp_path, epochs=1)
+    deep = str([16] * 50).replace(" ", "")  # a name too long for a folder
+    recipe = quick("Question_Only", classifier__hidden=deep)
+    long = train(recipe, None, data, runs=tmp_path, epochs=1)
     name = long.folder.parent.name
     assert len(name) < 140 and long.config["name"].startswith(name[:120])
 
@@ -618,10 +614,8 @@ class OneMore(Piece):
 def test_an_own_classifier_of_other_answers_is_refused_before_it_learns(opened, tmp_path):
     data = opened()
     model = data.build(SMALL.with_(classifier="OneMore", own={"OneMore": OneMore}))
-    answers = len(data.answers)
-    line = (
-        rf"^OneMore: gives \(\d+, {answers + 1}\) for .*a logit for each of the {answers} answers"
-    )
+    count = len(data.answers)
+    line = rf"^OneMore: gives \(\d+, {count + 1}\) for .*a logit for each of the {count} answers"
     with pytest.raises(InputError, match=line):
         training.train(model, data, SMALL.small, tmp_path / "run")
 
@@ -630,11 +624,9 @@ def test_what_is_another_in_a_model_is_said(train, tmp_path):
     train(quick("1.e"), tmp_path / "run", epochs=1)
     with pytest.raises(InputError) as caught:
         train(quick("1.e", classifier__dropout=0.1), tmp_path / "run", epochs=1, set_aside=False)
-    was, wanted = '{"keywords": {"dropout": 0.5}}', '{"keywords": {"dropout": 0.1}}'
-    told = (
-        f'that differs in model ({{"classifier": {was}}}, not {{"classifier": {wanted}}}); choose'
-    )
-    assert told in str(caught.value)
+    each = ({"classifier": {"keywords": {"dropout": rate}}} for rate in (0.5, 0.1))
+    was, wanted = map(json.dumps, each)
+    assert f"that differs in model ({was}, not {wanted}); choose" in str(caught.value)
 
 
 def test_training_that_diverges_is_refused_after_the_epoch(opened, tmp_path):
@@ -677,9 +669,8 @@ def test_one_answer_three_images_one_epoch(train, tmp_path, name):
     data = write_dataset(tmp_path / "d", images=3, splits=("train",))
     retell(data, "train", answered=lambda *_: "so ♥")
     run = train(name, tmp_path / "run", data, epochs=1)
-    assert {split: scores["questions"] for split, scores in run.metrics.items()} == {
-        "validation": 3, "test": 3,
-    }  # fmt: skip
+    counts = {split: scores["questions"] for split, scores in run.metrics.items()}
+    assert counts == {"validation": 3, "test": 3}
     assert run.metrics["test"]["top1"]["value"] == 100.0
     assert run.predictions["answers"].tolist() == [["so ♥"]] * 6
     assert run.predictions["probabilities"].tolist() == [[1.0]] * 6
@@ -714,10 +705,9 @@ def test_single_answers_are_scored_by_wordnet(train, tmp_path, nouns_known):
 
     for split, rows in run.predictions.groupby("split"):
         scores = [expected(*pair) for pair in zip(rows["answers"].str[0], rows["truth"], strict=True)]  # fmt: skip
-        at_0, at_9 = np.array(scores), [one if one == 1 else one / 10 for one in scores]
-        assert run.metrics[split]["wups_0.0"]["value"] == pytest.approx(100 * at_0.mean(), abs=0.01)
-        assert run.metrics[split]["wups_0.9"]["value"] == pytest.approx(
-            100 * np.mean(at_9), abs=0.01
-        )
+        at_9 = [one if one == 1 else one / 10 for one in scores]
+        for name, each in (("wups_0.0", scores), ("wups_0.9", at_9)):
+            value = run.metrics[split][name]["value"]
+            assert value == pytest.approx(100 * np.mean(each), abs=0.01)
         assert len(set(scores)) > 2
         assert run.metrics[split]["one_thing"] is None  # none is a list
