@@ -81,9 +81,8 @@ def test_half_floats_are_for_a_cpu_that_has_them_in_silicon(monkeypatch):
     flags = {"avx2 avx512f": "float32", "avx512f avx512_bf16": "bfloat16",
              "amx_bf16 amx_tile": "bfloat16", "": "float32"}  # fmt: skip
     for said, expected in flags.items():
-        monkeypatch.setattr(
-            environment, "_cpuinfo", lambda said=said: f"model name\t: X\nflags\t: {said}"
-        )
+        told = f"model name\t: X\nflags\t: {said}"
+        monkeypatch.setattr(environment, "_cpuinfo", lambda told=told: told)
         assert pick_precision("cpu") == expected
     monkeypatch.setattr(environment, "_cpuinfo", lambda: "flags : avx512_bf16")
     monkeypatch.setattr(environment, "pick_device", lambda device: "cuda")

@@ -49,13 +49,13 @@ def test_what_fails_half_way_leaves_the_old_file_alone(tmp_path, monkeypatch, st
 
 
 def test_sums_are_those_of_sha256sum(tmp_path):
-    for name in ("a", "größer b"):
-        files.write_text(tmp_path / name, name)
-    files.write_sums(tmp_path / "sums", [tmp_path / "a", tmp_path / "größer b"])
+    made = [tmp_path / "a", tmp_path / "größer b"]
+    for path in made:
+        files.write_text(path, path.name)
+    files.write_sums(tmp_path / "sums", made)
     subprocess.run(["sha256sum", "--check", "--strict", "sums"], cwd=tmp_path, check=True)
-    assert files.read_sums(tmp_path / "sums") == {
-        n: files.sha256_of(tmp_path / n) for n in ("a", "größer b")
-    }
+    expected = {path.name: files.sha256_of(path) for path in made}
+    assert files.read_sums(tmp_path / "sums") == expected
     (tmp_path / "sums").write_bytes(b"done\n\xff")
     assert files.read_sums(tmp_path / "sums") == files.read_sums(tmp_path / "absent") == {}
 

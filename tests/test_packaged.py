@@ -50,7 +50,6 @@ def test_a_package_that_is_damaged_or_of_another_version(installed, wanted, name
 
 
 def test_a_package_that_is_missing_is_named():
-    with pytest.raises(
-        InputError, match="a-model 2.0 is not installed; `pip install a-model==2.0`"
-    ):
+    line = "a-model 2.0 is not installed; `pip install a-model==2.0`"
+    with pytest.raises(InputError, match=line):
         Packaged("a-model", "2.0", "nowhere_at_all", ()).folder()

@@ -106,9 +106,8 @@ def test_a_saved_model_comes_back_in_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("damage", ["other", "lacks", "truncated", "flipped", "empty", "missing"])
 def test_a_damaged_model_is_named(tmp_path, damage):
-    checkpoint.save_model(
-        tmp_path, checkpoint.copy_of(small_model(hidden=4 if damage == "other" else 3))
-    )
+    model = small_model(hidden=4 if damage == "other" else 3)
+    checkpoint.save_model(tmp_path, checkpoint.copy_of(model))
     path = tmp_path / MODEL
     state, content = load_file(path), path.read_bytes()
     if damage == "lacks":
@@ -119,9 +118,8 @@ def test_a_damaged_model_is_named(tmp_path, damage):
     elif damage != "other":
         flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
         path.write_bytes({"truncated": content[:-9], "flipped": flipped, "empty": b""}[damage])
-    with pytest.raises(
-        InputError, match="model.safetensors: does not fit.*train the run again"
-    ) as error:
+    line = "model.safetensors: does not fit.*train the run again"
+    with pytest.raises(InputError, match=line) as error:
         checkpoint.load_model(tmp_path, small_model())
     assert str(error.value) == " ".join(str(error.value).split())
     assert model_is_intact(tmp_path) == (damage in ("other", "lacks"))

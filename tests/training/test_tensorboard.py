@@ -38,9 +38,8 @@ def write(folder, first_epoch, losses):
     time.sleep(1)  # TensorBoard reads files in the order of their names, which hold whole seconds
     writer = tensorboard.open_writer(folder, first_epoch)
     for epoch, loss in enumerate(losses, start=first_epoch):
-        tensorboard.record_epoch(
-            writer, {"epoch": epoch, "train_loss": loss, "validation_vqa": None}
-        )
+        numbers = {"epoch": epoch, "train_loss": loss, "validation_vqa": None}
+        tensorboard.record_epoch(writer, numbers)
     writer.close()
 
 
@@ -85,9 +84,8 @@ def test_results_written_twice_are_there_once(tmp_path):
     assert scalars(tmp_path, "test, answer types/yes/no") == [(3, 60.0)]
     assert scalars(tmp_path) == [(1, 0.5), (2, 0.25), (3, 0.125)]
     for shade in (0, 200):
-        tensorboard.write_pictures(
-            tmp_path, "samples", 3, {"a": np.full((4, 6, 3), shade, np.uint8)}
-        )
+        picture = np.full((4, 6, 3), shade, np.uint8)
+        tensorboard.write_pictures(tmp_path, "samples", 3, {"a": picture})
     (picture,) = read(tmp_path).Images("a")
     assert (picture.width, picture.height) == (6, 4)
 
@@ -101,9 +99,8 @@ def test_vectors_keep_their_distances_and_labels_their_lines(tmp_path):
     assert (tmp_path / FOLDER / PROJECTOR).read_text().count("tensor_path") == 2
     kept = np.loadtxt(projected(tmp_path, "words") / "tensors.tsv")
     assert kept.shape == (20, 20) and kept.shape[1] <= DIMENSIONS
-    assert np.linalg.norm(kept[0] - kept[1]) == pytest.approx(
-        np.linalg.norm(points[0] - points[1]), rel=1e-3
-    )
+    near, far = (np.linalg.norm(vectors[0] - vectors[1]) for vectors in (kept, points))
+    assert near == pytest.approx(far, rel=1e-3)
     head = [["word", "place"], ["a b", "0"], ["c d", "1"], ["(empty)", "2"]]
     assert labels(tmp_path, "words")[:4] == head and len(labels(tmp_path, "few")) == 21
 
