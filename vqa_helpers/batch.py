@@ -43,7 +43,7 @@ def select(folder: Path, only: str | None = None) -> list[Path]:
     Raises:
         InputError: no notebook there, or none that matches.
     """
-    found = sorted(path for path in Path(folder).glob("*.ipynb") if path.name[0] != ".")
+    found = sorted(Path(folder).glob("[!.]*.ipynb"))
     if not found:
         raise InputError(f"{folder}: no notebooks here; name the folder that holds them")
     chosen = set()

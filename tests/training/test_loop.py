@@ -113,16 +113,6 @@ def test_rank_gives_the_most_probable_first():
 # The schedule -------------------------------------------------------------------------------------
 
 
-def test_the_learning_rate_falls_as_the_schedule_says():
-    start = 1e-3 / 0.95**3
-    training = Training("adam", start, batch=2, epochs=45, decay=0.95, decay_every=10)
-    epochs = fit(trainer(Table(THREE), training), batches([0, 1], [0, 1]), batches([0], [0]), 45)
-    rates = [epoch.learning_rate for epoch in epochs]
-    assert rates == pytest.approx([start * 0.95 ** (epoch // 10) for epoch in range(45)])
-    assert rates[30] == pytest.approx(1e-3)  # which three decays bring it to
-    assert [epoch.epoch for epoch in epochs] == list(range(1, 46))
-
-
 def test_the_learning_rate_falls_after_every_step_too_and_goes_on_falling_when_resumed():
     training = Training("rmsprop", 0.1, batch=2, epochs=4, decay=0.5, decay_every=2, step_decay=0.9)
     train, validation = batches([0, 1, 2, 0], [0, 1, 2, 0]), batches([0], [0])  # two steps

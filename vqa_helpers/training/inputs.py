@@ -267,7 +267,6 @@ def change(
     Raises:
         InputError: for settings that are none, or several values for one.
     """
-    swaps = {"vision": vision, "language": language, "fusion": fusion, "classifier": classifier}
     try:
         words = shlex.split(set)
     except ValueError as error:
@@ -275,11 +274,11 @@ def change(
     settings, *others = read_settings(words)
     if others:
         raise InputError(f"SET {set!r}: a notebook trains one model; give one value each")
-    if not any(swaps.values()) and not settings:
+    if not any((vision, language, fusion, classifier, settings)):
         return model, training
     written = Recipe("notebook", "", **model.choices(), training=training, small=training)
     classes = {cls.__name__: cls for cls in [*own, *(type(getattr(model, s)) for s in SLOTS)]}
-    recipe = written.with_(**swaps, set=settings, own=classes)
+    recipe = written.with_(vision, language, fusion, classifier, set=settings, own=classes)
     return data.build(recipe, seed), recipe.training
 
 
