@@ -16,7 +16,6 @@ import logging
 import os
 import secrets
 import socket
-import textwrap
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import vqa_helpers
-from vqa_helpers.errors import InputError
+from vqa_helpers.errors import InputError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -137,9 +136,9 @@ def ray_cluster(address: str, workers: int = 0) -> Iterator[Map]:
                     raise error.cause from error
                 except ray.exceptions.RayError as death:
                     raise InputError(
-                        f"{textwrap.shorten(str(unit), 80)}: no worker survived it, in {ATTEMPTS} "
+                        f"{one_line(unit, 80)}: no worker survived it, in {ATTEMPTS} "
                         "tries; give them more memory, or do it on one machine to see why "
-                        f"({textwrap.shorten(str(death), 300)})"
+                        f"({one_line(death, 300)})"
                     ) from None
                 running |= {task.remote(packed, folder, unit): unit for unit in islice(units, 1)}
                 yield unit, result
@@ -203,5 +202,5 @@ def _join(address: str) -> None:
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **how)
     except Exception as error:  # Ray has no class of its own for most of what goes wrong here
-        reason = textwrap.shorten(str(error), 300)
+        reason = one_line(error, 300)
         raise InputError(f"Ray at {address}: cannot be joined ({reason}); {remedy}") from None

@@ -54,23 +54,19 @@ class PixelRows:
         return torch.from_numpy(squares[place]).permute(0, 3, 1, 2)
 
     def _load(self, row: int) -> np.ndarray:
-        square = self._cache.get(row)
-        if square is None:
-            square = self._decode(row)
-            if len(self._cache) < self._room:
-                self._cache[row] = square
-        return square
-
-    def _decode(self, row: int) -> np.ndarray:
-        path = self.paths[row]
+        if row in self._cache:
+            return self._cache[row]
+        path, square = self.paths[row], np.zeros((self.size_px, self.size_px, 3), dtype=np.uint8)
         if path is not None:
             try:
-                return load_square(path, self.size_px)
+                square = load_square(path, self.size_px)
             except BadImage as error:  # its questions stay in every score
                 reason = str(error)
                 if self.unreadable.setdefault(row, reason) is reason:  # the first thread to see it
                     log.warning("%s: %s; its questions see black", path, reason)
-        return np.zeros((self.size_px, self.size_px, 3), dtype=np.uint8)
+        if len(self._cache) < self._room:
+            self._cache[row] = square
+        return square
 
 
 Rows = Tensor | RowsOnDisk | PixelRows  # an image each, asked for by (B,) row numbers
