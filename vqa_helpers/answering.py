@@ -84,13 +84,9 @@ class Answers(Sequence):
         return draw_cards(pd.DataFrame([said]), images, self.size_px)
 
     def _repr_png_(self) -> bytes:
-        from matplotlib import pyplot as plt
-
         from vqa_helpers.report.style import as_png
 
-        figure = self.card()
-        plt.close(figure)  # or the notebook would show it twice
-        return as_png(figure)
+        return as_png(self.card())
 
 
 @dataclass

@@ -17,10 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from vqa_helpers.data.folder import Dataset, open_dataset
-from vqa_helpers.data.text import clean_white_space, normalise
 from vqa_helpers.data.vocabulary import OUTSIDE, AnswerVocabulary, WordVocabulary, tokenize_all
 from vqa_helpers.errors import InputError
-from vqa_helpers.evaluation.metrics import vqa_accuracy
+from vqa_helpers.evaluation.metrics import normalised, vqa_accuracy
 from vqa_helpers.features.extract import stored_precision
 from vqa_helpers.pieces.choice import SLOTS, Choice, parameters_of
 from vqa_helpers.pieces.glove import find_glove, named_place
@@ -338,12 +337,11 @@ def soft_scores(given: Iterable[Sequence[str]], vocabulary: AnswerVocabulary) ->
     """
     normal: dict[str, int] = {}
     for text, answer_id in vocabulary.ids.items():
-        normal.setdefault(normalise(clean_white_space(text)), answer_id)
+        normal.setdefault(normalised(text), answer_id)
 
     @cache
     def id_of(text: str) -> int:
-        fallback = normal.get(normalise(clean_white_space(text)), OUTSIDE)
-        return vocabulary.ids.get(text, fallback)
+        return vocabulary.ids.get(text, normal.get(normalised(text), OUTSIDE))
 
     given = list(given)
     people = np.fromiter(map(len, given), dtype=np.int64, count=len(given))

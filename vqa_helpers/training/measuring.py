@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from vqa_helpers.data.formats import has_official_answers, write_results
+from vqa_helpers.data.formats import write_results
 from vqa_helpers.evaluation import metrics
 from vqa_helpers.evaluation.baselines import best_guesser, hits, measure_guesses
 from vqa_helpers.evaluation.calibration import calibrate
@@ -26,9 +26,8 @@ RESULTS = "results_{split}.json"  # for the evaluation server
 def validation_score(data: Data, predictions: Tensor) -> float | None:
     """VQA accuracy of validation predictions (N,), percent; None where it is not defined."""
     table, answers = data.dataset.splits["validation"], data.answers.answers
-    if not has_official_answers(table):
-        return None
-    return metrics.percent(metrics.vqa_scores([answers[i] for i in predictions.tolist()], table))
+    scores = metrics.vqa_scores([answers[i] for i in predictions.tolist()], table)
+    return None if scores is None else metrics.percent(scores)
 
 
 def measure_run(

@@ -37,8 +37,7 @@ def open_writer(folder: Path, first_epoch: int):  # -> SummaryWriter, imported o
     """
     stale = "events.*" if first_epoch == 1 else "events.*.*-of-run"
     _remove(folder, stale, PROJECTOR, VECTORS)
-    purged = {} if first_epoch == 1 else {"purge_step": first_epoch}
-    return _writer(folder, **purged)
+    return _writer(folder, purge_step=None if first_epoch == 1 else first_epoch)
 
 
 def record_epoch(writer, epoch: Mapping[str, Any]) -> None:

@@ -310,7 +310,6 @@ def _otherwise(value: object, other: object) -> object:
 
 def _open_folder(folder: Path, model: VQAModel, data: Data, config: dict) -> None:
     """Write what a run folder holds before the first epoch."""
-    folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
     words = model.words(data.words)
     known = {"answers": list(data.answers.answers), "words": words and list(words.words)}
