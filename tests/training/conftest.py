@@ -20,13 +20,9 @@ def elsewhere(place):
 def quick(name: str, **changed) -> Recipe:
     """A preset with narrow layers on ResNet18, and other settings; "__" stands for the dot."""
     recipe = PRESETS[name]
-    narrow = {"hidden": 16, "width": 32}
-    settings = {
-        f"{slot}.{key}": value
-        for slot in ("language", "fusion")
-        for key, value in narrow.items()
-        if recipe.choices[slot] and key in recipe.choices[slot].settable()
-    }
+    narrow = [("hidden", 16), ("width", 32)]
+    settings = {f"{slot}.{key}": n for slot in ("language", "fusion") for key, n in narrow}
+    settings = {key: n for key, n in settings.items() if key in recipe.settable()}
     settings |= {"classifier.hidden": "[32]"}
     settings |= {key.replace("__", "."): value for key, value in changed.items()}
     return recipe.with_(vision="resnet18" if recipe.vision else None, set=settings)
