@@ -9,6 +9,7 @@ from tests.report import samples
 from tests.report.browser import check_reads_well, without_script
 from tests.report.samples import NO_RUNS, answers_page
 from vqa_helpers.data.folder import open_dataset
+from vqa_helpers.data.subset import keep_train
 from vqa_helpers.errors import InputError
 from vqa_helpers.report import answers
 from vqa_helpers.report.site import build_site
@@ -50,6 +51,29 @@ def test_data_that_changed_or_lack_images_are_told(mine, caplog):
     text = (folder / "questions_train.json").read_text().replace("How many", "Count the")
     (folder / "questions_train.json").write_text(text)
     assert answers.find_dataset(run) is None
+
+
+def test_what_was_cut_from_a_dataset_has_its_questions(tmp_path, mine):
+    whole = open_dataset(mine[0], 3)
+    asked = keep_train(whole, 8).splits["test"]
+    rows = [
+        samples.prediction(row.question_id, [row.answer, "no"], row.answer, image_id=row.image_id)
+        for row in asked.itertuples()
+    ]
+
+    def run_on(name: str, rows: list[dict]) -> Run:
+        run = Run(samples.write_run(tmp_path / "cut", dataset=name, predictions=rows))
+        run.environment["data"], run.split["seed"] = str(mine[0]), 3
+        return run
+
+    run = run_on("mine-8", rows)
+    page = answers.answers_page(as_one(run), answers.find_dataset(run), "a.html")
+    assert page.rows["question"].tolist() == asked["question"].tolist() and page.known
+    assert page.dataset == "mine-8"
+    changed = [*rows[:-1], rows[-1] | {"truth": "another answer"}]
+    added = [*rows, rows[0] | {"question_id": 10**6}]
+    for name, other in ("mine-changed", changed), ("mine-added", added), ("mines", rows):
+        assert answers.find_dataset(run_on(name, other)) is None
 
 
 def test_rows_hold_the_question_and_how_it_was_answered(run, dataset):

@@ -7,7 +7,7 @@ questions go by their number. Runs no model.
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +16,7 @@ from vqa_helpers.data.folder import DATA, Dataset, open_dataset
 from vqa_helpers.data.images import names_of
 from vqa_helpers.errors import InputError
 from vqa_helpers.report.cards import judged, outcome
+from vqa_helpers.report.verdicts import as_one
 from vqa_helpers.runs import Experiment, Run
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ def answers_page(experiment: Experiment, dataset: Dataset | None, href: str) -> 
 
 
 def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
-    """The dataset that a run learnt from, as it was then; None where it is not at hand.
+    """The dataset that a run learnt from, as it was then; None where it is not at hand. Of one that
+    was cut from another, as demo-D from demo, the questions that were scored.
 
     It is looked for in `given`, where it lay when the run was trained, and below `data` by name.
 
@@ -93,4 +95,17 @@ def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
             if not dataset.images:
                 log.warning("%s: has no images; examples are shown without", dataset.folder)
             return dataset
+        if name.startswith(f"{dataset.name}-") and (part := _scored_part(dataset, run)):
+            return part
     return None
+
+
+def _scored_part(dataset: Dataset, run: Run) -> Dataset | None:
+    """The questions that a run was scored on, where the dataset it was cut from still has them."""
+    split, _ = run.scored
+    ids = run.predictions.query("split == @split")["question_id"]
+    table = pd.concat(dataset.splits.values(), ignore_index=True)
+    table = table[table["question_id"].isin(ids)]
+    part = replace(dataset, name=run.config["dataset"], splits={split: table})
+    with suppress(InputError):  # another answer than the run's
+        return part if len(judged(as_one(run), part)) == len(ids) else None

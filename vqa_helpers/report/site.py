@@ -107,7 +107,7 @@ def write_site(
         dataset = find_dataset(same[0].runs[0], data)
         if dataset is None:
             absent.append(same[0].dataset)
-        else:
+        elif "train" in dataset.splits:  # not a part of another, which has examples of its own
             examples += choose_examples(best_first(same)[0], dataset)
         for one in same:
             pages.append(answers_page(one, dataset, f"answers-{len(pages) + 1}.html"))
