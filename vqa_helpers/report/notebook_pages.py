@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -157,6 +158,12 @@ def _converted(notebook: NotebookNode, path: Path) -> BeautifulSoup:
         if "data" in output:
             output["data"] = _limited(output["data"])
             output["metadata"] = {}
+    body, _ = _exporter().from_notebook_node(notebook, {"metadata": {"path": str(path.parent)}})
+    return BeautifulSoup(body, "html.parser")
+
+
+@cache  # it compiles its templates once
+def _exporter() -> HTMLExporter:
     exporter = HTMLExporter(
         template_name="basic",
         sanitize_html=True,
@@ -168,8 +175,7 @@ def _converted(notebook: NotebookNode, path: Path) -> BeautifulSoup:
     # nbconvert's own list of allowed tags lacks headings and images; `safe_html` has ours.
     exporter.register_filter("clean_html", lambda html: html)
     exporter.log.setLevel(logging.ERROR)  # it warns of each figure without a description
-    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"path": str(path.parent)}})
-    return BeautifulSoup(body, "html.parser")
+    return exporter
 
 
 def _limited(data: Mapping[str, object]) -> dict[str, str]:
