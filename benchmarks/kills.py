@@ -45,7 +45,7 @@ sys.path.insert(0, str(ROOT))  # the server of the tests, and the package where 
 
 QUICK = ["--weights", "random", "--image-size", "32", "--offline", "--device", "cpu"]
 PRESET = "Improved_VQA2015_ResNet"
-IMAGES, SHARD_IMAGES, EPOCHS = 200, 16, 4
+SHARD_IMAGES, EPOCHS = 16, 4
 LONGEST_S = 300  # of one attempt to go on
 VARYING = {"environment.json", "timing.json", "tensorboard", "logs", "stderr", "study.db"}
 VARYING_FIELDS = ("seconds", "finished")
@@ -71,11 +71,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="WORK", help="extraction, training, …")
     parser.add_argument("--kills", type=int, default=20, help="of each (20)")
     parser.add_argument("--seed", type=int, default=0, help="of the times (0)")
+    parser.add_argument("--images", type=int, default=200, help="of the drawn dataset (200)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here too")
     options = parser.parse_args()
+    from vqa_helpers.data.demo.dataset import make_demo
+
     with tempfile.TemporaryDirectory(prefix="vqa-kills-") as folder:
         shared = Path(folder)
         warm_up(shared)
+        make_demo(shared / "drawn", images=options.images, size_px=64)
         works = {
             "extraction": Work(extraction(shared), rows_of_shards),
             "training": Work(training(shared), rows_of_predictions),
@@ -106,7 +110,7 @@ def warm_up(shared: Path) -> None:
 
     open_writer(shared, 1).close()  # the one way to import it without TensorFlow
     for name in (
-        "papermill", "requests", "vqa_helpers.batch", "vqa_helpers.commands",
+        "papermill", "requests", "torch._dynamo", "vqa_helpers.batch", "vqa_helpers.commands",
         "vqa_helpers.data.public.download", "vqa_helpers.report.show", "vqa_helpers.training.train",
     ):  # fmt: skip
         importlib.import_module(name)
@@ -215,17 +219,8 @@ def sums(place: Path) -> dict[str, str]:
 # ---------------------------------------------------------------- extraction and training
 
 
-def dataset(shared: Path) -> Path:
-    """A drawn dataset, once."""
-    from vqa_helpers.data.demo.dataset import make_demo
-
-    if not (shared / "drawn").exists():
-        make_demo(shared / "drawn", images=IMAGES, size_px=64)
-    return shared / "drawn"
-
-
 def extraction(shared: Path) -> list[str]:
-    return ["features", "--data", str(dataset(shared)), "--encoder", "resnet18", *QUICK]
+    return ["features", "--data", str(shared / "drawn"), "--encoder", "resnet18", *QUICK]
 
 
 def rows_of_shards(place: Path) -> Counter:
@@ -237,7 +232,7 @@ def rows_of_shards(place: Path) -> Counter:
 
 
 def training(shared: Path) -> list[str]:
-    words = ["train", PRESET, "--data", str(dataset(shared)), "--out", "run"]
+    words = ["train", PRESET, "--data", str(shared / "drawn"), "--out", "run"]
     return [*words, "--epochs", str(EPOCHS), *QUICK]
 
 
@@ -323,8 +318,7 @@ def serve(shared: Path) -> int:
 
 NOTEBOOK = """\
 import time
-from vqa_helpers.notebook import finish, start
-start()
+from vqa_helpers.notebook import finish
 rows = []
 for row in range({first}, {first} + 10):
     time.sleep(0.03)
@@ -363,7 +357,7 @@ def results_of_notebooks(place: Path) -> Counter:
 
 def sweep(shared: Path) -> list[str]:
     """Three trials of two epochs."""
-    words = ["sweep", "Question_Only", "--data", str(dataset(shared)), "--out", "out"]
+    words = ["sweep", "Question_Only", "--data", str(shared / "drawn"), "--out", "out"]
     words += ["--range", "learning_rate=1e-3..1e-2:log", "--trials", "3", "--epochs", "2"]
     return [*words, *QUICK]
 
@@ -388,7 +382,7 @@ def measure_server(kills: int, seed: int, shared: Path) -> dict:
     """Kill the server of the package's model, `kills` times; the row of the table."""
     import requests
 
-    photo = next(iter((dataset(shared) / "train").iterdir()))
+    photo = next(iter((shared / "drawn" / "train").iterdir()))
     place, draw = shared / "served-page", random.Random(f"serve {seed}")
     os.environ["TMPDIR"] = tempfile.tempdir = str(shared / "uploads")
     (shared / "uploads").mkdir()
