@@ -31,8 +31,10 @@ def die_with(parent: int) -> None:
 def main() -> None:
     die_with(int(sys.argv[1]))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    # With jsonschema's optional check of internet addresses papermill takes a second longer to import.
+    # With jsonschema's optional check of internet addresses papermill takes a second longer to import,
+    # with its optional reading of Hadoop's files, for which it imports Arrow and NumPy, a quarter more.
     sys.modules.setdefault("rfc3987_syntax", None)
+    sys.modules.setdefault("pyarrow.fs", None)
     from nbclient.exceptions import DeadKernelError
     from papermill import PapermillExecutionError, execute_notebook
     from traitlets.config import Config
