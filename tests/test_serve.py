@@ -116,6 +116,7 @@ def server(runs, tmp_path_factory):
     address = process.stdout.readline().split()[0]
     yield address, process.pid, uploads
     process.kill()
+    process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -272,13 +273,18 @@ class Page:
         self.run("document.querySelector('.submit-button').click()")
 
 
-@pytest.fixture
-def page(server):
+@pytest.fixture(scope="module")
+def browser():
     if find_browser() is None:
         pytest.skip("no Chromium here")
-    browser = Browser(find_browser(), "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-    yield Page(browser, server[0])
-    browser.close()
+    opened = Browser(find_browser(), "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    return Page(browser, server[0])
 
 
 def test_a_photograph_is_dropped_asked_about_and_forgotten(page, server, answerers, tmp_path):
