@@ -1,6 +1,7 @@
 """The whole way, for real: a dataset folder, every notebook by papermill, the site."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import write_dataset
+from tests.notebooks.kernels import warm_kernels
 from vqa_helpers.presets import PRESETS
 from vqa_helpers.runs import find_runs
 
@@ -19,20 +21,23 @@ SERIES = {  # what the preliminary tests train
 }  # fmt: skip
 
 
-def vqa(*words: str | Path) -> subprocess.CompletedProcess:
+def vqa(*words: str | Path, **variables: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "vqa_helpers", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, check=False, env=os.environ | variables
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_notebook_runs_on_a_folder_and_the_site_shows_them(tmp_path: Path) -> None:
-    data = write_dataset(tmp_path / "mine", images=40)
+    data = write_dataset(tmp_path / "mine", images=16)
     out, runs, site = tmp_path / "executed", tmp_path / "runs", tmp_path / "site"
     words = ["batch", "--out", out, "--jobs", "2", "-p", f"DATA={data}", "-p", f"RUNS={runs}"]
     words += ["-p", "EPOCHS=1", "-p", "OFFLINE=True", "-p", "IMAGE_SIZE=32"]
 
-    batch = vqa(*words)
+    with warm_kernels(tmp_path / "jupyter") as variables:
+        batch = vqa(*words, **variables)
     assert batch.returncode == 0, batch.stderr
     names = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert {path.stem for path in out.glob("*.ipynb")} == names
