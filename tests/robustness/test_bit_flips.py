@@ -10,6 +10,7 @@ import pytest
 from benchmarks.kills import sums
 from tests.calling import QUICK
 from tests.robustness.conftest import CHECKPOINT, FEATURES, TRAIN
+from vqa_helpers.cli import main
 from vqa_helpers.errors import InputError
 from vqa_helpers.runs import Run
 
@@ -31,10 +32,17 @@ def flips(path: Path, count: int) -> Iterator[int]:
     path.write_bytes(content)
 
 
+@pytest.fixture(scope="module")
+def trained_once(data, tmp_path_factory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("once"))
+        assert main([*TRAIN, str(data)]) == 0
+        return Path.cwd() / "run"
+
+
 @pytest.fixture
-def trained(vqa, data, place) -> Path:
-    assert vqa(*TRAIN, data) == (0, [])
-    return place / "run"
+def trained(trained_once, place) -> Path:
+    return shutil.copytree(trained_once, place / "run")
 
 
 @pytest.mark.slow
