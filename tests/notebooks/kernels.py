@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
-from tests.calling import wait_until
-
 # The optimisers import torch's compiler. Not pyplot: it looks for a notebook when it is imported.
 LIBRARIES = ("torch._dynamo", "torchvision", "timm", "accelerate", "sklearn.metrics", "pandas",
              "matplotlib.figure", "ipykernel.kernelapp")  # fmt: skip
@@ -27,6 +25,8 @@ LIBRARIES = ("torch._dynamo", "torchvision", "timm", "accelerate", "sklearn.metr
 @contextmanager
 def warm_kernels(folder: Path) -> Iterator[dict[str, str]]:
     """Start that process; give the environment in which Jupyter finds its kernels."""
+    from tests.calling import wait_until  # which the processes started here cannot import
+
     address, this = str(folder / "forks"), [sys.executable, "-P", __file__]
     spec = folder / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)
