@@ -348,8 +348,9 @@ def test_asking_prints_five_answers_or_one_line(vqa, run, data, tmp_path):
     for out in (tmp_path, tmp_path / "why.xyz"):
         line = refused(vqa("why", run, photograph, "What is it?", "--out", out))
         assert line == f"vqa: {out}: name a picture, in .png, .jpg, .svg or .pdf, with --out"
-    line = refused(vqa("why", run, photograph, "What is it?", "--out", photograph))
-    assert line == f"vqa: {photograph}: is the photograph; name another picture with --out"
+    for asked in (["What is it?"], ["What", "is", "it?"]):
+        line = refused(vqa("why", run, photograph, *asked, "--out", photograph))
+        assert line == f"vqa: {photograph}: is the photograph; name another picture with --out"
     assert list(tmp_path.iterdir()) == []
 
 

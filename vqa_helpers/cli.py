@@ -285,7 +285,7 @@ def _add_answering(command) -> None:
     )  # fmt: skip
     add("run_folder", **run_or_shipped)
     add("image", nargs="?", help="a photograph")
-    add("question", nargs="?", help="in quotes")
+    add("question", nargs="*", help="in quotes, as the shell takes ? for any letter")
     add("--out", type=Path, default=Path("why.png"), help="the picture (why.png)")
     add("--data", metavar="NAME|DIR",
         help="instead of one photograph: how often the answers of a split change when photographs are "

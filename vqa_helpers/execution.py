@@ -25,7 +25,7 @@ from pathlib import Path
 
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import read_json
-from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE, read_notebook, read_value
+from vqa_helpers.notebook import RECORD_VARIABLE, TOKEN_VARIABLE, read_declared, read_notebook
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def read_parameters(assignments: Sequence[str], notebook: Path) -> dict[str, Val
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(declared)}"
             raise InputError(f"{notebook.name}: no parameter {name!r}; {hint}")
         what = f"{notebook.name}: parameter {name}={text}"
-        values[name] = read_value(declared[name]["inferred_type_name"], text, what)
+        values[name] = read_declared(declared[name]["inferred_type_name"], text, what)
     return values
 
 

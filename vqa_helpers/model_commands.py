@@ -72,8 +72,8 @@ def why(options: Namespace) -> int:
     from vqa_helpers.report.tables import to_markdown
     from vqa_helpers.why import changes, reasons
 
-    if options.image and options.question is None:  # no run was named
-        given = str(options.run_folder), options.image
+    if options.image and not options.question:  # no run was named
+        given = str(options.run_folder), [options.image]
         options.run_folder, (options.image, options.question) = None, given
     if options.data:
         dataset = open_dataset(options.data, **layout_of(options))
@@ -84,14 +84,14 @@ def why(options: Namespace) -> int:
         stores = options.features / dataset.image_source
         print(to_markdown(changes(_load(options), dataset, options.split, stores)))
         return DONE
-    if options.question is None:
+    if not options.question:
         raise InputError("name a photograph and a question, or a dataset with --data")
     _require_question(options.image)
     if options.out.suffix.lower() not in (".png", ".jpg", ".svg", ".pdf"):
         raise InputError(f"{options.out}: name a picture, in .png, .jpg, .svg or .pdf, with --out")
     if options.out.resolve() == Path(options.image).resolve():
         raise InputError(f"{options.out}: is the photograph; name another picture with --out")
-    found = reasons(_load(options), options.image, options.question)
+    found = reasons(_load(options), options.image, " ".join(options.question))
     found.figure().savefig(options.out)
     for word, fall in zip(found.words, found.word_drops, strict=True):
         print(f"{100 * fall:+6.1f}  {word}")

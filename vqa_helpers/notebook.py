@@ -100,10 +100,10 @@ def as_declared(names: dict[str, object]) -> None:
     for name, declared in names.get("__annotations__", {}).items():
         kind, value = getattr(declared, "__name__", declared), names.get(name)
         if name.isupper() and kind in READ:
-            names[name] = read_value(kind, value, f"parameter {name} = {value!r}")
+            names[name] = read_declared(kind, value, f"parameter {name} = {value!r}")
 
 
-def read_value(kind: str, given: object, what: str) -> str | int | float | bool:
+def read_declared(kind: str, given: object, what: str) -> str | int | float | bool:
     """A text, or what papermill made of it, as a value of a type that a notebook declares.
 
     Raises:

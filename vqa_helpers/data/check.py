@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vqa_helpers.data.folder import Manifest, fold, read_manifest
+from vqa_helpers.data.folder import Manifest, fold_answers, read_manifest
 from vqa_helpers.data.formats import OFFICIAL_ANSWERS, Tables
 from vqa_helpers.data.images import Files, images_of, names_of
 from vqa_helpers.data.layouts import Columns, read_layout
@@ -158,7 +158,7 @@ def _examine_table(where: str, table: pd.DataFrame, check: Check) -> None:
         for id_ in ids[table["answer"].str.strip() == ""]:
             line = f"multiple_choice_answer of question {id_} is empty; write the answer"
             check.problem("empty answer", where, line)
-        spellings = table["answer"].groupby(fold(table["answer"])).unique()
+        spellings = table["answer"].groupby(fold_answers(table["answer"])).unique()
         for several in spellings[spellings.map(len) > 1]:
             line = f"{where}: one answer is spelt in {len(several)} ways, and counts as one"
             check.notes.append(f"{line}: {', '.join(map(repr, sorted(several)))}")

@@ -206,7 +206,7 @@ def read_folder(
     )  # fmt: skip
 
 
-def fold(answers: pd.Series) -> pd.Series:
+def fold_answers(answers: pd.Series) -> pd.Series:
     """Answers without what no metric regards: capitals, and surrounding spaces."""
     return answers.str.strip().str.lower()
 
@@ -218,7 +218,7 @@ def _one_spelling(tables: Tables) -> Tables:
         return tables
     counts = pd.concat(answered).value_counts().rename_axis("said").reset_index()
     counts = counts.sort_values(["count", "said"], ascending=[False, True])
-    usual = counts["said"].groupby(fold(counts["said"])).transform("first")
+    usual = counts["said"].groupby(fold_answers(counts["said"])).transform("first")
     spelling = dict(zip(counts["said"], usual, strict=True))
     for split, table in tables.items():
         if "answer" in table:

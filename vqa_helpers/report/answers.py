@@ -5,7 +5,7 @@ questions go by their number. Runs no model.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,11 +70,16 @@ def answers_page(experiment: Experiment, dataset: Dataset | None, href: str) -> 
     return AnswersPage(href, *which, shown, len(rows), dataset is not None)
 
 
-def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
+def find_dataset(
+    run: Run, given: Sequence[str | Path] = (), open_at: Callable[..., Dataset] = open_dataset
+) -> Dataset | None:
     """The dataset that a run learnt from, as it was then; None where it is not at hand. Of one that
     was cut from another, as demo-D from demo, the questions that were scored.
 
     It is looked for in `given`, where it lay when the run was trained, and below `data` by name.
+
+    Args:
+        open_at: who looks for several gives one that opens a folder once.
 
     Raises:
         InputError: for one of `given` that is no dataset.
@@ -85,7 +90,7 @@ def find_dataset(run: Run, given: Sequence[str | Path] = ()) -> Dataset | None:
         kept.insert(0, Path(str(run.environment.get("data") or kept[0])))
     for place in (*given, *filter(Path.exists, kept)):
         try:
-            dataset = open_dataset(place, int(run.split.get("seed") or 0))
+            dataset = open_at(place, int(run.split.get("seed") or 0))
         except InputError as error:
             if place in given:
                 raise

@@ -12,6 +12,7 @@ import io
 import logging
 import shutil
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup
 from PIL import Image
 
+from vqa_helpers.data.folder import open_dataset
 from vqa_helpers.errors import InputError
 from vqa_helpers.files import folder_in_one_step
 from vqa_helpers.notebook import project_root
@@ -103,8 +105,9 @@ def write_site(
     for one in sorted(found, key=lambda one: datasets.index(one.dataset)):
         groups.setdefault((one.dataset, one.runs[0].config.get("data_sha256")), []).append(one)
     found, pages, examples, absent = sum(groups.values(), []), [], [], []
+    open_once = cache(open_dataset)
     for same in groups.values():
-        dataset = find_dataset(same[0].runs[0], data)
+        dataset = find_dataset(same[0].runs[0], data, open_once)
         if dataset is None:
             absent.append(same[0].dataset)
         elif "train" in dataset.splits:  # not a part of another, which has examples of its own

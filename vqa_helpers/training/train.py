@@ -165,6 +165,8 @@ def train_seeds(
         name: of the experiment in tables; without one, the name of its runs.
         options: those of `train`.
     """
+    if not seeds:
+        raise InputError("0 seeds: use 1 or more")
     each = [data] * len(seeds) if isinstance(data, Data) else data
     runs = []
     for one, seed in zip(each, seeds, strict=True):
