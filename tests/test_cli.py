@@ -297,6 +297,8 @@ def test_prediction_names_what_it_could_not_see(vqa, run, blind, data, tmp_path,
     assert not (tmp_path / "r.json").exists()
     assert "holds no finished run" in refused(vqa("predict", tmp_path, *words))
     assert "is a folder; name the file" in refused(vqa(*answer, data, "--out", tmp_path))
+    os.mkfifo(tmp_path / "pipe")
+    assert "is no file; name the file" in refused(vqa(*answer, data, "--out", tmp_path / "pipe"))
     assert "name the folder of the photographs" in refused(vqa("predict", run, *words))
     for command in ("ask", "why"):  # the question was forgotten
         line = refused(vqa(command, run, "a.png"))
@@ -342,6 +344,8 @@ def test_asking_prints_five_answers_or_one_line(vqa, run, data, tmp_path):
     assert "in quotes after the photograph" in refused(
         vqa("ask", photograph, *"what is it".split())
     )
+    lost = refused(vqa("ask", tmp_path / "lost.jpg", *"what is it".split()))
+    assert "no such folder; check the path; a question goes in quotes after" in lost
     assert "the question is empty" in refused(vqa("ask", run, photograph, " "))
     assert "holds no finished run" in refused(vqa("ask", tmp_path, photograph, "What?"))
     assert f"name one, such as {run}" in refused(vqa("ask", run.parent, photograph, "What?"))

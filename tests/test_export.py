@@ -158,6 +158,8 @@ def test_onnx_gives_the_same_five_answers(trained, photographs, tmp_path, preset
     table = pd.DataFrame({"question_id": range(1000), "image_id": np.arange(1000) % 10})
     ours = answerer.predict(table.assign(question=texts), dict(enumerate(photographs)))
     answer = onnxruntime.InferenceSession(out / "answer.onnx")
+    sides = [*answer.get_inputs(), *answer.get_outputs()]
+    assert {side.shape[0] for side in sides} == {"B"}
     vectors = None
     if model.vision is not None:
         squares = [load_square(path, 32).transpose(2, 0, 1) for path in photographs]

@@ -152,8 +152,8 @@ def test_a_form_and_json_are_answered_as_by_the_runs_that_it_names(server, answe
     given = httpx.post(f"{server[0]}/answer", **form(image, question, "../../<b>.png"), timeout=60)
     assert given.status_code == 200 and same(given.json(), wanted)
     coded = base64.b64encode(image).decode()
-    folded = base64.encodebytes(image).decode()
-    for text in (coded, folded, f"data:image/{kind.lower()};base64,{coded}"):
+    folded = base64.encodebytes(image).decode().replace("\n", "\r\n  ")
+    for text in (coded, folded, f" DATA:image/{kind.lower()};base64,{coded}"):
         sent = as_json(image=text, question=question)
         assert same(httpx.post(f"{server[0]}/answer", **sent, timeout=60).json(), wanted)
     about = httpx.get(f"{server[0]}/about").json()

@@ -17,6 +17,7 @@ from vqa_helpers.answering import Answerer
 from vqa_helpers.data.vocabulary import AnswerVocabulary, WordVocabulary
 from vqa_helpers.environment import pick_device
 from vqa_helpers.errors import InputError
+from vqa_helpers.pictures import SUFFIXES
 from vqa_helpers.pieces.choice import SLOTS, choice_from, read_pieces
 from vqa_helpers.pieces.identity import structure_of
 from vqa_helpers.pieces.pretrained import HUB, own_answers
@@ -113,7 +114,9 @@ def _why_no_run(folder: Path) -> str:
     if folder.is_file():
         return "is a file, and a run is a folder; a question goes in quotes after the photograph"
     if not folder.is_dir():
-        return "holds no finished run, as there is no such folder; check the path"
+        line = "holds no finished run, as there is no such folder; check the path"
+        asked = folder.suffix.lower() in SUFFIXES
+        return line + "; a question goes in quotes after the photograph" * asked
     if (folder / CONFIG).is_file():
         return "holds no finished run, one that was begun; train it to go on"
     return "holds no finished run; train one with `vqa train`"

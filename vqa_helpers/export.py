@@ -85,8 +85,7 @@ def write_onnx(folder: Path, answerer: Answerer) -> None:
         raise InputError("ONNX needs onnxscript; pip install onnx onnxscript onnxruntime") from None
     model, size_px = answerer.model.eval(), answerer.config["image_size_px"]
     question = answerer.model.encode(["what is it ?"] * 2, answerer.words)
-    inputs = {"image": None, "question": None}
-    shapes, batch = dict(inputs), Dim("B", min=1, max=2**20)
+    inputs, shapes, batch = {}, {}, Dim("B", min=1, max=2**20)
     if model.vision is not None:
         image = torch.zeros(2, 3, size_px, size_px, dtype=torch.uint8)
         side = _image_side(model.vision)
@@ -103,10 +102,21 @@ def write_onnx(folder: Path, answerer: Answerer) -> None:
 def _image_side(vision: nn.Module) -> nn.Module:
     """Pixels to what the answer's side is given."""
     if not isinstance(vision, StoredFeatures):
-        return vision
+        return _Seen(vision)
     if not vision.stored:
         return vision.encoder
     return VisionEncoder(vision.network, vision.weights, grid=vision.grid).eval()
+
+
+class _Seen(nn.Module):
+    """An own piece of vision, whatever it calls what it is given."""
+
+    def __init__(self, vision: nn.Module) -> None:
+        super().__init__()
+        self.vision = vision
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.vision(image)
 
 
 class _AnswerSide(nn.Module):
@@ -128,8 +138,7 @@ def _write(path: Path, side: nn.Module, inputs: dict, shapes: dict, output: str)
     try:
         with warnings.catch_warnings(action="ignore"):  # of names that torch gives to axes
             program = torch.onnx.export(
-                side, tuple(inputs.values()), dynamic_shapes=tuple(shapes.values()),
-                input_names=[name for name, given in inputs.items() if given is not None],
+                side, kwargs=inputs, dynamic_shapes=shapes, input_names=[*inputs],
                 output_names=[output], dynamo=True, verbose=False,
             )  # fmt: skip
     except Exception as error:  # whatever of a model's computation the exporter does not know

@@ -27,8 +27,9 @@ def predict(options: Namespace) -> int:
     from vqa_helpers.data.images import find_images, names_of
     from vqa_helpers.training.image_rows import MOST_UNREADABLE, name_missing
 
-    if options.out.is_dir():
-        raise InputError(f"{options.out}: is a folder; name the file of the results with --out")
+    if options.out.exists() and not options.out.is_file():
+        what = "a folder" if options.out.is_dir() else "no file"  # but a pipe, or a device
+        raise InputError(f"{options.out}: is {what}; name the file of the results with --out")
     if options.out.resolve() == options.questions.resolve():
         raise InputError(f"{options.out}: holds the questions; name another file with --out")
     if options.out.exists() and not holds_results(options.out):

@@ -77,12 +77,12 @@ class Asked(BaseModel):
     @field_validator("image", mode="before")
     @classmethod
     def only_base64(cls, sent: Any) -> Any:
-        """The base64 of a data URI, which a browser's FileReader gives; without line breaks, which
-        many encoders write."""
+        """The base64 of a data URI, which a browser's FileReader gives; without the line breaks and
+        spaces that many encoders write."""
         if not isinstance(sent, str):
             return sent
-        coded = sent.partition(",")[2] if sent.startswith("data:") else sent
-        return coded.replace("\n", "").replace("\r", "")
+        sent = "".join(sent.split())
+        return sent.partition(",")[2] if sent[:5].lower() == "data:" else sent
 
 
 def check(validate: Callable[..., Asked], sent: Any) -> Asked:

@@ -133,6 +133,14 @@ def test_answers_as_people_have_them(tmp_path, content, expected):
     assert list(zip(table["answer"], table["answers"], strict=True)) == expected
 
 
+def test_types_are_texts(tmp_path):
+    types = [{"answer_type": 0, "question_type": 1}, {"answer_type": "own"}, {"answer_type": None}]
+    write(tmp_path / "train.json", [WHAT | {"answer": "b"} | kinds for kinds in types])
+    table = read_layout(tmp_path)["train"]
+    assert table["answer_type"].tolist() == ["0", "own", "other"]
+    assert table["question_type"].tolist() == ["1", "what", "what"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -151,6 +159,7 @@ def test_answers_as_people_have_them(tmp_path, content, expected):
         ("train.csv", "image,question,answer\n1.jpg,red, or blue?,red\n", "record 0: has more values than"),
         ("train.csv", 'image,question,answer\n1.jpg,"What?,red\n', "cannot be read as csv"),
         ("train.json", '[{"question": "a?", "answer": [["b"]]}]', "record 0: the answer is [['b']]; write"),
+        ("train.json", [WHAT | {"answer": "b", "answer_type": ["c"]}], "answer_type ['c'] is no text; name"),
         ("train.jsonl", '{"question": "a"}\n{"question": ', "cannot be read as jsonl"),
         ("train.parquet", "PAR1 not", "cannot be read as parquet"),
         ("train.json", [{"id": 1, "question": "a?", "answer": "b"}] * 2, "repeat a question id"),

@@ -104,7 +104,7 @@ class Unkept(nn.Module):
 
     def __init__(self, image_dim, question_dim, factor=1, answers=5):
         super().__init__()
-        self.out_dim = factor * (image_dim + question_dim)
+        self.out_dim = np.int64(factor * (image_dim + question_dim))
 
 
 class Halved(nn.Module):

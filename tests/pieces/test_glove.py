@@ -119,7 +119,9 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path, monkeypatch):
 
 def test_the_package_has_the_studys_own_vectors(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # nothing is downloaded here
-    matrix, source = read_glove(find_glove(None, 50), ["<pad>", "<unknown>", "the", "zqxj"], 50)
+    matrix, source = read_glove(
+        find_glove(None, 50), ["<pad>", "<unknown>", "the", "zq\ud800j"], 50
+    )
     assert matrix[2, :4].tolist() == pytest.approx([0.418, 0.24968, -0.41242, 0.1217])
     assert not matrix[[0, 1, 3]].any() and source.startswith("word vectors, sha256 ")
     remedies = ".*vqa data download glove.*glove.6B.zip.*--glove FILE or VQA_GLOVE"

@@ -111,6 +111,10 @@ def test_answer_distribution_counts_train_and_takes_any_answer():
     assert {"own type", "75", "other", "25"} <= set(found)
     assert "train\n12" in found and not any(text.startswith("test\n") for text in found)
     assert "The 2 most frequent of 2 answers: 100 %" in found
+    assert "share of the split's questions, %" in found
+    many = table.assign(answer_type=[f"type {number}" for number in range(12)])
+    found = texts(figures.plot_answer_distribution({"train": many}))
+    assert "share of the split's questions, %: 6 of 12 answer types" in found
 
 
 def test_reliability_pools_the_seeds_and_opens_rare_dots(write):

@@ -218,6 +218,17 @@ def test_a_site_of_runs_alone_shows_examples_of_each_dataset(tmp_path) -> None:
     assert [one.get_text() for one in main.select(".no-image")] == ["The image is missing."] * 2
 
 
+def test_examples_of_a_dataset_and_of_what_was_cut_from_it_are_shown_once(tmp_path) -> None:
+    folder = write_dataset(tmp_path / "one", size_px=16)
+    said = samples.right_rows(folder)
+    whole, cut = (Run(samples.write_run(tmp_path, "V", 0, name, predictions=said))
+                  for name in ("one", "one-part"))  # fmt: skip
+    for made in [cut], [cut, whole]:
+        main = front(tmp_path, made, data=[folder])
+        assert len(main.select(".why")) == len(main.select(".examples img")) == 1
+        assert main.select_one(".why").get_text().startswith("V on one")
+
+
 def test_what_the_front_page_says_follows_from_the_runs(tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.chdir(tmp_path)  # no data here
     tested = Run(samples.write_run(tmp_path / "a", "V", predictions=samples.answered_rows(0.5)))

@@ -564,6 +564,26 @@ def test_an_own_piece_that_its_record_does_not_build_is_refused(opened, tmp_path
         training.train(model, opened(), SMALL.small, tmp_path / "run")
 
 
+class Remembers(Piece):
+    """A product that keeps what it computes at its first call."""
+
+    def __init__(self, image_dim, question_dim):
+        super().__init__()
+        self.image, self.out_dim = nn.Linear(image_dim, question_dim), question_dim
+        self.places = None
+
+    def forward(self, image, question):
+        if self.places is None:
+            self.places = torch.linspace(0, 1, self.out_dim)
+        return self.image(image) * question * self.places
+
+
+def test_an_own_piece_may_keep_what_it_computes(opened, tmp_path):
+    recipe = SMALL.with_(fusion="Remembers", own={"Remembers": Remembers})
+    model = opened().build(recipe)
+    assert training.train(model, opened(), recipe.small, tmp_path / "run", epochs=1).finished
+
+
 class Fails(Piece):
     """A concatenation that fails at one of its calls, or is not as wide as it says."""
 
@@ -603,23 +623,25 @@ def test_an_own_piece_that_fails_is_named(opened, tmp_path, monkeypatch):
 
 
 class OneMore(Piece):
-    """A classifier of an answer too many."""
+    """A classifier of an answer too many, or one that gives two things."""
 
-    def __init__(self, in_dim, answers):
+    def __init__(self, in_dim, answers, two: bool = False):
         super().__init__()
-        self.last = nn.Linear(in_dim, answers + 1)
+        self.two, self.last = two, nn.Linear(in_dim, answers + 1)
 
     def forward(self, joint):
-        return self.last(joint)
+        return (self.last(joint), joint) if self.two else self.last(joint)
 
 
 def test_an_own_classifier_of_other_answers_is_refused_before_it_learns(opened, tmp_path):
     data = opened()
-    model = data.build(SMALL.with_(classifier="OneMore", own={"OneMore": OneMore}))
     count = len(data.answers)
-    line = rf"^OneMore: gives \(\d+, {count + 1}\) for .*a logit for each of the {count} answers"
-    with pytest.raises(InputError, match=line):
-        training.train(model, data, SMALL.small, tmp_path / "run")
+    for two, given in (False, rf"\(\d+, {count + 1}\)"), (True, "a tuple"):
+        settings = {"classifier.two": two}
+        recipe = SMALL.with_(classifier="OneMore", own={"OneMore": OneMore}, set=settings)
+        line = rf"^OneMore: gives {given} for .*a logit for each of the {count} answers"
+        with pytest.raises(InputError, match=line):
+            training.train(data.build(recipe), data, SMALL.small, tmp_path / "run")
 
 
 def test_what_is_another_in_a_model_is_said(train, tmp_path):

@@ -318,7 +318,7 @@ def holds_results(path: Path) -> bool:
     """Whether a file is empty, or one that `write_results` wrote, and may be written again."""
     try:
         rows = json.loads(path.read_bytes() or b"[]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     keys = {"question_id", "answer"}
     return isinstance(rows, list) and all(isinstance(r, dict) and r.keys() == keys for r in rows)

@@ -184,9 +184,17 @@ def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id:
     if not target and isinstance(choices, list) and isinstance(right, int):
         target = tuple(map(str, choices[right : right + 1] if right >= 0 else ()))
     target = target[0] if target else Counter(answers).most_common(1)[0][0] if answers else None
-    kind = given.get("question_type") or question_type_of(question)
-    answer_type = given.get("answer_type") or answer_type_of(target or "")
+    kind = _type(given, "question_type") or question_type_of(question)
+    answer_type = _type(given, "answer_type") or answer_type_of(target or "")
     return (*ids, question, *names, kind, answer_type, target, answers or (target,))
+
+
+def _type(given: Mapping[str, Any], column: str) -> str:
+    """A type that a record names, as a text; empty where it names none."""
+    named = given.get(column)
+    if isinstance(named, list | dict):
+        raise ValueError(f"{column} {named!r:.80} is no text; name one type")
+    return "" if named is None else str(named)
 
 
 def _fields(path: Path, keys: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:

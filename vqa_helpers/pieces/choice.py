@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,10 @@ def _problem_of(piece: nn.Module, slot: str, two_sided: bool) -> str | None:
     if two_sided and not all(weights.numel() for weights in piece.parameters()):
         return "a layer would have a width of 0, and give nothing; use whole numbers from 1 on"
     width = getattr(piece, "out_dim", None)
-    if slot != "classifier" and not isinstance(width, int):
-        has = "has no `out_dim`" if width is None else f"its `out_dim` is {width}, no whole number"
+    if slot != "classifier" and not isinstance(width, Integral):
+        has = (
+            "has no `out_dim`" if width is None else f"its `out_dim` is {width!r}, no whole number"
+        )
         return f"{has}; set it to the width of what it returns"
     return None
 

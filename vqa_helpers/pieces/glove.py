@@ -62,10 +62,11 @@ def read_glove(path: Path, words: Sequence[str], dim: int) -> tuple[Tensor, str]
     Raises:
         InputError: no such file or member, it is empty or damaged, or a line is malformed.
     """
-    wanted = {word.encode("utf-8", "replace"): row for row, word in enumerate(words)}
+    coded = [word.encode("utf-8", "replace") for word in words]  # a word may hold half a letter
+    wanted = {word: row for row, word in enumerate(coded)}
     try:
         if path.is_dir():
-            vectors = _rows_of_package(path, words)
+            vectors = _rows_of_package(path, [word.decode() for word in coded])
         else:
             with _open_text(path, dim) as (stream, name):
                 vectors = _scan(stream, name, wanted, dim)

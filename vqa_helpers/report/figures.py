@@ -300,6 +300,7 @@ def plot_answer_distribution(
     shares = pd.DataFrame(counts).fillna(0.0).mul(100)
     start, colours = np.zeros(len(answered)), (BLUE, ORANGE, LIGHT_BLUE, GREEN, RED, GREY)
     types = usual_first(shares.max(axis=1).nlargest(len(colours)).index)
+    of = "" if len(types) == len(shares) else f": {len(types)} of {len(shares)} answer types"
     for name, colour in zip(types, colours, strict=False):
         values, label = shares.loc[name], style.fitted(name, 20)
         bars = left.barh(range(len(start)), values, 0.5, start, color=colour, label=label)
@@ -307,7 +308,7 @@ def plot_answer_distribution(
         left.bar_label(bars, texts, label_type="center", color=style.readable_on(colour))
         start += values
     style.name_rows(left, range(len(start)), [f"{n}\n{len(t):,}" for n, t in answered.items()])
-    left.set(xlim=(0, 100), xlabel="share of the split's questions, %")
+    left.set(xlim=(0, 100), xlabel=f"share of the split's questions, %{of}")
     left.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, handlelength=0.9)
     bars = right.barh(range(len(shown)), shown, color=BLUE, height=0.72)
     right.bar_label(bars, fmt=" %.1f", fontsize=8)

@@ -104,14 +104,14 @@ def write_site(
     groups: dict[tuple, list[Experiment]] = {}
     for one in sorted(found, key=lambda one: datasets.index(one.dataset)):
         groups.setdefault((one.dataset, one.runs[0].config.get("data_sha256")), []).append(one)
-    found, pages, examples, absent = sum(groups.values(), []), [], [], []
+    found, pages, examples, absent = sum(groups.values(), []), [], {}, []
     open_once = cache(open_dataset)
     for same in groups.values():
         dataset = find_dataset(same[0].runs[0], data, open_once)
         if dataset is None:
             absent.append(same[0].dataset)
-        elif "train" in dataset.splits:  # not a part of another, which has examples of its own
-            examples += choose_examples(best_first(same)[0], dataset)
+        elif dataset.folder not in examples:  # datasets cut from one share its photographs
+            examples[dataset.folder] = choose_examples(best_first(same)[0], dataset)
         for one in same:
             pages.append(answers_page(one, dataset, f"answers-{len(pages) + 1}.html"))
     if absent:
@@ -122,7 +122,7 @@ def write_site(
     said = find_findings([one for one in found if one.dataset in datasets[:1]])
     puzzle = project_root() / "images" / "puzzle.png"
     return build_site(
-        notebooks, out, failed=failed, examples=examples, answers=pages,
+        notebooks, out, failed=failed, examples=sum(examples.values(), []), answers=pages,
         scores=results_table(found).assign(answers=[page.href for page in pages]),
         findings=said[["about", "finding"]],
         puzzle=puzzle.read_bytes() if puzzle.is_file() else None,

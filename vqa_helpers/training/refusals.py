@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vqa_helpers.data.folder import Dataset
 from vqa_helpers.errors import InputError, one_line
@@ -58,7 +58,7 @@ def own_pieces_named(model: VQAModel) -> Iterator[None]:
         raise InputError(f"{', '.join(own)}: {line}") from error
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode: a piece may keep what it computes here
 def refuse_unfit_pieces(model: VQAModel, batches: Batches, answers: int) -> None:
     """Refuse a user's pieces that do not fit the others, or a classifier that does not give a logit
     for each answer.
@@ -74,9 +74,10 @@ def refuse_unfit_pieces(model: VQAModel, batches: Batches, answers: int) -> None
     batch = next(iter(batches.in_order()))
     with own_pieces_named(model):
         logits = model.to(batches.device).eval()(batch.image, batch.question)
-    if logits.shape != (len(batch), answers):
+    given = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    if given != (len(batch), answers):
         raise InputError(
-            f"{type(model.classifier).__name__}: gives {tuple(logits.shape)} for {len(batch)} "
+            f"{type(model.classifier).__name__}: gives {given} for {len(batch)} "
             f"questions, not {(len(batch), answers)}; end in a logit for each of the {answers} answers"
         )
 
