@@ -40,6 +40,7 @@ Map = Callable[[Callable[[Unit], Result], Iterable[Unit]], Iterator[tuple[Unit, 
 
 HERE = "local"
 ATTEMPTS = 3  # at one unit, each by another worker
+CANCELS = 10  # a second apart: one that comes while a worker starts may be lost
 _STORE_BYTES = 80 * 2**20  # of a cluster of our own; a shard of 1,024 VGG16 rows has 8 MB
 _CONNECT_S = 10.0
 
@@ -143,8 +144,12 @@ def ray_cluster(address: str, workers: int = 0) -> Iterator[Map]:
                 running |= {task.remote(packed, folder, unit): unit for unit in islice(units, 1)}
                 yield unit, result
         finally:
-            for unfinished in running:
-                ray.cancel(unfinished, force=True)
+            left, tries = list(running), 0
+            while left and tries < CANCELS:
+                for unfinished in left:
+                    ray.cancel(unfinished, force=True)
+                _, left = ray.wait(left, num_returns=len(left), timeout=1)
+                tries += 1
 
     try:
         yield map_units
