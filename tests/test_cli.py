@@ -355,6 +355,11 @@ def test_asking_prints_five_answers_or_one_line(vqa, run, data, tmp_path):
     for asked in (["What is it?"], ["What", "is", "it?"]):
         line = refused(vqa("why", run, photograph, *asked, "--out", photograph))
         assert line == f"vqa: {photograph}: is the photograph; name another picture with --out"
+    line = refused(vqa("why", run, photograph, "--data", run.parent))
+    assert (
+        line
+        == f"vqa: {photograph}: with --data nothing is asked about one photograph; leave this out"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

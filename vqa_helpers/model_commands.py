@@ -73,6 +73,9 @@ def why(options: Namespace) -> int:
     from vqa_helpers.report.tables import to_markdown
     from vqa_helpers.why import changes, reasons
 
+    if options.data and options.image:
+        line = "with --data nothing is asked about one photograph; leave this out"
+        raise InputError(f"{options.image}: {line}")
     if options.image and not options.question:  # no run was named
         given = str(options.run_folder), [options.image]
         options.run_folder, (options.image, options.question) = None, given

@@ -509,7 +509,7 @@ def test_seeds_give_different_models_of_one_experiment(opened, tmp_path, caplog)
     assert found.name == "blind" and found.runs[0].name == "Question_Only+batch=32"
     [line] = caplog.messages
     assert re.fullmatch(r"blind on tiny: validation top-1 [\d.]+, [\d.]+ % \(seeds 0, 1\)", line)
-    with pytest.raises(InputError, match="0 seeds: use 1 or more"):
+    with pytest.raises(InputError, match="no seeds: use 1 or more"):
         train_seeds(recipe, opened(), (), runs=tmp_path)
 
 

@@ -192,7 +192,7 @@ def _row(path: Path, record: dict[str, Any], field: Mapping[str, str], usual_id:
 def _type(given: Mapping[str, Any], column: str) -> str:
     """A type that a record names, as a text; empty where it names none."""
     named = given.get(column)
-    if isinstance(named, list | dict):
+    if isinstance(named, list | dict | bytes):
         raise ValueError(f"{column} {named!r:.80} is no text; name one type")
     return "" if named is None else str(named)
 

@@ -166,7 +166,7 @@ def train_seeds(
         options: those of `train`.
     """
     if not seeds:
-        raise InputError("0 seeds: use 1 or more")
+        raise InputError("no seeds: use 1 or more")
     each = [data] * len(seeds) if isinstance(data, Data) else data
     runs = []
     for one, seed in zip(each, seeds, strict=True):
