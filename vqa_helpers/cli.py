@@ -53,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What nbformat's validator would import without need: a grammar of internet addresses, 2 s.
+    sys.modules.setdefault("rfc3987_syntax", None)
     try:
         module, _, name = options.run.rpartition(".")
         return getattr(import_module(f"vqa_helpers.{module or 'commands'}"), name)(options)
