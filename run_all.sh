@@ -91,6 +91,7 @@ if [[ ! -f $venv/.stamp || "$(cat "$venv/.stamp")" != "$stamp" ]]; then
     echo "$stamp" >"$venv/.stamp"
 fi
 export PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv
+unset PYTHONDONTWRITEBYTECODE # else each of a hundred processes compiles the package anew
 
 if [[ -n "$test" ]]; then
     # One more than cores: many tests wait for what they start.

@@ -1,6 +1,7 @@
 """What every test stands on: one thread each, and nothing of this machine found by chance."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 for variable in ("VQA_GLOVE", "VQA_SENTENCE_ENCODER", "VQA_MIRROR", "VQA_SOURCES"):
     os.environ.pop(variable, None)
+# Else each of the hundreds of processes that tests start would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.modules.setdefault(
+    "rfc3987_syntax", None
+)  # nbformat's grammar of addresses: 2 s of each worker
 os.environ["WNSEARCHDIR"] = "no-wordnet"  # what is measured must not depend on whether there is one
 
 

@@ -127,8 +127,6 @@ def cluster(place):
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # loopback
         # Workers started ahead would not have the package that is sent along, and be of no use.
         patch.setenv("RAY_prestart_worker_first_driver", "0")
-        # Else each of Ray's processes compiles its modules anew, which takes too long.
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         for _ in range(STARTS):
             head = started(command, log_file)
             if head.poll() is None:

@@ -30,6 +30,7 @@ from vqa_helpers.cli import main
 
 httpx = pytest.importorskip("httpx")
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("place"),
     pytest.mark.skipif(find_spec("gradio") is None, reason="the server's packages are not here"),
 ]
@@ -217,7 +218,6 @@ def test_one_is_answered_sixteen_wait_and_the_next_is_refused(serving):
     assert last.status_code == 503 and "16 are waiting already" in last.detail
 
 
-@pytest.mark.slow
 def test_a_thousand_are_answered_among_two_hundred_that_are_hostile(server, answerers):
     address, pid, _ = server
     images = [picture(shade) for shade in range(5)]
@@ -391,7 +391,6 @@ def test_without_its_packages_it_says_what_to_install(serving, vqa, runs, monkey
     assert "the page needs gradio; pip install 'vqa-helpers[serve]'" in line
 
 
-@pytest.mark.slow
 def test_an_own_piece_is_served_where_it_is_named_until_interrupted(vqa, data, tmp_path):
     own, out = ["--pieces", own_pieces.__file__], tmp_path / "run"
     words = ["--data", data, "--epochs", "1", "--fusion", "Gated", "--out", out]

@@ -144,12 +144,13 @@ def ray_cluster(address: str, workers: int = 0) -> Iterator[Map]:
                 running |= {task.remote(packed, folder, unit): unit for unit in islice(units, 1)}
                 yield unit, result
         finally:
-            left, tries = list(running), 0
-            while left and tries < CANCELS:
+            left = list(running)
+            for _ in range(CANCELS):
+                if not left:
+                    break
                 for unfinished in left:
                     ray.cancel(unfinished, force=True)
                 _, left = ray.wait(left, num_returns=len(left), timeout=1)
-                tries += 1
 
     try:
         yield map_units

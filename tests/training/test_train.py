@@ -208,6 +208,7 @@ def interrupted(train, tmp_path, monkeypatch):
         ("1.e", "mark_done", 1),
         ("Original_VQA2015_ResNet", "record_epoch", 1),  # the LSTM carries its state
         ("Original_VQA2015_ResNet", "save_checkpoint", 3),
+        ("Original_VQA2015_ResNet", "write_predictions", 1),
         ("GloVe_ResNet", "record_epoch", 2),
         ("Bag_Of_Words", "save_checkpoint", 2),
         *((quick("Question_Only", loss=f"{kind} cross entropy"), "record_epoch", 2)

@@ -176,9 +176,8 @@ def _problem_of(piece: nn.Module, slot: str, two_sided: bool) -> str | None:
         return "a layer would have a width of 0, and give nothing; use whole numbers from 1 on"
     width = getattr(piece, "out_dim", None)
     if slot != "classifier" and not isinstance(width, Integral):
-        has = (
-            "has no `out_dim`" if width is None else f"its `out_dim` is {width!r}, no whole number"
-        )
+        wrong = f"its `out_dim` is {width!r}, no whole number"
+        has = "has no `out_dim`" if width is None else wrong
         return f"{has}; set it to the width of what it returns"
     return None
 

@@ -101,7 +101,11 @@ class Trainer:
         }
 
     def restore(self, state: dict) -> None:
-        """Continue from `state` as if there had been no interruption."""
+        """Continue from `state` as if there had been no interruption. After the last epoch it is
+        nothing but `epoch`."""
+        self.epoch = state["epoch"]
+        if state.keys() == {"epoch"}:
+            return
         self.model.load_saved_state(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.decay.load_state_dict(state["decay"])
@@ -109,7 +113,6 @@ class Trainer:
         torch.set_rng_state(state["dropout"])
         for gpu in range(min(len(state["dropout_cuda"]), torch.cuda.device_count())):
             torch.cuda.set_rng_state(state["dropout_cuda"][gpu], gpu)
-        self.epoch = state["epoch"]
 
     def run_epoch(self, train: Batches, validation: Batches, epochs: int) -> Epoch:
         """Train one epoch and score validation.

@@ -387,7 +387,8 @@ def _fit(
                     best = None
                 texts = {"config": json.dumps(config, sort_keys=True)}
                 texts["history"] = json.dumps(history)
-                checkpoint.save_checkpoint(folder, texts | {"trainer": trainer.state()})
+                state = trainer.state() if trainer.epoch < epochs else {"epoch": epochs}
+                checkpoint.save_checkpoint(folder, texts | {"trainer": state})
                 rested = time.monotonic() + PAUSE * (time.monotonic() - start)
             writer = writer or open_writer(folder, epoch.epoch)
             record_epoch(writer, asdict(epoch))
