@@ -109,6 +109,7 @@ def test_a_reader_that_goes_away_is_no_error():
     assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coding", ["ascii:strict", "latin-1"])
 def test_an_output_that_cannot_show_a_letter_gets_its_number(place, coding):
     coding, environment = coding.split(":")[0], {**os.environ, "PYTHONIOENCODING": coding}
@@ -201,6 +202,7 @@ def test_an_own_piece_and_swaps_are_trained_and_asked_where_the_piece_is_named(v
     assert code == 0 and len(text.splitlines()) == 5, error
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_each_and_prints_one_table(vqa, data, tmp_path):
     words = ["--set", "batch=16,32", "--set", "classifier.hidden=[8]", "--seeds", "2"]
     code, out, error = vqa("train", "Bag_Of_Words", "--data", data, "--epochs", "1", *words,

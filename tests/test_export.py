@@ -71,6 +71,7 @@ def questions(count: int) -> list[str]:
 # The folder ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["1.e", "Question_Only"])
 def test_the_exported_folder_answers_alike(trained, photographs, tmp_path, preset, caplog):
     out = export(trained(preset), tmp_path / "out")

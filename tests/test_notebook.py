@@ -56,6 +56,7 @@ def test_advice_names_the_parameters_of_the_notebook(message: str, shown: str) -
     assert notebook.with_parameters(message, parameters) == shown
 
 
+@pytest.mark.slow
 def test_start_makes_a_notebook_behave_alike_everywhere(project: Path, monkeypatch) -> None:
     """From the project's folder, with plain log lines, escaped tables, and errors in one line."""
     monkeypatch.setenv("PYTHONPATH", str(Path(notebook.__file__).parents[1]))

@@ -151,6 +151,7 @@ def test_code_is_fetched_from_the_address_that_is_set_alone(page):
     assert set(opened) <= {address.removeprefix(GITHUB)}
 
 
+@pytest.mark.slow
 def test_every_command_of_the_results_page_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for preset in ("GUSE_VGG", "GUSE_ResNet", "Question_Only"):

@@ -147,6 +147,7 @@ class TestWithOptuna:
         one, other = runs[shown[0]], Run(tmp_path / "again")
         assert one.metrics == other.metrics and one.history.equals(other.history)
 
+    @pytest.mark.slow
     def test_the_same_command_repeats_nothing_and_more_trials_go_further(
         self, sweep, tmp_path, monkeypatch
     ):
@@ -162,12 +163,14 @@ class TestWithOptuna:
         again = [(t.number, t.params, t.value, t.datetime_start) for t in self.trials(folder)]
         assert again[:2] == first and len(again) == 3
 
+    @pytest.mark.slow
     def test_what_is_drawn_twice_is_trained_once(self, sweep, tmp_path):
         assert sweep("--choose", "batch=8,16", trials=5)[0] == 0
         folder = tmp_path / "a b?c%41"
         assert len(self.trials(folder)) == 5
         assert len(list((folder / "runs").glob("*/DONE"))) == 2
 
+    @pytest.mark.slow
     def test_a_trial_that_cannot_be_trained_is_passed_over(self, sweep, vqa, data, tmp_path):
         words = ["--choose", "fusion=CoAttention,Concatenation"]  # the former wants words
         code, out, error = sweep(*words, trials=4)
@@ -187,6 +190,7 @@ class TestWithOptuna:
         }
         assert states == {"[8]": "COMPLETE", "[99999999999]": "FAIL"}
 
+    @pytest.mark.slow
     def test_another_sweep_a_busy_folder_and_a_broken_record_are_refused(
         self, sweep, vqa, data, tmp_path
     ):

@@ -151,6 +151,7 @@ def test_the_manifest_names_the_dataset_and_its_images(folder):
         assert refusal(read_folder, folder).startswith(f"{folder / MANIFEST}: {expected}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "images", "questions", "pairs"),  # of the last: how many, how many stand apart
     [

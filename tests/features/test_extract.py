@@ -220,6 +220,7 @@ def test_no_image_can_be_read(tmp_path, images):
         fill(tmp_path, {})
 
 
+@pytest.mark.slow
 def test_other_weights_are_another_store_and_a_changed_file_is_noticed(tmp_path, images, counted):
     rows = [fill(tmp_path, images).read(np.array([10]))[0]]
     for seed in (5, 6):

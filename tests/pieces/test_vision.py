@@ -162,6 +162,7 @@ NETWORKS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "width"), NETWORKS)
 def test_the_copy_for_inference_gives_the_same_vectors(name, width):
     encoder = copy.deepcopy(built(name, "none")).eval()

@@ -51,7 +51,8 @@ def fills_and_goes_on(vqa, disk, monkeypatch, words: list) -> None:
 BUILD = ["data", "build", "A", "--root", "data", "--from"]
 
 
-@pytest.mark.parametrize("words", [FEATURES, pytest.param(TRAIN, marks=pytest.mark.slow), BUILD])
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [FEATURES, TRAIN, BUILD])
 def test_a_command(vqa, disk, monkeypatch, data, words):
     fills_and_goes_on(vqa, disk, monkeypatch, [*words, data])
 

@@ -59,6 +59,7 @@ def labels(folder, name) -> list[list[str]]:
     return [line.split("\t") for line in lines]
 
 
+@pytest.mark.slow
 def test_what_is_trained_again_is_discarded_and_so_are_results(tmp_path):
     before = "tensorflow" in sys.modules
     write(tmp_path, 1, [0.5, 0.25, 0.125])

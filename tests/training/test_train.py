@@ -224,6 +224,7 @@ def test_an_interrupted_run_ends_in_the_same_bytes(
     assert not (out / CHECKPOINT).exists()
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_run_resumes_in_the_same_bytes_and_what_is_frozen_stays(
     train, opened, interrupted, tmp_path
 ):
@@ -327,6 +328,7 @@ HALF = ("bfloat16", "bfloat16")
 IMPROVED = quick("Improved_VQA2015_ResNet")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_begun_keeps_its_precision_on_another_machine(
     machine, train, opened, interrupted, tmp_path
 ):
