@@ -134,10 +134,10 @@ def test_the_card_says_what_the_run_measured(trained, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "changes"),
-    [("1.e", {"vision": "test_resnet"}), ("Improved_VQA2015_ResNet", {"vision": "efficientnet_lite0"}),
+    [("Improved_VQA2015_ResNet", {"vision": "efficientnet_lite0"}),
      ("GloVe_ResNet", {"vision": "MeanColour"}), ("Bag_Of_Words", {}),
      ("Image_Only", {"vision": "MeanColour"}),
-     ("1.fC", {"vision": "resnet18", "set": {"vision.trained": "last block"}}),
+     ("1.fC", {"vision": "test_resnet", "set": {"vision.trained": "last block"}}),
      ("1.e", {"vision": "StoredGrid", "language": "WordStates", "fusion": "CoAttention",
               "set": {"vision.network": "test_resnet", "fusion.layers": 1}}),
      ("1.e", {"vision": "MeanColour", "language": "GloveWords", "fusion": "ImageFirst"}),

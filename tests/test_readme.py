@@ -82,10 +82,11 @@ def test_what_the_pages_ask_is_answered(place, data, monkeypatch, capsys):
     """Every line of README and docs/ask.md about asking, with a tiny model in place of the package's."""
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     opened = open_data(data, weights="random", image_size=32, offline=True, device="cpu")
-    trained = train_recipe(PRESETS["1.e"], opened, place / "run", epochs=1).folder
+    small = PRESETS["1.e"].with_(vision="test_resnet")
+    trained = train_recipe(small, opened, place / "run", epochs=1).folder
     monkeypatch.setattr(api, "SHIPPED", trained)
     shutil.copytree(trained, "runs/demo/GUSE_ResNet/0")
-    attention = PRESETS["Stacked_Attention"].with_(set={"vision.network": "resnet18"})
+    attention = PRESETS["Stacked_Attention"].with_(set={"vision.network": "test_resnet"})
     train_recipe(attention, opened, place / "runs/demo/Stacked_Attention/0", epochs=1)
     (place / "photos").mkdir()
     for name in ("photo.jpg", "other.jpg", "photos/7.jpg"):

@@ -6,6 +6,7 @@ Errors are one line; `--debug` shows where they come from.
 """
 
 import argparse
+import gc
 import logging
 import sys
 from importlib import import_module
@@ -48,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a notebook's has no need of it
             stream.reconfigure(errors="backslashreplace")
+    gc.set_threshold(
+        50_000
+    )  # torch makes half a million objects, and each would be looked at often
     options = _parser().parse_args(arguments)
     level = logging.DEBUG if options.debug else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)

@@ -4,6 +4,7 @@
 that `vqa_helpers.batch` believes. Nothing here knows models, data or figures.
 """
 
+import gc
 import json
 import logging
 import os
@@ -68,6 +69,9 @@ def start() -> Path:
     """
     root = project_root()
     os.chdir(root)
+    gc.set_threshold(
+        50_000
+    )  # torch makes half a million objects, and each would be looked at often
     # Standard output, because notebooks show standard error on red.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     logging.getLogger("vqa_helpers").setLevel(logging.INFO)

@@ -6,6 +6,7 @@
 A notebook still has a process of its own, which imports this package itself.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -18,8 +19,9 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
 # The optimisers import torch's compiler. Not pyplot: it looks for a notebook when it is imported.
-LIBRARIES = ("torch._dynamo", "torchvision", "timm", "accelerate", "sklearn.metrics", "pandas",
-             "matplotlib.figure", "ipykernel.kernelapp")  # fmt: skip
+LIBRARIES = ("torch._dynamo", "torchvision", "timm", "accelerate", "torch.utils.tensorboard",
+             "sklearn.metrics", "pandas.io.formats.style", "matplotlib.figure", "jinja2",
+             "ipykernel.kernelapp", "ipykernel.debugger")  # fmt: skip
 
 
 @contextmanager
@@ -46,6 +48,7 @@ def fork_kernels(address: str) -> None:
     os.environ["JPY_PARENT_PID"] = "1"  # ipykernel shall not look whether its parent lives
     for name in LIBRARIES:
         importlib.import_module(name)
+    gc.freeze()  # else each fork looks through what all of them share, and so copies it
     signal.signal(signal.SIGCHLD, lambda *_: os.waitpid(-1, 0))
     with Listener(address) as listener:
         while True:

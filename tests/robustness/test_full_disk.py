@@ -60,15 +60,16 @@ def test_a_command(vqa, disk, monkeypatch, data, words):
 @pytest.mark.slow
 def test_the_old_checkpoint_outlives_a_full_disk(vqa, interrupted, disk, monkeypatch, data):
     monkeypatch.chdir(disk.path)
-    interrupted(*TRAIN, data)
+    words = [*TRAIN, data, "--epochs", "3"]  # the last checkpoint would fit
+    interrupted(*words)
     checkpoint = disk.path / "run" / CHECKPOINT
     before = checkpoint.read_bytes()
     disk.leave(0.5, [len(before)])
-    code, [line] = vqa(*TRAIN, data)
+    code, [line] = vqa(*words)
     assert code == 1 and "free some space" in line and "what was finished is kept" in line
     assert checkpoint.read_bytes() == before
     disk.free()
-    assert vqa(*TRAIN, data) == (0, [])
+    assert vqa(*words) == (0, [])
 
 
 def test_the_drawn_dataset(vqa, disk, monkeypatch):
