@@ -49,9 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a notebook's has no need of it
             stream.reconfigure(errors="backslashreplace")
-    gc.set_threshold(
-        50_000
-    )  # torch makes half a million objects, and each would be looked at often
+    # Importing torch makes half a million objects, which would be gone through again and again.
+    gc.set_threshold(50_000)
     options = _parser().parse_args(arguments)
     level = logging.DEBUG if options.debug else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)

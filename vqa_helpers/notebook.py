@@ -69,9 +69,8 @@ def start() -> Path:
     """
     root = project_root()
     os.chdir(root)
-    gc.set_threshold(
-        50_000
-    )  # torch makes half a million objects, and each would be looked at often
+    # Importing torch makes half a million objects, which would be gone through again and again.
+    gc.set_threshold(50_000)
     # Standard output, because notebooks show standard error on red.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout, force=True)
     logging.getLogger("vqa_helpers").setLevel(logging.INFO)
