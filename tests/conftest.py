@@ -13,9 +13,7 @@ for variable in ("VQA_GLOVE", "VQA_SENTENCE_ENCODER", "VQA_MIRROR", "VQA_SOURCES
     os.environ.pop(variable, None)
 # Else each of the hundreds of processes that tests start would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.modules.setdefault(
-    "rfc3987_syntax", None
-)  # nbformat's grammar of addresses: 2 s of each worker
+sys.modules.setdefault("rfc3987_syntax", None)  # 2 s of each worker, see vqa_helpers/cli.py
 os.environ["WNSEARCHDIR"] = "no-wordnet"  # what is measured must not depend on whether there is one
 
 
